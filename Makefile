@@ -1,0 +1,187 @@
+# `make` assembles smartcache.h from src/; `make help` lists the rest. Results go to build/;
+# `make --trace` shows each command.
+
+CC = cc
+CXX = c++
+CLANG = clang
+SECONDS_OF_FUZZING = 60
+
+# Sub-makes use every core, unless -j was given.
+PARALLEL = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell getconf _NPROCESSORS_ONLN))
+
+# Law 5 of the tree: no warning, from any of these.
+WARNINGS = -Wall -Wextra -pedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+           -Wundef -Wdouble-promotion -Wvla -fno-common
+
+# A configuration is a name (its folder under build/), flags, and the programs that are built so.
+CONFIG = plain
+CONFIG_FLAGS =
+TEST_OPTIMISE = -O1
+B = build/$(CONFIG)
+
+TEST_FLAGS = -std=gnu99 $(TEST_OPTIMISE) -g -Wall -Wextra -DSMARTCACHE_ASSERT= -I. -Itests -Itests/support \
+             $(CONFIG_FLAGS)
+# Unit tests include the implementation. As static functions, those that a test does not use cost no
+# time to compile.
+UNIT_FLAGS = $(TEST_FLAGS) -DSMARTCACHE_STATIC= -Wno-unused-function
+DEPENDENCIES = -MMD -MP -MF $@.d
+
+ROOMS = $(shell find src -type f)
+UNIT = $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
+REDIS = $(patsubst tests/redis/%.c,$B/redis/%,$(wildcard tests/redis/test_*.c))
+SUPPORT = $(patsubst tests/support/%.c,$B/support/%.o,$(wildcard tests/support/*.c))
+INTEROP = $(wildcard tests/interop/test_*.sh)
+FUZZ = $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+BENCH = $(patsubst bench/%.c,build/bench/%,$(wildcard bench/*.c))
+FORMATTED = $(shell find src tests examples bench tools -name '*.[ch]' -type f)
+
+.PHONY: all help demo test check unit redis sanitize layers compile fuzz fuzz-smoke bench \
+        bench-instructions examples sizes format clean programs
+
+all: smartcache.h
+
+help:
+	@echo 'make                     smartcache.h'
+	@echo 'make demo                the main job, shown on real input'
+	@echo 'make test                everything but the slow checks; installs what it needs'
+	@echo 'make unit                tests without a server'
+	@echo 'make redis               tests on a real redis-server'
+	@echo 'make sanitize            both of these under address+undefined and thread sanitizers'
+	@echo 'make layers              no room knows a higher floor; no room calls the system but its own'
+	@echo 'make compile             every compiler, standard and switch, without a warning'
+	@echo 'make fuzz-smoke          all fuzz targets, $(SECONDS_OF_FUZZING) s together'
+	@echo 'make bench               side by side with peers; prints ratios'
+	@echo 'make bench-instructions  the same in instructions an operation'
+	@echo 'make examples            builds each as its first comment says'
+	@echo 'make sizes               bytes of code a build switch saves'
+	@echo 'make format              names what clang-format would change'
+	@echo 'make clean               removes build/'
+
+smartcache.h: tools/amalgamate $(ROOMS)
+	@echo 'build $@'
+	@tools/amalgamate src/smartcache.in.h smartcache.h
+
+# --- tests
+
+# The committed header is compared before anything can renew it.
+test:
+	@tests/setup.sh test
+	@tests/header_is_current
+	-@$(MAKE) --no-print-directory --keep-going $(PARALLEL) programs
+	@tests/run $(UNIT) $(REDIS) $(INTEROP) tests/readme_snippets
+
+programs: $(UNIT) $(REDIS)
+
+check: programs
+	@tests/run $(UNIT) $(REDIS)
+
+unit: $(UNIT)
+	@tests/run $(UNIT)
+
+redis: $(REDIS)
+	@tests/run $(REDIS) $(INTEROP)
+
+$B/unit/%: tests/unit/%.c smartcache.h $B/libsupport.a $B/libsmartcache.a
+	@mkdir -p $(@D)
+	@echo 'build $@'
+	@$(CC) $(UNIT_FLAGS) $(DEPENDENCIES) -o $@ $< $B/libsupport.a $B/libsmartcache.a -lcmocka -pthread -lm
+
+$B/redis/%: tests/redis/%.c smartcache.h $B/libsupport.a $B/libsmartcache.a
+	@mkdir -p $(@D)
+	@echo 'build $@'
+	@$(CC) $(TEST_FLAGS) $(DEPENDENCIES) -o $@ $< $B/libsupport.a $B/libsmartcache.a -lcmocka -pthread -lm
+
+# An archive is linked only where something is missing: a test may declare, or implement by itself.
+$B/libsmartcache.a: tests/compile/implement.c smartcache.h
+	@mkdir -p $(@D)
+	@echo 'build $@'
+	@$(CC) $(TEST_FLAGS) -c -o $B/smartcache.o tests/compile/implement.c
+	@rm -f $@ && ar rcs $@ $B/smartcache.o
+
+$B/libsupport.a: $(SUPPORT)
+	@mkdir -p $(@D)
+	@rm -f $@ && ar rcs $@ $(SUPPORT)
+
+$B/support/%.o: tests/support/%.c smartcache.h
+	@mkdir -p $(@D)
+	@echo 'build $@'
+	@$(CC) $(TEST_FLAGS) $(DEPENDENCIES) -c -o $@ $<
+
+ADDRESS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+THREAD = -fsanitize=thread -fno-omit-frame-pointer
+
+sanitize: smartcache.h
+	@tests/setup.sh sanitize
+	@$(MAKE) --no-print-directory $(PARALLEL) check CONFIG=address CC=$(CLANG) CONFIG_FLAGS='$(ADDRESS)'
+	@$(MAKE) --no-print-directory $(PARALLEL) check CONFIG=thread CC=$(CLANG) CONFIG_FLAGS='$(THREAD)'
+
+# --- checks of the tree
+
+layers: smartcache.h
+	@tests/layers
+
+compile: smartcache.h
+	@tests/setup.sh compile
+	@tests/compile/matrix
+
+examples: smartcache.h
+	@tests/setup.sh examples
+	@tests/examples
+
+# What the manual says a switch saves: -Os, this machine's processor.
+SWITCHES = '' -DSMARTCACHE_NO_THREADS -DSMARTCACHE_NO_POSIX -DSMARTCACHE_ASSERT
+sizes: smartcache.h
+	@mkdir -p build
+	@for switch in $(SWITCHES); do \
+	    $(CC) -std=c99 -Os -w -I. $$switch -c -o build/size.o tests/compile/implement.c || exit 1; \
+	    echo "$$(size build/size.o | awk 'NR == 2 { print $$1 }') bytes of code $$switch"; \
+	done
+
+format:
+	@tests/setup.sh format
+	clang-format --dry-run --Werror $(FORMATTED)
+
+# --- fuzzing
+
+fuzz: $(FUZZ)
+
+fuzz-smoke:
+	@tests/setup.sh sanitize
+	@$(MAKE) --no-print-directory $(PARALLEL) fuzz
+	@tests/fuzz/smoke $(SECONDS_OF_FUZZING) $(FUZZ)
+
+build/fuzz/%: tests/fuzz/%.c smartcache.h
+	@mkdir -p $(@D)
+	@echo 'build $@'
+	@$(CLANG) -std=gnu99 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+	    -DSMARTCACHE_ASSERT= -DSMARTCACHE_STATIC= -Wno-unused-function -I. -Itests $(DEPENDENCIES) -o $@ $< -pthread -lm
+
+# --- measuring and showing
+
+build/bench/%: bench/%.c smartcache.h
+	@mkdir -p $(@D)
+	@echo 'build $@'
+	@$(CC) -std=gnu99 -O2 -g -I. $(DEPENDENCIES) -o $@ $< -lhiredis -pthread -lm
+
+bench: smartcache.h
+	@tests/setup.sh bench
+	@$(MAKE) --no-print-directory $(PARALLEL) $(BENCH)
+	@bench/run build/bench
+
+bench-instructions: smartcache.h
+	@tests/setup.sh bench
+	@$(MAKE) --no-print-directory $(PARALLEL) $(BENCH)
+	@bench/instructions build/bench
+
+build/demo: examples/demo.c smartcache.h
+	@mkdir -p $(@D)
+	@echo 'build $@'
+	@$(CC) -O2 -I. $(DEPENDENCIES) -o $@ $< -pthread
+
+demo: build/demo
+	@build/demo
+
+clean:
+	rm -rf build
+
+-include $(wildcard build/*.d build/*/*.d build/*/*/*.d)

@@ -1,0 +1,120 @@
+#pragma once
+/* The outside world: each table stands for one thing that the library asks of the system. A NULL
+   table in sc_config means the platform's own (POSIX). */
+
+#include "api/status.h"
+
+/* Memory. */
+typedef struct sc_memory {
+    void *user;
+    /* Like realloc, told the old size: `block` NULL allocates, `new_size` 0 frees and returns NULL.
+       Returns NULL when there is no memory, and then leaves `block` as it was. Called from any
+       thread that calls the library. */
+    void *(*resize)(void *user, void *block, size_t old_size, size_t new_size);
+} sc_memory;
+
+/* Time. */
+typedef struct sc_clock {
+    void *user;
+    /* Nanoseconds since any fixed moment. Never steps back; counts through a suspend where the
+       system can (CLOCK_BOOTTIME). */
+    int64_t (*monotonic_ns)(void *user);
+    /* Milliseconds since 1970-01-01 UTC. */
+    int64_t (*wall_ms)(void *user);
+} sc_clock;
+
+/* Unpredictable bytes, for tokens and hash seeds. Returns SC_OK when all `len` bytes are filled. */
+typedef struct sc_random {
+    void *user;
+    sc_status (*fill)(void *user, void *buffer, size_t len);
+} sc_random;
+
+typedef enum sc_log_level { SC_LOG_ERROR = 1, SC_LOG_WARNING, SC_LOG_INFO, SC_LOG_DEBUG } sc_log_level;
+
+/* Where notes about the library's own life go (connected, lost, retrying). NULL: nowhere. The
+   function is called with internal locks held: it must not call the library. */
+typedef struct sc_logger {
+    void *user;
+    sc_log_level level; /* the least severe level wanted; 0 means SC_LOG_WARNING */
+    void (*write_line)(void *user, sc_log_level level, const char *text);
+} sc_logger;
+
+typedef enum sc_family { SC_FAMILY_IPV4 = 1, SC_FAMILY_IPV6, SC_FAMILY_UNIX } sc_family;
+
+/* Longest Unix-socket path, its NUL included. */
+#define SC_PATH_BYTES 108
+
+/* Where a server listens. */
+typedef struct sc_address {
+    sc_family family;
+    uint16_t port;             /* host byte order; 0 for Unix */
+    uint32_t scope_id;         /* IPv6 link-local interface, else 0 */
+    uint8_t ip[16];            /* network byte order; the first 4 for IPv4 */
+    char path[SC_PATH_BYTES];  /* Unix only */
+} sc_address;
+
+/* A socket number, or what a port uses in its place. */
+typedef intptr_t sc_descriptor;
+
+/* Interest in, and readiness of, a descriptor. */
+#define SC_READABLE 1u
+#define SC_WRITABLE 2u
+#define SC_HANGUP 4u /* readiness only: closed or failed; reading and writing will say which */
+
+/* A connected byte stream. No function may block, `receive_soon` excepted. A stream is used by one
+   thread at a time, but sending and receiving may happen on two threads at once. */
+typedef struct sc_transport {
+    void *user;
+    /* Begin to connect. `host` is the name that the user gave (for TLS); it outlives the stream. */
+    sc_status (*dial)(void *user, const sc_memory *memory, const sc_address *address,
+                      const char *host, void **stream);
+    /* Go on connecting. SC_OK: connected. SC_AGAIN: call again when `*interest` is ready. */
+    sc_status (*progress)(void *stream, unsigned *interest);
+    /* SC_OK with `*sent` > 0; SC_AGAIN when nothing can be taken now; else an error. */
+    sc_status (*transmit)(void *stream, const void *data, size_t len, size_t *sent);
+    /* SC_OK with `*received` > 0; SC_AGAIN when there is nothing now; SC_END when the peer closed;
+       else an error. */
+    sc_status (*receive)(void *stream, void *buffer, size_t cap, size_t *received);
+    /* Optional: as receive, but may wait a few milliseconds (at most 10) for bytes to come. It
+       spares a lone caller the poll before each receive. NULL: the poller is used. */
+    sc_status (*receive_soon)(void *stream, void *buffer, size_t cap, size_t *received);
+    /* Optional: true when bytes wait inside the stream that the poller cannot see (TLS). */
+    bool (*pending)(void *stream);
+    sc_descriptor (*descriptor)(void *stream);
+    /* Close and free. `orderly` false after a fork: let go without telling the peer. */
+    void (*hangup)(void *stream, bool orderly);
+} sc_transport;
+
+typedef struct sc_event {
+    void *tag;
+    unsigned ready; /* SC_READABLE | SC_WRITABLE | SC_HANGUP */
+} sc_event;
+
+/* Waits on descriptors. The library never calls `watch` while `wait` runs. */
+typedef struct sc_poller {
+    void *user;
+    sc_status (*create)(void *user, const sc_memory *memory, void **poller);
+    void (*destroy)(void *poller);
+    /* Set what `descriptor` is watched for; `interest` 0 forgets it. `tag` comes back in events. */
+    sc_status (*watch)(void *poller, sc_descriptor descriptor, unsigned interest, void *tag);
+    /* Wait up to `timeout_ms` (0: look only; -1: for ever), fill up to `cap` events. SC_OK also when
+       none came, when a signal interrupted, or when woken. */
+    sc_status (*wait)(void *poller, int64_t timeout_ms, sc_event *events, size_t cap, size_t *count);
+    /* Make a `wait` that runs, or else the next one, return at once. Any thread. */
+    void (*wake)(void *poller);
+} sc_poller;
+
+/* A name look-up under way; the resolver finishes it exactly once with sc_lookup_done. */
+typedef struct sc_lookup sc_lookup;
+
+typedef struct sc_resolver {
+    void *user;
+    /* Begin to look up `host` (never blocks) and call sc_lookup_done now or later, on any thread.
+       `host` is valid until then. An error return means that sc_lookup_done will not be called. */
+    sc_status (*resolve)(void *user, sc_lookup *lookup, const char *host, uint16_t port);
+} sc_resolver;
+
+/* Finish a look-up: `status` SC_OK with 1 or more addresses in the order to try, or an error; its
+   words are taken from sc_error_text. Any thread; frees `lookup`. */
+SC_API void sc_lookup_done(sc_lookup *lookup, sc_status status, const sc_address *addresses,
+                           size_t count);

@@ -1,0 +1,90 @@
+#pragma once
+/* Threads, mutexes and gates. Under SMARTCACHE_NO_THREADS (default: off; saves about 2 KiB) they
+   are empty and nothing waits. */
+
+#include "base/atomic.h"
+
+#if !defined(SMARTCACHE_NO_THREADS) && defined(SMARTCACHE_NO_POSIX)
+#define SMARTCACHE_NO_THREADS
+#endif
+
+/* The bit of a gate's word that says that somebody may sleep; the bits above count raises. */
+#define SCI_GATE_SLEEPERS 1u
+
+#ifdef SMARTCACHE_NO_THREADS
+#define SCI_THREAD_LOCAL
+typedef struct sci_mutex {
+    char unused;
+} sci_mutex;
+typedef struct sci_gate {
+    sci_atomic_u32 word;
+} sci_gate;
+typedef struct sci_thread {
+    char unused;
+} sci_thread;
+#else
+#include <pthread.h>
+#define SCI_THREAD_LOCAL __thread
+typedef struct sci_mutex {
+    pthread_mutex_t mutex;
+} sci_mutex;
+
+/* Where threads wait for others: a word that is raised, and a queue of sleepers. On Linux a futex
+   (man 2 futex), so that one system call wakes any number without their meeting at a mutex, and no
+   system call is made while nobody sleeps. Who has seen it raised may free it at once, even if the
+   raising call has not returned. */
+typedef struct sci_gate {
+    sci_atomic_u32 word; /* private to thread.c */
+#if !defined(__linux__)
+    pthread_mutex_t mutex;
+    pthread_cond_t condition;
+#endif
+} sci_gate;
+
+typedef struct sci_thread {
+    pthread_t handle;
+} sci_thread;
+#endif
+
+SCI_PRIVATE void sci_mutex_init(sci_mutex *mutex);
+SCI_PRIVATE void sci_mutex_free(sci_mutex *mutex);
+SCI_PRIVATE void sci_mutex_lock(sci_mutex *mutex);
+SCI_PRIVATE void sci_mutex_unlock(sci_mutex *mutex);
+
+SCI_PRIVATE void sci_gate_init(sci_gate *gate);
+SCI_PRIVATE void sci_gate_free(sci_gate *gate);
+/* Read this before testing the condition one would wait for. It differs after each raise. */
+static inline uint32_t sci_gate_ticket(const sci_gate *gate)
+{
+    return sci_atomic_load_acquire(&gate->word) & ~SCI_GATE_SLEEPERS;
+}
+/* Sleep until the gate has been raised since `ticket` was read, or `timeout_ns` passed (-1: for
+   ever). May return early. */
+SCI_PRIVATE void sci_gate_wait(sci_gate *gate, uint32_t ticket, int64_t timeout_ns);
+/* Raise the gate and wake one sleeper, or all. Waiters that read the ticket before do not sleep.
+   After wake_one, each raise until the next wake_all makes a system call. */
+SCI_PRIVATE void sci_gate_wake_one(sci_gate *gate);
+SCI_PRIVATE void sci_gate_wake_all(sci_gate *gate);
+
+/* Start a thread with all signals blocked but those of its own faults (signals belong to the
+   application, and so does its crash handler). SC_ERR_UNSUPPORTED without threads, SC_ERR_MEMORY
+   when the system has no room for one. */
+SCI_PRIVATE sc_status sci_thread_start(sci_thread *thread, void *(*run)(void *), void *argument);
+/* As above for a thread that nobody joins. */
+SCI_PRIVATE sc_status sci_thread_start_detached(void *(*run)(void *), void *argument);
+SCI_PRIVATE void sci_thread_join(sci_thread *thread);
+/* A number that differs between the living threads of a process; 1 without threads. */
+SCI_PRIVATE uintptr_t sci_thread_self(void);
+
+/* Tells a forked child from its parent without a system call where the kernel can
+   (MADV_WIPEONFORK, Linux 4.14), else by process id. */
+typedef struct sci_fork_guard {
+    volatile uint32_t *page; /* owned mapping, or NULL: use process_id */
+    long process_id;
+} sci_fork_guard;
+
+SCI_PRIVATE void sci_fork_guard_init(sci_fork_guard *guard);
+SCI_PRIVATE void sci_fork_guard_free(sci_fork_guard *guard);
+/* True in a child that has not called sci_fork_guard_reset since the fork. */
+SCI_PRIVATE bool sci_fork_guard_is_child(const sci_fork_guard *guard);
+SCI_PRIVATE void sci_fork_guard_reset(sci_fork_guard *guard);

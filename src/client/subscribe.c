@@ -1,0 +1,299 @@
+/* Public subscriptions: messages are copied, queued, and handed to the program's callback without the
+   lock. A consumer that is too slow loses messages, and is told so by a gap. */
+
+#include "api/subscribe.h"
+
+#include "base/error.h"
+#include "client/subscriber.h"
+#include "client/wait.h"
+
+typedef struct sci_subscription {
+    sci_listener listener;
+    sci_link link; /* in client->subscriptions */
+    sc_client *client;
+    sc_subscription id;
+    sc_on_message on_message;
+    void *user;
+    size_t references; /* the list's, and one a queued message: guarded by the lock */
+    size_t queued_bytes;
+    bool has_gap;       /* a gap notice is queued */
+    bool is_announced;  /* READY was heard once, or is to be told as a gap */
+    bool is_removed;
+    bool is_running;    /* in the callback */
+    bool has_failed;
+    sci_waiter *waiter; /* of the thread that subscribes, then of the one that ends it */
+} sci_subscription;
+
+/* One message on its way to the callback, with its bytes behind it. */
+typedef struct sci_delivery {
+    sci_post post;
+    sci_subscription *subscription;
+    sc_message message;
+    bool is_gap;
+    size_t block_bytes;
+} sci_delivery;
+
+/* Locked. */
+static void sci_subscription_release(sci_subscription *subscription)
+{
+    if (--subscription->references > 0)
+        return;
+    sci_free(&subscription->client->memory, subscription, sizeof *subscription);
+}
+
+static void sci_delivery_run(sci_post *post)
+{
+    sci_delivery *delivery = SCI_CONTAINER(post, sci_delivery, post);
+    sci_subscription *subscription = delivery->subscription;
+    sc_client *client = subscription->client;
+    sci_loop_lock(&client->loop);
+    subscription->queued_bytes -= delivery->block_bytes;
+    if (delivery->is_gap)
+        subscription->has_gap = false;
+    if (!subscription->is_removed) {
+        subscription->is_running = true;
+        sci_client_unlock(client);
+        if (delivery->is_gap)
+            subscription->on_message(subscription->user, SC_GAP, NULL);
+        else
+            subscription->on_message(subscription->user, SC_OK, &delivery->message);
+        sci_loop_lock(&client->loop);
+        subscription->is_running = false;
+        if (subscription->is_removed && subscription->waiter)
+            sci_waiter_finish(client, subscription->waiter);
+    }
+    sci_subscription_release(subscription);
+    sci_client_unlock(client);
+    sci_free(&client->memory, delivery, delivery->block_bytes);
+}
+
+static sc_slice sci_delivery_copy(char **at, sc_slice bytes)
+{
+    char *copy = *at;
+    if (bytes.len)
+        memcpy(copy, bytes.data, bytes.len);
+    *at += bytes.len;
+    return sc_bytes(copy, bytes.len);
+}
+
+/* Locked. `message` NULL queues a gap notice. False without memory. */
+static bool sci_subscription_queue(sci_subscription *subscription, const sc_message *message)
+{
+    sc_client *client = subscription->client;
+    size_t block_bytes = sizeof(sci_delivery);
+    if (message)
+        block_bytes += message->channel.len + message->pattern.len + message->payload.len;
+    sci_delivery *delivery = (sci_delivery *)sci_alloc_zeroed(&client->memory, block_bytes);
+    if (!delivery)
+        return false;
+    char *at = (char *)(delivery + 1);
+    if (message) {
+        delivery->message.channel = sci_delivery_copy(&at, message->channel);
+        delivery->message.pattern = sci_delivery_copy(&at, message->pattern);
+        delivery->message.payload = sci_delivery_copy(&at, message->payload);
+    }
+    delivery->is_gap = !message;
+    delivery->block_bytes = block_bytes;
+    delivery->subscription = subscription;
+    delivery->post.run = sci_delivery_run;
+    sci_list_init(&delivery->post.link);
+    subscription->references++;
+    subscription->queued_bytes += block_bytes;
+    subscription->has_gap = subscription->has_gap || !message;
+    sci_loop_post(&client->loop, &delivery->post);
+    return true;
+}
+
+static void sci_subscription_event(sci_listener *listener, sci_listen_event event,
+                                   const sc_message *message)
+{
+    sci_subscription *subscription = SCI_CONTAINER(listener, sci_subscription, listener);
+    sc_client *client = subscription->client;
+    size_t limit = client->config.max_output_bytes;
+    switch (event) {
+    case SCI_LISTEN_MESSAGE:
+        if (subscription->has_gap && subscription->queued_bytes >= limit)
+            return; /* the notice that waits covers this one, too */
+        if (subscription->queued_bytes >= limit ||
+            !sci_subscription_queue(subscription, message))
+            (void)sci_subscription_queue(subscription, NULL);
+        return;
+    case SCI_LISTEN_READY:
+        if (subscription->is_announced)
+            (void)sci_subscription_queue(subscription, NULL);
+        subscription->is_announced = true;
+        if (subscription->waiter)
+            sci_waiter_finish(client, subscription->waiter);
+        subscription->waiter = NULL;
+        return;
+    case SCI_LISTEN_FAILED:
+        if (subscription->waiter && !client->config.wait_while_down) {
+            subscription->has_failed = true;
+            sci_waiter_finish(client, subscription->waiter);
+            subscription->waiter = NULL;
+        }
+        return;
+    }
+}
+
+/* Locked. */
+static sc_status sci_subscription_create(sc_client *client, sc_on_message on_message, void *user,
+                                         sci_subscription **created)
+{
+    sci_subscription *subscription =
+        (sci_subscription *)sci_alloc_zeroed(&client->memory, sizeof *subscription);
+    if (!subscription)
+        return SC_ERR_MEMORY;
+    subscription->client = client;
+    subscription->id = ++client->last_subscription;
+    subscription->on_message = on_message;
+    subscription->user = user;
+    subscription->references = 1;
+    subscription->listener.event = sci_subscription_event;
+    *created = subscription;
+    sci_list_init(&subscription->link);
+    sci_list_append(&client->subscriptions, &subscription->link);
+    return SC_OK;
+}
+
+/* Locked. */
+static void sci_subscription_end(sci_subscription *subscription)
+{
+    subscription->is_removed = true;
+    sci_listener_remove(subscription->client, &subscription->listener);
+    sci_list_remove(&subscription->link);
+    sci_subscription_release(subscription);
+}
+
+SCI_PRIVATE void sci_subscriptions_end_all(sc_client *client)
+{
+    while (!sci_list_is_empty(&client->subscriptions))
+        sci_subscription_end(
+            SCI_CONTAINER(client->subscriptions.next, sci_subscription, link));
+}
+
+/* Locked: wait until the server has confirmed. */
+static sc_status sci_subscription_await(sci_subscription *subscription)
+{
+    sc_client *client = subscription->client;
+    sci_waiter waiter;
+    bool is_locked;
+    int64_t deadline_ns = sci_client_deadline_ns(client, 0, sci_loop_now_ns(&client->loop));
+    if (subscription->is_announced)
+        return SC_OK;
+    sci_waiter_init(&waiter, (uint32_t)subscription->id);
+    subscription->waiter = &waiter;
+    bool is_done = sci_waiter_wait(client, &waiter, NULL, deadline_ns, &is_locked);
+    if (!is_locked)
+        sci_loop_lock(&client->loop);
+    subscription->waiter = NULL;
+    if (client->is_closing)
+        return sc_fail(SC_ERR_CLOSED, "the client was closed");
+    if (!is_done)
+        return sc_fail(SC_ERR_TIMEOUT, "the server did not confirm the subscription (timeout_ms)");
+    if (subscription->has_failed) {
+        sc_status status;
+        const char *text = sci_subscriber_failure(client, &status);
+        return sc_fail(status, "%s", text);
+    }
+    return SC_OK;
+}
+
+static sc_status sci_subscribe(sc_client *client, sc_slice name, bool is_pattern, bool waits,
+                               sc_on_message on_message, void *user, sc_subscription *id)
+{
+    sci_subscription *subscription;
+    *id = 0;
+    if (!on_message)
+        return sc_fail(SC_ERR_ARGUMENT, "on_message is NULL");
+    sc_status status = sci_client_enter(client);
+    if (status != SC_OK)
+        return status;
+    sci_client_want_thread(client);
+    status = sci_subscription_create(client, on_message, user, &subscription);
+    if (status == SC_OK) {
+        subscription->references++; /* sc_close on another thread may end it meanwhile */
+        subscription->is_announced = !waits;
+        status = sci_listener_add(client, &subscription->listener, name, is_pattern);
+        if (status == SC_OK && waits)
+            status = sci_subscription_await(subscription);
+        if (status == SC_OK)
+            *id = subscription->id;
+        else if (!subscription->is_removed)
+            sci_subscription_end(subscription);
+        sci_subscription_release(subscription);
+    }
+    sci_client_leave(client);
+    return status;
+}
+
+SC_API sc_status sc_subscribe(sc_client *client, sc_slice channel, sc_on_message on_message,
+                              void *user, sc_subscription *subscription)
+{
+    return sci_subscribe(client, channel, false, true, on_message, user, subscription);
+}
+
+SC_API sc_status sc_psubscribe(sc_client *client, sc_slice pattern, sc_on_message on_message,
+                               void *user, sc_subscription *subscription)
+{
+    return sci_subscribe(client, pattern, true, true, on_message, user, subscription);
+}
+
+SC_API sc_status sc_subscribe_async(sc_client *client, sc_slice channel, sc_on_message on_message,
+                                    void *user, sc_subscription *subscription)
+{
+    return sci_subscribe(client, channel, false, false, on_message, user, subscription);
+}
+
+SC_API sc_status sc_psubscribe_async(sc_client *client, sc_slice pattern, sc_on_message on_message,
+                                     void *user, sc_subscription *subscription)
+{
+    return sci_subscribe(client, pattern, true, false, on_message, user, subscription);
+}
+
+static sci_subscription *sci_subscription_find(const sc_client *client, sc_subscription id)
+{
+    for (sci_link *link = client->subscriptions.next; link != &client->subscriptions;
+         link = link->next) {
+        sci_subscription *subscription = SCI_CONTAINER(link, sci_subscription, link);
+        if (subscription->id == id)
+            return subscription;
+    }
+    return NULL;
+}
+
+/* Locked: wait until the callback that runs on another thread has returned. */
+static void sci_subscription_await_callback(sci_subscription *subscription)
+{
+    sc_client *client = subscription->client;
+    sci_waiter waiter;
+    bool is_locked = true;
+    if (!subscription->is_running || client->loop.dispatcher == sci_thread_self())
+        return;
+    sci_waiter_init(&waiter, (uint32_t)subscription->id);
+    subscription->waiter = &waiter;
+    while (subscription->is_running &&
+           !sci_waiter_wait(client, &waiter, NULL, SCI_NEVER, &is_locked) && !client->is_closing)
+        continue;
+    if (!is_locked)
+        sci_loop_lock(&client->loop);
+    subscription->waiter = NULL;
+}
+
+SC_API sc_status sc_unsubscribe(sc_client *client, sc_subscription id)
+{
+    sc_status status = sci_client_enter(client);
+    if (status != SC_OK)
+        return status;
+    sci_subscription *subscription = sci_subscription_find(client, id);
+    if (subscription) {
+        subscription->references++;
+        sci_subscription_end(subscription);
+        sci_subscription_await_callback(subscription);
+        sci_subscription_release(subscription);
+    } else {
+        status = SC_MISS;
+    }
+    sci_client_leave(client);
+    return status;
+}

@@ -1,0 +1,106 @@
+/* Names that share a key's hash slot. */
+
+#include "coord/names.h"
+
+#include "base/number.h"
+
+#define SCI_HASH_SLOTS 16384u
+
+SCI_PRIVATE void sci_names_init(sci_names *names, const sc_memory *memory)
+{
+    memset(names, 0, sizeof *names);
+    sci_bytes_init(&names->block, memory);
+}
+
+SCI_PRIVATE void sci_names_free(sci_names *names)
+{
+    sci_bytes_free(&names->block);
+}
+
+/* CRC-16/XMODEM, bit by bit: keys are short and this is off the hot path. */
+static unsigned sci_crc16(sc_slice bytes)
+{
+    unsigned crc = 0;
+    for (size_t i = 0; i < bytes.len; i++) {
+        crc ^= (unsigned)(unsigned char)bytes.data[i] << 8;
+        for (int bit = 0; bit < 8; bit++)
+            crc = (crc & 0x8000u) ? ((crc << 1) ^ 0x1021u) & 0xffffu : (crc << 1) & 0xffffu;
+    }
+    return crc;
+}
+
+/* The part of a key that is hashed: between the first { and the first } after it, unless empty. */
+static sc_slice sci_hash_tag(sc_slice key)
+{
+    const char *open = key.len ? (const char *)memchr(key.data, '{', key.len) : NULL;
+    if (!open)
+        return key;
+    size_t rest = key.len - (size_t)(open + 1 - key.data);
+    const char *end = rest ? (const char *)memchr(open + 1, '}', rest) : NULL;
+    if (!end || end == open + 1)
+        return key;
+    return sc_bytes(open + 1, (size_t)(end - open - 1));
+}
+
+SCI_PRIVATE unsigned sci_hash_slot(sc_slice key)
+{
+    return sci_crc16(sci_hash_tag(key)) % SCI_HASH_SLOTS;
+}
+
+/* A decimal number that hashes to `slot`: for keys that cannot be put into a tag. There is one in every
+   few ten thousand. */
+static size_t sci_tag_for_slot(unsigned slot, char text[SCI_I64_TEXT_BYTES])
+{
+    for (int64_t number = 0;; number++) {
+        size_t len = sci_i64_to_text(number, text);
+        if (sci_crc16(sc_bytes(text, len)) % SCI_HASH_SLOTS == slot)
+            return len;
+    }
+}
+
+/* Append `kind` and the key in a form that hashes as the key does, different for different keys:
+     key with a tag       kind:KEY
+     key without braces   kind{KEY}
+     any other            kind#{NUMBER}KEY */
+static sc_status sci_names_append(sci_bytes *out, const char *kind, sc_slice key)
+{
+    char number[SCI_I64_TEXT_BYTES];
+    bool has_tag = sci_hash_tag(key).len != key.len;
+    bool has_brace = key.len == 0 || memchr(key.data, '}', key.len);
+    sc_status status = sci_bytes_append_text(out, kind);
+    if (has_tag || !has_brace) {
+        if (status == SC_OK)
+            status = sci_bytes_append_char(out, has_tag ? ':' : '{');
+        if (status == SC_OK)
+            status = sci_bytes_append(out, key);
+        return status == SC_OK && !has_tag ? sci_bytes_append_char(out, '}') : status;
+    }
+    if (status == SC_OK)
+        status = sci_bytes_append_text(out, "#{");
+    if (status == SC_OK)
+        status = sci_bytes_append(out, sc_bytes(number, sci_tag_for_slot(sci_hash_slot(key), number)));
+    if (status == SC_OK)
+        status = sci_bytes_append_char(out, '}');
+    return status == SC_OK ? sci_bytes_append(out, key) : status;
+}
+
+SCI_PRIVATE sc_status sci_names_derive(sci_names *names, sc_slice key)
+{
+    static const char *const kinds[] = {"sc:lease", "sc:result", "sc:done"};
+    size_t ends[1 + SCI_COUNT(kinds)];
+    sci_bytes *block = &names->block;
+    sc_status status = sci_bytes_append(block, key);
+    ends[0] = sci_bytes_len(block);
+    for (size_t i = 0; i < SCI_COUNT(kinds) && status == SC_OK; i++) {
+        status = sci_names_append(block, kinds[i], key);
+        ends[i + 1] = sci_bytes_len(block);
+    }
+    if (status != SC_OK)
+        return status;
+    const char *text = sci_bytes_slice(block).data;
+    names->value = sc_bytes(text, ends[0]);
+    names->lease = sc_bytes(text + ends[0], ends[1] - ends[0]);
+    names->result = sc_bytes(text + ends[1], ends[2] - ends[1]);
+    names->channel = sc_bytes(text + ends[2], ends[3] - ends[2]);
+    return SC_OK;
+}

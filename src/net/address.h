@@ -1,0 +1,25 @@
+#pragma once
+/* Numeric addresses to and from text. Pure. */
+
+#include "base/prelude.h"
+
+/* The value of a hexadecimal digit, -1 for any other character. */
+static inline int sci_address_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+/* "host:port" or a path, for messages: brackets around IPv6, "%scope" by number. */
+#define SCI_ADDRESS_TEXT_BYTES (SC_PATH_BYTES + 16)
+SCI_PRIVATE void sci_address_to_text(const sc_address *address, char text[SCI_ADDRESS_TEXT_BYTES]);
+/* IPv4 dotted quad or IPv6 (RFC 4291, also with an embedded IPv4 and a numeric %scope). False when
+   `host` is neither, so it is a name. */
+SCI_PRIVATE bool sci_address_parse(const char *host, uint16_t port, sc_address *address);
+/* SC_ERR_URL when the path does not fit. */
+SCI_PRIVATE sc_status sci_address_unix(const char *path, sc_address *address);

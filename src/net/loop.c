@@ -1,0 +1,215 @@
+/* The scheduler: one thread at a time waits for descriptors and timers on behalf of all. */
+
+#include "net/loop.h"
+
+/* Readiness taken from the poller in one go; more come at the next step. */
+#define SCI_LOOP_EVENTS 64
+#define SCI_NS_PER_MS 1000000
+
+SCI_PRIVATE sc_status sci_loop_init(sci_loop *loop, const sc_memory *memory, const sc_clock *clock,
+                                    const sc_poller *poller)
+{
+    memset(loop, 0, sizeof *loop);
+    loop->memory = *memory;
+    loop->clock = *clock;
+    loop->poller_table = *poller;
+    sci_list_init(&loop->watches);
+    sci_list_init(&loop->posts);
+    sci_mutex_init(&loop->lock);
+    sc_status status = poller->create(poller->user, memory, &loop->poller);
+    if (status != SC_OK)
+        sci_mutex_free(&loop->lock);
+    return status;
+}
+
+SCI_PRIVATE void sci_loop_free(sci_loop *loop)
+{
+    sci_assert(!loop->is_waiting);
+    sci_assert(sci_list_is_empty(&loop->watches));
+    if (loop->poller)
+        loop->poller_table.destroy(loop->poller);
+    loop->poller = NULL;
+    sci_mutex_free(&loop->lock);
+}
+
+SCI_PRIVATE void sci_loop_wake(sci_loop *loop)
+{
+    if (!loop->is_waiting || loop->is_woken)
+        return;
+    loop->is_woken = true;
+    loop->poller_table.wake(loop->poller);
+}
+
+SCI_PRIVATE void sci_timer_arm(sci_loop *loop, sci_timer *timer, int64_t due_ns)
+{
+    sci_heap_remove(&loop->timers, &timer->node);
+    sci_heap_insert(&loop->timers, &timer->node, due_ns);
+    if (due_ns < loop->waiting_until)
+        sci_loop_wake(loop);
+}
+
+SCI_PRIVATE void sci_timer_cancel(sci_loop *loop, sci_timer *timer)
+{
+    sci_heap_remove(&loop->timers, &timer->node);
+}
+
+SCI_PRIVATE void sci_watch_add(sci_loop *loop, sci_watch *watch)
+{
+    sci_list_init(&watch->link);
+    sci_list_append(&loop->watches, &watch->link);
+    watch->polled = 0;
+    watch->ready = 0;
+    watch->is_retired = false;
+    sci_loop_wake(loop);
+}
+
+/* The poller must not be told while it waits, and a descriptor that it waits on must not be closed:
+   its number could be another's by then. */
+static void sci_watch_let_go(sci_loop *loop, sci_watch *watch)
+{
+    if (watch->polled)
+        (void)loop->poller_table.watch(loop->poller, watch->descriptor, 0, watch);
+    sci_list_remove(&watch->link);
+    watch->release(watch);
+}
+
+SCI_PRIVATE void sci_watch_retire(sci_loop *loop, sci_watch *watch)
+{
+    if (loop->is_waiting && watch->polled) {
+        watch->is_retired = true;
+        sci_loop_wake(loop);
+        return;
+    }
+    sci_watch_let_go(loop, watch);
+}
+
+SCI_PRIVATE void sci_loop_post(sci_loop *loop, sci_post *post)
+{
+    sci_list_append(&loop->posts, &post->link);
+    sci_loop_wake(loop);
+}
+
+SCI_PRIVATE bool sci_loop_drive_begin(sci_loop *loop)
+{
+    if (loop->driver)
+        return false;
+    loop->driver = sci_thread_self();
+    return true;
+}
+
+SCI_PRIVATE void sci_loop_drive_end(sci_loop *loop)
+{
+    sci_assert(loop->driver == sci_thread_self());
+    loop->driver = 0;
+}
+
+/* Tell the poller what the owners want now. */
+static sc_status sci_loop_prepare(sci_loop *loop)
+{
+    sc_status result = SC_OK;
+    for (sci_link *link = loop->watches.next; link != &loop->watches; link = link->next) {
+        sci_watch *watch = SCI_CONTAINER(link, sci_watch, link);
+        unsigned wanted = watch->prepare(watch);
+        watch->ready = 0;
+        if (wanted == watch->polled)
+            continue;
+        sc_status status = loop->poller_table.watch(loop->poller, watch->descriptor, wanted, watch);
+        if (status == SC_OK)
+            watch->polled = wanted;
+        else
+            result = status;
+    }
+    return result;
+}
+
+/* A watch may retire itself, retire others or add new ones while it is settled. */
+static void sci_loop_settle(sci_loop *loop)
+{
+    sci_link pending;
+    sci_list_init(&pending);
+    sci_list_move_all(&pending, &loop->watches);
+    for (sci_link *link = sci_list_take_first(&pending); link;
+         link = sci_list_take_first(&pending)) {
+        sci_watch *watch = SCI_CONTAINER(link, sci_watch, link);
+        sci_list_append(&loop->watches, link);
+        if (watch->is_retired)
+            sci_watch_let_go(loop, watch);
+        else
+            watch->settle(watch, watch->ready);
+    }
+}
+
+static void sci_loop_fire_timers(sci_loop *loop)
+{
+    if (!loop->timers.root)
+        return;
+    int64_t now_ns = sci_loop_now_ns(loop);
+    for (sci_heap_node *node = sci_heap_first(&loop->timers); node && node->key <= now_ns;
+         node = sci_heap_first(&loop->timers)) {
+        sci_timer *timer = SCI_CONTAINER(node, sci_timer, node);
+        sci_heap_remove(&loop->timers, node);
+        timer->fire(timer);
+    }
+}
+
+/* Rounded up to the poller's milliseconds, so that a timer is due when the wait ends. */
+static int64_t sci_loop_timeout_ms(sci_loop *loop, int64_t max_wait_ns)
+{
+    int64_t wait_ns = max_wait_ns;
+    loop->waiting_until = INT64_MAX;
+    if (!sci_list_is_empty(&loop->posts))
+        wait_ns = 0;
+    sci_heap_node *first = sci_heap_first(&loop->timers);
+    if (wait_ns != 0 && (first || wait_ns > 0)) {
+        int64_t now_ns = sci_loop_now_ns(loop);
+        if (first && (wait_ns < 0 || first->key - now_ns < wait_ns))
+            wait_ns = first->key > now_ns ? first->key - now_ns : 0;
+        if (wait_ns < INT64_MAX - now_ns)
+            loop->waiting_until = now_ns + wait_ns;
+    }
+    if (wait_ns < 0)
+        return -1;
+    return wait_ns / SCI_NS_PER_MS + (wait_ns % SCI_NS_PER_MS != 0);
+}
+
+SCI_PRIVATE sc_status sci_loop_step(sci_loop *loop, int64_t max_wait_ns)
+{
+    sc_event events[SCI_LOOP_EVENTS];
+    size_t count = 0;
+    sci_assert(loop->driver == sci_thread_self());
+    sc_status prepared = sci_loop_prepare(loop);
+    int64_t timeout_ms = prepared == SC_OK ? sci_loop_timeout_ms(loop, max_wait_ns) : 0;
+
+    loop->is_waiting = true;
+    sci_loop_unlock(loop);
+    sc_status status =
+        loop->poller_table.wait(loop->poller, timeout_ms, events, SCI_LOOP_EVENTS, &count);
+    sci_loop_lock(loop);
+    loop->is_waiting = false;
+    loop->is_woken = false;
+    loop->waiting_until = INT64_MIN;
+
+    for (size_t i = 0; status == SC_OK && i < count; i++)
+        ((sci_watch *)events[i].tag)->ready |= events[i].ready;
+    sci_loop_settle(loop);
+    sci_loop_fire_timers(loop);
+    return prepared != SC_OK ? prepared : status;
+}
+
+SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
+{
+    bool has_run = false;
+    if (loop->dispatcher)
+        return false;
+    loop->dispatcher = sci_thread_self();
+    for (sci_link *link = sci_list_take_first(&loop->posts); link;
+         link = sci_list_take_first(&loop->posts)) {
+        sci_post *post = SCI_CONTAINER(link, sci_post, link);
+        sci_loop_unlock(loop);
+        post->run(post);
+        sci_loop_lock(loop);
+        has_run = true;
+    }
+    loop->dispatcher = 0;
+    return has_run;
+}

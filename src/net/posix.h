@@ -1,0 +1,20 @@
+#pragma once
+/* The platform's own transport (TCP and Unix sockets), poller (poll(2)) and resolver (getaddrinfo in
+   a thread; in a forked helper without threads). None under SMARTCACHE_NO_POSIX. */
+
+#include "base/prelude.h"
+
+/* Each copies the table into `*table`; false where there is none. */
+SCI_PRIVATE bool sci_posix_transport(sc_transport *table);
+SCI_PRIVATE bool sci_posix_poller(sc_poller *table);
+SCI_PRIVATE bool sci_posix_resolver(sc_resolver *table);
+
+#ifndef SMARTCACHE_NO_POSIX
+/* Words for an errno, such as "connection refused"; "errno 123" for one that is not in the list.
+   Unlike strerror it may be called on any thread, and says the same in every locale. */
+#define SCI_POSIX_ERROR_BYTES 24
+SCI_PRIVATE const char *sci_posix_error_text(int error, char unlisted[SCI_POSIX_ERROR_BYTES]);
+
+/* What a new descriptor must be: closed by exec and, when asked, non-blocking. False with errno. */
+SCI_PRIVATE bool sci_posix_descriptor_prepare(int fd, bool is_nonblocking);
+#endif

@@ -1,0 +1,31 @@
+#pragma once
+/* Server URLs (RFC 3986; the redis scheme as registered with IANA). */
+
+#include "base/memory.h"
+
+typedef enum sci_scheme { SCI_SCHEME_REDIS = 1, SCI_SCHEME_REDISS, SCI_SCHEME_UNIX } sci_scheme;
+
+typedef struct sci_url {
+    sc_memory memory;
+    sci_scheme scheme;
+    char *host;     /* owned; decoded, IPv6 without brackets; NULL for unix */
+    char *path;     /* owned; decoded socket path; NULL unless unix */
+    char *user;     /* owned; NULL when absent */
+    char *password; /* owned; NULL when absent; wiped on freeing */
+    char *name;     /* owned; client name (`name=`); NULL when absent */
+    uint16_t port;  /* 6379 when absent */
+    int db;         /* 0 when absent */
+    int64_t timeout_ms;         /* `timeout=`, -1 when absent */
+    int64_t connect_timeout_ms; /* `connect_timeout=`, -1 when absent */
+} sci_url;
+
+/* redis://[user[:password]@]host[:port][/db][?options], rediss:// likewise,
+   unix://[user[:password]@]/path[?options]; options: db, timeout, connect_timeout, name, user,
+   password, each at most once and not also in its place before the '?'. Durations are above 0:
+   `1500`, `1500ms`, `2s`, `1m`. Host defaults to localhost; an empty user or password counts as
+   absent. Each part but the port may be percent-encoded. An interface that is named in an IPv6 host
+   is kept: `[fe80::1%25eth0]` gives `fe80::1%eth0`. SC_ERR_URL names the offset, the character and
+   what was expected (never the password); SC_ERR_MEMORY. After an error `*url` is empty, and
+   freeing it is fine. */
+SCI_PRIVATE sc_status sci_url_parse(const sc_memory *memory, const char *text, sci_url *url);
+SCI_PRIVATE void sci_url_free(sci_url *url);

@@ -1,0 +1,4 @@
+/* Declarations in a file whose socket calls are macros. */
+#include "hostile.h"
+
+#include "declare.c"

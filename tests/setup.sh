@@ -1,0 +1,193 @@
+#!/bin/sh
+# Installs what a group of targets needs and this machine lacks: `tests/setup.sh GROUP...`. Groups:
+#     test      compiler, cmocka, redis-server, node with the packages of tests/interop
+#     compile   both compilers, the 32-bit cross compiler
+#     sanitize  test, clang and its run-time libraries
+#     examples  the libraries that examples use, valgrind
+#     bench     hiredis, redis-benchmark, valgrind
+#     format    clang-format
+# Without a group: test. Uses apt-get (Debian, Ubuntu), as root or through sudo; asks nothing; says
+# what it installs; does nothing when all is there. npm packages go to build/interop only.
+set -eu
+
+packages=
+
+has_command()
+{
+    command -v "$1" >/dev/null 2>&1
+}
+
+# Does a C program that includes this header compile?
+has_header()
+{
+    { [ -z "${2:-}" ] || echo "#include <$2>"; echo "#include <$1>"; } |
+        ${CC:-cc} -E -x c - >/dev/null 2>&1
+}
+
+need()
+{
+    case " $packages " in
+    *" $1 "*) ;;
+    *) packages="$packages $1" ;;
+    esac
+}
+
+need_command()
+{
+    has_command "$1" || need "$2"
+}
+
+need_c()
+{
+    need_command cc gcc
+    has_header stdio.h || need libc6-dev
+    need_command make make
+}
+
+need_clang()
+{
+    need_command clang clang
+}
+
+# The sanitizers' libraries carry clang's major version in their package's name, so clang comes first.
+need_clang_runtime()
+{
+    if ! has_command clang; then
+        need clang
+        install_packages
+        packages=
+    fi
+    echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return d && n ? 0 : 0; }' |
+        clang -fsanitize=fuzzer,address,undefined -x c - -o /dev/null >/dev/null 2>&1 && return
+    major=$(clang -dumpversion)
+    need "libclang-rt-${major%%.*}-dev"
+}
+
+need_test()
+{
+    need_c
+    # cmocka's header wants these before it.
+    printf '#include <stdarg.h>\n#include <stddef.h>\n#include <setjmp.h>\n#include <stdint.h>\n#include <cmocka.h>\n' |
+        ${CC:-cc} -E -x c - >/dev/null 2>&1 || need libcmocka-dev
+    need_command redis-server redis-server
+    need_command redis-cli redis-tools
+    [ ! -f tests/interop/package.json ] || need_command npm npm
+    [ ! -f tests/interop/package.json ] || need_command node nodejs
+}
+
+need_compile()
+{
+    need_c
+    need_command g++ g++
+    need_clang
+    if ! has_command i686-linux-gnu-gcc; then
+        need gcc-i686-linux-gnu
+        need libc6-dev-i386-cross
+    elif ! echo '#include <stdio.h>' | i686-linux-gnu-gcc -E -x c - >/dev/null 2>&1; then
+        need libc6-dev-i386-cross
+    fi
+}
+
+need_examples()
+{
+    need_c
+    has_header microhttpd.h || need libmicrohttpd-dev
+    has_header sqlite3.h || need libsqlite3-dev
+    need_command valgrind valgrind
+}
+
+need_bench()
+{
+    need_c
+    has_header hiredis/hiredis.h || need libhiredis-dev
+    need_command redis-server redis-server
+    need_command redis-benchmark redis-tools
+    need_command valgrind valgrind
+}
+
+as_root()
+{
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif has_command sudo; then
+        sudo "$@"
+    else
+        echo "tests/setup.sh: needs root or sudo to install:$packages" >&2
+        exit 1
+    fi
+}
+
+# While packages are installed, forbid them to start services: what runs on this machine is its
+# owner's affair. A policy that was there already stays as it is.
+policy=/usr/sbin/policy-rc.d
+install_packages()
+{
+    if ! has_command apt-get; then
+        echo "tests/setup.sh: there is no apt-get; please install what is called in Debian:$packages" >&2
+        exit 1
+    fi
+    echo "tests/setup.sh: installing$packages"
+    owns_policy=no
+    if [ ! -e "$policy" ]; then
+        owns_policy=yes
+        trap 'as_root rm -f "$policy"' EXIT
+        trap 'exit 1' INT TERM
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod 755 "$policy"
+    fi
+    as_root apt-get update -qq || echo "tests/setup.sh: the package lists could not be renewed"
+    # shellcheck disable=SC2086
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends $packages
+    if [ "$owns_policy" = yes ]; then
+        as_root rm -f "$policy"
+        trap - EXIT INT TERM
+    fi
+}
+
+# The node clients that interop tests talk to, at the versions of tests/interop/package.json.
+install_node_packages()
+{
+    [ -f tests/interop/package.json ] || return 0
+    if [ -d build/interop/node_modules ] &&
+        cmp -s tests/interop/package.json build/interop/package.json; then
+        return 0
+    fi
+    echo "tests/setup.sh: installing the npm packages of tests/interop into build/interop"
+    rm -rf build/interop
+    mkdir -p build/interop
+    [ ! -f tests/interop/package-lock.json ] || cp tests/interop/package-lock.json build/interop/
+    cp tests/interop/package.json build/interop/package.json
+    if ! (cd build/interop && npm install --no-audit --no-fund --loglevel=error); then
+        rm -rf build/interop
+        echo "tests/setup.sh: npm could not install the packages of tests/interop" >&2
+        exit 1
+    fi
+}
+
+wants_node=no
+[ $# -gt 0 ] || set -- test
+for group in "$@"; do
+    case $group in
+    test)
+        need_test
+        wants_node=yes
+        ;;
+    compile) need_compile ;;
+    sanitize)
+        need_test
+        need_clang_runtime
+        wants_node=yes
+        ;;
+    examples) need_examples ;;
+    bench) need_bench ;;
+    format) need_command clang-format clang-format ;;
+    *)
+        echo "tests/setup.sh: there is no group \"$group\"" >&2
+        exit 2
+        ;;
+    esac
+done
+
+[ -z "$packages" ] || install_packages
+[ "$wants_node" = no ] || install_node_packages
