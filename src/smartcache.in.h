@@ -325,6 +325,18 @@ extern "C" {
 /* MARK: - Names (Private) */
 #include "coord/names.c"
 
+/* MARK: - Cache (Private) */
+#include "cache/cache.c"
+
+/* MARK: - Outcomes (Private) */
+#include "cache/outcome.c"
+
+/* MARK: - Flights (Private) */
+#include "cache/flight.c"
+
+/* MARK: - Get or load (Private) */
+#include "cache/load.c"
+
 /* MARK: - JSON tree (Private) */
 #include "cache/json_tree.c"
 

@@ -387,12 +387,11 @@ SC_API sc_status sc_poll(sc_client *client, int64_t timeout_ms)
         status = sci_client_step(client, timeout_ns);
         sci_client_stop_driving(client);
     } else {
-        sci_waiter waiter;
-        bool is_locked;
+        sci_waiter waiter; /* nobody finishes it */
         int64_t now_ns = sci_loop_now_ns(&client->loop);
         sci_waiter_init(&waiter, 0);
-        (void)sci_waiter_wait(client, &waiter, NULL, timeout_ns < 0 ? SCI_NEVER : now_ns + timeout_ns,
-                              &is_locked);
+        (void)sci_waiter_wait_locked(client, &waiter,
+                                     timeout_ns < 0 ? SCI_NEVER : now_ns + timeout_ns);
     }
     sci_client_leave(client);
     return status;

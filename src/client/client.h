@@ -29,6 +29,7 @@ typedef struct sci_waiter {
     uint32_t gate;
     bool is_sleeping; /* at its gate */
     bool is_driving;  /* inside the poller */
+    sci_conn *conn;   /* where the answer is expected, or NULL */
 } sci_waiter;
 
 /* A command, or some in one go, and what is to be done with the replies. Owned by whoever started it;
@@ -46,7 +47,8 @@ typedef struct sci_op {
     uint32_t replies;    /* expected */
     uint32_t resends;    /* times that it was sent again */
     bool is_idempotent;
-    bool is_watched; /* a thread waits for it and minds the deadline; else the connection does */
+    bool is_watched;  /* a thread waits for it and minds the deadline; else the connection does */
+    bool is_attended; /* not watched, but a thread is about to wait on the connection */
     bool is_queued;
     sci_conn *conn;
     uint64_t sequence; /* its place in the connection's queue */
@@ -122,6 +124,7 @@ struct sci_conn {
     uint32_t slot_cap; /* a power of two, or 0 */
     uint32_t slot_head;
     uint32_t slot_count;
+    uint32_t gathered;      /* the last so many are not handed over: their bytes are in `out` */
     uint64_t head_sequence; /* of the slot at the head */
     sci_bytes out;          /* encoded, not handed over yet: of the last slots */
     uint32_t batch;         /* counts hand-overs; chooses gates */

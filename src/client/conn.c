@@ -137,6 +137,7 @@ static sc_status sci_conn_enqueue(sci_conn *conn, sci_op *op)
     slot->bytes = bytes;
     slot->replies = op->replies;
     conn->slot_count++;
+    conn->gathered++;
     conn->client->stats.commands += op->replies;
     sci_conn_mind_deadline(conn, op);
     return SC_OK;
@@ -144,9 +145,10 @@ static sc_status sci_conn_enqueue(sci_conn *conn, sci_op *op)
 
 /* Commands gather while a reply is due within microseconds: then many share a system call. On a slow
    network they do not, since a command would wait a round trip for nothing. */
-static bool sci_conn_should_send(const sci_conn *conn, uint32_t unanswered)
+static bool sci_conn_should_send(const sci_conn *conn)
 {
-    return unanswered == 0 || !conn->gathers || sci_bytes_len(&conn->out) >= SCI_CONN_GATHER_BYTES;
+    return conn->slot_count == conn->gathered || !conn->gathers ||
+           sci_bytes_len(&conn->out) >= SCI_CONN_GATHER_BYTES;
 }
 
 SCI_PRIVATE void sci_conn_submit(sci_conn *conn, sci_op *op, int64_t now_ns)
@@ -174,17 +176,17 @@ SCI_PRIVATE void sci_conn_submit(sci_conn *conn, sci_op *op, int64_t now_ns)
         sci_op_finish(op, status, sc_error_text());
         return;
     }
-    uint32_t unanswered = conn->slot_count - 1;
     if (conn->state == SCI_CONN_DOWN) {
         sci_conn_connect(conn, now_ns);
     } else if (conn->state == SCI_CONN_READY) {
-        if (unanswered == 0 && conn->probe_countdown-- == 0) {
+        if (conn->slot_count == 1 && conn->probe_countdown-- == 0) {
             conn->probe_ns = now_ns;
             conn->probe_countdown = SCI_CONN_PROBE_EVERY;
         }
-        if (sci_conn_should_send(conn, unanswered))
+        if (sci_conn_should_send(conn))
             sci_conn_flush(conn);
-        if (!op->is_watched && conn->wire && conn->wire->receiver == SCI_RECEIVER_NONE)
+        if (!op->is_watched && !op->is_attended && conn->wire &&
+            conn->wire->receiver == SCI_RECEIVER_NONE)
             sci_loop_wake(&client->loop);
     }
 }
@@ -220,17 +222,15 @@ SCI_PRIVATE void sci_conn_reply_is_in(sci_conn *conn, sc_reply *reply)
 
 /* Deadlines. */
 
-/* Whether slot `index` has not left the output buffer. */
+/* Whether slot `index` has not left the output buffer, and where it stands in it. */
 static bool sci_conn_is_unsent(const sci_conn *conn, uint32_t index, size_t *offset)
 {
-    size_t unsent = sci_bytes_len(&conn->out);
-    for (uint32_t i = conn->slot_count; i > index; i--) {
-        size_t bytes = sci_conn_slot(conn, i - 1)->bytes;
-        if (bytes > unsent)
-            return false;
-        unsent -= bytes;
-    }
-    *offset = unsent;
+    uint32_t first = conn->slot_count - conn->gathered;
+    *offset = 0;
+    if (index < first)
+        return false;
+    for (uint32_t i = first; i < index; i++)
+        *offset += sci_conn_slot(conn, i)->bytes;
     return true;
 }
 
@@ -245,6 +245,7 @@ static void sci_conn_cut(sci_conn *conn, uint32_t index, size_t offset)
         *sci_conn_slot(conn, i - 1) = *moved;
     }
     conn->slot_count--;
+    conn->gathered--;
 }
 
 SCI_PRIVATE void sci_conn_expire(sci_conn *conn, sci_op *op, int64_t now_ns)
@@ -315,10 +316,7 @@ static void sci_conn_queue_again(sci_conn *conn, sci_op *op)
 
 SCI_PRIVATE void sci_conn_fail_sent(sci_conn *conn, sc_status status, const char *text)
 {
-    size_t unsent = sci_bytes_len(&conn->out);
-    uint32_t sent = conn->slot_count;
-    while (sent > 0 && sci_conn_slot(conn, sent - 1)->bytes <= unsent)
-        unsent -= sci_conn_slot(conn, --sent)->bytes;
+    uint32_t sent = conn->slot_count - conn->gathered;
     /* what is sent again, or started by a `complete`, goes to the end of the queue */
     for (uint32_t i = 0; i < sent; i++) {
         bool is_own_fault = i == 0 && (status == SC_ERR_PROTOCOL || status == SC_ERR_LIMIT ||
@@ -339,6 +337,7 @@ SCI_PRIVATE void sci_conn_fail_sent(sci_conn *conn, sc_status status, const char
 SCI_PRIVATE void sci_conn_fail_all(sci_conn *conn, sc_status status, const char *text)
 {
     uint32_t count = conn->slot_count;
+    conn->gathered = 0;
     sci_bytes_reset(&conn->out, SCI_CONN_KEEP_OUTPUT);
     while (count-- > 0) {
         sci_op *op = sci_conn_pop(conn);
@@ -366,10 +365,11 @@ SCI_PRIVATE void sci_conn_flush(sci_conn *conn)
             conn->out = wire->sending;
             wire->sending = handed;
             conn->batch++;
+            conn->gathered = 0;
         }
         if (!sci_wire_transmit(wire))
             break;
-        if (sci_bytes_len(&wire->sending) == 0 && !sci_conn_should_send(conn, conn->slot_count))
+        if (sci_bytes_len(&wire->sending) == 0 && !sci_conn_should_send(conn))
             break;
     }
     wire->is_sending = false;
@@ -466,17 +466,23 @@ SCI_PRIVATE void sci_conn_resume(sci_conn *conn)
 SCI_PRIVATE void sci_conn_pass_on(sci_conn *conn)
 {
     sci_wire *wire = conn->wire;
+    sc_client *client = conn->client;
     if (!wire || wire->receiver != SCI_RECEIVER_NONE || conn->slot_count == 0)
         return;
     for (uint32_t i = 0; i < conn->slot_count; i++) {
         sci_op *op = sci_conn_slot(conn, i)->op;
-        if (op && op->is_watched) {
-            if (op->waiter.is_sleeping)
-                conn->client->raised |= 1u << op->waiter.gate;
-            else
-                sci_loop_wake(&conn->client->loop);
-            return;
-        }
+        if (!op || !op->is_watched)
+            continue;
+        if (op->waiter.is_sleeping)
+            client->raised |= 1u << op->waiter.gate;
+        else
+            sci_loop_wake(&client->loop);
+        return;
     }
-    sci_loop_wake(&conn->client->loop);
+    if (client->loop.driver) {
+        sci_loop_wake(&client->loop);
+    } else if (!sci_list_is_empty(&client->sleepers)) {
+        sci_waiter *sleeper = SCI_CONTAINER(client->sleepers.next, sci_waiter, link);
+        client->raised |= 1u << sleeper->gate;
+    }
 }

@@ -34,6 +34,7 @@ static void sci_conn_reset_in_child(sci_conn *conn, bool is_intact)
     conn->state = SCI_CONN_DOWN;
     conn->failures = 0;
     conn->slot_count = 0;
+    conn->gathered = 0;
     conn->slot_head = 0;
     conn->is_checking = false;
     conn->earliest_ns = SCI_NEVER;

@@ -177,15 +177,12 @@ static sc_status sci_subscription_await(sci_subscription *subscription)
 {
     sc_client *client = subscription->client;
     sci_waiter waiter;
-    bool is_locked;
     int64_t deadline_ns = sci_client_deadline_ns(client, 0, sci_loop_now_ns(&client->loop));
     if (subscription->is_announced)
         return SC_OK;
     sci_waiter_init(&waiter, (uint32_t)subscription->id);
     subscription->waiter = &waiter;
-    bool is_done = sci_waiter_wait(client, &waiter, NULL, deadline_ns, &is_locked);
-    if (!is_locked)
-        sci_loop_lock(&client->loop);
+    bool is_done = sci_waiter_wait_locked(client, &waiter, deadline_ns);
     subscription->waiter = NULL;
     if (client->is_closing)
         return sc_fail(SC_ERR_CLOSED, "the client was closed");
@@ -267,16 +264,13 @@ static void sci_subscription_await_callback(sci_subscription *subscription)
 {
     sc_client *client = subscription->client;
     sci_waiter waiter;
-    bool is_locked = true;
     if (!subscription->is_running || client->loop.dispatcher == sci_thread_self())
         return;
     sci_waiter_init(&waiter, (uint32_t)subscription->id);
     subscription->waiter = &waiter;
-    while (subscription->is_running &&
-           !sci_waiter_wait(client, &waiter, NULL, SCI_NEVER, &is_locked) && !client->is_closing)
+    while (subscription->is_running && !sci_waiter_wait_locked(client, &waiter, SCI_NEVER) &&
+           !client->is_closing)
         continue;
-    if (!is_locked)
-        sci_loop_lock(&client->loop);
     subscription->waiter = NULL;
 }
 

@@ -59,14 +59,12 @@ static bool sci_transfer_is_done(const sci_transfer *transfer)
 static bool sci_transfer_wait(sci_transfer *transfer)
 {
     sci_waiter waiter;
-    bool is_locked;
     sci_waiter_init(&waiter, 0);
+    waiter.conn = transfer->conn;
     transfer->waiter = &waiter;
     transfer->conn->drain_waiter = transfer->source ? &waiter : NULL;
-    bool is_done = sci_waiter_wait(transfer->client, &waiter, transfer->conn,
-                                   transfer->op.deadline_ns, &is_locked);
-    if (!is_locked)
-        sci_loop_lock(&transfer->client->loop);
+    bool is_done =
+        sci_waiter_wait_locked(transfer->client, &waiter, transfer->op.deadline_ns);
     transfer->waiter = NULL;
     transfer->conn->drain_waiter = NULL;
     return is_done;

@@ -101,11 +101,12 @@ static bool sci_conn_has_receiver(const sci_conn *conn)
     return conn && conn->wire && conn->wire->receiver == SCI_RECEIVER_CALLER;
 }
 
-SCI_PRIVATE bool sci_waiter_wait(sc_client *client, sci_waiter *waiter, sci_conn *conn,
-                                 int64_t deadline_ns, bool *is_locked)
+SCI_PRIVATE bool sci_waiter_wait(sc_client *client, sci_waiter *waiter, int64_t deadline_ns,
+                                 bool *is_locked)
 {
     *is_locked = true;
     while (!sci_atomic_load_acquire(&waiter->is_done)) {
+        sci_conn *conn = waiter->conn;
         if (conn && conn->slot_count && sci_conn_receive_soon(conn))
             continue;
         if (sci_atomic_load_acquire(&waiter->is_done))
@@ -128,16 +129,33 @@ SCI_PRIVATE bool sci_waiter_wait(sc_client *client, sci_waiter *waiter, sci_conn
     return true;
 }
 
-/* Submit and wait; false when not locked any more. */
-static bool sci_op_submit_and_wait(sc_client *client, sci_conn *conn, sci_op *op, int64_t timeout_ms)
+SCI_PRIVATE bool sci_waiter_wait_locked(sc_client *client, sci_waiter *waiter, int64_t deadline_ns)
+{
+    bool is_locked;
+    bool is_done = sci_waiter_wait(client, waiter, deadline_ns, &is_locked);
+    if (!is_locked)
+        sci_loop_lock(&client->loop);
+    return is_done;
+}
+
+SCI_PRIVATE void sci_waiter_expect(sc_client *client, sci_waiter *waiter, sci_conn *conn)
+{
+    waiter->conn = conn;
+    if (waiter->is_sleeping && !client->loop.driver)
+        client->raised |= 1u << waiter->gate; /* it may be the one who has to drive now */
+}
+
+SCI_PRIVATE bool sci_op_submit_and_wait(sc_client *client, sci_conn *conn, sci_op *op,
+                                        int64_t timeout_ms)
 {
     bool is_locked;
     int64_t now_ns = sci_loop_now_ns(&client->loop);
     op->deadline_ns = sci_client_deadline_ns(client, timeout_ms, now_ns);
     op->is_watched = true;
     sci_waiter_init(&op->waiter, 0);
+    op->waiter.conn = conn;
     sci_conn_submit(conn, op, now_ns);
-    if (!sci_waiter_wait(client, &op->waiter, conn, op->deadline_ns, &is_locked)) {
+    if (!sci_waiter_wait(client, &op->waiter, op->deadline_ns, &is_locked)) {
         sci_assert(!client->is_closing); /* closing ends every op */
         sci_conn_expire(conn, op, sci_loop_now_ns(&client->loop));
         sci_conn_pass_on(conn);

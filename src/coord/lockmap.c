@@ -191,7 +191,7 @@ static bool sci_holding_grant_next(sci_holding *holding)
 /* Single flight. */
 
 /* The words of a failure, for the threads that share it. */
-static sc_value *sci_flight_words(const sc_memory *memory, sc_status status)
+static sc_value *sci_local_flight_words(const sc_memory *memory, sc_status status)
 {
     sc_value *words = NULL;
     if (status < 0)
@@ -199,13 +199,13 @@ static sc_value *sci_flight_words(const sc_memory *memory, sc_status status)
     return words;
 }
 
-static sc_status sci_flight_lead(sc_lockmap *map, sci_holding *flight, sc_compute compute, void *user,
+static sc_status sci_local_flight_lead(sc_lockmap *map, sci_holding *flight, sc_compute compute, void *user,
                                  sc_value **value)
 {
     sci_mutex_unlock(&map->mutex);
     sc_value *computed = NULL;
     sc_status status = compute(user, flight->node.key, &computed);
-    sc_value *words = sci_flight_words(&map->memory, status);
+    sc_value *words = sci_local_flight_words(&map->memory, status);
     *value = sc_value_retain(computed);
     sci_mutex_lock(&map->mutex);
     sci_map_remove(&map->flights, &flight->node);
@@ -218,7 +218,7 @@ static sc_status sci_flight_lead(sc_lockmap *map, sci_holding *flight, sc_comput
     return status;
 }
 
-static sc_status sci_flight_join(sc_lockmap *map, sci_holding *flight, int64_t timeout_ms,
+static sc_status sci_local_flight_join(sc_lockmap *map, sci_holding *flight, int64_t timeout_ms,
                                  sc_value **value)
 {
     if (sci_holding_is_deadlock(map, flight)) {
@@ -246,10 +246,10 @@ SC_API sc_status sc_single_flight(sc_lockmap *map, sc_slice key, int64_t timeout
     sci_mutex_lock(&map->mutex);
     sci_holding *flight = sci_holding_find(&map->flights, key);
     if (flight) {
-        status = sci_flight_join(map, flight, timeout_ms, value);
+        status = sci_local_flight_join(map, flight, timeout_ms, value);
     } else {
         flight = sci_holding_create(&map->memory, &map->flights, key);
-        status = flight ? sci_flight_lead(map, flight, compute, user, value) : SC_ERR_MEMORY;
+        status = flight ? sci_local_flight_lead(map, flight, compute, user, value) : SC_ERR_MEMORY;
     }
     if (flight)
         sci_holding_release(&map->memory, flight);

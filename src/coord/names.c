@@ -104,3 +104,24 @@ SCI_PRIVATE sc_status sci_names_derive(sci_names *names, sc_slice key)
     names->channel = sc_bytes(text + ends[2], ends[3] - ends[2]);
     return SC_OK;
 }
+
+static sc_slice sci_names_moved(const sci_names *names, const sci_names *from, sc_slice name)
+{
+    if (!name.len)
+        return name;
+    size_t offset = (size_t)(name.data - sci_bytes_slice(&from->block).data);
+    return sc_bytes(sci_bytes_slice(&names->block).data + offset, name.len);
+}
+
+SCI_PRIVATE sc_status sci_names_copy(sci_names *names, const sci_names *from)
+{
+    sc_status status = sci_bytes_append(&names->block, sci_bytes_slice(&from->block));
+    if (status != SC_OK)
+        return status;
+    names->value = sci_names_moved(names, from, from->value);
+    names->lease = sci_names_moved(names, from, from->lease);
+    names->result = sci_names_moved(names, from, from->result);
+    names->channel = sci_names_moved(names, from, from->channel);
+    names->raw_channel = sci_names_moved(names, from, from->raw_channel);
+    return SC_OK;
+}

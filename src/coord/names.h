@@ -19,5 +19,7 @@ SCI_PRIVATE void sci_names_init(sci_names *names, const sc_memory *memory);
 SCI_PRIVATE void sci_names_free(sci_names *names);
 /* Derive all from the key. SC_ERR_MEMORY. */
 SCI_PRIVATE sc_status sci_names_derive(sci_names *names, sc_slice key);
+/* SC_ERR_MEMORY. */
+SCI_PRIVATE sc_status sci_names_copy(sci_names *names, const sci_names *from);
 /* The cluster's hash slot of a key. */
 SCI_PRIVATE unsigned sci_hash_slot(sc_slice key);

@@ -129,37 +129,20 @@ static sc_status sci_reader_suspend(const sci_reader *reader, const sci_reader_c
 
 /* MARK: Whole elements, quickly */
 
-/* Four digits at once, in the bytes of a word; false when they are not all digits. */
-static inline bool sci_reader_four_digits(const char *at, uint64_t *number)
-{
-    const unsigned char *bytes = (const unsigned char *)at;
-    uint32_t word = bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 |
-                    (uint32_t)bytes[3] << 24;
-    word ^= 0x30303030u; /* digits become 0 to 9 */
-    if ((word | (word + 0x06060606u)) & 0xf0f0f0f0u)
-        return false;
-    word = word * 10 + (word >> 8);
-    *number = *number * 10000 + (word & 0xff) * 100 + (word >> 16 & 0xff);
-    return true;
-}
-
 /* A canonical number below 10^18 and its line end; returns what follows, or NULL. */
 static inline const char *sci_reader_quick_number(const char *at, const char *end, uint64_t *number)
 {
     const char *first = at;
-    const char *stop = end - at > SCI_READER_DIGITS - 1 ? at + SCI_READER_DIGITS - 1 : end;
-    uint64_t value = 0;
-    while (stop - at >= 4 && sci_reader_four_digits(at, &value))
-        at += 4;
-    for (; at < stop; at++) {
+    uint64_t value = 0; /* wraps around only where it is not used */
+    for (; at < end; at++) {
         unsigned digit = (unsigned)(unsigned char)*at - '0';
         if (digit > 9)
             break;
         value = value * 10 + digit;
     }
-    if (end - at < 2 || at == first || memcmp(at, "\r\n", 2) != 0)
-        return NULL;
-    if (*first == '0' && at - first > 1)
+    size_t digits = (size_t)(at - first);
+    if (digits == 0 || digits >= SCI_READER_DIGITS || (digits > 1 && *first == '0') ||
+        end - at < 2 || memcmp(at, "\r\n", 2) != 0)
         return NULL;
     *number = value;
     return at + 2;
@@ -187,17 +170,25 @@ static inline const char *sci_reader_quick_bulk(const char *at, const char *end,
     return text + len + 2;
 }
 
+/* The sign is a branch of its own: were the position computed from it, the processor could not run
+   ahead to the next element. */
 static inline const char *sci_reader_quick_integer(const char *at, const char *end, sc_item *item)
 {
     uint64_t magnitude;
-    bool is_negative = at < end && *at == '-';
-    at = sci_reader_quick_number(at + is_negative, end, &magnitude);
-    if (!at || (is_negative && magnitude == 0))
-        return NULL;
-    item->is.integer = is_negative ? -(int64_t)magnitude : (int64_t)magnitude;
+    const char *after = sci_reader_quick_number(at, end, &magnitude);
+    if (after) {
+        item->is.integer = (int64_t)magnitude;
+    } else {
+        if (at == end || *at != '-')
+            return NULL;
+        after = sci_reader_quick_number(at + 1, end, &magnitude);
+        if (!after || magnitude == 0)
+            return NULL;
+        item->is.integer = -(int64_t)magnitude;
+    }
     item->len = 0;
     item->kind = SC_INTEGER;
-    return at;
+    return after;
 }
 
 static inline const char *sci_reader_quick_text(const char *at, const char *end,
@@ -205,7 +196,8 @@ static inline const char *sci_reader_quick_text(const char *at, const char *end,
 {
     const char *text = at;
     const char *stop = end - at > SCI_READER_SHORT_TEXT ? at + SCI_READER_SHORT_TEXT : end;
-    while (at < stop && *at != '\r' && *at != '\n')
+    /* One comparison a byte: control characters below CR are left to the state machine. */
+    while (at < stop && (unsigned char)*at > '\r')
         at++;
     if (end - at < 2 || memcmp(at, "\r\n", 2) != 0 || (size_t)(at - text) > max_bulk_bytes)
         return NULL;
@@ -533,8 +525,9 @@ static sc_status sci_reader_advance(sci_reader *reader, sci_reader_cursor *curso
     }
 }
 
-/* Any reply, from where the last call stopped. */
-static sc_status sci_reader_resume(sci_reader *reader, const char *data, size_t len, size_t *used)
+/* Any reply, from where the last call stopped; returns the bytes consumed. Not through a pointer:
+   whoever inlines the quick path keeps its count in a register. */
+static size_t sci_reader_resume(sci_reader *reader, const char *data, size_t len, sc_status *status)
 {
     size_t allowed = reader->limits.max_reply_bytes - reader->reply_bytes;
     sci_reader_cursor cursor;
@@ -542,37 +535,46 @@ static sc_status sci_reader_resume(sci_reader *reader, const char *data, size_t 
     cursor.at = data;
     cursor.end = data + sci_min_size(len, allowed);
     cursor.is_cut = len > allowed;
-    sc_status status = sci_reader_advance(reader, &cursor);
-    *used = (size_t)(cursor.at - data);
-    reader->reply_bytes += *used;
-    if (status == SC_OK) {
+    *status = sci_reader_advance(reader, &cursor);
+    size_t consumed = (size_t)(cursor.at - data);
+    reader->reply_bytes += consumed;
+    if (*status == SC_OK) {
         reader->reply_bytes = 0;
         reader->reply_elements = 0;
-    } else if (status != SC_AGAIN) {
+    } else if (*status != SC_AGAIN) {
         sci_reader_fail(reader);
     }
-    return status;
+    return consumed;
+}
+
+/* A reply that is one whole element, quickly; 0 when it is not. */
+static inline size_t sci_reader_quick_reply(sci_reader *reader, const char *data, size_t len)
+{
+    sci_items *items = reader->items;
+    if (reader->phase != SCI_READER_AT_TYPE || reader->sink || items->count == items->cap)
+        return 0;
+    const char *end = data + sci_min_size(len, reader->limits.max_reply_bytes);
+    const char *after =
+        sci_reader_quick(data, end, reader->limits.max_bulk_bytes, &items->at[items->count]);
+    if (!after)
+        return 0;
+    items->count++;
+    return (size_t)(after - data);
 }
 
 SCI_PRIVATE sc_status sci_reader_read(sci_reader *reader, const char *data, size_t len,
                                       size_t *used)
 {
-    sci_items *items = reader->items;
     *used = 0;
     if (len == 0)
         return SC_AGAIN;
     if (reader->depth == 0) {
-        reader->reply_start = items->count;
-        if (reader->phase == SCI_READER_AT_TYPE && !reader->sink && items->count < items->cap) {
-            const char *end = data + sci_min_size(len, reader->limits.max_reply_bytes);
-            const char *after = sci_reader_quick(data, end, reader->limits.max_bulk_bytes,
-                                                 &items->at[items->count]);
-            if (SCI_LIKELY(after != NULL)) {
-                items->count++;
-                *used = (size_t)(after - data);
-                return SC_OK;
-            }
-        }
+        reader->reply_start = reader->items->count;
+        *used = sci_reader_quick_reply(reader, data, len);
+        if (SCI_LIKELY(*used > 0))
+            return SC_OK;
     }
-    return sci_reader_resume(reader, data, len, used);
+    sc_status status;
+    *used = sci_reader_resume(reader, data, len, &status);
+    return status;
 }

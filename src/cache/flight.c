@@ -1,0 +1,791 @@
+/* Flights: the lease, the wait, and the load. */
+
+#include "cache/flight.h"
+
+#include "base/error.h"
+#include "base/number.h"
+#include "base/value.h"
+#include "cache/outcome.h"
+#include "client/conn.h"
+
+/* How long a flight that stores no value leaves its result for those who wait for it: they may be
+   between asking and subscribing. */
+#define SCI_RESULT_LIFE_MS 5000
+/* A larger payload is not published: who waits is told to read. */
+#define SCI_PUBLISH_BYTES (64u * 1024u)
+/* Allowance for clocks that run apart: 1 % of the lease, and 2 ms. */
+#define SCI_LEASE_DRIFT_MS(lease_ms) ((lease_ms) / 100 + 2)
+
+typedef enum sci_flight_state {
+    SCI_FLIGHT_ACQUIRING,
+    SCI_FLIGHT_SUBSCRIBING,
+    SCI_FLIGHT_WAITING,
+    SCI_FLIGHT_LOADING,
+    SCI_FLIGHT_STORING,
+    SCI_FLIGHT_DONE
+} sci_flight_state;
+
+/* The wait's two ears: our channel, and that of the bare value. */
+#define SCI_FLIGHT_EARS 2
+
+typedef struct sci_ear {
+    sci_listener listener;
+    sci_flight *flight;
+    bool is_raw;
+} sci_ear;
+
+struct sci_flight {
+    sci_map_node node; /* in cache->flights until it is done or detached */
+    sci_link all_link; /* in cache->all until it is freed */
+    sc_cache *cache;   /* one reference */
+    sci_flight_state state;
+    size_t references; /* until done; each op under way; the running loader */
+    bool is_in_map;
+    bool is_interop;
+    sci_names names;
+    sc_value *shown; /* the key as the loader sees it: owned */
+    sci_link joiners;
+    char token[SCI_TOKEN_LEN + 1];
+    char awaited[SCI_TOKEN_LEN + 1]; /* whose load is waited for, or "" */
+    bool has_lease;
+    int64_t lease_ms;
+    int64_t lease_sent_ns;  /* when the request that took or renewed it was sent */
+    int64_t lease_until_ns; /* ours for certain until then */
+    bool asks_again;        /* a message came while asking */
+    bool has_polled;        /* the wait's timer has fired */
+    int64_t poll_ms;
+    sci_ear ears[SCI_FLIGHT_EARS];
+    sci_timer timer; /* wait or renewal */
+    sci_joiner *loader; /* who runs the loader */
+    uintptr_t loader_thread;
+    sc_load load;
+    sci_outcome outcome; /* of the loader, while storing */
+    sci_eval_op eval;
+    sci_eval_op renewal;
+    bool is_renewing;
+    sc_slice keys[3];
+    sc_slice args[9];
+    sc_slice renewal_args[2];
+    char lease_text[SCI_I64_TEXT_BYTES];
+    char ttl_text[SCI_I64_TEXT_BYTES];
+    char life_text[SCI_I64_TEXT_BYTES];
+};
+
+static void sci_flight_acquire(sci_flight *flight);
+static void sci_flight_listen_event(sci_listener *listener, sci_listen_event event,
+                                    const sc_message *message);
+static void sci_flight_fire(sci_timer *timer);
+
+/* Making and freeing. */
+
+static void sci_flight_free(sci_flight *flight)
+{
+    sc_cache *cache = flight->cache;
+    const sc_memory *memory = &cache->client->memory;
+    sci_list_remove(&flight->all_link);
+    sci_assert(!flight->is_in_map && sci_list_is_empty(&flight->joiners));
+    sci_names_free(&flight->names);
+    sc_value_release(flight->shown);
+    sc_value_release(flight->load.taken);
+    sci_bytes_free(&flight->load.bytes);
+    sci_outcome_free(&flight->outcome);
+    sc_value_release(flight->eval.op.error_text);
+    sc_value_release(flight->renewal.op.error_text);
+    sci_free(memory, flight, sizeof *flight);
+    sci_cache_release(cache);
+}
+
+static void sci_flight_release(sci_flight *flight)
+{
+    if (--flight->references == 0)
+        sci_flight_free(flight);
+}
+
+static sc_status sci_flight_make_token(sci_flight *flight)
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char bits[SCI_TOKEN_LEN / 2];
+    const sc_random *random = &flight->cache->client->random;
+    sc_status status = random->fill(random->user, bits, sizeof bits);
+    for (size_t i = 0; i < sizeof bits && status == SC_OK; i++) {
+        flight->token[2 * i] = digits[bits[i] >> 4];
+        flight->token[2 * i + 1] = digits[bits[i] & 15];
+    }
+    return status;
+}
+
+static sc_status sci_flight_set_names(sci_flight *flight, const sci_target *target)
+{
+    sc_status status = target->name ? target->name(target, &flight->names)
+                                    : sci_names_derive(&flight->names, target->key);
+    if (status == SC_OK)
+        status = sc_value_create(&flight->cache->client->memory, target->shown, &flight->shown);
+    flight->keys[0] = flight->names.value;
+    flight->keys[1] = flight->names.lease;
+    flight->keys[2] = flight->names.result;
+    flight->load.key = sc_value_bytes(flight->shown);
+    return status;
+}
+
+static sci_flight *sci_flight_create(sc_cache *cache, const sci_target *target,
+                                     const sc_load_options *options)
+{
+    sc_client *client = cache->client;
+    sci_flight *flight = (sci_flight *)sci_alloc_zeroed(&client->memory, sizeof *flight);
+    if (!flight)
+        return NULL;
+    cache->references++;
+    flight->cache = cache;
+    flight->references = 1;
+    flight->is_interop = target->is_interop;
+    flight->lease_ms = options->lease_ms;
+    flight->poll_ms = options->poll_ms;
+    flight->timer.fire = sci_flight_fire;
+    flight->load.flight = flight;
+    sci_list_init(&flight->joiners);
+    sci_list_init(&flight->all_link);
+    sci_list_append(&cache->all, &flight->all_link);
+    sci_names_init(&flight->names, &client->memory);
+    sci_bytes_init(&flight->load.bytes, &client->memory);
+    for (size_t i = 0; i < SCI_FLIGHT_EARS; i++) {
+        flight->ears[i].flight = flight;
+        flight->ears[i].listener.event = sci_flight_listen_event;
+        flight->ears[i].is_raw = i == 1;
+    }
+    sc_status status = sci_flight_set_names(flight, target);
+    if (status == SC_OK)
+        status = sci_flight_make_token(flight);
+    if (status != SC_OK) {
+        sci_flight_release(flight);
+        return NULL;
+    }
+    return flight;
+}
+
+static void sci_flight_detach(sci_flight *flight)
+{
+    if (!flight->is_in_map)
+        return;
+    flight->is_in_map = false;
+    sci_map_remove(&flight->cache->flights, &flight->node);
+}
+
+static void sci_flight_put(sci_flight *flight)
+{
+    sci_map *map = &flight->cache->flights;
+    sc_slice key = flight->names.value;
+    flight->is_in_map = true;
+    sci_map_put(map, &flight->node, key, sci_map_hash(map, key));
+}
+
+/* Ends. */
+
+static void sci_joiner_end(sci_joiner *joiner, const sci_outcome *outcome)
+{
+    sc_client *client = joiner->flight->cache->client;
+    joiner->flight = NULL;
+    joiner->must_load = false;
+    joiner->is_done = true;
+    joiner->status = outcome->status;
+    joiner->value = sc_value_retain(outcome->value);
+    joiner->error_text = sc_value_retain(outcome->error_text);
+    if (joiner->is_blocking)
+        sci_waiter_finish(client, &joiner->waiter);
+    else
+        joiner->done(joiner);
+}
+
+static void sci_flight_stop_listening(sci_flight *flight)
+{
+    sc_client *client = flight->cache->client;
+    sci_timer_cancel(&client->loop, &flight->timer);
+    for (size_t i = 0; i < SCI_FLIGHT_EARS; i++)
+        sci_listener_remove(client, &flight->ears[i].listener);
+}
+
+static sc_status sci_flight_copy_names(const sci_target *target, sci_names *names)
+{
+    return sci_names_copy(names, (const sci_names *)target->owner);
+}
+
+/* Those who do not share failures try again, together. */
+static void sci_flight_retry(sci_flight *flight, sci_link *joiners)
+{
+    const sci_joiner *first = SCI_CONTAINER(joiners->next, sci_joiner, link);
+    sci_target target;
+    memset(&target, 0, sizeof target);
+    target.key = flight->names.value;
+    target.shown = sc_value_bytes(flight->shown);
+    target.name = sci_flight_copy_names;
+    target.owner = &flight->names;
+    target.is_interop = flight->is_interop;
+    sci_flight *next = sci_flight_create(flight->cache, &target, &first->options);
+    sci_outcome no_memory;
+    sci_outcome_init(&no_memory, SC_ERR_MEMORY);
+    for (sci_link *link = sci_list_take_first(joiners); link; link = sci_list_take_first(joiners)) {
+        sci_joiner *joiner = SCI_CONTAINER(link, sci_joiner, link);
+        if (next) {
+            joiner->flight = next;
+            sci_list_append(&next->joiners, link);
+        } else {
+            sci_joiner_end(joiner, &no_memory);
+        }
+    }
+    if (!next)
+        return;
+    if (!sci_flight_find(flight->cache, next->names.value))
+        sci_flight_put(next);
+    sci_flight_acquire(next);
+}
+
+/* Everybody gets the outcome; the flight is over. */
+static void sci_flight_resolve(sci_flight *flight, const sci_outcome *outcome)
+{
+    sci_link retrying;
+    if (flight->state == SCI_FLIGHT_DONE)
+        return;
+    flight->state = SCI_FLIGHT_DONE;
+    sci_list_init(&retrying);
+    sci_flight_detach(flight);
+    sci_flight_stop_listening(flight);
+    for (sci_link *link = sci_list_take_first(&flight->joiners); link;
+         link = sci_list_take_first(&flight->joiners)) {
+        sci_joiner *joiner = SCI_CONTAINER(link, sci_joiner, link);
+        if (outcome->is_from_loader && outcome->status < 0 && joiner->options.private_errors &&
+            joiner != flight->loader)
+            sci_list_append(&retrying, link);
+        else
+            sci_joiner_end(joiner, outcome);
+    }
+    flight->loader = NULL;
+    if (!sci_list_is_empty(&retrying))
+        sci_flight_retry(flight, &retrying);
+    sci_flight_release(flight);
+}
+
+static void sci_flight_fail(sci_flight *flight, sc_status status, const char *text)
+{
+    sci_outcome outcome;
+    sci_outcome_init(&outcome, status);
+    (void)sc_value_create(&flight->cache->client->memory, sc_text(text), &outcome.error_text);
+    sci_flight_resolve(flight, &outcome);
+    sci_outcome_free(&outcome);
+}
+
+/* Asking the server. */
+
+/* Those who block will receive on this connection, or need not. */
+static void sci_flight_expect(sci_flight *flight, sci_conn *conn)
+{
+    for (sci_link *link = flight->joiners.next; link != &flight->joiners; link = link->next) {
+        sci_joiner *joiner = SCI_CONTAINER(link, sci_joiner, link);
+        if (joiner->is_blocking)
+            sci_waiter_expect(flight->cache->client, &joiner->waiter, conn);
+    }
+}
+
+static bool sci_flight_is_attended(const sci_flight *flight)
+{
+    const sci_link *first = flight->joiners.next;
+    return first != &flight->joiners && SCI_CONTAINER(first, sci_joiner, link)->is_blocking;
+}
+
+static void sci_flight_submit(sci_flight *flight, sci_eval_op *eval)
+{
+    sc_client *client = flight->cache->client;
+    int64_t now_ns = sci_loop_now_ns(&client->loop);
+    eval->op.deadline_ns = sci_client_deadline_ns(client, 0, now_ns);
+    eval->op.is_idempotent = true; /* the token tells a repeat from another's */
+    eval->op.is_attended = eval == &flight->eval && sci_flight_is_attended(flight);
+    flight->references++;
+    if (eval == &flight->eval)
+        sci_flight_expect(flight, client->shared);
+    sci_conn_submit(client->shared, &eval->op, now_ns);
+}
+
+static void sci_flight_start_loading(sci_flight *flight);
+static void sci_flight_wait(sci_flight *flight, const sc_item *answer);
+
+/* The server cannot be asked. Who wants the error gets it; for the others one loads without a lease, and
+   nothing is stored. */
+static void sci_flight_outage(sci_flight *flight, sc_status status, const char *text)
+{
+    sci_outcome outcome;
+    sci_outcome_init(&outcome, status);
+    (void)sc_value_create(&flight->cache->client->memory, sc_text(text), &outcome.error_text);
+    for (sci_link *link = flight->joiners.next, *next; link != &flight->joiners; link = next) {
+        sci_joiner *joiner = SCI_CONTAINER(link, sci_joiner, link);
+        next = link->next;
+        if (joiner->options.outage == SC_OUTAGE_LOAD && status != SC_ERR_CLOSED &&
+            status != SC_ERR_MEMORY)
+            continue;
+        sci_list_remove(link);
+        sci_joiner_end(joiner, &outcome);
+    }
+    if (sci_list_is_empty(&flight->joiners)) {
+        sci_flight_resolve(flight, &outcome);
+    } else {
+        sci_atomic_store_release(&flight->load.is_void, 1);
+        sci_flight_start_loading(flight);
+    }
+    sci_outcome_free(&outcome);
+}
+
+/* Nobody wants the lease that we just got, or the loader's failure is nobody else's: tell who waits. */
+static void sci_flight_give_back(sci_flight *flight);
+
+static void sci_flight_acquired_lease(sci_flight *flight)
+{
+    flight->has_lease = true;
+    flight->lease_until_ns =
+        flight->lease_sent_ns +
+        (flight->lease_ms - SCI_LEASE_DRIFT_MS(flight->lease_ms)) * SCI_NS_PER_MS;
+    if (flight->state == SCI_FLIGHT_DONE || sci_list_is_empty(&flight->joiners))
+        sci_flight_give_back(flight);
+    else
+        sci_flight_start_loading(flight);
+}
+
+static void sci_flight_answer(sci_flight *flight, const sc_item *answer)
+{
+    const sc_memory *memory = &flight->cache->client->memory;
+    sci_outcome outcome;
+    int64_t kind = 0;
+    sci_outcome_init(&outcome, SC_OK);
+    (void)sc_item_integer(sc_item_at(answer, 0), &kind);
+    if (kind == 3) {
+        sci_flight_acquired_lease(flight);
+        return;
+    }
+    if (flight->state == SCI_FLIGHT_DONE)
+        return;
+    if (kind == 1)
+        sci_outcome_set_value(&outcome, memory, sc_item_slice(sc_item_at(answer, 1)));
+    else if (kind != 2 || !sci_outcome_from_result(&outcome, memory,
+                                                   sc_item_slice(sc_item_at(answer, 1)))) {
+        sci_flight_wait(flight, answer);
+        return;
+    }
+    sci_flight_resolve(flight, &outcome);
+    sci_outcome_free(&outcome);
+}
+
+static void sci_flight_asked(sci_eval_op *eval)
+{
+    sci_flight *flight = SCI_CONTAINER(eval, sci_flight, eval);
+    const sci_op *op = &eval->op;
+    if (op->status == SC_OK && sc_item_check(sc_reply_item(op->view)) == SC_OK)
+        sci_flight_answer(flight, sc_reply_item(op->view));
+    else if (flight->state != SCI_FLIGHT_DONE && op->status == SC_OK)
+        sci_flight_outage(flight, SC_ERR_REPLY, sc_error_text());
+    else if (flight->state != SCI_FLIGHT_DONE)
+        sci_flight_outage(flight, op->status,
+                          op->error_text ? sc_value_bytes(op->error_text).data
+                                         : sc_status_message(op->status));
+    sci_flight_release(flight);
+}
+
+static void sci_flight_begin_eval(sci_flight *flight, const sc_script *script, size_t arg_count,
+                                  void (*done)(sci_eval_op *eval))
+{
+    sc_value_release(flight->eval.op.error_text);
+    sci_eval_init(&flight->eval, script, flight->keys, SCI_COUNT(flight->keys), flight->args,
+                  arg_count, done);
+}
+
+static void sci_flight_acquire(sci_flight *flight)
+{
+    flight->state = SCI_FLIGHT_ACQUIRING;
+    flight->asks_again = false;
+    sci_timer_cancel(&flight->cache->client->loop, &flight->timer);
+    flight->lease_sent_ns = sci_loop_now_ns(&flight->cache->client->loop);
+    flight->args[0] = sc_bytes(flight->token, SCI_TOKEN_LEN);
+    flight->args[1] =
+        sc_bytes(flight->lease_text, sci_i64_to_text(flight->lease_ms, flight->lease_text));
+    flight->args[2] = sc_text(flight->awaited);
+    sci_flight_begin_eval(flight, &flight->cache->acquire, 3, sci_flight_asked);
+    sci_flight_submit(flight, &flight->eval);
+}
+
+/* Waiting for another's load. */
+
+static bool sci_flight_hears(const sci_flight *flight)
+{
+    for (size_t i = 0; i < SCI_FLIGHT_EARS; i++)
+        if (flight->ears[i].listener.channel && !flight->ears[i].listener.is_confirmed)
+            return false;
+    return flight->ears[0].listener.channel != NULL;
+}
+
+static void sci_flight_arm(sci_flight *flight, int64_t wait_ms)
+{
+    sci_loop *loop = &flight->cache->client->loop;
+    sci_timer_arm(loop, &flight->timer, sci_loop_now_ns(loop) + wait_ms * SCI_NS_PER_MS);
+}
+
+/* Begin to listen; what is confirmed already says so within the call. */
+static void sci_flight_subscribe(sci_flight *flight)
+{
+    sc_client *client = flight->cache->client;
+    flight->state = SCI_FLIGHT_SUBSCRIBING;
+    sci_flight_arm(flight, flight->poll_ms);
+    sci_client_want_thread(client);
+    flight->references++; /* listening may end the flight */
+    sc_status status =
+        sci_listener_add(client, &flight->ears[0].listener, flight->names.channel, false);
+    if (status == SC_OK && flight->names.raw_channel.len && flight->state == SCI_FLIGHT_SUBSCRIBING)
+        (void)sci_listener_add(client, &flight->ears[1].listener, flight->names.raw_channel, false);
+    sci_flight_release(flight);
+}
+
+static void sci_flight_wait(sci_flight *flight, const sc_item *answer)
+{
+    sc_slice holder = sc_item_slice(sc_item_at(answer, 1));
+    int64_t lease_left_ms = 0;
+    (void)sc_item_integer(sc_item_at(answer, 2), &lease_left_ms);
+    memset(flight->awaited, 0, sizeof flight->awaited);
+    if (holder.len == SCI_TOKEN_LEN)
+        memcpy(flight->awaited, holder.data, SCI_TOKEN_LEN);
+    sci_flight_expect(flight, NULL);
+    if (sci_list_is_empty(&flight->joiners)) {
+        sci_flight_fail(flight, SC_ERR_CANCELLED, "nobody waits any longer");
+    } else if (!flight->ears[0].listener.channel) {
+        sci_flight_subscribe(flight);
+    } else if (flight->asks_again) {
+        sci_flight_acquire(flight);
+    } else {
+        bool has_end = lease_left_ms >= 0 && lease_left_ms < flight->poll_ms;
+        flight->state = SCI_FLIGHT_WAITING;
+        sci_flight_arm(flight, has_end ? lease_left_ms + 1 : flight->poll_ms);
+    }
+}
+
+static void sci_flight_hear(sci_flight *flight, const sci_ear *ear, sc_slice payload)
+{
+    const sc_memory *memory = &flight->cache->client->memory;
+    sci_outcome outcome;
+    sci_outcome_init(&outcome, SC_OK);
+    bool is_whole = true;
+    if (ear->is_raw)
+        sci_outcome_set_value(&outcome, memory, payload);
+    else
+        is_whole = sci_outcome_from_message(&outcome, memory, payload, flight->awaited);
+    if (is_whole)
+        sci_flight_resolve(flight, &outcome);
+    else if (flight->state == SCI_FLIGHT_ACQUIRING)
+        flight->asks_again = true;
+    else
+        sci_flight_acquire(flight);
+    sci_outcome_free(&outcome);
+}
+
+static void sci_flight_listen_event(sci_listener *listener, sci_listen_event event,
+                                    const sc_message *message)
+{
+    sci_ear *ear = SCI_CONTAINER(listener, sci_ear, listener);
+    sci_flight *flight = ear->flight;
+    bool is_waiting =
+        flight->state == SCI_FLIGHT_SUBSCRIBING || flight->state == SCI_FLIGHT_WAITING;
+    if (event == SCI_LISTEN_MESSAGE && (is_waiting || flight->state == SCI_FLIGHT_ACQUIRING))
+        sci_flight_hear(flight, ear, message->payload);
+    else if (event == SCI_LISTEN_READY && is_waiting && sci_flight_hears(flight))
+        sci_flight_acquire(flight); /* for the first time, or after a gap */
+    else if (event == SCI_LISTEN_READY && flight->state == SCI_FLIGHT_ACQUIRING)
+        flight->asks_again = true;
+}
+
+/* Loading. */
+
+static void sci_flight_start_loading(sci_flight *flight)
+{
+    sc_client *client = flight->cache->client;
+    sci_joiner *joiner = SCI_CONTAINER(flight->joiners.next, sci_joiner, link);
+    sci_flight_stop_listening(flight);
+    flight->state = SCI_FLIGHT_LOADING;
+    flight->loader = joiner;
+    flight->references++; /* given back by sci_flight_loaded */
+    flight->load.ttl_ms = joiner->options.ttl_ms;
+    sci_flight_expect(flight, NULL);
+    if (flight->has_lease) {
+        sci_client_want_thread(client);
+        sci_flight_arm(flight, flight->lease_ms / 3);
+    }
+    joiner->must_load = true;
+    if (joiner->is_blocking)
+        sci_waiter_finish(client, &joiner->waiter);
+    else
+        joiner->load(joiner);
+}
+
+SCI_PRIVATE sc_load *sci_flight_load(sci_flight *flight)
+{
+    flight->loader_thread = sci_thread_self();
+    return &flight->load;
+}
+
+SCI_PRIVATE sc_load *sci_flight_load_pending(sci_flight *flight)
+{
+    return &flight->load;
+}
+
+SCI_PRIVATE sc_client *sci_flight_client(const sci_flight *flight)
+{
+    return flight->cache->client;
+}
+
+SCI_PRIVATE sc_slice sci_flight_key(const sci_flight *flight)
+{
+    return flight->names.value;
+}
+
+static void sci_flight_renewed(sci_eval_op *eval)
+{
+    sci_flight *flight = SCI_CONTAINER(eval, sci_flight, renewal);
+    sc_client *client = flight->cache->client;
+    int64_t is_ours = 0;
+    flight->is_renewing = false;
+    bool has_answer = eval->op.status == SC_OK &&
+                      sc_item_integer(sc_reply_item(eval->op.view), &is_ours) == SC_OK;
+    sc_value_release(eval->op.error_text);
+    eval->op.error_text = NULL;
+    if (flight->state == SCI_FLIGHT_LOADING) {
+        if (has_answer && is_ours) {
+            flight->lease_until_ns =
+                flight->lease_sent_ns +
+                (flight->lease_ms - SCI_LEASE_DRIFT_MS(flight->lease_ms)) * SCI_NS_PER_MS;
+        } else if (has_answer) {
+            sci_atomic_store_release(&flight->load.is_void, 1);
+            sci_client_log(client, SC_LOG_INFO, "the lease of \"%.*s\" was lost or invalidated",
+                           (int)sci_min_size(flight->names.value.len, 100), flight->names.value.data);
+        }
+        if (!sci_atomic_load_acquire(&flight->load.is_void))
+            sci_flight_arm(flight, flight->lease_ms / 3);
+    }
+    sci_flight_release(flight);
+}
+
+/* A lease is never renewed past its end: it may be another's by then. */
+static void sci_flight_renew(sci_flight *flight)
+{
+    int64_t now_ns = sci_loop_now_ns(&flight->cache->client->loop);
+    if (now_ns >= flight->lease_until_ns) {
+        sci_atomic_store_release(&flight->load.is_void, 1);
+        return;
+    }
+    if (flight->is_renewing)
+        return;
+    flight->is_renewing = true;
+    flight->lease_sent_ns = now_ns;
+    flight->renewal_args[0] = sc_bytes(flight->token, SCI_TOKEN_LEN);
+    flight->renewal_args[1] = sc_text(flight->lease_text);
+    sci_eval_init(&flight->renewal, &flight->cache->renew, flight->keys, SCI_COUNT(flight->keys),
+                  flight->renewal_args, SCI_COUNT(flight->renewal_args), sci_flight_renewed);
+    sci_flight_submit(flight, &flight->renewal);
+}
+
+static void sci_flight_fire(sci_timer *timer)
+{
+    sci_flight *flight = SCI_CONTAINER(timer, sci_flight, timer);
+    if (flight->state == SCI_FLIGHT_LOADING)
+        sci_flight_renew(flight);
+    else
+        sci_flight_acquire(flight);
+}
+
+/* Storing. */
+
+static void sci_flight_stored(sci_eval_op *eval)
+{
+    sci_flight *flight = SCI_CONTAINER(eval, sci_flight, eval);
+    int64_t is_stored = 0;
+    if (eval->op.status != SC_OK ||
+        sc_item_integer(sc_reply_item(eval->op.view), &is_stored) != SC_OK || !is_stored)
+        sci_client_log(flight->cache->client, SC_LOG_INFO, "the value of \"%.*s\" was not stored: %s",
+                       (int)sci_min_size(flight->names.value.len, 100), flight->names.value.data,
+                       eval->op.status == SC_OK ? "the lease was lost or invalidated"
+                                                : sc_status_message(eval->op.status));
+    sci_flight_resolve(flight, &flight->outcome);
+    sci_flight_release(flight);
+}
+
+/* Store, tell who waits, and give the lease back; `kind` and payload as in the script's comment. */
+static void sci_flight_store(sci_flight *flight, char kind, int64_t ttl_ms, const char *result_flag,
+                             int64_t result_life_ms, bool is_published)
+{
+    static const char kinds[] = {'v', 'm', 'e', 'x'};
+    const char *kind_text = (const char *)memchr(kinds, kind, sizeof kinds);
+    sc_slice payload = sci_outcome_payload(&flight->outcome);
+    int64_t ttl = ttl_ms == SC_TTL_FOREVER ? -1 : ttl_ms == SC_TTL_NONE ? 0 : ttl_ms;
+    flight->args[0] = sc_bytes(flight->token, SCI_TOKEN_LEN);
+    flight->args[1] = sc_bytes(flight->ttl_text, sci_i64_to_text(ttl, flight->ttl_text));
+    flight->args[2] = payload;
+    flight->args[3] = sc_text(result_flag);
+    flight->args[4] =
+        sc_bytes(flight->life_text, sci_i64_to_text(result_life_ms, flight->life_text));
+    flight->args[5] = flight->names.channel;
+    flight->args[6] = sc_bytes(kind_text, 1);
+    flight->args[7] = sc_text(is_published ? "1" : "0");
+    flight->args[8] = kind == 'v' ? flight->names.raw_channel : sc_bytes(NULL, 0);
+    sci_flight_begin_eval(flight, &flight->cache->store, 9, sci_flight_stored);
+    sci_flight_submit(flight, &flight->eval);
+}
+
+static void sci_flight_give_back(sci_flight *flight)
+{
+    sci_flight_detach(flight); /* nobody may join what does not load */
+    sci_flight_store(flight, 'x', SC_TTL_NONE, "", 0, true);
+}
+
+/* What a success leaves on the server. */
+static void sci_flight_store_value(sci_flight *flight)
+{
+    sc_slice value = sc_value_bytes(flight->outcome.value);
+    bool is_small = value.len <= SCI_PUBLISH_BYTES;
+    int64_t ttl_ms = flight->load.ttl_ms;
+    if (flight->is_interop && sci_outcome_is_falsy(value))
+        ttl_ms = SC_TTL_NONE; /* the other package takes such a value for a miss */
+    if (ttl_ms == SC_TTL_NONE)
+        sci_flight_store(flight, 'v', ttl_ms, "S", SCI_RESULT_LIFE_MS, is_small);
+    else
+        sci_flight_store(flight, 'v', ttl_ms, "", 0, is_small);
+}
+
+/* What a failure, or "there is none", leaves. */
+static void sci_flight_store_negative(sci_flight *flight)
+{
+    const sc_load_options *options = &flight->loader->options;
+    bool is_error = flight->outcome.status < 0;
+    char kind = is_error ? 'e' : 'm';
+    if (is_error && options->private_errors)
+        sci_flight_store(flight, 'x', SC_TTL_NONE, "", 0, true);
+    else if (options->negative_ttl_ms > 0)
+        sci_flight_store(flight, kind, SC_TTL_NONE, "N", options->negative_ttl_ms, true);
+    else
+        sci_flight_store(flight, kind, SC_TTL_NONE, "S", SCI_RESULT_LIFE_MS, true);
+}
+
+SCI_PRIVATE void sci_flight_loaded(sci_flight *flight, sc_status status)
+{
+    flight->loader_thread = 0;
+    if (flight->state != SCI_FLIGHT_LOADING) { /* closed, or forked, meanwhile */
+        sci_flight_release(flight);
+        return;
+    }
+    sci_timer_cancel(&flight->cache->client->loop, &flight->timer);
+    sci_outcome_from_load(&flight->outcome, &flight->load, status, flight->is_interop,
+                          &flight->cache->client->memory);
+    flight->state = SCI_FLIGHT_STORING;
+    if (!flight->has_lease)
+        sci_flight_resolve(flight, &flight->outcome);
+    else if (flight->outcome.status == SC_OK)
+        sci_flight_store_value(flight);
+    else
+        sci_flight_store_negative(flight);
+    sci_flight_release(flight);
+}
+
+/* Joining and leaving. */
+
+SCI_PRIVATE sci_flight *sci_flight_find(sc_cache *cache, sc_slice key)
+{
+    if (cache->flights.count == 0)
+        return NULL;
+    sci_map_node *node = sci_map_find(&cache->flights, key, sci_map_hash(&cache->flights, key));
+    return node ? SCI_CONTAINER(node, sci_flight, node) : NULL;
+}
+
+SCI_PRIVATE bool sci_flight_is_under_way(sc_cache *cache, sc_slice key)
+{
+    const sci_flight *flight = sci_flight_find(cache, key);
+    return flight && flight->state != SCI_FLIGHT_ACQUIRING;
+}
+
+SCI_PRIVATE sc_status sci_flight_join(sc_cache *cache, const sci_target *target, sci_joiner *joiner,
+                                      sc_status failure)
+{
+    sci_flight *flight = sci_flight_find(cache, target->key);
+    bool is_new = !flight;
+    if (flight && flight->loader_thread == sci_thread_self())
+        return sc_fail(SC_ERR_DEADLOCK, "the loader of \"%.*s\" asks for the same key",
+                       (int)sci_min_size(target->key.len, 100), target->key.data);
+    if (is_new)
+        flight = sci_flight_create(cache, target, &joiner->options);
+    if (!flight)
+        return SC_ERR_MEMORY;
+    sci_list_init(&joiner->link);
+    sci_list_append(&flight->joiners, &joiner->link);
+    joiner->flight = flight;
+    if (!is_new) {
+        bool is_asking = flight->state == SCI_FLIGHT_ACQUIRING || flight->state == SCI_FLIGHT_STORING;
+        if (joiner->is_blocking)
+            sci_waiter_expect(cache->client, &joiner->waiter,
+                              is_asking ? cache->client->shared : NULL);
+        return SC_OK;
+    }
+    sci_flight_put(flight);
+    if (failure == SC_OK) {
+        sci_flight_acquire(flight);
+    } else {
+        char words[SC_ERROR_TEXT_BYTES];
+        (void)sci_format(words, sizeof words, "%s", sc_error_text());
+        sci_flight_outage(flight, failure, words);
+    }
+    return SC_OK;
+}
+
+SCI_PRIVATE void sci_flight_leave(sci_joiner *joiner)
+{
+    sci_flight *flight = joiner->flight;
+    sci_assert(flight && !joiner->must_load);
+    joiner->flight = NULL;
+    sci_list_remove(&joiner->link);
+    bool is_waiting =
+        flight->state == SCI_FLIGHT_SUBSCRIBING || flight->state == SCI_FLIGHT_WAITING;
+    if (is_waiting && sci_list_is_empty(&flight->joiners))
+        sci_flight_fail(flight, SC_ERR_CANCELLED, "nobody waits any longer");
+}
+
+/* The loader's own caller keeps what it loads; the others, and later ones, load anew. */
+SCI_PRIVATE void sci_flight_invalidate(sc_cache *cache, sc_slice key)
+{
+    sci_link others;
+    sci_flight *flight = sci_flight_find(cache, key);
+    if (!flight || (flight->state != SCI_FLIGHT_LOADING && flight->state != SCI_FLIGHT_STORING))
+        return; /* it has still to ask, or hears of it */
+    sci_list_init(&others);
+    sci_atomic_store_release(&flight->load.is_void, 1);
+    sci_flight_detach(flight);
+    sci_list_move_all(&others, &flight->joiners);
+    if (flight->loader) {
+        sci_list_remove(&flight->loader->link);
+        sci_list_append(&flight->joiners, &flight->loader->link);
+    }
+    if (!sci_list_is_empty(&others))
+        sci_flight_retry(flight, &others);
+}
+
+SCI_PRIVATE void sci_flights_close(sc_cache *cache)
+{
+    sci_link ending;
+    sci_list_init(&ending);
+    sci_list_move_all(&ending, &cache->all);
+    for (sci_link *link = sci_list_take_first(&ending); link; link = sci_list_take_first(&ending)) {
+        sci_list_append(&cache->all, link);
+        sci_flight_fail(SCI_CONTAINER(link, sci_flight, all_link), SC_ERR_CLOSED,
+                        "the client was closed");
+    }
+}
+
+/* The joiners are the parent's threads: nobody is told. The loop's timers are gone already. */
+SCI_PRIVATE void sci_flights_forget(sc_cache *cache)
+{
+    for (sci_link *link = cache->all.next; link != &cache->all; link = link->next) {
+        sci_flight *flight = SCI_CONTAINER(link, sci_flight, all_link);
+        flight->state = SCI_FLIGHT_DONE;
+        sci_atomic_store_release(&flight->load.is_void, 1);
+        memset(&flight->timer.node, 0, sizeof flight->timer.node);
+        sci_list_init(&flight->joiners);
+        sci_flight_detach(flight);
+        sci_flight_stop_listening(flight);
+    }
+}
