@@ -3325,15 +3325,6 @@ SCI_PRIVATE size_t sci_json_unescape(const sci_json_token *token, char *out)
 /* MARK: - Values (Private) */
 /* Values: one block that holds the header and, unless it stands on memory of another owner, the bytes. */
 
-/* Making values without a second copy. */
-
-/* A value of `len` bytes to be filled in by its one owner before anybody else sees it; NULL when
-   there is no memory. */
-SCI_PRIVATE sc_value *sci_value_reserve(const sc_memory *memory, size_t len);
-SCI_PRIVATE char *sci_value_writable(sc_value *value);
-/* Keep the first `len` bytes. */
-SCI_PRIVATE void sci_value_shorten(sc_value *value, size_t len);
-
 /* The platform's own memory, clock and random. Under SMARTCACHE_NO_POSIX (default: off) there are
    none, and sc_config must bring every table. */
 
@@ -3355,7 +3346,8 @@ static char *sci_value_data(const sc_value *value)
     return (char *)(uintptr_t)(const void *)(value + 1);
 }
 
-SCI_PRIVATE sc_value *sci_value_reserve(const sc_memory *memory, size_t len)
+/* A value of `len` bytes to be filled in by its one owner; NULL when there is no memory. */
+static sc_value *sci_value_reserve(const sc_memory *memory, size_t len)
 {
     if (len > SIZE_MAX - sizeof(sc_value) - 1) {
         (void)sc_fail(SC_ERR_MEMORY, "a value of %zu bytes is larger than memory", len);
@@ -3371,18 +3363,6 @@ SCI_PRIVATE sc_value *sci_value_reserve(const sc_memory *memory, size_t len)
     value->block_bytes = block_bytes;
     sci_value_data(value)[len] = '\0';
     return value;
-}
-
-SCI_PRIVATE char *sci_value_writable(sc_value *value)
-{
-    return sci_value_data(value);
-}
-
-SCI_PRIVATE void sci_value_shorten(sc_value *value, size_t len)
-{
-    sci_assert(len <= value->len);
-    value->len = len;
-    sci_value_data(value)[len] = '\0';
 }
 
 SC_API sc_status sc_value_create(const sc_memory *memory, sc_slice bytes, sc_value **value)
@@ -4458,46 +4438,20 @@ static sc_status sci_reader_suspend(const sci_reader *reader, const sci_reader_c
 
 /* MARK: Whole elements, quickly */
 
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-/* Up to eight digits at once, in the bytes of a word (D. Lemire, "Quickly parsing eight digits",
-   2018). Returns how many there were; 8 bytes must be readable. */
-static inline unsigned sci_reader_eight_digits(const char *at, uint64_t *number)
-{
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-    word ^= UINT64_C(0x3030303030303030); /* digits become 0 to 9 */
-    uint64_t others =
-        (word | (word + UINT64_C(0x7676767676767676))) & UINT64_C(0x8080808080808080);
-    unsigned count = others ? (unsigned)__builtin_ctzll(others) / 8 : 8;
-    if (count == 0)
-        return 0;
-    word <<= 64 - 8 * count; /* leading zeros */
-    word = (word * 10 + (word >> 8)) & UINT64_C(0x00ff00ff00ff00ff);
-    word = (word * 100 + (word >> 16)) & UINT64_C(0x0000ffff0000ffff);
-    *number = (word * 10000 + (word >> 32)) & UINT64_C(0xffffffff);
-    return count;
-}
-#endif
-
 /* A canonical number below 10^18 and its line end; returns what follows, or NULL. */
 static inline const char *sci_reader_quick_number(const char *at, const char *end, uint64_t *number)
 {
     const char *first = at;
-    const char *stop = end - at > SCI_READER_DIGITS - 1 ? at + SCI_READER_DIGITS - 1 : end;
-    uint64_t value = 0;
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    if (end - at >= 8)
-        at += sci_reader_eight_digits(at, &value);
-#endif
-    for (; at < stop; at++) {
+    uint64_t value = 0; /* wraps around only where it is not used */
+    for (; at < end; at++) {
         unsigned digit = (unsigned)(unsigned char)*at - '0';
         if (digit > 9)
             break;
         value = value * 10 + digit;
     }
-    if (end - at < 2 || at == first || memcmp(at, "\r\n", 2) != 0)
-        return NULL;
-    if (*first == '0' && at - first > 1)
+    size_t digits = (size_t)(at - first);
+    if (digits == 0 || digits >= SCI_READER_DIGITS || (digits > 1 && *first == '0') ||
+        end - at < 2 || memcmp(at, "\r\n", 2) != 0)
         return NULL;
     *number = value;
     return at + 2;
@@ -4525,17 +4479,25 @@ static inline const char *sci_reader_quick_bulk(const char *at, const char *end,
     return text + len + 2;
 }
 
+/* The sign is a branch of its own: were the position computed from it, the processor could not run
+   ahead to the next element. */
 static inline const char *sci_reader_quick_integer(const char *at, const char *end, sc_item *item)
 {
     uint64_t magnitude;
-    bool is_negative = at < end && *at == '-';
-    at = sci_reader_quick_number(at + is_negative, end, &magnitude);
-    if (!at || (is_negative && magnitude == 0))
-        return NULL;
-    item->is.integer = is_negative ? -(int64_t)magnitude : (int64_t)magnitude;
+    const char *after = sci_reader_quick_number(at, end, &magnitude);
+    if (after) {
+        item->is.integer = (int64_t)magnitude;
+    } else {
+        if (at == end || *at != '-')
+            return NULL;
+        after = sci_reader_quick_number(at + 1, end, &magnitude);
+        if (!after || magnitude == 0)
+            return NULL;
+        item->is.integer = -(int64_t)magnitude;
+    }
     item->len = 0;
     item->kind = SC_INTEGER;
-    return at;
+    return after;
 }
 
 static inline const char *sci_reader_quick_text(const char *at, const char *end,
@@ -4543,7 +4505,8 @@ static inline const char *sci_reader_quick_text(const char *at, const char *end,
 {
     const char *text = at;
     const char *stop = end - at > SCI_READER_SHORT_TEXT ? at + SCI_READER_SHORT_TEXT : end;
-    while (at < stop && *at != '\r' && *at != '\n')
+    /* One comparison a byte: control characters below CR are left to the state machine. */
+    while (at < stop && (unsigned char)*at > '\r')
         at++;
     if (end - at < 2 || memcmp(at, "\r\n", 2) != 0 || (size_t)(at - text) > max_bulk_bytes)
         return NULL;
@@ -4871,8 +4834,9 @@ static sc_status sci_reader_advance(sci_reader *reader, sci_reader_cursor *curso
     }
 }
 
-/* Any reply, from where the last call stopped. */
-static sc_status sci_reader_resume(sci_reader *reader, const char *data, size_t len, size_t *used)
+/* Any reply, from where the last call stopped; returns the bytes consumed. Not through a pointer:
+   whoever inlines the quick path keeps its count in a register. */
+static size_t sci_reader_resume(sci_reader *reader, const char *data, size_t len, sc_status *status)
 {
     size_t allowed = reader->limits.max_reply_bytes - reader->reply_bytes;
     sci_reader_cursor cursor;
@@ -4880,39 +4844,48 @@ static sc_status sci_reader_resume(sci_reader *reader, const char *data, size_t 
     cursor.at = data;
     cursor.end = data + sci_min_size(len, allowed);
     cursor.is_cut = len > allowed;
-    sc_status status = sci_reader_advance(reader, &cursor);
-    *used = (size_t)(cursor.at - data);
-    reader->reply_bytes += *used;
-    if (status == SC_OK) {
+    *status = sci_reader_advance(reader, &cursor);
+    size_t consumed = (size_t)(cursor.at - data);
+    reader->reply_bytes += consumed;
+    if (*status == SC_OK) {
         reader->reply_bytes = 0;
         reader->reply_elements = 0;
-    } else if (status != SC_AGAIN) {
+    } else if (*status != SC_AGAIN) {
         sci_reader_fail(reader);
     }
-    return status;
+    return consumed;
+}
+
+/* A reply that is one whole element, quickly; 0 when it is not. */
+static inline size_t sci_reader_quick_reply(sci_reader *reader, const char *data, size_t len)
+{
+    sci_items *items = reader->items;
+    if (reader->phase != SCI_READER_AT_TYPE || reader->sink || items->count == items->cap)
+        return 0;
+    const char *end = data + sci_min_size(len, reader->limits.max_reply_bytes);
+    const char *after =
+        sci_reader_quick(data, end, reader->limits.max_bulk_bytes, &items->at[items->count]);
+    if (!after)
+        return 0;
+    items->count++;
+    return (size_t)(after - data);
 }
 
 SCI_PRIVATE sc_status sci_reader_read(sci_reader *reader, const char *data, size_t len,
                                       size_t *used)
 {
-    sci_items *items = reader->items;
     *used = 0;
     if (len == 0)
         return SC_AGAIN;
     if (reader->depth == 0) {
-        reader->reply_start = items->count;
-        if (reader->phase == SCI_READER_AT_TYPE && !reader->sink && items->count < items->cap) {
-            const char *end = data + sci_min_size(len, reader->limits.max_reply_bytes);
-            const char *after = sci_reader_quick(data, end, reader->limits.max_bulk_bytes,
-                                                 &items->at[items->count]);
-            if (SCI_LIKELY(after != NULL)) {
-                items->count++;
-                *used = (size_t)(after - data);
-                return SC_OK;
-            }
-        }
+        reader->reply_start = reader->items->count;
+        *used = sci_reader_quick_reply(reader, data, len);
+        if (SCI_LIKELY(*used > 0))
+            return SC_OK;
     }
-    return sci_reader_resume(reader, data, len, used);
+    sc_status status;
+    *used = sci_reader_resume(reader, data, len, &status);
+    return status;
 }
 
 /* MARK: - RESP2 writer (Private) */
@@ -7792,6 +7765,7 @@ typedef struct sci_waiter {
     uint32_t gate;
     bool is_sleeping; /* at its gate */
     bool is_driving;  /* inside the poller */
+    sci_conn *conn;   /* where the answer is expected, or NULL */
 } sci_waiter;
 
 /* A command, or some in one go, and what is to be done with the replies. Owned by whoever started it;
@@ -7809,7 +7783,8 @@ typedef struct sci_op {
     uint32_t replies;    /* expected */
     uint32_t resends;    /* times that it was sent again */
     bool is_idempotent;
-    bool is_watched; /* a thread waits for it and minds the deadline; else the connection does */
+    bool is_watched;  /* a thread waits for it and minds the deadline; else the connection does */
+    bool is_attended; /* not watched, but a thread is about to wait on the connection */
     bool is_queued;
     sci_conn *conn;
     uint64_t sequence; /* its place in the connection's queue */
@@ -7885,6 +7860,7 @@ struct sci_conn {
     uint32_t slot_cap; /* a power of two, or 0 */
     uint32_t slot_head;
     uint32_t slot_count;
+    uint32_t gathered;      /* the last so many are not handed over: their bytes are in `out` */
     uint64_t head_sequence; /* of the slot at the head */
     sci_bytes out;          /* encoded, not handed over yet: of the last slots */
     uint32_t batch;         /* counts hand-overs; chooses gates */
@@ -8002,12 +7978,18 @@ SCI_PRIVATE void sci_client_after_fork(sc_client *client);
 SCI_PRIVATE void sci_waiter_init(sci_waiter *waiter, uint32_t gate);
 /* Whatever it waits for is there. */
 SCI_PRIVATE void sci_waiter_finish(sc_client *client, sci_waiter *waiter);
-/* Wait until finished (true) or `deadline_ns` (false). `conn`: where the answer is expected, or NULL.
-   `*is_locked` false: it was finished, and the lock is not held any more. */
-SCI_PRIVATE bool sci_waiter_wait(sc_client *client, sci_waiter *waiter, sci_conn *conn,
-                                 int64_t deadline_ns, bool *is_locked);
-/* Submit an op from within a call, wait for its end, and stay in the call, locked. The status and words
-   are the op's. */
+/* Wait until finished (true) or `deadline_ns` (false). `*is_locked` false: it was finished, and the lock is
+   not held any more. */
+SCI_PRIVATE bool sci_waiter_wait(sc_client *client, sci_waiter *waiter, int64_t deadline_ns,
+                                 bool *is_locked);
+/* The same, locked in any case. */
+SCI_PRIVATE bool sci_waiter_wait_locked(sc_client *client, sci_waiter *waiter, int64_t deadline_ns);
+/* Where the answer is expected from now on: NULL when not on a connection that callers receive on. */
+SCI_PRIVATE void sci_waiter_expect(sc_client *client, sci_waiter *waiter, sci_conn *conn);
+/* Submit an op and wait for its end. False: the lock is not held any more. */
+SCI_PRIVATE bool sci_op_submit_and_wait(sc_client *client, sci_conn *conn, sci_op *op,
+                                        int64_t timeout_ms);
+/* The same from within a call that goes on: locked in any case. The status and words are the op's. */
 SCI_PRIVATE sc_status sci_op_run(sc_client *client, sci_conn *conn, sci_op *op, int64_t timeout_ms);
 /* The end of an op as this thread's: status and words. */
 SCI_PRIVATE sc_status sci_op_result(sci_op *op);
@@ -8180,11 +8162,12 @@ static bool sci_conn_has_receiver(const sci_conn *conn)
     return conn && conn->wire && conn->wire->receiver == SCI_RECEIVER_CALLER;
 }
 
-SCI_PRIVATE bool sci_waiter_wait(sc_client *client, sci_waiter *waiter, sci_conn *conn,
-                                 int64_t deadline_ns, bool *is_locked)
+SCI_PRIVATE bool sci_waiter_wait(sc_client *client, sci_waiter *waiter, int64_t deadline_ns,
+                                 bool *is_locked)
 {
     *is_locked = true;
     while (!sci_atomic_load_acquire(&waiter->is_done)) {
+        sci_conn *conn = waiter->conn;
         if (conn && conn->slot_count && sci_conn_receive_soon(conn))
             continue;
         if (sci_atomic_load_acquire(&waiter->is_done))
@@ -8207,16 +8190,33 @@ SCI_PRIVATE bool sci_waiter_wait(sc_client *client, sci_waiter *waiter, sci_conn
     return true;
 }
 
-/* Submit and wait; false when not locked any more. */
-static bool sci_op_submit_and_wait(sc_client *client, sci_conn *conn, sci_op *op, int64_t timeout_ms)
+SCI_PRIVATE bool sci_waiter_wait_locked(sc_client *client, sci_waiter *waiter, int64_t deadline_ns)
+{
+    bool is_locked;
+    bool is_done = sci_waiter_wait(client, waiter, deadline_ns, &is_locked);
+    if (!is_locked)
+        sci_loop_lock(&client->loop);
+    return is_done;
+}
+
+SCI_PRIVATE void sci_waiter_expect(sc_client *client, sci_waiter *waiter, sci_conn *conn)
+{
+    waiter->conn = conn;
+    if (waiter->is_sleeping && !client->loop.driver)
+        client->raised |= 1u << waiter->gate; /* it may be the one who has to drive now */
+}
+
+SCI_PRIVATE bool sci_op_submit_and_wait(sc_client *client, sci_conn *conn, sci_op *op,
+                                        int64_t timeout_ms)
 {
     bool is_locked;
     int64_t now_ns = sci_loop_now_ns(&client->loop);
     op->deadline_ns = sci_client_deadline_ns(client, timeout_ms, now_ns);
     op->is_watched = true;
     sci_waiter_init(&op->waiter, 0);
+    op->waiter.conn = conn;
     sci_conn_submit(conn, op, now_ns);
-    if (!sci_waiter_wait(client, &op->waiter, conn, op->deadline_ns, &is_locked)) {
+    if (!sci_waiter_wait(client, &op->waiter, op->deadline_ns, &is_locked)) {
         sci_assert(!client->is_closing); /* closing ends every op */
         sci_conn_expire(conn, op, sci_loop_now_ns(&client->loop));
         sci_conn_pass_on(conn);
@@ -8436,6 +8436,7 @@ static sc_status sci_conn_enqueue(sci_conn *conn, sci_op *op)
     slot->bytes = bytes;
     slot->replies = op->replies;
     conn->slot_count++;
+    conn->gathered++;
     conn->client->stats.commands += op->replies;
     sci_conn_mind_deadline(conn, op);
     return SC_OK;
@@ -8443,9 +8444,10 @@ static sc_status sci_conn_enqueue(sci_conn *conn, sci_op *op)
 
 /* Commands gather while a reply is due within microseconds: then many share a system call. On a slow
    network they do not, since a command would wait a round trip for nothing. */
-static bool sci_conn_should_send(const sci_conn *conn, uint32_t unanswered)
+static bool sci_conn_should_send(const sci_conn *conn)
 {
-    return unanswered == 0 || !conn->gathers || sci_bytes_len(&conn->out) >= SCI_CONN_GATHER_BYTES;
+    return conn->slot_count == conn->gathered || !conn->gathers ||
+           sci_bytes_len(&conn->out) >= SCI_CONN_GATHER_BYTES;
 }
 
 SCI_PRIVATE void sci_conn_submit(sci_conn *conn, sci_op *op, int64_t now_ns)
@@ -8473,17 +8475,17 @@ SCI_PRIVATE void sci_conn_submit(sci_conn *conn, sci_op *op, int64_t now_ns)
         sci_op_finish(op, status, sc_error_text());
         return;
     }
-    uint32_t unanswered = conn->slot_count - 1;
     if (conn->state == SCI_CONN_DOWN) {
         sci_conn_connect(conn, now_ns);
     } else if (conn->state == SCI_CONN_READY) {
-        if (unanswered == 0 && conn->probe_countdown-- == 0) {
+        if (conn->slot_count == 1 && conn->probe_countdown-- == 0) {
             conn->probe_ns = now_ns;
             conn->probe_countdown = SCI_CONN_PROBE_EVERY;
         }
-        if (sci_conn_should_send(conn, unanswered))
+        if (sci_conn_should_send(conn))
             sci_conn_flush(conn);
-        if (!op->is_watched && conn->wire && conn->wire->receiver == SCI_RECEIVER_NONE)
+        if (!op->is_watched && !op->is_attended && conn->wire &&
+            conn->wire->receiver == SCI_RECEIVER_NONE)
             sci_loop_wake(&client->loop);
     }
 }
@@ -8519,17 +8521,15 @@ SCI_PRIVATE void sci_conn_reply_is_in(sci_conn *conn, sc_reply *reply)
 
 /* Deadlines. */
 
-/* Whether slot `index` has not left the output buffer. */
+/* Whether slot `index` has not left the output buffer, and where it stands in it. */
 static bool sci_conn_is_unsent(const sci_conn *conn, uint32_t index, size_t *offset)
 {
-    size_t unsent = sci_bytes_len(&conn->out);
-    for (uint32_t i = conn->slot_count; i > index; i--) {
-        size_t bytes = sci_conn_slot(conn, i - 1)->bytes;
-        if (bytes > unsent)
-            return false;
-        unsent -= bytes;
-    }
-    *offset = unsent;
+    uint32_t first = conn->slot_count - conn->gathered;
+    *offset = 0;
+    if (index < first)
+        return false;
+    for (uint32_t i = first; i < index; i++)
+        *offset += sci_conn_slot(conn, i)->bytes;
     return true;
 }
 
@@ -8544,6 +8544,7 @@ static void sci_conn_cut(sci_conn *conn, uint32_t index, size_t offset)
         *sci_conn_slot(conn, i - 1) = *moved;
     }
     conn->slot_count--;
+    conn->gathered--;
 }
 
 SCI_PRIVATE void sci_conn_expire(sci_conn *conn, sci_op *op, int64_t now_ns)
@@ -8614,10 +8615,7 @@ static void sci_conn_queue_again(sci_conn *conn, sci_op *op)
 
 SCI_PRIVATE void sci_conn_fail_sent(sci_conn *conn, sc_status status, const char *text)
 {
-    size_t unsent = sci_bytes_len(&conn->out);
-    uint32_t sent = conn->slot_count;
-    while (sent > 0 && sci_conn_slot(conn, sent - 1)->bytes <= unsent)
-        unsent -= sci_conn_slot(conn, --sent)->bytes;
+    uint32_t sent = conn->slot_count - conn->gathered;
     /* what is sent again, or started by a `complete`, goes to the end of the queue */
     for (uint32_t i = 0; i < sent; i++) {
         bool is_own_fault = i == 0 && (status == SC_ERR_PROTOCOL || status == SC_ERR_LIMIT ||
@@ -8638,6 +8636,7 @@ SCI_PRIVATE void sci_conn_fail_sent(sci_conn *conn, sc_status status, const char
 SCI_PRIVATE void sci_conn_fail_all(sci_conn *conn, sc_status status, const char *text)
 {
     uint32_t count = conn->slot_count;
+    conn->gathered = 0;
     sci_bytes_reset(&conn->out, SCI_CONN_KEEP_OUTPUT);
     while (count-- > 0) {
         sci_op *op = sci_conn_pop(conn);
@@ -8665,10 +8664,11 @@ SCI_PRIVATE void sci_conn_flush(sci_conn *conn)
             conn->out = wire->sending;
             wire->sending = handed;
             conn->batch++;
+            conn->gathered = 0;
         }
         if (!sci_wire_transmit(wire))
             break;
-        if (sci_bytes_len(&wire->sending) == 0 && !sci_conn_should_send(conn, conn->slot_count))
+        if (sci_bytes_len(&wire->sending) == 0 && !sci_conn_should_send(conn))
             break;
     }
     wire->is_sending = false;
@@ -8765,19 +8765,25 @@ SCI_PRIVATE void sci_conn_resume(sci_conn *conn)
 SCI_PRIVATE void sci_conn_pass_on(sci_conn *conn)
 {
     sci_wire *wire = conn->wire;
+    sc_client *client = conn->client;
     if (!wire || wire->receiver != SCI_RECEIVER_NONE || conn->slot_count == 0)
         return;
     for (uint32_t i = 0; i < conn->slot_count; i++) {
         sci_op *op = sci_conn_slot(conn, i)->op;
-        if (op && op->is_watched) {
-            if (op->waiter.is_sleeping)
-                conn->client->raised |= 1u << op->waiter.gate;
-            else
-                sci_loop_wake(&conn->client->loop);
-            return;
-        }
+        if (!op || !op->is_watched)
+            continue;
+        if (op->waiter.is_sleeping)
+            client->raised |= 1u << op->waiter.gate;
+        else
+            sci_loop_wake(&client->loop);
+        return;
     }
-    sci_loop_wake(&conn->client->loop);
+    if (client->loop.driver) {
+        sci_loop_wake(&client->loop);
+    } else if (!sci_list_is_empty(&client->sleepers)) {
+        sci_waiter *sleeper = SCI_CONTAINER(client->sleepers.next, sci_waiter, link);
+        client->raised |= 1u << sleeper->gate;
+    }
 }
 
 /* MARK: - Connections: wire (Private) */
@@ -10305,12 +10311,11 @@ SC_API sc_status sc_poll(sc_client *client, int64_t timeout_ms)
         status = sci_client_step(client, timeout_ns);
         sci_client_stop_driving(client);
     } else {
-        sci_waiter waiter;
-        bool is_locked;
+        sci_waiter waiter; /* nobody finishes it */
         int64_t now_ns = sci_loop_now_ns(&client->loop);
         sci_waiter_init(&waiter, 0);
-        (void)sci_waiter_wait(client, &waiter, NULL, timeout_ns < 0 ? SCI_NEVER : now_ns + timeout_ns,
-                              &is_locked);
+        (void)sci_waiter_wait_locked(client, &waiter,
+                                     timeout_ns < 0 ? SCI_NEVER : now_ns + timeout_ns);
     }
     sci_client_leave(client);
     return status;
@@ -10437,6 +10442,7 @@ static void sci_conn_reset_in_child(sci_conn *conn, bool is_intact)
     conn->state = SCI_CONN_DOWN;
     conn->failures = 0;
     conn->slot_count = 0;
+    conn->gathered = 0;
     conn->slot_head = 0;
     conn->is_checking = false;
     conn->earliest_ns = SCI_NEVER;
@@ -11767,14 +11773,12 @@ static bool sci_transfer_is_done(const sci_transfer *transfer)
 static bool sci_transfer_wait(sci_transfer *transfer)
 {
     sci_waiter waiter;
-    bool is_locked;
     sci_waiter_init(&waiter, 0);
+    waiter.conn = transfer->conn;
     transfer->waiter = &waiter;
     transfer->conn->drain_waiter = transfer->source ? &waiter : NULL;
-    bool is_done = sci_waiter_wait(transfer->client, &waiter, transfer->conn,
-                                   transfer->op.deadline_ns, &is_locked);
-    if (!is_locked)
-        sci_loop_lock(&transfer->client->loop);
+    bool is_done =
+        sci_waiter_wait_locked(transfer->client, &waiter, transfer->op.deadline_ns);
     transfer->waiter = NULL;
     transfer->conn->drain_waiter = NULL;
     return is_done;
@@ -12161,15 +12165,12 @@ static sc_status sci_subscription_await(sci_subscription *subscription)
 {
     sc_client *client = subscription->client;
     sci_waiter waiter;
-    bool is_locked;
     int64_t deadline_ns = sci_client_deadline_ns(client, 0, sci_loop_now_ns(&client->loop));
     if (subscription->is_announced)
         return SC_OK;
     sci_waiter_init(&waiter, (uint32_t)subscription->id);
     subscription->waiter = &waiter;
-    bool is_done = sci_waiter_wait(client, &waiter, NULL, deadline_ns, &is_locked);
-    if (!is_locked)
-        sci_loop_lock(&client->loop);
+    bool is_done = sci_waiter_wait_locked(client, &waiter, deadline_ns);
     subscription->waiter = NULL;
     if (client->is_closing)
         return sc_fail(SC_ERR_CLOSED, "the client was closed");
@@ -12251,16 +12252,13 @@ static void sci_subscription_await_callback(sci_subscription *subscription)
 {
     sc_client *client = subscription->client;
     sci_waiter waiter;
-    bool is_locked = true;
     if (!subscription->is_running || client->loop.dispatcher == sci_thread_self())
         return;
     sci_waiter_init(&waiter, (uint32_t)subscription->id);
     subscription->waiter = &waiter;
-    while (subscription->is_running &&
-           !sci_waiter_wait(client, &waiter, NULL, SCI_NEVER, &is_locked) && !client->is_closing)
+    while (subscription->is_running && !sci_waiter_wait_locked(client, &waiter, SCI_NEVER) &&
+           !client->is_closing)
         continue;
-    if (!is_locked)
-        sci_loop_lock(&client->loop);
     subscription->waiter = NULL;
 }
 
@@ -12468,7 +12466,7 @@ static bool sci_holding_grant_next(sci_holding *holding)
 /* Single flight. */
 
 /* The words of a failure, for the threads that share it. */
-static sc_value *sci_flight_words(const sc_memory *memory, sc_status status)
+static sc_value *sci_local_flight_words(const sc_memory *memory, sc_status status)
 {
     sc_value *words = NULL;
     if (status < 0)
@@ -12476,13 +12474,13 @@ static sc_value *sci_flight_words(const sc_memory *memory, sc_status status)
     return words;
 }
 
-static sc_status sci_flight_lead(sc_lockmap *map, sci_holding *flight, sc_compute compute, void *user,
+static sc_status sci_local_flight_lead(sc_lockmap *map, sci_holding *flight, sc_compute compute, void *user,
                                  sc_value **value)
 {
     sci_mutex_unlock(&map->mutex);
     sc_value *computed = NULL;
     sc_status status = compute(user, flight->node.key, &computed);
-    sc_value *words = sci_flight_words(&map->memory, status);
+    sc_value *words = sci_local_flight_words(&map->memory, status);
     *value = sc_value_retain(computed);
     sci_mutex_lock(&map->mutex);
     sci_map_remove(&map->flights, &flight->node);
@@ -12495,7 +12493,7 @@ static sc_status sci_flight_lead(sc_lockmap *map, sci_holding *flight, sc_comput
     return status;
 }
 
-static sc_status sci_flight_join(sc_lockmap *map, sci_holding *flight, int64_t timeout_ms,
+static sc_status sci_local_flight_join(sc_lockmap *map, sci_holding *flight, int64_t timeout_ms,
                                  sc_value **value)
 {
     if (sci_holding_is_deadlock(map, flight)) {
@@ -12523,10 +12521,10 @@ SC_API sc_status sc_single_flight(sc_lockmap *map, sc_slice key, int64_t timeout
     sci_mutex_lock(&map->mutex);
     sci_holding *flight = sci_holding_find(&map->flights, key);
     if (flight) {
-        status = sci_flight_join(map, flight, timeout_ms, value);
+        status = sci_local_flight_join(map, flight, timeout_ms, value);
     } else {
         flight = sci_holding_create(&map->memory, &map->flights, key);
-        status = flight ? sci_flight_lead(map, flight, compute, user, value) : SC_ERR_MEMORY;
+        status = flight ? sci_local_flight_lead(map, flight, compute, user, value) : SC_ERR_MEMORY;
     }
     if (flight)
         sci_holding_release(&map->memory, flight);
@@ -12610,6 +12608,8 @@ SCI_PRIVATE void sci_names_init(sci_names *names, const sc_memory *memory);
 SCI_PRIVATE void sci_names_free(sci_names *names);
 /* Derive all from the key. SC_ERR_MEMORY. */
 SCI_PRIVATE sc_status sci_names_derive(sci_names *names, sc_slice key);
+/* SC_ERR_MEMORY. */
+SCI_PRIVATE sc_status sci_names_copy(sci_names *names, const sci_names *from);
 /* The cluster's hash slot of a key. */
 SCI_PRIVATE unsigned sci_hash_slot(sc_slice key);
 
@@ -12711,6 +12711,2078 @@ SCI_PRIVATE sc_status sci_names_derive(sci_names *names, sc_slice key)
     names->lease = sc_bytes(text + ends[0], ends[1] - ends[0]);
     names->result = sc_bytes(text + ends[1], ends[2] - ends[1]);
     names->channel = sc_bytes(text + ends[2], ends[3] - ends[2]);
+    return SC_OK;
+}
+
+static sc_slice sci_names_moved(const sci_names *names, const sci_names *from, sc_slice name)
+{
+    if (!name.len)
+        return name;
+    size_t offset = (size_t)(name.data - sci_bytes_slice(&from->block).data);
+    return sc_bytes(sci_bytes_slice(&names->block).data + offset, name.len);
+}
+
+SCI_PRIVATE sc_status sci_names_copy(sci_names *names, const sci_names *from)
+{
+    sc_status status = sci_bytes_append(&names->block, sci_bytes_slice(&from->block));
+    if (status != SC_OK)
+        return status;
+    names->value = sci_names_moved(names, from, from->value);
+    names->lease = sci_names_moved(names, from, from->lease);
+    names->result = sci_names_moved(names, from, from->result);
+    names->channel = sci_names_moved(names, from, from->channel);
+    names->raw_channel = sci_names_moved(names, from, from->raw_channel);
+    return SC_OK;
+}
+
+/* MARK: - Cache (Private) */
+/* The cache: opening, and the plain operations on keys. */
+
+/* The cache's structs. Guarded by the client's lock, as everything on a client is. */
+
+#define SCI_LOAD_DEFAULT_TTL_MS ((int64_t)30 * 60 * 1000)
+#define SCI_LOAD_DEFAULT_LEASE_MS 30000
+#define SCI_LOAD_DEFAULT_WAIT_MS 60000
+#define SCI_LOAD_DEFAULT_POLL_MS 1000
+#define SCI_LOAD_LEAST_LEASE_MS 10
+
+struct sc_cache {
+    sc_client *client; /* retained */
+    size_t references; /* the handle's, each flight's and each asynchronous call's: locked */
+    char *prefix;      /* owned; may hold no NUL */
+    size_t prefix_len;
+    sc_load_options load; /* no zeros */
+    sci_map flights;      /* by the key on the server: those that may be joined */
+    sci_link all;         /* flights */
+    sc_script acquire;
+    sc_script store;
+    sc_script renew;
+    sci_close_hook close_hook;
+    sci_fork_hook fork_hook;
+};
+
+/* The key on the server: prefix and key. In `stack` when it fits, else in a block to be freed. */
+#define SCI_KEY_STACK_BYTES 256
+typedef struct sci_key {
+    sc_slice full;
+    char *block; /* owned, or NULL */
+    size_t block_bytes;
+    char stack[SCI_KEY_STACK_BYTES];
+} sci_key;
+
+SCI_PRIVATE sc_status sci_key_make(const sc_cache *cache, sc_slice key, sci_key *made);
+SCI_PRIVATE void sci_key_free(const sc_cache *cache, sci_key *key);
+
+/* SC_ERR_ARGUMENT names the field. */
+SCI_PRIVATE sc_status sci_load_options_resolve(const sc_load_options *options,
+                                               const sc_load_options *defaults,
+                                               sc_load_options *resolved);
+/* Locked. The last reference frees, and lets go of the client: the caller holds one of its own. */
+SCI_PRIVATE void sci_cache_release(sc_cache *cache);
+
+/* GET, with the value made as soon as the reply is in. */
+typedef struct sci_get_op {
+    sci_op op;
+    sc_slice key; /* on the server; borrowed */
+    sc_status result; /* SC_OK with `value`, SC_MISS, or an error */
+    sc_value *value;
+    void (*done)(struct sci_get_op *get); /* locked, as an op's `complete` */
+} sci_get_op;
+
+SCI_PRIVATE void sci_get_init(sci_get_op *get, sc_slice key, void (*done)(sci_get_op *get));
+/* `done` for a get that a thread waits for. */
+SCI_PRIVATE void sci_get_wake(sci_get_op *get);
+
+/* Get-or-load for any target: caches and wrapped functions. */
+
+/* A flight: one process's one attempt at one missing key. Its callers join it; it takes the lease or
+   waits for who has it; when it has it, one of the joiners loads for all. All locked.
+
+     ACQUIRING -> LOADING -> STORING -> done       the lease is ours
+     ACQUIRING -> SUBSCRIBING -> ACQUIRING -> WAITING -> ACQUIRING ...   it is another's
+
+   Between the second ACQUIRING and the end of WAITING the channel is confirmed, so that no message can
+   fall into a gap; and should one be lost, the lease's end and the poll bound wake it. */
+
+/* 128 random bits in hexadecimal. */
+#define SCI_TOKEN_LEN 32
+
+typedef struct sci_flight sci_flight;
+
+/* What is asked for: a key, and where its lease and channel are. */
+typedef struct sci_target {
+    sc_slice key;   /* on the server */
+    sc_slice shown; /* as the loader sees it */
+    /* Fill in the names; NULL: derived from the key. */
+    sc_status (*name)(const struct sci_target *target, sci_names *names);
+    const void *owner; /* for `name` */
+    bool is_interop;   /* JSON that the other package understands */
+} sci_target;
+
+/* A caller of get-or-load. On its stack, or within an asynchronous call. */
+typedef struct sci_joiner {
+    sci_link link; /* in flight->joiners */
+    sci_flight *flight; /* NULL: not yet, or no more */
+    sc_loader loader;
+    void *user;
+    sc_load_options options;
+    sci_waiter waiter; /* of a blocking caller: finished for `must_load` as for the end */
+    bool is_blocking;
+    bool must_load; /* this caller runs its loader now */
+    bool is_done;
+    sc_status status;
+    sc_value *value;      /* owned once done */
+    sc_value *error_text; /* owned once done */
+    /* Asynchronous callers, locked: run the loader soon; the end has come. */
+    void (*load)(struct sci_joiner *joiner);
+    void (*done)(struct sci_joiner *joiner);
+} sci_joiner;
+
+struct sc_load {
+    sc_slice key; /* as the loader sees it */
+    sci_bytes bytes;
+    sc_value *taken;
+    sc_status write_status; /* the first failure of sc_load_write */
+    int64_t ttl_ms;
+    sci_atomic_u32 is_void;
+    sci_flight *flight;
+};
+
+/* Join the flight for `target`, or begin one. `failure` not SC_OK: the server could not be asked just
+   now (words in sc_error_text), so do not ask again. SC_OK: the joiner will be done; else it is not
+   joined. */
+SCI_PRIVATE sc_status sci_flight_join(sc_cache *cache, const sci_target *target, sci_joiner *joiner,
+                                      sc_status failure);
+/* The flight for a key, or NULL. */
+SCI_PRIVATE sci_flight *sci_flight_find(sc_cache *cache, sc_slice key);
+/* A flight that may be joined without asking the server: it is loading, or waits for who does. */
+SCI_PRIVATE bool sci_flight_is_under_way(sc_cache *cache, sc_slice key);
+/* The caller does not wait any longer. Not while it must load. */
+SCI_PRIVATE void sci_flight_leave(sci_joiner *joiner);
+/* The load that a joiner has to run, valid until sci_flight_loaded. The first is for a caller that runs the
+   loader on its own thread, where asking for the same key again would never end. */
+SCI_PRIVATE sc_load *sci_flight_load(sci_flight *flight);
+SCI_PRIVATE sc_load *sci_flight_load_pending(sci_flight *flight);
+SCI_PRIVATE sc_client *sci_flight_client(const sci_flight *flight);
+SCI_PRIVATE sc_slice sci_flight_key(const sci_flight *flight);
+/* The loader has ended; words of an error in sc_error_text. */
+SCI_PRIVATE void sci_flight_loaded(sci_flight *flight, sc_status status);
+/* The key was invalidated on the server: who waits begins anew. */
+SCI_PRIVATE void sci_flight_invalidate(sc_cache *cache, sc_slice key);
+/* End all: closing, and in a forked child. */
+SCI_PRIVATE void sci_flights_close(sc_cache *cache);
+SCI_PRIVATE void sci_flights_forget(sc_cache *cache);
+
+/* As sc_get_or_load. `options` are resolved. */
+SCI_PRIVATE sc_status sci_get_or_load(sc_cache *cache, const sci_target *target, sc_loader loader,
+                                      void *user, const sc_load_options *options, sc_value **value);
+/* As sc_get_or_load_async. The target's key and shown key are copied; its owner must outlive the call.
+   `finished` (may be NULL) is called once after `on_value`, unlocked, with `user`. */
+SCI_PRIVATE sc_status sci_get_or_load_async(sc_cache *cache, const sci_target *target,
+                                            sc_loader loader, void *user,
+                                            const sc_load_options *options, sc_on_value on_value,
+                                            void *on_value_user, void (*finished)(void *user));
+/* Drop value, lease and result on the server, and let who waits begin anew. */
+SCI_PRIVATE sc_status sci_invalidate(sc_cache *cache, const sci_names *names);
+/* Errors that say that the server cannot be asked now; others say that the question is wrong. */
+SCI_PRIVATE bool sci_load_is_outage(sc_status status);
+/* The library's own Lua scripts. KEYS of all: value, lease, result (coord/names). */
+
+/* ARGV: token, lease in ms, token of the flight that is waited for (or "").
+   The value if it is there; else what that flight left; else the lease if it is free; else who has it
+   for how long. Taking it twice with one token is one taking, so a repeat after a lost reply is safe. */
+#define SCI_SCRIPT_ACQUIRE                                                                         \
+    "local v = redis.call('GET', KEYS[1])\n"                                                       \
+    "if v then return {1, v} end\n"                                                                \
+    "local r = redis.call('GET', KEYS[3])\n"                                                       \
+    "if r and (string.sub(r, 1, 1) == 'N' or string.sub(r, 2, 33) == ARGV[3]) then\n"              \
+    "  return {2, r}\n"                                                                            \
+    "end\n"                                                                                        \
+    "if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {3} end\n"            \
+    "local h = redis.call('GET', KEYS[2])\n"                                                       \
+    "if h == ARGV[1] then redis.call('PEXPIRE', KEYS[2], ARGV[2]) return {3} end\n"                \
+    "return {4, h, redis.call('PTTL', KEYS[2])}\n"
+
+/* ARGV: token, TTL in ms ("0": store no value, "-1": no expiry), payload, result's flag ("": leave none,
+   "N": for everybody, "S": for those who wait for this token), result's life in ms, channel, kind, "1" if
+   the message carries the payload, channel for the bare payload (or "").
+   Does all that, and gives the lease back, if the lease is still ours. */
+#define SCI_SCRIPT_STORE                                                                           \
+    "if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end\n"                                 \
+    "redis.call('DEL', KEYS[2])\n"                                                                 \
+    "if ARGV[2] == '-1' then redis.call('SET', KEYS[1], ARGV[3])\n"                                \
+    "elseif ARGV[2] ~= '0' then redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[2]) end\n"          \
+    "if ARGV[4] ~= '' then\n"                                                                      \
+    "  redis.call('SET', KEYS[3], ARGV[4] .. ARGV[1] .. ARGV[7] .. ARGV[3], 'PX', ARGV[5])\n"      \
+    "end\n"                                                                                        \
+    "if ARGV[8] == '1' then redis.call('PUBLISH', ARGV[6], ARGV[7] .. ARGV[1] .. ARGV[3])\n"       \
+    "else redis.call('PUBLISH', ARGV[6], 'r' .. ARGV[1]) end\n"                                    \
+    "if ARGV[9] ~= '' then redis.call('PUBLISH', ARGV[9], ARGV[3]) end\n"                          \
+    "return 1\n"
+
+/* ARGV: token, lease in ms. */
+#define SCI_SCRIPT_RENEW                                                                           \
+    "if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end\n"                                 \
+    "return redis.call('PEXPIRE', KEYS[2], ARGV[2])\n"
+
+/* Opening and closing. */
+
+static sc_status sci_check_ms(const char *field, int64_t ms, int64_t least, int64_t most)
+{
+    if (ms >= least && ms <= most)
+        return SC_OK;
+    return sc_fail(SC_ERR_ARGUMENT, "sc_load_options.%s is %lld; it wants %lld to %lld milliseconds",
+                   field, (long long)ms, (long long)least, (long long)most);
+}
+
+static int64_t sci_either(int64_t value, int64_t fallback)
+{
+    return value ? value : fallback;
+}
+
+/* What the server takes as PX: positive, and now + it within 64 bits. */
+#define SCI_LONGEST_MS (INT64_MAX / 4)
+
+static sc_status sci_check_ttl(int64_t ttl_ms, bool may_be_none)
+{
+    if (ttl_ms == SC_TTL_FOREVER || (ttl_ms == SC_TTL_NONE && may_be_none) ||
+        (ttl_ms > 0 && ttl_ms <= SCI_LONGEST_MS))
+        return SC_OK;
+    return sc_fail(SC_ERR_ARGUMENT, "a TTL of %lld ms: it wants a positive number, SC_TTL_FOREVER%s",
+                   (long long)ttl_ms, may_be_none ? " or SC_TTL_NONE" : "");
+}
+
+SCI_PRIVATE sc_status sci_load_options_resolve(const sc_load_options *options,
+                                               const sc_load_options *defaults,
+                                               sc_load_options *resolved)
+{
+    *resolved = options ? *options : *defaults;
+    resolved->ttl_ms = sci_either(resolved->ttl_ms, defaults->ttl_ms);
+    resolved->lease_ms = sci_either(resolved->lease_ms, defaults->lease_ms);
+    resolved->wait_ms = sci_either(resolved->wait_ms, defaults->wait_ms);
+    resolved->poll_ms = sci_either(resolved->poll_ms, defaults->poll_ms);
+    sc_status status = sci_check_ttl(resolved->ttl_ms, true);
+    if (status == SC_OK)
+        status = sci_check_ms("negative_ttl_ms", resolved->negative_ttl_ms, 0, SCI_LONGEST_MS);
+    if (status == SC_OK)
+        status = sci_check_ms("lease_ms", resolved->lease_ms, SCI_LOAD_LEAST_LEASE_MS, INT32_MAX);
+    if (status == SC_OK)
+        status = sci_check_ms("wait_ms", resolved->wait_ms, -1, SCI_LONGEST_MS);
+    if (status == SC_OK)
+        status = sci_check_ms("poll_ms", resolved->poll_ms, 1, INT32_MAX);
+    return status;
+}
+
+static void sci_cache_closing(sci_close_hook *hook)
+{
+    sci_flights_close(SCI_CONTAINER(hook, sc_cache, close_hook));
+}
+
+static void sci_cache_forked(sci_fork_hook *hook)
+{
+    sci_flights_forget(SCI_CONTAINER(hook, sc_cache, fork_hook));
+}
+
+SCI_PRIVATE void sci_cache_release(sc_cache *cache)
+{
+    sc_client *client = cache->client;
+    if (--cache->references > 0)
+        return;
+    sci_list_remove(&cache->close_hook.link);
+    sci_list_remove(&cache->fork_hook.link);
+    sci_map_free(&cache->flights);
+    sci_free(&client->memory, cache->prefix, cache->prefix_len);
+    sci_free(&client->memory, cache, sizeof *cache);
+    sci_client_release(client);
+}
+
+static sc_status sci_cache_create(sc_client *client, const sc_cache_config *config, sc_cache **created)
+{
+    sc_load_options defaults;
+    memset(&defaults, 0, sizeof defaults);
+    defaults.ttl_ms = SCI_LOAD_DEFAULT_TTL_MS;
+    defaults.lease_ms = SCI_LOAD_DEFAULT_LEASE_MS;
+    defaults.wait_ms = SCI_LOAD_DEFAULT_WAIT_MS;
+    defaults.poll_ms = SCI_LOAD_DEFAULT_POLL_MS;
+    sc_slice prefix = sc_text(config ? config->prefix : NULL);
+    sc_cache *cache = (sc_cache *)sci_alloc_zeroed(&client->memory, sizeof *cache);
+    if (!cache)
+        return SC_ERR_MEMORY;
+    sc_status status =
+        sci_load_options_resolve(config ? &config->load : NULL, &defaults, &cache->load);
+    if (status == SC_OK && prefix.len) {
+        cache->prefix = (char *)sci_resize(&client->memory, NULL, 0, prefix.len);
+        status = cache->prefix ? SC_OK : SC_ERR_MEMORY;
+    }
+    if (status != SC_OK) {
+        sci_free(&client->memory, cache, sizeof *cache);
+        return status;
+    }
+    if (prefix.len)
+        memcpy(cache->prefix, prefix.data, prefix.len);
+    cache->prefix_len = prefix.len;
+    cache->client = client;
+    cache->references = 1;
+    *created = cache;
+    return SC_OK;
+}
+
+SC_API sc_status sc_cache_open(sc_client *client, const sc_cache_config *config, sc_cache **cache)
+{
+    sc_cache *created;
+    *cache = NULL;
+    if (!client)
+        return sc_fail(SC_ERR_ARGUMENT, "the client is NULL");
+    sc_status status = sci_cache_create(client, config, &created);
+    if (status != SC_OK)
+        return status;
+    sci_script_init(&created->acquire, SCI_SCRIPT_ACQUIRE);
+    sci_script_init(&created->store, SCI_SCRIPT_STORE);
+    sci_script_init(&created->renew, SCI_SCRIPT_RENEW);
+    sci_map_init(&created->flights, &client->memory, client->hash_seed);
+    sci_list_init(&created->all);
+    created->close_hook.closing = sci_cache_closing;
+    created->fork_hook.forked = sci_cache_forked;
+    sci_list_init(&created->close_hook.link);
+    sci_list_init(&created->fork_hook.link);
+    sci_client_retain(client);
+    status = sci_client_enter(client);
+    if (status != SC_OK) {
+        sci_cache_release(created);
+        return status;
+    }
+    sci_list_append(&client->close_hooks, &created->close_hook.link);
+    sci_list_append(&client->fork_hooks, &created->fork_hook.link);
+    sci_client_leave(client);
+    *cache = created;
+    return SC_OK;
+}
+
+/* Locks by itself: the client may be closed already. */
+SC_API void sc_cache_close(sc_cache *cache)
+{
+    if (!cache)
+        return;
+    sc_client *client = cache->client;
+    sci_client_retain(client);
+    sci_loop_lock(&client->loop);
+    sci_cache_release(cache);
+    sci_client_unlock(client);
+    sci_client_release(client);
+}
+
+/* Keys. */
+
+SCI_PRIVATE sc_status sci_key_make(const sc_cache *cache, sc_slice key, sci_key *made)
+{
+    size_t len = cache->prefix_len + key.len;
+    made->block = NULL;
+    if (cache->prefix_len == 0) {
+        made->full = key;
+        return SC_OK;
+    }
+    char *at = made->stack;
+    if (len > sizeof made->stack) {
+        made->block = (char *)sci_resize(&cache->client->memory, NULL, 0, len);
+        made->block_bytes = len;
+        at = made->block;
+    }
+    if (!at)
+        return SC_ERR_MEMORY;
+    memcpy(at, cache->prefix, cache->prefix_len);
+    if (key.len)
+        memcpy(at + cache->prefix_len, key.data, key.len);
+    made->full = sc_bytes(at, len);
+    return SC_OK;
+}
+
+SCI_PRIVATE void sci_key_free(const sc_cache *cache, sci_key *key)
+{
+    if (key->block)
+        sci_free(&cache->client->memory, key->block, key->block_bytes);
+}
+
+/* GET. */
+
+static sc_status sci_get_encode(sci_op *op, sci_bytes *out)
+{
+    sc_slice words[2];
+    words[0] = sc_text("GET");
+    words[1] = SCI_CONTAINER(op, sci_get_op, op)->key;
+    return sci_write_command(out, words, 2);
+}
+
+static void sci_get_complete(sci_op *op)
+{
+    sci_get_op *get = SCI_CONTAINER(op, sci_get_op, op);
+    const sci_conn *conn = op->conn;
+    sc_slice bytes;
+    get->result = op->status;
+    if (op->status == SC_OK)
+        get->result = sc_item_bytes(sc_reply_item(op->view), &bytes);
+    if (get->result == SC_OK)
+        get->result = sc_value_create(&conn->client->memory, bytes, &get->value);
+    if (get->result < 0 && op->status == SC_OK)
+        (void)sc_value_create(&conn->client->memory, sc_text(sc_error_text()), &op->error_text);
+    op->status = get->result;
+    get->done(get);
+}
+
+SCI_PRIVATE void sci_get_init(sci_get_op *get, sc_slice key, void (*done)(sci_get_op *get))
+{
+    memset(get, 0, sizeof *get);
+    get->op.encode = sci_get_encode;
+    get->op.complete = sci_get_complete;
+    get->op.replies = 1;
+    get->op.is_idempotent = true;
+    get->key = key;
+    get->done = done;
+}
+
+SCI_PRIVATE void sci_get_wake(sci_get_op *get)
+{
+    sci_op_wake(&get->op);
+}
+
+SC_API sc_status sc_get(sc_cache *cache, sc_slice key, sc_value **value)
+{
+    sci_key made;
+    sci_get_op get;
+    *value = NULL;
+    sc_status status = sci_key_make(cache, key, &made);
+    if (status != SC_OK)
+        return status;
+    sci_get_init(&get, made.full, sci_get_wake);
+    status = sci_op_call(cache->client, &get.op, 0);
+    *value = get.value;
+    sci_key_free(cache, &made);
+    return status;
+}
+
+typedef struct sci_get_call {
+    sci_get_op get;
+    sci_post post;
+    sc_cache *cache;
+    sc_on_value on_value;
+    void *user;
+    size_t block_bytes;
+} sci_get_call;
+
+static void sci_get_call_run(sci_post *post)
+{
+    sci_get_call *call = SCI_CONTAINER(post, sci_get_call, post);
+    sc_client *client = call->cache->client;
+    sc_status status = sci_op_result(&call->get.op);
+    if (call->on_value)
+        call->on_value(call->user, status, call->get.value);
+    sc_value_release(call->get.value);
+    sci_loop_lock(&client->loop);
+    sci_cache_release(call->cache);
+    sci_free(&client->memory, call, call->block_bytes);
+    sci_client_unlock(client);
+}
+
+static void sci_get_call_done(sci_get_op *get)
+{
+    sci_get_call *call = SCI_CONTAINER(get, sci_get_call, get);
+    sci_loop_post(&call->cache->client->loop, &call->post);
+}
+
+SC_API sc_status sc_get_async(sc_cache *cache, sc_slice key, sc_on_value on_value, void *user)
+{
+    sc_client *client = cache->client;
+    size_t key_len = cache->prefix_len + key.len;
+    sci_get_call *call =
+        (sci_get_call *)sci_alloc_zeroed(&client->memory, sizeof *call + key_len);
+    sc_status status = call ? sci_client_enter(client) : SC_ERR_MEMORY;
+    if (status != SC_OK) {
+        sci_free(&client->memory, call, sizeof *call + key_len);
+        return status;
+    }
+    char *own_key = (char *)(call + 1);
+    if (cache->prefix_len)
+        memcpy(own_key, cache->prefix, cache->prefix_len);
+    if (key.len)
+        memcpy(own_key + cache->prefix_len, key.data, key.len);
+    sci_get_init(&call->get, sc_bytes(own_key, key_len), sci_get_call_done);
+    call->post.run = sci_get_call_run;
+    sci_list_init(&call->post.link);
+    call->cache = cache;
+    call->on_value = on_value;
+    call->user = user;
+    call->block_bytes = sizeof *call + key_len;
+    cache->references++;
+    int64_t now_ns = sci_loop_now_ns(&client->loop);
+    call->get.op.deadline_ns = sci_client_deadline_ns(client, 0, now_ns);
+    sci_conn_submit(client->shared, &call->get.op, now_ns);
+    sci_client_leave(client);
+    return SC_OK;
+}
+
+/* The other operations: some commands on one key, and a number that comes back. */
+
+#define SCI_CHANGE_WORDS 6
+
+typedef struct sci_change_op {
+    sci_op op;
+    const sci_names *names; /* what invalidating removes; else NULL */
+    bool voids_lease;       /* the lease's key is removed first, so that no load stores over it */
+    sc_slice words[SCI_CHANGE_WORDS];
+    size_t word_count;
+    int64_t numbers[2]; /* replies that are integers, in order */
+    sc_status result;
+} sci_change_op;
+
+/* "x" and a token's worth of anything: whoever waits asks again. */
+#define SCI_BEGIN_ANEW "x--------------------------------"
+
+static sc_status sci_change_encode(sci_op *op, sci_bytes *out)
+{
+    sci_change_op *change = SCI_CONTAINER(op, sci_change_op, op);
+    const sci_names *names = change->names;
+    size_t before = sci_bytes_len(out);
+    sc_slice words[4];
+    sc_status status = SC_OK;
+    if (change->voids_lease) {
+        words[0] = sc_text("DEL");
+        words[1] = names->lease;
+        words[2] = names->result;
+        words[3] = names->value;
+        status = sci_write_command(out, words, change->word_count ? 3 : 4);
+    }
+    if (status == SC_OK && change->word_count)
+        status = sci_write_command(out, change->words, change->word_count);
+    if (status == SC_OK && change->voids_lease) {
+        words[0] = sc_text("PUBLISH");
+        words[1] = names->channel;
+        words[2] = sc_text(SCI_BEGIN_ANEW);
+        status = sci_write_command(out, words, 3);
+    }
+    if (status != SC_OK)
+        sci_bytes_cut(out, before, sci_bytes_len(out) - before);
+    return status;
+}
+
+static void sci_change_complete(sci_op *op)
+{
+    sci_change_op *change = SCI_CONTAINER(op, sci_change_op, op);
+    sc_status result = op->status;
+    for (size_t i = 0; op->status == SC_OK && i < op->replies && result == SC_OK; i++) {
+        const sc_item *item = sc_reply_at(op->view, i);
+        result = sc_item_check(item);
+        if (result == SC_OK && i < SCI_COUNT(change->numbers))
+            (void)sc_item_integer(item, &change->numbers[i]);
+    }
+    if (result < 0 && op->status == SC_OK)
+        (void)sc_value_create(&op->conn->client->memory, sc_text(sc_error_text()), &op->error_text);
+    op->status = result;
+    sci_op_wake(op);
+}
+
+static void sci_change_init(sci_change_op *change, const sci_names *names)
+{
+    memset(change, 0, sizeof *change);
+    change->op.encode = sci_change_encode;
+    change->op.complete = sci_change_complete;
+    change->op.replies = 1;
+    change->op.is_idempotent = true;
+    change->names = names;
+    change->voids_lease = names != NULL;
+}
+
+SCI_PRIVATE sc_status sci_invalidate(sc_cache *cache, const sci_names *names)
+{
+    sc_client *client = cache->client;
+    sci_change_op change;
+    sci_change_init(&change, names);
+    change.op.replies = 2;
+    sc_status status = sci_client_enter(client);
+    if (status != SC_OK)
+        return status;
+    status = sci_op_run(client, client->shared, &change.op, 0);
+    sci_flight_invalidate(cache, names->value);
+    sci_client_leave(client);
+    return status;
+}
+
+SC_API sc_status sc_invalidate(sc_cache *cache, sc_slice key)
+{
+    sci_key made;
+    sci_names names;
+    sc_status status = sci_key_make(cache, key, &made);
+    if (status != SC_OK)
+        return status;
+    sci_names_init(&names, &cache->client->memory);
+    status = sci_names_derive(&names, made.full);
+    if (status == SC_OK)
+        status = sci_invalidate(cache, &names);
+    sci_names_free(&names);
+    sci_key_free(cache, &made);
+    return status;
+}
+
+SC_API sc_status sc_set(sc_cache *cache, sc_slice key, sc_slice value, int64_t ttl_ms)
+{
+    sci_key made;
+    sci_names names;
+    sci_change_op change;
+    char ttl_text[SCI_I64_TEXT_BYTES];
+    int64_t ttl = sci_either(ttl_ms, cache->load.ttl_ms);
+    sc_status status = sci_check_ttl(ttl, false);
+    if (status == SC_OK)
+        status = sci_key_make(cache, key, &made);
+    if (status != SC_OK)
+        return status;
+    sci_names_init(&names, &cache->client->memory);
+    status = sci_names_derive(&names, made.full);
+    if (status == SC_OK) {
+        sci_change_init(&change, &names);
+        change.op.replies = 3;
+        change.words[change.word_count++] = sc_text("SET");
+        change.words[change.word_count++] = made.full;
+        change.words[change.word_count++] = value;
+        if (ttl != SC_TTL_FOREVER) {
+            change.words[change.word_count++] = sc_text("PX");
+            change.words[change.word_count++] = sc_bytes(ttl_text, sci_i64_to_text(ttl, ttl_text));
+        }
+        status = sci_op_call(cache->client, &change.op, 0);
+    }
+    sci_names_free(&names);
+    sci_key_free(cache, &made);
+    return status;
+}
+
+/* One command on the key; its integer comes back. */
+static sc_status sci_change_key(sc_cache *cache, sc_slice key, const char *command, sc_slice argument,
+                                int64_t *number)
+{
+    sci_key made;
+    sci_change_op change;
+    sc_status status = sci_key_make(cache, key, &made);
+    if (status != SC_OK)
+        return status;
+    sci_change_init(&change, NULL);
+    change.words[change.word_count++] = sc_text(command);
+    change.words[change.word_count++] = made.full;
+    if (argument.len)
+        change.words[change.word_count++] = argument;
+    status = sci_op_call(cache->client, &change.op, 0);
+    *number = change.numbers[0];
+    sci_key_free(cache, &made);
+    return status;
+}
+
+SC_API sc_status sc_delete(sc_cache *cache, sc_slice key)
+{
+    int64_t removed = 0;
+    sc_status status = sci_change_key(cache, key, "DEL", sc_bytes(NULL, 0), &removed);
+    return status == SC_OK && removed == 0 ? SC_MISS : status;
+}
+
+SC_API sc_status sc_touch(sc_cache *cache, sc_slice key, int64_t ttl_ms)
+{
+    char ttl_text[SCI_I64_TEXT_BYTES];
+    int64_t number = 0;
+    int64_t ttl = sci_either(ttl_ms, cache->load.ttl_ms);
+    sc_status status = sci_check_ttl(ttl, false);
+    if (status != SC_OK)
+        return status;
+    if (ttl != SC_TTL_FOREVER) {
+        sc_slice argument = sc_bytes(ttl_text, sci_i64_to_text(ttl, ttl_text));
+        status = sci_change_key(cache, key, "PEXPIRE", argument, &number);
+        return status == SC_OK && number == 0 ? SC_MISS : status;
+    }
+    status = sci_change_key(cache, key, "PERSIST", sc_bytes(NULL, 0), &number);
+    if (status != SC_OK || number == 1)
+        return status;
+    status = sci_change_key(cache, key, "EXISTS", sc_bytes(NULL, 0), &number); /* it never expired */
+    return status == SC_OK && number == 0 ? SC_MISS : status;
+}
+
+SC_API sc_status sc_ttl(sc_cache *cache, sc_slice key, int64_t *ttl_ms)
+{
+    int64_t number = 0;
+    *ttl_ms = 0;
+    sc_status status = sci_change_key(cache, key, "PTTL", sc_bytes(NULL, 0), &number);
+    if (status != SC_OK)
+        return status;
+    if (number == -2)
+        return SC_MISS;
+    *ttl_ms = number == -1 ? SC_TTL_FOREVER : number;
+    return SC_OK;
+}
+
+/* Get-or-load on a cache's key. */
+
+typedef struct sci_cache_call {
+    sci_key made;
+    sci_target target;
+    sc_load_options options;
+} sci_cache_call;
+
+static sc_status sci_cache_call_init(sc_cache *cache, sc_slice key, const sc_load_options *options,
+                                     sci_cache_call *call)
+{
+    sc_status status = SC_OK;
+    if (options)
+        status = sci_load_options_resolve(options, &cache->load, &call->options);
+    else
+        call->options = cache->load;
+    if (status == SC_OK)
+        status = sci_key_make(cache, key, &call->made);
+    memset(&call->target, 0, sizeof call->target);
+    call->target.key = call->made.full;
+    call->target.shown = key;
+    return status;
+}
+
+SC_API sc_status sc_get_or_load(sc_cache *cache, sc_slice key, sc_loader loader, void *user,
+                                const sc_load_options *options, sc_value **value)
+{
+    sci_cache_call call;
+    *value = NULL;
+    sc_status status = sci_cache_call_init(cache, key, options, &call);
+    if (status != SC_OK)
+        return status;
+    status = sci_get_or_load(cache, &call.target, loader, user, &call.options, value);
+    sci_key_free(cache, &call.made);
+    return status;
+}
+
+SC_API sc_status sc_get_or_load_async(sc_cache *cache, sc_slice key, sc_loader loader, void *user,
+                                      const sc_load_options *options, sc_on_value on_value,
+                                      void *on_value_user)
+{
+    sci_cache_call call;
+    sc_status status = sci_cache_call_init(cache, key, options, &call);
+    if (status != SC_OK)
+        return status;
+    status = sci_get_or_load_async(cache, &call.target, loader, user, &call.options, on_value,
+                                   on_value_user, NULL);
+    sci_key_free(cache, &call.made);
+    return status;
+}
+
+/* MARK: - Outcomes (Private) */
+/* Outcomes of loads: making them, and their form in messages and results. */
+
+/* How a load ended, in memory and on the wire.
+
+   Message: kind, token, payload. Kinds: v value, m there is none, e error, r read again, x begin again.
+   Result:  flag, token, kind, payload. Flags: N for everybody, S for those who wait for the token.
+   Payload of an error: its status as a decimal, a space, its words. */
+
+typedef struct sci_outcome {
+    sc_status status;
+    sc_value *value;      /* owned */
+    sc_value *error_text; /* owned: the words */
+    sc_value *encoded;    /* owned: an error's payload */
+    bool is_from_loader;  /* and so is shared or not as the options say */
+} sci_outcome;
+
+SCI_PRIVATE void sci_outcome_init(sci_outcome *outcome, sc_status status);
+SCI_PRIVATE void sci_outcome_free(sci_outcome *outcome);
+/* SC_OK with a copy of `bytes`, or SC_ERR_MEMORY. */
+SCI_PRIVATE void sci_outcome_set_value(sci_outcome *outcome, const sc_memory *memory, sc_slice bytes);
+/* What a loader has made; an error's words are this thread's. */
+SCI_PRIVATE void sci_outcome_from_load(sci_outcome *outcome, sc_load *load, sc_status status,
+                                       bool is_interop, const sc_memory *memory);
+/* False when the message does not carry an outcome: ask again. `awaited` receives the token of r. */
+SCI_PRIVATE bool sci_outcome_from_message(sci_outcome *outcome, const sc_memory *memory,
+                                          sc_slice message, char *awaited);
+SCI_PRIVATE bool sci_outcome_from_result(sci_outcome *outcome, const sc_memory *memory,
+                                         sc_slice result);
+/* What is stored and published. Valid as long as the outcome. */
+SCI_PRIVATE sc_slice sci_outcome_payload(const sci_outcome *outcome);
+/* JSON texts that JavaScript takes for false: null, false, 0, "". */
+SCI_PRIVATE bool sci_outcome_is_falsy(sc_slice json);
+
+SCI_PRIVATE void sci_outcome_init(sci_outcome *outcome, sc_status status)
+{
+    memset(outcome, 0, sizeof *outcome);
+    outcome->status = status;
+}
+
+SCI_PRIVATE void sci_outcome_free(sci_outcome *outcome)
+{
+    sc_value_release(outcome->value);
+    sc_value_release(outcome->error_text);
+    sc_value_release(outcome->encoded);
+    sci_outcome_init(outcome, SC_OK);
+}
+
+SCI_PRIVATE void sci_outcome_set_value(sci_outcome *outcome, const sc_memory *memory, sc_slice bytes)
+{
+    outcome->status = sc_value_create(memory, bytes, &outcome->value);
+}
+
+/* The words, and the payload "STATUS WORDS". Without memory for them the status still stands. */
+static void sci_outcome_set_error(sci_outcome *outcome, const sc_memory *memory, sc_status status,
+                                  sc_slice words)
+{
+    sci_bytes encoded;
+    outcome->status = status;
+    (void)sc_value_create(memory, words, &outcome->error_text);
+    sci_bytes_init(&encoded, memory);
+    sc_status written = sci_bytes_append_i64(&encoded, status);
+    if (written == SC_OK)
+        written = sci_bytes_append_char(&encoded, ' ');
+    if (written == SC_OK)
+        written = sci_bytes_append(&encoded, words);
+    if (written == SC_OK)
+        (void)sc_value_create(memory, sci_bytes_slice(&encoded), &outcome->encoded);
+    sci_bytes_free(&encoded);
+}
+
+SCI_PRIVATE void sci_outcome_from_load(sci_outcome *outcome, sc_load *load, sc_status status,
+                                       bool is_interop, const sc_memory *memory)
+{
+    outcome->is_from_loader = true;
+    if (status == SC_OK && load->write_status != SC_OK)
+        status = sc_fail(load->write_status, "out of memory while the loader wrote its value");
+    if (status == SC_OK) {
+        outcome->value = load->taken;
+        load->taken = NULL;
+        if (!outcome->value)
+            sci_outcome_set_value(outcome, memory, sci_bytes_slice(&load->bytes));
+        status = outcome->status;
+    }
+    sci_bytes_free(&load->bytes);
+    if (status == SC_OK && is_interop) {
+        status = sci_json_check(sc_value_bytes(outcome->value));
+        if (status != SC_OK)
+            sci_error_text_add(": in interop mode a wrapped function returns JSON");
+    }
+    if (status > 0)
+        status = SC_MISS; /* "there is none", whichever informative status says it */
+    outcome->status = status;
+    if (status == SC_OK)
+        return;
+    sc_value_release(outcome->value);
+    outcome->value = NULL;
+    if (status < 0) {
+        const char *words = sc_error_text();
+        sci_outcome_set_error(outcome, memory, status,
+                              sc_text(*words ? words : sc_status_message(status)));
+    }
+}
+
+/* A status that came over the wire: one of the list's errors, else SC_ERR_LOADER. */
+static sc_status sci_outcome_status(int64_t code)
+{
+    static const sc_status known[] = {
+#define SCI_OUTCOME_STATUS(name, number, message) name,
+        SC_STATUS_LIST(SCI_OUTCOME_STATUS)
+#undef SCI_OUTCOME_STATUS
+    };
+    for (size_t i = 0; i < SCI_COUNT(known); i++)
+        if (code < 0 && (int64_t)known[i] == code)
+            return known[i];
+    return SC_ERR_LOADER;
+}
+
+static void sci_outcome_decode(sci_outcome *outcome, const sc_memory *memory, char kind,
+                               sc_slice payload)
+{
+    if (kind == 'v') {
+        sci_outcome_set_value(outcome, memory, payload);
+    } else if (kind == 'm') {
+        outcome->status = SC_MISS;
+    } else {
+        int64_t code = SC_ERR_LOADER;
+        const char *space =
+            payload.len ? (const char *)memchr(payload.data, ' ', payload.len) : NULL;
+        size_t digits = space ? (size_t)(space - payload.data) : 0;
+        if (space && sci_text_to_i64(sc_bytes(payload.data, digits), &code))
+            payload = sc_bytes(space + 1, payload.len - digits - 1);
+        outcome->status = sci_outcome_status(code);
+        (void)sc_value_create(memory, payload, &outcome->error_text);
+    }
+    outcome->is_from_loader = true;
+}
+
+SCI_PRIVATE bool sci_outcome_from_message(sci_outcome *outcome, const sc_memory *memory,
+                                          sc_slice message, char *awaited)
+{
+    if (message.len < 1 + SCI_TOKEN_LEN)
+        return false; /* not ours: anybody may publish */
+    char kind = message.data[0];
+    if (kind == 'r')
+        memcpy(awaited, message.data + 1, SCI_TOKEN_LEN);
+    if (kind != 'v' && kind != 'm' && kind != 'e')
+        return false;
+    sci_outcome_decode(outcome, memory, kind,
+                       sc_bytes(message.data + 1 + SCI_TOKEN_LEN, message.len - 1 - SCI_TOKEN_LEN));
+    return true;
+}
+
+SCI_PRIVATE bool sci_outcome_from_result(sci_outcome *outcome, const sc_memory *memory,
+                                         sc_slice result)
+{
+    size_t head = 2 + SCI_TOKEN_LEN;
+    if (result.len < head)
+        return false;
+    char kind = result.data[head - 1];
+    if (kind != 'v' && kind != 'm' && kind != 'e')
+        return false;
+    sci_outcome_decode(outcome, memory, kind, sc_bytes(result.data + head, result.len - head));
+    return true;
+}
+
+SCI_PRIVATE sc_slice sci_outcome_payload(const sci_outcome *outcome)
+{
+    return sc_value_bytes(outcome->value ? outcome->value : outcome->encoded);
+}
+
+SCI_PRIVATE bool sci_outcome_is_falsy(sc_slice json)
+{
+    sci_json_reader reader;
+    sci_json_token token;
+    double number;
+    sci_json_begin(&reader, json);
+    if (sci_json_next(&reader, &token) != SC_OK)
+        return false;
+    return token.kind == SCI_JSON_NULL || token.kind == SCI_JSON_FALSE ||
+           (token.kind == SCI_JSON_STRING && token.raw.len == 0) ||
+           (token.kind == SCI_JSON_NUMBER && sci_text_to_double(token.raw, &number) && number == 0);
+}
+
+/* MARK: - Flights (Private) */
+/* Flights: the lease, the wait, and the load. */
+
+/* How long a flight that stores no value leaves its result for those who wait for it: they may be
+   between asking and subscribing. */
+#define SCI_RESULT_LIFE_MS 5000
+/* A larger payload is not published: who waits is told to read. */
+#define SCI_PUBLISH_BYTES (64u * 1024u)
+/* Allowance for clocks that run apart: 1 % of the lease, and 2 ms. */
+#define SCI_LEASE_DRIFT_MS(lease_ms) ((lease_ms) / 100 + 2)
+
+typedef enum sci_flight_state {
+    SCI_FLIGHT_ACQUIRING,
+    SCI_FLIGHT_SUBSCRIBING,
+    SCI_FLIGHT_WAITING,
+    SCI_FLIGHT_LOADING,
+    SCI_FLIGHT_STORING,
+    SCI_FLIGHT_DONE
+} sci_flight_state;
+
+/* The wait's two ears: our channel, and that of the bare value. */
+#define SCI_FLIGHT_EARS 2
+
+typedef struct sci_ear {
+    sci_listener listener;
+    sci_flight *flight;
+    bool is_raw;
+} sci_ear;
+
+struct sci_flight {
+    sci_map_node node; /* in cache->flights until it is done or detached */
+    sci_link all_link; /* in cache->all until it is freed */
+    sc_cache *cache;   /* one reference */
+    sci_flight_state state;
+    size_t references; /* until done; each op under way; the running loader */
+    bool is_in_map;
+    bool is_interop;
+    sci_names names;
+    sc_value *shown; /* the key as the loader sees it: owned */
+    sci_link joiners;
+    char token[SCI_TOKEN_LEN + 1];
+    char awaited[SCI_TOKEN_LEN + 1]; /* whose load is waited for, or "" */
+    bool has_lease;
+    int64_t lease_ms;
+    int64_t lease_sent_ns;  /* when the request that took or renewed it was sent */
+    int64_t lease_until_ns; /* ours for certain until then */
+    bool asks_again;        /* a message came while asking */
+    bool has_polled;        /* the wait's timer has fired */
+    int64_t poll_ms;
+    sci_ear ears[SCI_FLIGHT_EARS];
+    sci_timer timer; /* wait or renewal */
+    sci_joiner *loader; /* who runs the loader */
+    uintptr_t loader_thread;
+    sc_load load;
+    sci_outcome outcome; /* of the loader, while storing */
+    sci_eval_op eval;
+    sci_eval_op renewal;
+    bool is_renewing;
+    sc_slice keys[3];
+    sc_slice args[9];
+    sc_slice renewal_args[2];
+    char lease_text[SCI_I64_TEXT_BYTES];
+    char ttl_text[SCI_I64_TEXT_BYTES];
+    char life_text[SCI_I64_TEXT_BYTES];
+};
+
+static void sci_flight_acquire(sci_flight *flight);
+static void sci_flight_listen_event(sci_listener *listener, sci_listen_event event,
+                                    const sc_message *message);
+static void sci_flight_fire(sci_timer *timer);
+
+/* Making and freeing. */
+
+static void sci_flight_free(sci_flight *flight)
+{
+    sc_cache *cache = flight->cache;
+    const sc_memory *memory = &cache->client->memory;
+    sci_list_remove(&flight->all_link);
+    sci_assert(!flight->is_in_map && sci_list_is_empty(&flight->joiners));
+    sci_names_free(&flight->names);
+    sc_value_release(flight->shown);
+    sc_value_release(flight->load.taken);
+    sci_bytes_free(&flight->load.bytes);
+    sci_outcome_free(&flight->outcome);
+    sc_value_release(flight->eval.op.error_text);
+    sc_value_release(flight->renewal.op.error_text);
+    sci_free(memory, flight, sizeof *flight);
+    sci_cache_release(cache);
+}
+
+static void sci_flight_release(sci_flight *flight)
+{
+    if (--flight->references == 0)
+        sci_flight_free(flight);
+}
+
+static sc_status sci_flight_make_token(sci_flight *flight)
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char bits[SCI_TOKEN_LEN / 2];
+    const sc_random *random = &flight->cache->client->random;
+    sc_status status = random->fill(random->user, bits, sizeof bits);
+    for (size_t i = 0; i < sizeof bits && status == SC_OK; i++) {
+        flight->token[2 * i] = digits[bits[i] >> 4];
+        flight->token[2 * i + 1] = digits[bits[i] & 15];
+    }
+    return status;
+}
+
+static sc_status sci_flight_set_names(sci_flight *flight, const sci_target *target)
+{
+    sc_status status = target->name ? target->name(target, &flight->names)
+                                    : sci_names_derive(&flight->names, target->key);
+    if (status == SC_OK)
+        status = sc_value_create(&flight->cache->client->memory, target->shown, &flight->shown);
+    flight->keys[0] = flight->names.value;
+    flight->keys[1] = flight->names.lease;
+    flight->keys[2] = flight->names.result;
+    flight->load.key = sc_value_bytes(flight->shown);
+    return status;
+}
+
+static sci_flight *sci_flight_create(sc_cache *cache, const sci_target *target,
+                                     const sc_load_options *options)
+{
+    sc_client *client = cache->client;
+    sci_flight *flight = (sci_flight *)sci_alloc_zeroed(&client->memory, sizeof *flight);
+    if (!flight)
+        return NULL;
+    cache->references++;
+    flight->cache = cache;
+    flight->references = 1;
+    flight->is_interop = target->is_interop;
+    flight->lease_ms = options->lease_ms;
+    flight->poll_ms = options->poll_ms;
+    flight->timer.fire = sci_flight_fire;
+    flight->load.flight = flight;
+    sci_list_init(&flight->joiners);
+    sci_list_init(&flight->all_link);
+    sci_list_append(&cache->all, &flight->all_link);
+    sci_names_init(&flight->names, &client->memory);
+    sci_bytes_init(&flight->load.bytes, &client->memory);
+    for (size_t i = 0; i < SCI_FLIGHT_EARS; i++) {
+        flight->ears[i].flight = flight;
+        flight->ears[i].listener.event = sci_flight_listen_event;
+        flight->ears[i].is_raw = i == 1;
+    }
+    sc_status status = sci_flight_set_names(flight, target);
+    if (status == SC_OK)
+        status = sci_flight_make_token(flight);
+    if (status != SC_OK) {
+        sci_flight_release(flight);
+        return NULL;
+    }
+    return flight;
+}
+
+static void sci_flight_detach(sci_flight *flight)
+{
+    if (!flight->is_in_map)
+        return;
+    flight->is_in_map = false;
+    sci_map_remove(&flight->cache->flights, &flight->node);
+}
+
+static void sci_flight_put(sci_flight *flight)
+{
+    sci_map *map = &flight->cache->flights;
+    sc_slice key = flight->names.value;
+    flight->is_in_map = true;
+    sci_map_put(map, &flight->node, key, sci_map_hash(map, key));
+}
+
+/* Ends. */
+
+static void sci_joiner_end(sci_joiner *joiner, const sci_outcome *outcome)
+{
+    sc_client *client = joiner->flight->cache->client;
+    joiner->flight = NULL;
+    joiner->must_load = false;
+    joiner->is_done = true;
+    joiner->status = outcome->status;
+    joiner->value = sc_value_retain(outcome->value);
+    joiner->error_text = sc_value_retain(outcome->error_text);
+    if (joiner->is_blocking)
+        sci_waiter_finish(client, &joiner->waiter);
+    else
+        joiner->done(joiner);
+}
+
+static void sci_flight_stop_listening(sci_flight *flight)
+{
+    sc_client *client = flight->cache->client;
+    sci_timer_cancel(&client->loop, &flight->timer);
+    for (size_t i = 0; i < SCI_FLIGHT_EARS; i++)
+        sci_listener_remove(client, &flight->ears[i].listener);
+}
+
+static sc_status sci_flight_copy_names(const sci_target *target, sci_names *names)
+{
+    return sci_names_copy(names, (const sci_names *)target->owner);
+}
+
+/* Those who do not share failures try again, together. */
+static void sci_flight_retry(sci_flight *flight, sci_link *joiners)
+{
+    const sci_joiner *first = SCI_CONTAINER(joiners->next, sci_joiner, link);
+    sci_target target;
+    memset(&target, 0, sizeof target);
+    target.key = flight->names.value;
+    target.shown = sc_value_bytes(flight->shown);
+    target.name = sci_flight_copy_names;
+    target.owner = &flight->names;
+    target.is_interop = flight->is_interop;
+    sci_flight *next = sci_flight_create(flight->cache, &target, &first->options);
+    sci_outcome no_memory;
+    sci_outcome_init(&no_memory, SC_ERR_MEMORY);
+    for (sci_link *link = sci_list_take_first(joiners); link; link = sci_list_take_first(joiners)) {
+        sci_joiner *joiner = SCI_CONTAINER(link, sci_joiner, link);
+        if (next) {
+            joiner->flight = next;
+            sci_list_append(&next->joiners, link);
+        } else {
+            sci_joiner_end(joiner, &no_memory);
+        }
+    }
+    if (!next)
+        return;
+    if (!sci_flight_find(flight->cache, next->names.value))
+        sci_flight_put(next);
+    sci_flight_acquire(next);
+}
+
+/* Everybody gets the outcome; the flight is over. */
+static void sci_flight_resolve(sci_flight *flight, const sci_outcome *outcome)
+{
+    sci_link retrying;
+    if (flight->state == SCI_FLIGHT_DONE)
+        return;
+    flight->state = SCI_FLIGHT_DONE;
+    sci_list_init(&retrying);
+    sci_flight_detach(flight);
+    sci_flight_stop_listening(flight);
+    for (sci_link *link = sci_list_take_first(&flight->joiners); link;
+         link = sci_list_take_first(&flight->joiners)) {
+        sci_joiner *joiner = SCI_CONTAINER(link, sci_joiner, link);
+        if (outcome->is_from_loader && outcome->status < 0 && joiner->options.private_errors &&
+            joiner != flight->loader)
+            sci_list_append(&retrying, link);
+        else
+            sci_joiner_end(joiner, outcome);
+    }
+    flight->loader = NULL;
+    if (!sci_list_is_empty(&retrying))
+        sci_flight_retry(flight, &retrying);
+    sci_flight_release(flight);
+}
+
+static void sci_flight_fail(sci_flight *flight, sc_status status, const char *text)
+{
+    sci_outcome outcome;
+    sci_outcome_init(&outcome, status);
+    (void)sc_value_create(&flight->cache->client->memory, sc_text(text), &outcome.error_text);
+    sci_flight_resolve(flight, &outcome);
+    sci_outcome_free(&outcome);
+}
+
+/* Asking the server. */
+
+/* Those who block will receive on this connection, or need not. */
+static void sci_flight_expect(sci_flight *flight, sci_conn *conn)
+{
+    for (sci_link *link = flight->joiners.next; link != &flight->joiners; link = link->next) {
+        sci_joiner *joiner = SCI_CONTAINER(link, sci_joiner, link);
+        if (joiner->is_blocking)
+            sci_waiter_expect(flight->cache->client, &joiner->waiter, conn);
+    }
+}
+
+static bool sci_flight_is_attended(const sci_flight *flight)
+{
+    const sci_link *first = flight->joiners.next;
+    return first != &flight->joiners && SCI_CONTAINER(first, sci_joiner, link)->is_blocking;
+}
+
+static void sci_flight_submit(sci_flight *flight, sci_eval_op *eval)
+{
+    sc_client *client = flight->cache->client;
+    int64_t now_ns = sci_loop_now_ns(&client->loop);
+    eval->op.deadline_ns = sci_client_deadline_ns(client, 0, now_ns);
+    eval->op.is_idempotent = true; /* the token tells a repeat from another's */
+    eval->op.is_attended = eval == &flight->eval && sci_flight_is_attended(flight);
+    flight->references++;
+    if (eval == &flight->eval)
+        sci_flight_expect(flight, client->shared);
+    sci_conn_submit(client->shared, &eval->op, now_ns);
+}
+
+static void sci_flight_start_loading(sci_flight *flight);
+static void sci_flight_wait(sci_flight *flight, const sc_item *answer);
+
+/* The server cannot be asked. Who wants the error gets it; for the others one loads without a lease, and
+   nothing is stored. */
+static void sci_flight_outage(sci_flight *flight, sc_status status, const char *text)
+{
+    sci_outcome outcome;
+    sci_outcome_init(&outcome, status);
+    (void)sc_value_create(&flight->cache->client->memory, sc_text(text), &outcome.error_text);
+    for (sci_link *link = flight->joiners.next, *next; link != &flight->joiners; link = next) {
+        sci_joiner *joiner = SCI_CONTAINER(link, sci_joiner, link);
+        next = link->next;
+        if (joiner->options.outage == SC_OUTAGE_LOAD && status != SC_ERR_CLOSED &&
+            status != SC_ERR_MEMORY)
+            continue;
+        sci_list_remove(link);
+        sci_joiner_end(joiner, &outcome);
+    }
+    if (sci_list_is_empty(&flight->joiners)) {
+        sci_flight_resolve(flight, &outcome);
+    } else {
+        sci_atomic_store_release(&flight->load.is_void, 1);
+        sci_flight_start_loading(flight);
+    }
+    sci_outcome_free(&outcome);
+}
+
+/* Nobody wants the lease that we just got, or the loader's failure is nobody else's: tell who waits. */
+static void sci_flight_give_back(sci_flight *flight);
+
+static void sci_flight_acquired_lease(sci_flight *flight)
+{
+    flight->has_lease = true;
+    flight->lease_until_ns =
+        flight->lease_sent_ns +
+        (flight->lease_ms - SCI_LEASE_DRIFT_MS(flight->lease_ms)) * SCI_NS_PER_MS;
+    if (flight->state == SCI_FLIGHT_DONE || sci_list_is_empty(&flight->joiners))
+        sci_flight_give_back(flight);
+    else
+        sci_flight_start_loading(flight);
+}
+
+static void sci_flight_answer(sci_flight *flight, const sc_item *answer)
+{
+    const sc_memory *memory = &flight->cache->client->memory;
+    sci_outcome outcome;
+    int64_t kind = 0;
+    sci_outcome_init(&outcome, SC_OK);
+    (void)sc_item_integer(sc_item_at(answer, 0), &kind);
+    if (kind == 3) {
+        sci_flight_acquired_lease(flight);
+        return;
+    }
+    if (flight->state == SCI_FLIGHT_DONE)
+        return;
+    if (kind == 1)
+        sci_outcome_set_value(&outcome, memory, sc_item_slice(sc_item_at(answer, 1)));
+    else if (kind != 2 || !sci_outcome_from_result(&outcome, memory,
+                                                   sc_item_slice(sc_item_at(answer, 1)))) {
+        sci_flight_wait(flight, answer);
+        return;
+    }
+    sci_flight_resolve(flight, &outcome);
+    sci_outcome_free(&outcome);
+}
+
+static void sci_flight_asked(sci_eval_op *eval)
+{
+    sci_flight *flight = SCI_CONTAINER(eval, sci_flight, eval);
+    const sci_op *op = &eval->op;
+    if (op->status == SC_OK && sc_item_check(sc_reply_item(op->view)) == SC_OK)
+        sci_flight_answer(flight, sc_reply_item(op->view));
+    else if (flight->state != SCI_FLIGHT_DONE && op->status == SC_OK)
+        sci_flight_outage(flight, SC_ERR_REPLY, sc_error_text());
+    else if (flight->state != SCI_FLIGHT_DONE)
+        sci_flight_outage(flight, op->status,
+                          op->error_text ? sc_value_bytes(op->error_text).data
+                                         : sc_status_message(op->status));
+    sci_flight_release(flight);
+}
+
+static void sci_flight_begin_eval(sci_flight *flight, const sc_script *script, size_t arg_count,
+                                  void (*done)(sci_eval_op *eval))
+{
+    sc_value_release(flight->eval.op.error_text);
+    sci_eval_init(&flight->eval, script, flight->keys, SCI_COUNT(flight->keys), flight->args,
+                  arg_count, done);
+}
+
+static void sci_flight_acquire(sci_flight *flight)
+{
+    flight->state = SCI_FLIGHT_ACQUIRING;
+    flight->asks_again = false;
+    sci_timer_cancel(&flight->cache->client->loop, &flight->timer);
+    flight->lease_sent_ns = sci_loop_now_ns(&flight->cache->client->loop);
+    flight->args[0] = sc_bytes(flight->token, SCI_TOKEN_LEN);
+    flight->args[1] =
+        sc_bytes(flight->lease_text, sci_i64_to_text(flight->lease_ms, flight->lease_text));
+    flight->args[2] = sc_text(flight->awaited);
+    sci_flight_begin_eval(flight, &flight->cache->acquire, 3, sci_flight_asked);
+    sci_flight_submit(flight, &flight->eval);
+}
+
+/* Waiting for another's load. */
+
+static bool sci_flight_hears(const sci_flight *flight)
+{
+    for (size_t i = 0; i < SCI_FLIGHT_EARS; i++)
+        if (flight->ears[i].listener.channel && !flight->ears[i].listener.is_confirmed)
+            return false;
+    return flight->ears[0].listener.channel != NULL;
+}
+
+static void sci_flight_arm(sci_flight *flight, int64_t wait_ms)
+{
+    sci_loop *loop = &flight->cache->client->loop;
+    sci_timer_arm(loop, &flight->timer, sci_loop_now_ns(loop) + wait_ms * SCI_NS_PER_MS);
+}
+
+/* Begin to listen; what is confirmed already says so within the call. */
+static void sci_flight_subscribe(sci_flight *flight)
+{
+    sc_client *client = flight->cache->client;
+    flight->state = SCI_FLIGHT_SUBSCRIBING;
+    sci_flight_arm(flight, flight->poll_ms);
+    sci_client_want_thread(client);
+    flight->references++; /* listening may end the flight */
+    sc_status status =
+        sci_listener_add(client, &flight->ears[0].listener, flight->names.channel, false);
+    if (status == SC_OK && flight->names.raw_channel.len && flight->state == SCI_FLIGHT_SUBSCRIBING)
+        (void)sci_listener_add(client, &flight->ears[1].listener, flight->names.raw_channel, false);
+    sci_flight_release(flight);
+}
+
+static void sci_flight_wait(sci_flight *flight, const sc_item *answer)
+{
+    sc_slice holder = sc_item_slice(sc_item_at(answer, 1));
+    int64_t lease_left_ms = 0;
+    (void)sc_item_integer(sc_item_at(answer, 2), &lease_left_ms);
+    memset(flight->awaited, 0, sizeof flight->awaited);
+    if (holder.len == SCI_TOKEN_LEN)
+        memcpy(flight->awaited, holder.data, SCI_TOKEN_LEN);
+    sci_flight_expect(flight, NULL);
+    if (sci_list_is_empty(&flight->joiners)) {
+        sci_flight_fail(flight, SC_ERR_CANCELLED, "nobody waits any longer");
+    } else if (!flight->ears[0].listener.channel) {
+        sci_flight_subscribe(flight);
+    } else if (flight->asks_again) {
+        sci_flight_acquire(flight);
+    } else {
+        bool has_end = lease_left_ms >= 0 && lease_left_ms < flight->poll_ms;
+        flight->state = SCI_FLIGHT_WAITING;
+        sci_flight_arm(flight, has_end ? lease_left_ms + 1 : flight->poll_ms);
+    }
+}
+
+static void sci_flight_hear(sci_flight *flight, const sci_ear *ear, sc_slice payload)
+{
+    const sc_memory *memory = &flight->cache->client->memory;
+    sci_outcome outcome;
+    sci_outcome_init(&outcome, SC_OK);
+    bool is_whole = true;
+    if (ear->is_raw)
+        sci_outcome_set_value(&outcome, memory, payload);
+    else
+        is_whole = sci_outcome_from_message(&outcome, memory, payload, flight->awaited);
+    if (is_whole)
+        sci_flight_resolve(flight, &outcome);
+    else if (flight->state == SCI_FLIGHT_ACQUIRING)
+        flight->asks_again = true;
+    else
+        sci_flight_acquire(flight);
+    sci_outcome_free(&outcome);
+}
+
+static void sci_flight_listen_event(sci_listener *listener, sci_listen_event event,
+                                    const sc_message *message)
+{
+    sci_ear *ear = SCI_CONTAINER(listener, sci_ear, listener);
+    sci_flight *flight = ear->flight;
+    bool is_waiting =
+        flight->state == SCI_FLIGHT_SUBSCRIBING || flight->state == SCI_FLIGHT_WAITING;
+    if (event == SCI_LISTEN_MESSAGE && (is_waiting || flight->state == SCI_FLIGHT_ACQUIRING))
+        sci_flight_hear(flight, ear, message->payload);
+    else if (event == SCI_LISTEN_READY && is_waiting && sci_flight_hears(flight))
+        sci_flight_acquire(flight); /* for the first time, or after a gap */
+    else if (event == SCI_LISTEN_READY && flight->state == SCI_FLIGHT_ACQUIRING)
+        flight->asks_again = true;
+}
+
+/* Loading. */
+
+static void sci_flight_start_loading(sci_flight *flight)
+{
+    sc_client *client = flight->cache->client;
+    sci_joiner *joiner = SCI_CONTAINER(flight->joiners.next, sci_joiner, link);
+    sci_flight_stop_listening(flight);
+    flight->state = SCI_FLIGHT_LOADING;
+    flight->loader = joiner;
+    flight->references++; /* given back by sci_flight_loaded */
+    flight->load.ttl_ms = joiner->options.ttl_ms;
+    sci_flight_expect(flight, NULL);
+    if (flight->has_lease) {
+        sci_client_want_thread(client);
+        sci_flight_arm(flight, flight->lease_ms / 3);
+    }
+    joiner->must_load = true;
+    if (joiner->is_blocking)
+        sci_waiter_finish(client, &joiner->waiter);
+    else
+        joiner->load(joiner);
+}
+
+SCI_PRIVATE sc_load *sci_flight_load(sci_flight *flight)
+{
+    flight->loader_thread = sci_thread_self();
+    return &flight->load;
+}
+
+SCI_PRIVATE sc_load *sci_flight_load_pending(sci_flight *flight)
+{
+    return &flight->load;
+}
+
+SCI_PRIVATE sc_client *sci_flight_client(const sci_flight *flight)
+{
+    return flight->cache->client;
+}
+
+SCI_PRIVATE sc_slice sci_flight_key(const sci_flight *flight)
+{
+    return flight->names.value;
+}
+
+static void sci_flight_renewed(sci_eval_op *eval)
+{
+    sci_flight *flight = SCI_CONTAINER(eval, sci_flight, renewal);
+    sc_client *client = flight->cache->client;
+    int64_t is_ours = 0;
+    flight->is_renewing = false;
+    bool has_answer = eval->op.status == SC_OK &&
+                      sc_item_integer(sc_reply_item(eval->op.view), &is_ours) == SC_OK;
+    sc_value_release(eval->op.error_text);
+    eval->op.error_text = NULL;
+    if (flight->state == SCI_FLIGHT_LOADING) {
+        if (has_answer && is_ours) {
+            flight->lease_until_ns =
+                flight->lease_sent_ns +
+                (flight->lease_ms - SCI_LEASE_DRIFT_MS(flight->lease_ms)) * SCI_NS_PER_MS;
+        } else if (has_answer) {
+            sci_atomic_store_release(&flight->load.is_void, 1);
+            sci_client_log(client, SC_LOG_INFO, "the lease of \"%.*s\" was lost or invalidated",
+                           (int)sci_min_size(flight->names.value.len, 100), flight->names.value.data);
+        }
+        if (!sci_atomic_load_acquire(&flight->load.is_void))
+            sci_flight_arm(flight, flight->lease_ms / 3);
+    }
+    sci_flight_release(flight);
+}
+
+/* A lease is never renewed past its end: it may be another's by then. */
+static void sci_flight_renew(sci_flight *flight)
+{
+    int64_t now_ns = sci_loop_now_ns(&flight->cache->client->loop);
+    if (now_ns >= flight->lease_until_ns) {
+        sci_atomic_store_release(&flight->load.is_void, 1);
+        return;
+    }
+    if (flight->is_renewing)
+        return;
+    flight->is_renewing = true;
+    flight->lease_sent_ns = now_ns;
+    flight->renewal_args[0] = sc_bytes(flight->token, SCI_TOKEN_LEN);
+    flight->renewal_args[1] = sc_text(flight->lease_text);
+    sci_eval_init(&flight->renewal, &flight->cache->renew, flight->keys, SCI_COUNT(flight->keys),
+                  flight->renewal_args, SCI_COUNT(flight->renewal_args), sci_flight_renewed);
+    sci_flight_submit(flight, &flight->renewal);
+}
+
+static void sci_flight_fire(sci_timer *timer)
+{
+    sci_flight *flight = SCI_CONTAINER(timer, sci_flight, timer);
+    if (flight->state == SCI_FLIGHT_LOADING)
+        sci_flight_renew(flight);
+    else
+        sci_flight_acquire(flight);
+}
+
+/* Storing. */
+
+static void sci_flight_stored(sci_eval_op *eval)
+{
+    sci_flight *flight = SCI_CONTAINER(eval, sci_flight, eval);
+    int64_t is_stored = 0;
+    if (eval->op.status != SC_OK ||
+        sc_item_integer(sc_reply_item(eval->op.view), &is_stored) != SC_OK || !is_stored)
+        sci_client_log(flight->cache->client, SC_LOG_INFO, "the value of \"%.*s\" was not stored: %s",
+                       (int)sci_min_size(flight->names.value.len, 100), flight->names.value.data,
+                       eval->op.status == SC_OK ? "the lease was lost or invalidated"
+                                                : sc_status_message(eval->op.status));
+    sci_flight_resolve(flight, &flight->outcome);
+    sci_flight_release(flight);
+}
+
+/* Store, tell who waits, and give the lease back; `kind` and payload as in the script's comment. */
+static void sci_flight_store(sci_flight *flight, char kind, int64_t ttl_ms, const char *result_flag,
+                             int64_t result_life_ms, bool is_published)
+{
+    static const char kinds[] = {'v', 'm', 'e', 'x'};
+    const char *kind_text = (const char *)memchr(kinds, kind, sizeof kinds);
+    sc_slice payload = sci_outcome_payload(&flight->outcome);
+    int64_t ttl = ttl_ms == SC_TTL_FOREVER ? -1 : ttl_ms == SC_TTL_NONE ? 0 : ttl_ms;
+    flight->args[0] = sc_bytes(flight->token, SCI_TOKEN_LEN);
+    flight->args[1] = sc_bytes(flight->ttl_text, sci_i64_to_text(ttl, flight->ttl_text));
+    flight->args[2] = payload;
+    flight->args[3] = sc_text(result_flag);
+    flight->args[4] =
+        sc_bytes(flight->life_text, sci_i64_to_text(result_life_ms, flight->life_text));
+    flight->args[5] = flight->names.channel;
+    flight->args[6] = sc_bytes(kind_text, 1);
+    flight->args[7] = sc_text(is_published ? "1" : "0");
+    flight->args[8] = kind == 'v' ? flight->names.raw_channel : sc_bytes(NULL, 0);
+    sci_flight_begin_eval(flight, &flight->cache->store, 9, sci_flight_stored);
+    sci_flight_submit(flight, &flight->eval);
+}
+
+static void sci_flight_give_back(sci_flight *flight)
+{
+    sci_flight_detach(flight); /* nobody may join what does not load */
+    sci_flight_store(flight, 'x', SC_TTL_NONE, "", 0, true);
+}
+
+/* What a success leaves on the server. */
+static void sci_flight_store_value(sci_flight *flight)
+{
+    sc_slice value = sc_value_bytes(flight->outcome.value);
+    bool is_small = value.len <= SCI_PUBLISH_BYTES;
+    int64_t ttl_ms = flight->load.ttl_ms;
+    if (flight->is_interop && sci_outcome_is_falsy(value))
+        ttl_ms = SC_TTL_NONE; /* the other package takes such a value for a miss */
+    if (ttl_ms == SC_TTL_NONE)
+        sci_flight_store(flight, 'v', ttl_ms, "S", SCI_RESULT_LIFE_MS, is_small);
+    else
+        sci_flight_store(flight, 'v', ttl_ms, "", 0, is_small);
+}
+
+/* What a failure, or "there is none", leaves. */
+static void sci_flight_store_negative(sci_flight *flight)
+{
+    const sc_load_options *options = &flight->loader->options;
+    bool is_error = flight->outcome.status < 0;
+    char kind = is_error ? 'e' : 'm';
+    if (is_error && options->private_errors)
+        sci_flight_store(flight, 'x', SC_TTL_NONE, "", 0, true);
+    else if (options->negative_ttl_ms > 0)
+        sci_flight_store(flight, kind, SC_TTL_NONE, "N", options->negative_ttl_ms, true);
+    else
+        sci_flight_store(flight, kind, SC_TTL_NONE, "S", SCI_RESULT_LIFE_MS, true);
+}
+
+SCI_PRIVATE void sci_flight_loaded(sci_flight *flight, sc_status status)
+{
+    flight->loader_thread = 0;
+    if (flight->state != SCI_FLIGHT_LOADING) { /* closed, or forked, meanwhile */
+        sci_flight_release(flight);
+        return;
+    }
+    sci_timer_cancel(&flight->cache->client->loop, &flight->timer);
+    sci_outcome_from_load(&flight->outcome, &flight->load, status, flight->is_interop,
+                          &flight->cache->client->memory);
+    flight->state = SCI_FLIGHT_STORING;
+    if (!flight->has_lease)
+        sci_flight_resolve(flight, &flight->outcome);
+    else if (flight->outcome.status == SC_OK)
+        sci_flight_store_value(flight);
+    else
+        sci_flight_store_negative(flight);
+    sci_flight_release(flight);
+}
+
+/* Joining and leaving. */
+
+SCI_PRIVATE sci_flight *sci_flight_find(sc_cache *cache, sc_slice key)
+{
+    if (cache->flights.count == 0)
+        return NULL;
+    sci_map_node *node = sci_map_find(&cache->flights, key, sci_map_hash(&cache->flights, key));
+    return node ? SCI_CONTAINER(node, sci_flight, node) : NULL;
+}
+
+SCI_PRIVATE bool sci_flight_is_under_way(sc_cache *cache, sc_slice key)
+{
+    const sci_flight *flight = sci_flight_find(cache, key);
+    return flight && flight->state != SCI_FLIGHT_ACQUIRING;
+}
+
+SCI_PRIVATE sc_status sci_flight_join(sc_cache *cache, const sci_target *target, sci_joiner *joiner,
+                                      sc_status failure)
+{
+    sci_flight *flight = sci_flight_find(cache, target->key);
+    bool is_new = !flight;
+    if (flight && flight->loader_thread == sci_thread_self())
+        return sc_fail(SC_ERR_DEADLOCK, "the loader of \"%.*s\" asks for the same key",
+                       (int)sci_min_size(target->key.len, 100), target->key.data);
+    if (is_new)
+        flight = sci_flight_create(cache, target, &joiner->options);
+    if (!flight)
+        return SC_ERR_MEMORY;
+    sci_list_init(&joiner->link);
+    sci_list_append(&flight->joiners, &joiner->link);
+    joiner->flight = flight;
+    if (!is_new) {
+        bool is_asking = flight->state == SCI_FLIGHT_ACQUIRING || flight->state == SCI_FLIGHT_STORING;
+        if (joiner->is_blocking)
+            sci_waiter_expect(cache->client, &joiner->waiter,
+                              is_asking ? cache->client->shared : NULL);
+        return SC_OK;
+    }
+    sci_flight_put(flight);
+    if (failure == SC_OK) {
+        sci_flight_acquire(flight);
+    } else {
+        char words[SC_ERROR_TEXT_BYTES];
+        (void)sci_format(words, sizeof words, "%s", sc_error_text());
+        sci_flight_outage(flight, failure, words);
+    }
+    return SC_OK;
+}
+
+SCI_PRIVATE void sci_flight_leave(sci_joiner *joiner)
+{
+    sci_flight *flight = joiner->flight;
+    sci_assert(flight && !joiner->must_load);
+    joiner->flight = NULL;
+    sci_list_remove(&joiner->link);
+    bool is_waiting =
+        flight->state == SCI_FLIGHT_SUBSCRIBING || flight->state == SCI_FLIGHT_WAITING;
+    if (is_waiting && sci_list_is_empty(&flight->joiners))
+        sci_flight_fail(flight, SC_ERR_CANCELLED, "nobody waits any longer");
+}
+
+/* The loader's own caller keeps what it loads; the others, and later ones, load anew. */
+SCI_PRIVATE void sci_flight_invalidate(sc_cache *cache, sc_slice key)
+{
+    sci_link others;
+    sci_flight *flight = sci_flight_find(cache, key);
+    if (!flight || (flight->state != SCI_FLIGHT_LOADING && flight->state != SCI_FLIGHT_STORING))
+        return; /* it has still to ask, or hears of it */
+    sci_list_init(&others);
+    sci_atomic_store_release(&flight->load.is_void, 1);
+    sci_flight_detach(flight);
+    sci_list_move_all(&others, &flight->joiners);
+    if (flight->loader) {
+        sci_list_remove(&flight->loader->link);
+        sci_list_append(&flight->joiners, &flight->loader->link);
+    }
+    if (!sci_list_is_empty(&others))
+        sci_flight_retry(flight, &others);
+}
+
+SCI_PRIVATE void sci_flights_close(sc_cache *cache)
+{
+    sci_link ending;
+    sci_list_init(&ending);
+    sci_list_move_all(&ending, &cache->all);
+    for (sci_link *link = sci_list_take_first(&ending); link; link = sci_list_take_first(&ending)) {
+        sci_list_append(&cache->all, link);
+        sci_flight_fail(SCI_CONTAINER(link, sci_flight, all_link), SC_ERR_CLOSED,
+                        "the client was closed");
+    }
+}
+
+/* The joiners are the parent's threads: nobody is told. The loop's timers are gone already. */
+SCI_PRIVATE void sci_flights_forget(sc_cache *cache)
+{
+    for (sci_link *link = cache->all.next; link != &cache->all; link = link->next) {
+        sci_flight *flight = SCI_CONTAINER(link, sci_flight, all_link);
+        flight->state = SCI_FLIGHT_DONE;
+        sci_atomic_store_release(&flight->load.is_void, 1);
+        memset(&flight->timer.node, 0, sizeof flight->timer.node);
+        sci_list_init(&flight->joiners);
+        sci_flight_detach(flight);
+        sci_flight_stop_listening(flight);
+    }
+}
+
+/* MARK: - Get or load (Private) */
+/* Get-or-load: ask, join the flight for a missing key, run the loader when it falls to this caller. */
+
+/* The loader's side. */
+
+SC_API sc_slice sc_load_key(const sc_load *load)
+{
+    return load->key;
+}
+
+SC_API sc_status sc_load_write(sc_load *load, const void *data, size_t len)
+{
+    sc_status status = sci_bytes_append(&load->bytes, sc_bytes(data, len));
+    if (status != SC_OK)
+        load->write_status = status;
+    return status;
+}
+
+SC_API sc_status sc_load_write_text(sc_load *load, const char *text)
+{
+    sc_slice bytes = sc_text(text);
+    return sc_load_write(load, bytes.data, bytes.len);
+}
+
+SC_API void sc_load_take(sc_load *load, sc_value *value)
+{
+    sc_value_release(load->taken);
+    load->taken = value;
+}
+
+SC_API void sc_load_set_ttl(sc_load *load, int64_t ttl_ms)
+{
+    if (ttl_ms > 0 || ttl_ms == SC_TTL_NONE)
+        load->ttl_ms = ttl_ms;
+}
+
+SC_API bool sc_load_is_void(const sc_load *load)
+{
+    return sci_atomic_load_acquire(&load->is_void) != 0;
+}
+
+/* Locks by itself: the client may be closed, and even its handle gone, while a load was pending. */
+SC_API void sc_load_finish(sc_load *load, sc_status status)
+{
+    sci_flight *flight = load->flight;
+    sc_client *client = sci_flight_client(flight);
+    sci_client_retain(client);
+    sci_loop_lock(&client->loop);
+    sci_flight_loaded(flight, status);
+    sci_client_unlock(client);
+    sci_client_release(client);
+}
+
+/* Blocking. */
+
+static void sci_joiner_init(sci_joiner *joiner, sc_loader loader, void *user,
+                            const sc_load_options *options)
+{
+    memset(joiner, 0, sizeof *joiner);
+    sci_list_init(&joiner->link);
+    joiner->loader = loader;
+    joiner->user = user;
+    joiner->options = *options;
+}
+
+/* Locked on entry and exit: run the loader on this thread, without the lock. */
+static void sci_joiner_run_loader(sc_client *client, sci_joiner *joiner)
+{
+    sci_flight *flight = joiner->flight;
+    sc_load *load = sci_flight_load(flight);
+    joiner->must_load = false;
+    sci_waiter_init(&joiner->waiter, joiner->waiter.gate);
+    sci_client_unlock(client);
+    sc_status status = joiner->loader(load, joiner->user);
+    sci_loop_lock(&client->loop);
+    if (status != SC_PENDING)
+        sci_flight_loaded(flight, status);
+}
+
+/* Locked on entry and exit: until the flight has ended, or the deadline. */
+static sc_status sci_joiner_await(sc_client *client, sci_joiner *joiner, int64_t deadline_ns)
+{
+    while (!joiner->is_done) {
+        bool is_finished = sci_waiter_wait_locked(client, &joiner->waiter, deadline_ns);
+        if (joiner->is_done)
+            break;
+        if (joiner->must_load) {
+            sci_joiner_run_loader(client, joiner);
+            deadline_ns = SCI_NEVER; /* what it has loaded it keeps */
+        } else if (!is_finished && !client->is_closing) {
+            sc_slice key = sci_flight_key(joiner->flight);
+            sci_flight_leave(joiner);
+            return sc_fail(SC_ERR_NOT_SENT, "another caller was still loading \"%.*s\" after %lld ms (wait_ms)",
+                           (int)sci_min_size(key.len, 100), key.data,
+                           (long long)joiner->options.wait_ms);
+        }
+    }
+    if (joiner->status < 0) {
+        sc_slice words = sc_value_bytes(joiner->error_text);
+        if (!words.len)
+            words = sc_text(sc_status_message(joiner->status));
+        sci_error_text_set(words.data, words.len);
+    }
+    sc_value_release(joiner->error_text);
+    return joiner->status;
+}
+
+/* Locked on entry and exit. */
+static sc_status sci_load_in_flight(sc_cache *cache, const sci_target *target, sci_joiner *joiner,
+                                    sc_status failure, sc_value **value)
+{
+    sc_client *client = cache->client;
+    int64_t now_ns = sci_loop_now_ns(&client->loop);
+    int64_t deadline_ns = sci_client_deadline_ns(client, joiner->options.wait_ms, now_ns);
+    joiner->is_blocking = true;
+    sci_waiter_init(&joiner->waiter, (uint32_t)((uintptr_t)joiner >> 8));
+    sc_status status = sci_flight_join(cache, target, joiner, failure);
+    if (status == SC_OK)
+        status = sci_joiner_await(client, joiner, deadline_ns);
+    *value = joiner->value;
+    return status;
+}
+
+SCI_PRIVATE sc_status sci_get_or_load(sc_cache *cache, const sci_target *target, sc_loader loader,
+                                      void *user, const sc_load_options *options, sc_value **value)
+{
+    sc_client *client = cache->client;
+    sci_get_op get;
+    sci_joiner joiner;
+    *value = NULL;
+    if (!loader)
+        return sc_fail(SC_ERR_ARGUMENT, "the loader is NULL");
+    sc_status status = sci_client_enter(client);
+    if (status != SC_OK)
+        return status;
+    get.result = SC_MISS;
+    if (!sci_flight_is_under_way(cache, target->key)) {
+        sci_get_init(&get, target->key, sci_get_wake);
+        bool is_locked = sci_op_submit_and_wait(client, client->shared, &get.op, 0);
+        (void)sci_op_result(&get.op);
+        if (get.result == SC_OK) {
+            *value = get.value;
+            if (is_locked)
+                sci_client_leave(client);
+            else
+                sci_client_left(client);
+            return SC_OK;
+        }
+        if (!is_locked)
+            sci_loop_lock(&client->loop);
+    }
+    if (get.result == SC_MISS || sci_load_is_outage(get.result)) {
+        sci_joiner_init(&joiner, loader, user, options);
+        status = sci_load_in_flight(cache, target, &joiner,
+                                    get.result == SC_MISS ? SC_OK : get.result, value);
+    } else {
+        status = get.result;
+    }
+    sci_client_leave(client);
+    return status;
+}
+
+SCI_PRIVATE bool sci_load_is_outage(sc_status status)
+{
+    return status < 0 && status != SC_ERR_REPLY && status != SC_ERR_TYPE && status != SC_ERR_CLOSED &&
+           status != SC_ERR_MEMORY && status != SC_ERR_ARGUMENT && status != SC_ERR_LIMIT;
+}
+
+/* Asynchronous. */
+
+typedef struct sci_load_call {
+    sci_joiner joiner;
+    sci_get_op get;
+    sci_post load_post;
+    sci_post done_post;
+    sci_timer timer; /* wait_ms */
+    sc_cache *cache; /* a reference */
+    sci_target target;
+    sc_load *load;
+    sc_on_value on_value;
+    void *on_value_user;
+    void (*finished)(void *user);
+    size_t block_bytes; /* of this struct and the keys behind it */
+} sci_load_call;
+
+static void sci_load_call_run_done(sci_post *post)
+{
+    sci_load_call *call = SCI_CONTAINER(post, sci_load_call, done_post);
+    sci_joiner *joiner = &call->joiner;
+    sc_client *client = call->cache->client;
+    if (joiner->status < 0) {
+        sc_slice words = sc_value_bytes(joiner->error_text);
+        if (!words.len)
+            words = sc_text(sc_status_message(joiner->status));
+        sci_error_text_set(words.data, words.len);
+    }
+    if (call->on_value)
+        call->on_value(call->on_value_user, joiner->status,
+                       joiner->status == SC_OK ? joiner->value : NULL);
+    if (call->finished)
+        call->finished(joiner->user);
+    sc_value_release(joiner->value);
+    sc_value_release(joiner->error_text);
+    sci_loop_lock(&client->loop);
+    sci_cache_release(call->cache);
+    sci_free(&client->memory, call, call->block_bytes);
+    sci_client_unlock(client);
+}
+
+/* Locked. */
+static void sci_load_call_done(sci_joiner *joiner)
+{
+    sci_load_call *call = SCI_CONTAINER(joiner, sci_load_call, joiner);
+    sci_loop *loop = &call->cache->client->loop;
+    sci_timer_cancel(loop, &call->timer);
+    sci_loop_post(loop, &call->done_post);
+}
+
+/* Locked: ends a call that is in no flight. `value` is taken over. */
+static void sci_load_call_end(sci_load_call *call, sc_status status, sc_value *value)
+{
+    sci_joiner *joiner = &call->joiner;
+    joiner->is_done = true;
+    joiner->status = status;
+    joiner->value = value;
+    if (status < 0)
+        (void)sc_value_create(&call->cache->client->memory, sc_text(sc_error_text()),
+                              &joiner->error_text);
+    sci_load_call_done(joiner);
+}
+
+static void sci_load_call_run_loader(sci_post *post)
+{
+    sci_load_call *call = SCI_CONTAINER(post, sci_load_call, load_post);
+    sc_load *load = call->load;
+    sc_status status = call->joiner.loader(load, call->joiner.user);
+    if (status != SC_PENDING)
+        sc_load_finish(load, status); /* the call may be gone afterwards */
+}
+
+/* Locked. */
+static void sci_load_call_load(sci_joiner *joiner)
+{
+    sci_load_call *call = SCI_CONTAINER(joiner, sci_load_call, joiner);
+    sci_loop *loop = &call->cache->client->loop;
+    sci_timer_cancel(loop, &call->timer);
+    joiner->must_load = false;
+    call->load = sci_flight_load_pending(joiner->flight);
+    sci_loop_post(loop, &call->load_post);
+}
+
+static void sci_load_call_expire(sci_timer *timer)
+{
+    sci_load_call *call = SCI_CONTAINER(timer, sci_load_call, timer);
+    sci_flight_leave(&call->joiner);
+    (void)sc_fail(SC_ERR_NOT_SENT, "another caller was still loading \"%.*s\" after %lld ms (wait_ms)",
+                  (int)sci_min_size(call->target.key.len, 100), call->target.key.data,
+                  (long long)call->joiner.options.wait_ms);
+    sci_load_call_end(call, SC_ERR_NOT_SENT, NULL);
+}
+
+/* Locked. */
+static void sci_load_call_join(sci_load_call *call, sc_status failure)
+{
+    sc_client *client = call->cache->client;
+    int64_t deadline_ns = sci_client_deadline_ns(client, call->joiner.options.wait_ms,
+                                                 sci_loop_now_ns(&client->loop));
+    if (deadline_ns != SCI_NEVER)
+        sci_timer_arm(&client->loop, &call->timer, deadline_ns);
+    sc_status status = sci_flight_join(call->cache, &call->target, &call->joiner, failure);
+    if (status != SC_OK)
+        sci_load_call_end(call, status, NULL);
+}
+
+static void sci_load_call_got(sci_get_op *get)
+{
+    sci_load_call *call = SCI_CONTAINER(get, sci_load_call, get);
+    sc_slice words = sc_value_bytes(get->op.error_text);
+    if (words.len)
+        sci_error_text_set(words.data, words.len);
+    sc_value_release(get->op.error_text);
+    get->op.error_text = NULL;
+    if (get->result == SC_MISS)
+        sci_load_call_join(call, SC_OK);
+    else if (sci_load_is_outage(get->result))
+        sci_load_call_join(call, get->result);
+    else
+        sci_load_call_end(call, get->result, get->value);
+}
+
+static sc_slice sci_load_call_copy(char **at, sc_slice bytes)
+{
+    char *copy = *at;
+    if (bytes.len)
+        memcpy(copy, bytes.data, bytes.len);
+    *at += bytes.len;
+    return sc_bytes(copy, bytes.len);
+}
+
+static sci_load_call *sci_load_call_create(sc_cache *cache, const sci_target *target)
+{
+    size_t block_bytes = sizeof(sci_load_call) + target->key.len + target->shown.len;
+    sci_load_call *call =
+        (sci_load_call *)sci_alloc_zeroed(&cache->client->memory, block_bytes);
+    if (!call)
+        return NULL;
+    char *at = (char *)(call + 1);
+    call->block_bytes = block_bytes;
+    call->cache = cache;
+    call->target = *target;
+    call->target.key = sci_load_call_copy(&at, target->key);
+    call->target.shown = sci_load_call_copy(&at, target->shown);
+    call->load_post.run = sci_load_call_run_loader;
+    call->done_post.run = sci_load_call_run_done;
+    sci_list_init(&call->load_post.link);
+    sci_list_init(&call->done_post.link);
+    call->timer.fire = sci_load_call_expire;
+    return call;
+}
+
+SCI_PRIVATE sc_status sci_get_or_load_async(sc_cache *cache, const sci_target *target,
+                                            sc_loader loader, void *user,
+                                            const sc_load_options *options, sc_on_value on_value,
+                                            void *on_value_user, void (*finished)(void *user))
+{
+    sc_client *client = cache->client;
+    if (!loader)
+        return sc_fail(SC_ERR_ARGUMENT, "the loader is NULL");
+    sci_load_call *call = sci_load_call_create(cache, target);
+    sc_status status = call ? sci_client_enter(client) : SC_ERR_MEMORY;
+    if (status != SC_OK) {
+        if (call)
+            sci_free(&client->memory, call, call->block_bytes);
+        return status;
+    }
+    cache->references++;
+    sci_joiner_init(&call->joiner, loader, user, options);
+    call->joiner.load = sci_load_call_load;
+    call->joiner.done = sci_load_call_done;
+    call->on_value = on_value;
+    call->on_value_user = on_value_user;
+    call->finished = finished;
+    if (sci_flight_is_under_way(cache, target->key)) {
+        sci_load_call_join(call, SC_OK);
+    } else {
+        int64_t now_ns = sci_loop_now_ns(&client->loop);
+        sci_get_init(&call->get, call->target.key, sci_load_call_got);
+        call->get.op.deadline_ns = sci_client_deadline_ns(client, 0, now_ns);
+        sci_conn_submit(client->shared, &call->get.op, now_ns);
+    }
+    sci_client_leave(client);
     return SC_OK;
 }
 
@@ -14090,6 +16162,326 @@ SCI_PRIVATE sc_status sci_signature_canonical(const sc_arg *args, size_t arg_cou
     if (status == SC_OK)
         status = sci_canonical_shorten(out, start);
     return status == SC_OK ? SC_OK : sci_signature_fail(out, start, status, i, arg_count);
+}
+
+/* MARK: - Wrapped functions (Private) */
+/* Wrapped functions: the key from the arguments, and get-or-load on it. */
+
+#define SCI_WRAP_PREFIX "smartcache"
+#define SCI_WRAP_INTEROP_PREFIX "distributed-promise"
+#define SCI_WRAP_LOCK "lock"
+#define SCI_WRAP_NOTIFY "notif"
+#define SCI_WRAP_SEPARATOR ":"
+/* Beside the other package's names, so that they never meet: ours for what it does not know. */
+#define SCI_WRAP_RESULT "sc-result"
+#define SCI_WRAP_DONE "sc-done"
+
+typedef enum sci_wrap_text {
+    SCI_WRAP_TEXT_KEY,
+    SCI_WRAP_TEXT_PREFIX,
+    SCI_WRAP_TEXT_LOCK,
+    SCI_WRAP_TEXT_NOTIFY,
+    SCI_WRAP_TEXT_SEPARATOR,
+    SCI_WRAP_TEXTS
+} sci_wrap_text;
+
+struct sc_wrapped {
+    sc_memory memory;
+    sci_atomic_u32 references; /* the handle's and each asynchronous call's */
+    sc_cache *cache;           /* owned */
+    sc_function function;
+    void *user;
+    bool is_interop;
+    char *texts[SCI_WRAP_TEXTS]; /* owned */
+};
+
+static void sci_wrapped_release(sc_wrapped *wrapped)
+{
+    if (sci_atomic_subtract(&wrapped->references, 1) != 1)
+        return;
+    sc_memory memory = wrapped->memory;
+    sc_cache_close(wrapped->cache);
+    for (size_t i = 0; i < SCI_WRAP_TEXTS; i++)
+        sci_free_text(&memory, wrapped->texts[i]);
+    sci_free(&memory, wrapped, sizeof *wrapped);
+}
+
+static sc_status sci_wrap_copy_texts(sc_wrapped *wrapped, const sc_wrap_config *config)
+{
+    const char *texts[SCI_WRAP_TEXTS];
+    const char *default_prefix = config->interop ? SCI_WRAP_INTEROP_PREFIX : SCI_WRAP_PREFIX;
+    texts[SCI_WRAP_TEXT_KEY] = config->key;
+    texts[SCI_WRAP_TEXT_PREFIX] = config->key_prefix ? config->key_prefix : default_prefix;
+    texts[SCI_WRAP_TEXT_LOCK] = config->lock_prefix ? config->lock_prefix : SCI_WRAP_LOCK;
+    texts[SCI_WRAP_TEXT_NOTIFY] = config->notify_prefix ? config->notify_prefix : SCI_WRAP_NOTIFY;
+    texts[SCI_WRAP_TEXT_SEPARATOR] =
+        config->key_separator ? config->key_separator : SCI_WRAP_SEPARATOR;
+    for (size_t i = 0; i < SCI_WRAP_TEXTS; i++) {
+        wrapped->texts[i] = sci_copy_text(&wrapped->memory, sc_text(texts[i]));
+        if (!wrapped->texts[i])
+            return SC_ERR_MEMORY;
+    }
+    return SC_OK;
+}
+
+static sc_status sci_wrap_open_cache(sc_client *client, const sc_wrap_config *config,
+                                     sc_wrapped *wrapped)
+{
+    sc_cache_config cache_config;
+    memset(&cache_config, 0, sizeof cache_config);
+    cache_config.load = config->load;
+    if (config->lock_timeout_ms)
+        cache_config.load.lease_ms = config->lock_timeout_ms;
+    if (config->ttl_ms)
+        cache_config.load.ttl_ms = config->ttl_ms;
+    if (config->timeout_ms)
+        cache_config.load.wait_ms = config->timeout_ms;
+    return sc_cache_open(client, &cache_config, &wrapped->cache);
+}
+
+SC_API sc_status sc_wrap(sc_client *client, const sc_wrap_config *config, sc_wrapped **wrapped)
+{
+    *wrapped = NULL;
+    if (!client || !config)
+        return sc_fail(SC_ERR_ARGUMENT, "the %s is NULL", client ? "config" : "client");
+    if (!config->key || !*config->key)
+        return sc_fail(SC_ERR_ARGUMENT, "sc_wrap_config.key is missing: name the function");
+    if (!config->function)
+        return sc_fail(SC_ERR_ARGUMENT, "sc_wrap_config.function is NULL");
+    sc_wrapped *created = (sc_wrapped *)sci_alloc_zeroed(&client->memory, sizeof *created);
+    if (!created)
+        return SC_ERR_MEMORY;
+    created->memory = client->memory;
+    created->references.value = 1;
+    created->function = config->function;
+    created->user = config->user;
+    created->is_interop = config->interop;
+    sc_status status = sci_wrap_copy_texts(created, config);
+    if (status == SC_OK)
+        status = sci_wrap_open_cache(client, config, created);
+    if (status != SC_OK) {
+        sci_wrapped_release(created);
+        return status;
+    }
+    *wrapped = created;
+    return SC_OK;
+}
+
+SC_API void sc_wrapped_close(sc_wrapped *wrapped)
+{
+    if (wrapped)
+        sci_wrapped_release(wrapped);
+}
+
+/* Keys. */
+
+/* PREFIX : KIND : NAME : SIGNATURE; without a kind for the value. Our own keys put name and signature
+   into a hash tag, so that all of a call's keys share a slot. */
+static sc_status sci_wrap_name(const sc_wrapped *wrapped, const char *kind, sc_slice signature,
+                               sci_bytes *out)
+{
+    char *const *texts = wrapped->texts;
+    const char *separator = texts[SCI_WRAP_TEXT_SEPARATOR];
+    const char *const parts[] = {texts[SCI_WRAP_TEXT_PREFIX],
+                                 separator,
+                                 kind ? kind : "",
+                                 kind ? separator : "",
+                                 wrapped->is_interop ? "" : "{",
+                                 texts[SCI_WRAP_TEXT_KEY],
+                                 separator};
+    sc_status status = SC_OK;
+    for (size_t i = 0; i < SCI_COUNT(parts) && status == SC_OK; i++)
+        status = sci_bytes_append_text(out, parts[i]);
+    if (status == SC_OK)
+        status = sci_bytes_append(out, signature);
+    if (status == SC_OK && !wrapped->is_interop)
+        status = sci_bytes_append_char(out, '}');
+    return status;
+}
+
+static sc_status sci_wrap_signature(const sc_wrapped *wrapped, const sc_arg *args, size_t arg_count,
+                                    sci_bytes *out)
+{
+    return wrapped->is_interop ? sci_signature_sigmund(args, arg_count, out)
+                               : sci_signature_canonical(args, arg_count, out);
+}
+
+/* One call: its arguments and its names. */
+typedef struct sci_wrapped_call {
+    sc_wrapped *wrapped;
+    const sc_arg *args;
+    size_t arg_count;
+    sci_bytes signature; /* owned */
+    sci_bytes key;       /* owned: the value's */
+    sci_args copy;       /* asynchronous: owned */
+    size_t block_bytes;  /* asynchronous: of this struct */
+} sci_wrapped_call;
+
+static void sci_wrapped_call_free(sci_wrapped_call *call)
+{
+    sci_bytes_free(&call->signature);
+    sci_bytes_free(&call->key);
+}
+
+static sc_status sci_wrapped_call_init(sci_wrapped_call *call, sc_wrapped *wrapped, const sc_arg *args,
+                                       size_t arg_count)
+{
+    memset(call, 0, sizeof *call);
+    if (!wrapped)
+        return sc_fail(SC_ERR_ARGUMENT, "the wrapped function is NULL");
+    call->wrapped = wrapped;
+    call->args = args;
+    call->arg_count = arg_count;
+    sci_bytes_init(&call->signature, &wrapped->memory);
+    sci_bytes_init(&call->key, &wrapped->memory);
+    sc_status status = sci_wrap_signature(wrapped, args, arg_count, &call->signature);
+    if (status == SC_OK)
+        status = sci_wrap_name(wrapped, NULL, sci_bytes_slice(&call->signature), &call->key);
+    if (status != SC_OK)
+        sci_wrapped_call_free(call);
+    return status;
+}
+
+/* All names of a call, in one block. */
+static sc_status sci_wrapped_names(const sci_target *target, sci_names *names)
+{
+    const sci_wrapped_call *call = (const sci_wrapped_call *)target->owner;
+    const sc_wrapped *wrapped = call->wrapped;
+    sci_bytes *block = &names->block;
+    sc_slice signature = sci_bytes_slice(&call->signature);
+    const char *notify = wrapped->texts[SCI_WRAP_TEXT_NOTIFY];
+    const char *const kinds[] = {NULL, wrapped->texts[SCI_WRAP_TEXT_LOCK], SCI_WRAP_RESULT,
+                                 wrapped->is_interop ? SCI_WRAP_DONE : notify, notify};
+    sc_slice *const slices[] = {&names->value, &names->lease, &names->result, &names->channel,
+                                &names->raw_channel};
+    size_t ends[SCI_COUNT(kinds) + 1] = {0};
+    size_t count = wrapped->is_interop ? SCI_COUNT(kinds) : SCI_COUNT(kinds) - 1;
+    for (size_t i = 0; i < count; i++) {
+        sc_status status = sci_wrap_name(wrapped, kinds[i], signature, block);
+        if (status != SC_OK)
+            return status;
+        ends[i + 1] = sci_bytes_len(block);
+    }
+    const char *text = sci_bytes_slice(block).data;
+    for (size_t i = 0; i < count; i++)
+        *slices[i] = sc_bytes(text + ends[i], ends[i + 1] - ends[i]);
+    return SC_OK;
+}
+
+static void sci_wrapped_target(const sci_wrapped_call *call, sci_target *target)
+{
+    memset(target, 0, sizeof *target);
+    target->key = sci_bytes_slice(&call->key);
+    target->shown = target->key;
+    target->name = sci_wrapped_names;
+    target->owner = call;
+    target->is_interop = call->wrapped->is_interop;
+}
+
+static sc_status sci_wrapped_load(sc_load *load, void *user)
+{
+    const sci_wrapped_call *call = (const sci_wrapped_call *)user;
+    return call->wrapped->function(load, call->args, call->arg_count, call->wrapped->user);
+}
+
+/* Calls. */
+
+SC_API sc_status sc_call(sc_wrapped *wrapped, const sc_arg *args, size_t arg_count, sc_value **result)
+{
+    sci_wrapped_call call;
+    sci_target target;
+    *result = NULL;
+    sc_status status = sci_wrapped_call_init(&call, wrapped, args, arg_count);
+    if (status != SC_OK)
+        return status;
+    sci_wrapped_target(&call, &target);
+    status = sci_get_or_load(wrapped->cache, &target, sci_wrapped_load, &call, &wrapped->cache->load,
+                             result);
+    sci_wrapped_call_free(&call);
+    return status;
+}
+
+static void sci_wrapped_call_finished(void *user)
+{
+    sci_wrapped_call *call = (sci_wrapped_call *)user;
+    sc_wrapped *wrapped = call->wrapped;
+    sci_wrapped_call_free(call);
+    sci_args_free(&call->copy);
+    sci_free(&wrapped->memory, call, call->block_bytes);
+    sci_wrapped_release(wrapped);
+}
+
+SC_API sc_status sc_call_async(sc_wrapped *wrapped, const sc_arg *args, size_t arg_count,
+                               sc_on_value on_value, void *user)
+{
+    sci_target target;
+    sci_args copy;
+    if (!wrapped)
+        return sc_fail(SC_ERR_ARGUMENT, "the wrapped function is NULL");
+    sc_status status = sci_args_copy(&wrapped->memory, args, arg_count, &copy);
+    if (status != SC_OK)
+        return status;
+    sci_wrapped_call *call =
+        (sci_wrapped_call *)sci_alloc_zeroed(&wrapped->memory, sizeof *call);
+    status = call ? sci_wrapped_call_init(call, wrapped, copy.at, copy.count) : SC_ERR_MEMORY;
+    if (status != SC_OK) {
+        sci_args_free(&copy);
+        sci_free(&wrapped->memory, call, sizeof *call);
+        return status;
+    }
+    call->copy = copy;
+    call->block_bytes = sizeof *call;
+    (void)sci_atomic_add(&wrapped->references, 1);
+    sci_wrapped_target(call, &target);
+    status = sci_get_or_load_async(wrapped->cache, &target, sci_wrapped_load, call,
+                                   &wrapped->cache->load, on_value, user, sci_wrapped_call_finished);
+    if (status != SC_OK)
+        sci_wrapped_call_finished(call);
+    return status;
+}
+
+SC_API sc_status sc_call_json(sc_wrapped *wrapped, const char *json_array, sc_value **result)
+{
+    sci_args args;
+    *result = NULL;
+    if (!wrapped)
+        return sc_fail(SC_ERR_ARGUMENT, "the wrapped function is NULL");
+    sc_status status = sci_args_from_json(&wrapped->memory, sc_text(json_array), &args);
+    if (status != SC_OK)
+        return status;
+    status = sc_call(wrapped, args.at, args.count, result);
+    sci_args_free(&args);
+    return status;
+}
+
+SC_API sc_status sc_call_invalidate(sc_wrapped *wrapped, const sc_arg *args, size_t arg_count)
+{
+    sci_wrapped_call call;
+    sci_target target;
+    sci_names names;
+    sc_status status = sci_wrapped_call_init(&call, wrapped, args, arg_count);
+    if (status != SC_OK)
+        return status;
+    sci_wrapped_target(&call, &target);
+    sci_names_init(&names, &wrapped->memory);
+    status = sci_wrapped_names(&target, &names);
+    if (status == SC_OK)
+        status = sci_invalidate(wrapped->cache, &names);
+    sci_names_free(&names);
+    sci_wrapped_call_free(&call);
+    return status;
+}
+
+SC_API sc_status sc_call_key(sc_wrapped *wrapped, const sc_arg *args, size_t arg_count, sc_value **key)
+{
+    sci_wrapped_call call;
+    *key = NULL;
+    sc_status status = sci_wrapped_call_init(&call, wrapped, args, arg_count);
+    if (status != SC_OK)
+        return status;
+    status = sc_value_create(&wrapped->memory, sci_bytes_slice(&call.key), key);
+    sci_wrapped_call_free(&call);
+    return status;
 }
 
 #endif /* SMARTCACHE_IMPLEMENTATION */

@@ -346,6 +346,9 @@ extern "C" {
 /* MARK: - Signatures (Private) */
 #include "cache/signature.c"
 
+/* MARK: - Wrapped functions (Private) */
+#include "cache/wrap.c"
+
 #endif /* SMARTCACHE_IMPLEMENTATION */
 
 /* MARK: - Licence

@@ -1,6 +1,6 @@
 /* Values: one block that holds the header and, unless it stands on memory of another owner, the bytes. */
 
-#include "base/value.h"
+#include "api/value.h"
 
 #include "base/atomic.h"
 #include "base/memory.h"
@@ -19,7 +19,8 @@ static char *sci_value_data(const sc_value *value)
     return (char *)(uintptr_t)(const void *)(value + 1);
 }
 
-SCI_PRIVATE sc_value *sci_value_reserve(const sc_memory *memory, size_t len)
+/* A value of `len` bytes to be filled in by its one owner; NULL when there is no memory. */
+static sc_value *sci_value_reserve(const sc_memory *memory, size_t len)
 {
     if (len > SIZE_MAX - sizeof(sc_value) - 1) {
         (void)sc_fail(SC_ERR_MEMORY, "a value of %zu bytes is larger than memory", len);
@@ -35,18 +36,6 @@ SCI_PRIVATE sc_value *sci_value_reserve(const sc_memory *memory, size_t len)
     value->block_bytes = block_bytes;
     sci_value_data(value)[len] = '\0';
     return value;
-}
-
-SCI_PRIVATE char *sci_value_writable(sc_value *value)
-{
-    return sci_value_data(value);
-}
-
-SCI_PRIVATE void sci_value_shorten(sc_value *value, size_t len)
-{
-    sci_assert(len <= value->len);
-    value->len = len;
-    sci_value_data(value)[len] = '\0';
 }
 
 SC_API sc_status sc_value_create(const sc_memory *memory, sc_slice bytes, sc_value **value)

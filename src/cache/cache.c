@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 #include "base/number.h"
-#include "base/value.h"
 #include "cache/load.h"
 #include "cache/scripts.h"
 #include "client/conn.h"

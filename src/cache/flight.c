@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 #include "base/number.h"
-#include "base/value.h"
 #include "cache/outcome.h"
 #include "client/conn.h"
 

@@ -2,7 +2,6 @@
 
 #include "client/reply.h"
 
-#include "base/value.h"
 
 /* Nodes that a reset reply keeps room for. */
 #define SCI_REPLY_KEEP_ITEMS 256
