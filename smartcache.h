@@ -484,7 +484,7 @@ SC_API sc_status sc_item_check(const sc_item *item);
 SC_API sc_status sc_item_value(const sc_reply *reply, const sc_item *item, sc_value **value);
 /* Number of elements of an array; 0 for anything else. */
 SC_API size_t sc_item_count(const sc_item *item);
-/* Element `index` of an array, or NULL. Constant time while the elements before it are no arrays. */
+/* Element `index` of an array, or NULL. Constant time when no element has elements, else linear. */
 SC_API const sc_item *sc_item_at(const sc_item *item, size_t index);
 /* Iterate an array in linear time: for (e = sc_item_first(a); e; e = sc_item_next(a, e)). */
 SC_API const sc_item *sc_item_first(const sc_item *array);
@@ -1872,7 +1872,6 @@ typedef struct sci_map {
     sci_map_node **buckets; /* `inline_buckets`, or owned */
     size_t bucket_count;    /* a power of two */
     size_t count;           /* nodes */
-    size_t first_used;      /* no bucket before this one has nodes */
     sci_map_node *inline_buckets[SCI_MAP_INLINE_BUCKETS];
 } sci_map;
 
@@ -1887,8 +1886,6 @@ SCI_PRIVATE sci_map_node *sci_map_find(const sci_map *map, sc_slice key, uint64_
 SCI_PRIVATE void sci_map_put(sci_map *map, sci_map_node *node, sc_slice key, uint64_t hash);
 /* Remove a node that is in the map. */
 SCI_PRIVATE void sci_map_remove(sci_map *map, sci_map_node *node);
-/* Any node: to empty a map, in linear time. NULL when there is none. */
-SCI_PRIVATE sci_map_node *sci_map_any(sci_map *map);
 
 SCI_PRIVATE void sci_map_init(sci_map *map, const sc_memory *memory, sci_hash_seed seed)
 {
@@ -1912,7 +1909,6 @@ SCI_PRIVATE void sci_map_free(sci_map *map)
     map->buckets = map->inline_buckets;
     map->bucket_count = SCI_MAP_INLINE_BUCKETS;
     map->count = 0;
-    map->first_used = 0;
 }
 
 SCI_PRIVATE uint64_t sci_map_hash(const sci_map *map, sc_slice key)
@@ -1938,7 +1934,6 @@ static void sci_map_link(sci_map *map, sci_map_node *node)
     size_t index = sci_map_index(map, node->hash);
     node->next = map->buckets[index];
     map->buckets[index] = node;
-    map->first_used = sci_min_size(map->first_used, index);
 }
 
 /* Move all nodes to an array of `bucket_count`; without memory for it nothing changes, and that is
@@ -1958,7 +1953,6 @@ static void sci_map_rehash(sci_map *map, size_t bucket_count)
     sci_assert(buckets != old_buckets);
     map->buckets = buckets;
     map->bucket_count = bucket_count;
-    map->first_used = bucket_count;
     for (size_t i = 0; i < old_count; i++) {
         for (sci_map_node *node = old_buckets[i], *next; node; node = next) {
             next = node->next;
@@ -1993,15 +1987,6 @@ SCI_PRIVATE void sci_map_remove(sci_map *map, sci_map_node *node)
     /* An eighth full is far from both doubling and halving again. */
     if (map->bucket_count > SCI_MAP_INLINE_BUCKETS && map->count < map->bucket_count / 8)
         sci_map_rehash(map, map->bucket_count / 2);
-}
-
-SCI_PRIVATE sci_map_node *sci_map_any(sci_map *map)
-{
-    if (map->count == 0)
-        return NULL;
-    while (!map->buckets[map->first_used])
-        map->first_used++;
-    return map->buckets[map->first_used];
 }
 
 /* MARK: - Timer heap (Private) */
@@ -4114,6 +4099,12 @@ static bool sci_item_is_text(const sc_item *item)
     return item && (item->kind == SC_STRING || item->kind == SC_SIMPLE);
 }
 
+/* A streamed string has gone elsewhere: its node has a length and no bytes. */
+static sc_slice sci_item_text(const sc_item *item)
+{
+    return sc_bytes(item->is.text, item->is.text ? item->len : 0);
+}
+
 /* Why an item is not the `wanted` one. */
 static sc_status sci_item_refuse(const sc_item *item, const char *wanted)
 {
@@ -4137,14 +4128,14 @@ SC_API bool sc_item_is_nil(const sc_item *item)
 SC_API sc_slice sc_item_slice(const sc_item *item)
 {
     if (sci_item_is_text(item) || (item && item->kind == SC_ERROR))
-        return sc_bytes(item->is.text, item->len);
+        return sci_item_text(item);
     return sc_bytes(NULL, 0);
 }
 
 SC_API sc_status sc_item_bytes(const sc_item *item, sc_slice *bytes)
 {
     bool is_text = sci_item_is_text(item);
-    *bytes = is_text ? sc_bytes(item->is.text, item->len) : sc_bytes(NULL, 0);
+    *bytes = is_text ? sci_item_text(item) : sc_bytes(NULL, 0);
     return is_text ? SC_OK : sci_item_refuse(item, "a string");
 }
 
@@ -4157,7 +4148,7 @@ SC_API sc_status sc_item_integer(const sc_item *item, int64_t *number)
     }
     if (!sci_item_is_text(item))
         return sci_item_refuse(item, "an integer");
-    if (!sci_text_to_i64(sc_item_slice(item), number))
+    if (!sci_text_to_i64(sci_item_text(item), number))
         return sc_fail(SC_ERR_TYPE, "the reply is %s that is no integer of 64 bits",
                        sci_item_kind_name(item));
     return SC_OK;
@@ -4172,7 +4163,7 @@ SC_API sc_status sc_item_double(const sc_item *item, double *number)
     }
     if (!sci_item_is_text(item))
         return sci_item_refuse(item, "a number");
-    if (!sci_text_to_double(sc_item_slice(item), number))
+    if (!sci_text_to_double(sci_item_text(item), number))
         return sc_fail(SC_ERR_TYPE, "the reply is %s that is no number", sci_item_kind_name(item));
     return SC_OK;
 }
@@ -4181,7 +4172,7 @@ SC_API sc_status sc_item_expect(const sc_item *item, const char *text)
 {
     if (!sci_item_is_text(item))
         return sci_item_refuse(item, "a string");
-    sc_slice bytes = sc_item_slice(item);
+    sc_slice bytes = sci_item_text(item);
     if (sci_slice_equal(bytes, sc_text(text)))
         return SC_OK;
     return sc_fail(SC_ERR_TYPE, "the reply is \"%.*s\", not \"%s\"",
@@ -4234,7 +4225,7 @@ SC_API const sc_item *sc_item_find(const sc_item *array, sc_slice name)
     const sc_item *key = sc_item_first(array);
     while (key) {
         const sc_item *value = sc_item_next(array, key);
-        if (sci_item_is_text(key) && sci_slice_equal(sc_item_slice(key), name))
+        if (sci_item_is_text(key) && sci_slice_equal(sci_item_text(key), name))
             return value;
         key = sc_item_next(array, value);
     }
@@ -7236,6 +7227,9 @@ typedef struct sci_timer {
     void (*fire)(struct sci_timer *timer); /* locked; may free the timer's owner */
 } sci_timer;
 
+/* Beside the poller's readiness: the poller could not watch the descriptor; sc_error_text says why. */
+#define SCI_WATCH_FAILED 8u
+
 /* A descriptor that its owner wants to hear about. */
 typedef struct sci_watch {
     sci_link link; /* in loop->watches */
@@ -7436,10 +7430,12 @@ static sc_status sci_loop_prepare(sci_loop *loop)
         if (wanted == watch->polled)
             continue;
         sc_status status = loop->poller_table.watch(loop->poller, watch->descriptor, wanted, watch);
-        if (status == SC_OK)
+        if (status == SC_OK) {
             watch->polled = wanted;
-        else
+        } else {
+            watch->ready = SCI_WATCH_FAILED;
             result = status;
+        }
     }
     return result;
 }
@@ -8862,6 +8858,10 @@ static void sci_wire_settle(sci_watch *watch, unsigned ready)
         wire->receiver = SCI_RECEIVER_NONE;
     if (!conn || !ready)
         return;
+    if (ready & SCI_WATCH_FAILED) {
+        sci_conn_drop(conn, SC_ERR_MEMORY, NULL);
+        return;
+    }
     if (conn->state == SCI_CONN_DIALING) {
         sci_conn_dial_ready(conn);
         return;

@@ -60,7 +60,7 @@ SC_API sc_status sc_item_check(const sc_item *item);
 SC_API sc_status sc_item_value(const sc_reply *reply, const sc_item *item, sc_value **value);
 /* Number of elements of an array; 0 for anything else. */
 SC_API size_t sc_item_count(const sc_item *item);
-/* Element `index` of an array, or NULL. Constant time while the elements before it are no arrays. */
+/* Element `index` of an array, or NULL. Constant time when no element has elements, else linear. */
 SC_API const sc_item *sc_item_at(const sc_item *item, size_t index);
 /* Iterate an array in linear time: for (e = sc_item_first(a); e; e = sc_item_next(a, e)). */
 SC_API const sc_item *sc_item_first(const sc_item *array);

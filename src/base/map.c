@@ -25,7 +25,6 @@ SCI_PRIVATE void sci_map_free(sci_map *map)
     map->buckets = map->inline_buckets;
     map->bucket_count = SCI_MAP_INLINE_BUCKETS;
     map->count = 0;
-    map->first_used = 0;
 }
 
 SCI_PRIVATE uint64_t sci_map_hash(const sci_map *map, sc_slice key)
@@ -51,7 +50,6 @@ static void sci_map_link(sci_map *map, sci_map_node *node)
     size_t index = sci_map_index(map, node->hash);
     node->next = map->buckets[index];
     map->buckets[index] = node;
-    map->first_used = sci_min_size(map->first_used, index);
 }
 
 /* Move all nodes to an array of `bucket_count`; without memory for it nothing changes, and that is
@@ -71,7 +69,6 @@ static void sci_map_rehash(sci_map *map, size_t bucket_count)
     sci_assert(buckets != old_buckets);
     map->buckets = buckets;
     map->bucket_count = bucket_count;
-    map->first_used = bucket_count;
     for (size_t i = 0; i < old_count; i++) {
         for (sci_map_node *node = old_buckets[i], *next; node; node = next) {
             next = node->next;
@@ -106,13 +103,4 @@ SCI_PRIVATE void sci_map_remove(sci_map *map, sci_map_node *node)
     /* An eighth full is far from both doubling and halving again. */
     if (map->bucket_count > SCI_MAP_INLINE_BUCKETS && map->count < map->bucket_count / 8)
         sci_map_rehash(map, map->bucket_count / 2);
-}
-
-SCI_PRIVATE sci_map_node *sci_map_any(sci_map *map)
-{
-    if (map->count == 0)
-        return NULL;
-    while (!map->buckets[map->first_used])
-        map->first_used++;
-    return map->buckets[map->first_used];
 }

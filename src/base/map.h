@@ -20,7 +20,6 @@ typedef struct sci_map {
     sci_map_node **buckets; /* `inline_buckets`, or owned */
     size_t bucket_count;    /* a power of two */
     size_t count;           /* nodes */
-    size_t first_used;      /* no bucket before this one has nodes */
     sci_map_node *inline_buckets[SCI_MAP_INLINE_BUCKETS];
 } sci_map;
 
@@ -35,5 +34,3 @@ SCI_PRIVATE sci_map_node *sci_map_find(const sci_map *map, sc_slice key, uint64_
 SCI_PRIVATE void sci_map_put(sci_map *map, sci_map_node *node, sc_slice key, uint64_t hash);
 /* Remove a node that is in the map. */
 SCI_PRIVATE void sci_map_remove(sci_map *map, sci_map_node *node);
-/* Any node: to empty a map, in linear time. NULL when there is none. */
-SCI_PRIVATE sci_map_node *sci_map_any(sci_map *map);

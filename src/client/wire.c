@@ -42,6 +42,10 @@ static void sci_wire_settle(sci_watch *watch, unsigned ready)
         wire->receiver = SCI_RECEIVER_NONE;
     if (!conn || !ready)
         return;
+    if (ready & SCI_WATCH_FAILED) {
+        sci_conn_drop(conn, SC_ERR_MEMORY, NULL);
+        return;
+    }
     if (conn->state == SCI_CONN_DIALING) {
         sci_conn_dial_ready(conn);
         return;

@@ -114,10 +114,12 @@ static sc_status sci_loop_prepare(sci_loop *loop)
         if (wanted == watch->polled)
             continue;
         sc_status status = loop->poller_table.watch(loop->poller, watch->descriptor, wanted, watch);
-        if (status == SC_OK)
+        if (status == SC_OK) {
             watch->polled = wanted;
-        else
+        } else {
+            watch->ready = SCI_WATCH_FAILED;
             result = status;
+        }
     }
     return result;
 }

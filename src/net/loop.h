@@ -14,6 +14,9 @@ typedef struct sci_timer {
     void (*fire)(struct sci_timer *timer); /* locked; may free the timer's owner */
 } sci_timer;
 
+/* Beside the poller's readiness: the poller could not watch the descriptor; sc_error_text says why. */
+#define SCI_WATCH_FAILED 8u
+
 /* A descriptor that its owner wants to hear about. */
 typedef struct sci_watch {
     sci_link link; /* in loop->watches */

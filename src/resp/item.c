@@ -74,6 +74,12 @@ static bool sci_item_is_text(const sc_item *item)
     return item && (item->kind == SC_STRING || item->kind == SC_SIMPLE);
 }
 
+/* A streamed string has gone elsewhere: its node has a length and no bytes. */
+static sc_slice sci_item_text(const sc_item *item)
+{
+    return sc_bytes(item->is.text, item->is.text ? item->len : 0);
+}
+
 /* Why an item is not the `wanted` one. */
 static sc_status sci_item_refuse(const sc_item *item, const char *wanted)
 {
@@ -97,14 +103,14 @@ SC_API bool sc_item_is_nil(const sc_item *item)
 SC_API sc_slice sc_item_slice(const sc_item *item)
 {
     if (sci_item_is_text(item) || (item && item->kind == SC_ERROR))
-        return sc_bytes(item->is.text, item->len);
+        return sci_item_text(item);
     return sc_bytes(NULL, 0);
 }
 
 SC_API sc_status sc_item_bytes(const sc_item *item, sc_slice *bytes)
 {
     bool is_text = sci_item_is_text(item);
-    *bytes = is_text ? sc_bytes(item->is.text, item->len) : sc_bytes(NULL, 0);
+    *bytes = is_text ? sci_item_text(item) : sc_bytes(NULL, 0);
     return is_text ? SC_OK : sci_item_refuse(item, "a string");
 }
 
@@ -117,7 +123,7 @@ SC_API sc_status sc_item_integer(const sc_item *item, int64_t *number)
     }
     if (!sci_item_is_text(item))
         return sci_item_refuse(item, "an integer");
-    if (!sci_text_to_i64(sc_item_slice(item), number))
+    if (!sci_text_to_i64(sci_item_text(item), number))
         return sc_fail(SC_ERR_TYPE, "the reply is %s that is no integer of 64 bits",
                        sci_item_kind_name(item));
     return SC_OK;
@@ -132,7 +138,7 @@ SC_API sc_status sc_item_double(const sc_item *item, double *number)
     }
     if (!sci_item_is_text(item))
         return sci_item_refuse(item, "a number");
-    if (!sci_text_to_double(sc_item_slice(item), number))
+    if (!sci_text_to_double(sci_item_text(item), number))
         return sc_fail(SC_ERR_TYPE, "the reply is %s that is no number", sci_item_kind_name(item));
     return SC_OK;
 }
@@ -141,7 +147,7 @@ SC_API sc_status sc_item_expect(const sc_item *item, const char *text)
 {
     if (!sci_item_is_text(item))
         return sci_item_refuse(item, "a string");
-    sc_slice bytes = sc_item_slice(item);
+    sc_slice bytes = sci_item_text(item);
     if (sci_slice_equal(bytes, sc_text(text)))
         return SC_OK;
     return sc_fail(SC_ERR_TYPE, "the reply is \"%.*s\", not \"%s\"",
@@ -194,7 +200,7 @@ SC_API const sc_item *sc_item_find(const sc_item *array, sc_slice name)
     const sc_item *key = sc_item_first(array);
     while (key) {
         const sc_item *value = sc_item_next(array, key);
-        if (sci_item_is_text(key) && sci_slice_equal(sc_item_slice(key), name))
+        if (sci_item_is_text(key) && sci_slice_equal(sci_item_text(key), name))
             return value;
         key = sc_item_next(array, value);
     }

@@ -366,14 +366,14 @@ static void exercise_map(sci_map *map, bool use_hash, int count, int steps)
         e->is_in_map = wanted;
         assert_int_equal(map->count, in_map);
     }
-    for (sci_map_node *node = sci_map_any(map); node; node = sci_map_any(map)) {
-        entry *e = SCI_CONTAINER(node, entry, node);
-        assert_true(e->is_in_map);
-        e->is_in_map = false;
-        sci_map_remove(map, node);
+    for (int i = 0; i < count; i++) {
+        if (!entries[i].is_in_map)
+            continue;
+        sci_map_remove(map, &entries[i].node);
         in_map--;
     }
     assert_int_equal(in_map, 0);
+    assert_int_equal(map->count, 0);
     free(entries);
 }
 
@@ -434,7 +434,6 @@ static void chains_stay_short_under_keys_that_look_alike(void **state)
     assert_true(map.bucket_count >= ENTRIES && map.bucket_count < 4 * ENTRIES);
     sci_map_free(&map);
     assert_int_equal(map.count, 0);
-    assert_null(sci_map_any(&map));
     free(entries);
 }
 
