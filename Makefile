@@ -32,6 +32,7 @@ REDIS = $(patsubst tests/redis/%.c,$B/redis/%,$(wildcard tests/redis/test_*.c))
 SUPPORT = $(patsubst tests/support/%.c,$B/support/%.o,$(wildcard tests/support/*.c))
 INTEROP = $(wildcard tests/interop/test_*.sh)
 FUZZ = $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+EXAMPLES = $(patsubst examples/%.c,build/examples/%,$(wildcard examples/*.c))
 BENCH = $(patsubst bench/%.c,build/bench/%,$(wildcard bench/*.c))
 FORMATTED = $(shell find src tests examples bench tools -name '*.[ch]' -type f)
 
@@ -52,7 +53,7 @@ help:
 	@echo 'make fuzz-smoke          all fuzz targets, $(SECONDS_OF_FUZZING) s together'
 	@echo 'make bench               side by side with peers; prints ratios'
 	@echo 'make bench-instructions  the same in instructions an operation'
-	@echo 'make examples            builds each as its first comment says'
+	@echo 'make examples            builds each as its first comment says, and runs it under valgrind'
 	@echo 'make sizes               bytes of code a build switch saves'
 	@echo 'make format              names what clang-format would change'
 	@echo 'make clean               removes build/'
@@ -65,10 +66,10 @@ smartcache.h: tools/amalgamate $(ROOMS)
 
 # The committed header is compared before anything can renew it.
 test:
-	@tests/setup.sh test
+	@tests/setup.sh test examples
 	@tests/header_is_current
-	-@$(MAKE) --no-print-directory --keep-going $(PARALLEL) programs
-	@tests/run $(UNIT) $(REDIS) $(INTEROP) tests/readme_snippets
+	-@$(MAKE) --no-print-directory --keep-going $(PARALLEL) programs $(EXAMPLES)
+	@tests/run $(UNIT) $(REDIS) $(INTEROP) tests/examples_run tests/readme_snippets
 
 programs: $(UNIT) $(REDIS)
 
@@ -124,9 +125,13 @@ compile: smartcache.h
 	@tests/setup.sh compile
 	@tests/compile/matrix
 
-examples: smartcache.h
+examples:
 	@tests/setup.sh examples
-	@tests/examples
+	@$(MAKE) --no-print-directory --keep-going $(PARALLEL) $(EXAMPLES)
+	@RUN_UNDER='valgrind -q --error-exitcode=9 --leak-check=full' tests/run tests/examples_run
+
+build/examples/%: examples/%.c smartcache.h tests/examples
+	@tests/examples $<
 
 # What the manual says a switch saves: -Os, this machine's processor.
 SWITCHES = '' -DSMARTCACHE_NO_THREADS -DSMARTCACHE_NO_POSIX -DSMARTCACHE_ASSERT
@@ -173,6 +178,7 @@ bench-instructions: smartcache.h
 	@$(MAKE) --no-print-directory $(PARALLEL) $(BENCH)
 	@bench/instructions build/bench
 
+# Needs a compiler and nothing else of the tests.
 build/demo: examples/demo.c smartcache.h
 	@mkdir -p $(@D)
 	@echo 'build $@'

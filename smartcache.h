@@ -716,7 +716,8 @@ typedef struct sc_message {
 
 /* SC_OK: a message, valid during the call. SC_GAP with `message` NULL: the connection was lost and
    the subscription has been made again; messages in between are lost, so read again what they were
-   about. Called without locks, one at a time and in order, on the client's thread or, without one,
+   about. An error with `message` NULL: the server refuses the channel (an ACL); it
+   is asked again on the next connection. Called without locks, one at a time and in order, on the client's thread or, without one,
    inside sc_poll or a blocking call. May call anything but sc_close. */
 typedef void (*sc_on_message)(void *user, sc_status status, const sc_message *message);
 
@@ -8323,6 +8324,7 @@ SCI_PRIVATE sci_conn *sci_conn_create(sc_client *client, sci_conn_kind kind)
     conn->deadline_timer.fire = sci_conn_deadline_fire;
     conn->life_timer.fire = sci_conn_life_fire;
     sci_list_init(&conn->link);
+    sci_list_init(&conn->lookup_watch.link);
     sci_bytes_init(&conn->out, &client->memory);
     sci_list_append(&client->conns, &conn->link);
     return conn;
@@ -8790,7 +8792,8 @@ SCI_PRIVATE void sci_conn_pass_on(sci_conn *conn)
 typedef enum sci_listen_event {
     SCI_LISTEN_MESSAGE,
     SCI_LISTEN_READY, /* the server has confirmed: for the first time, or after a gap */
-    SCI_LISTEN_FAILED /* the first attempt to connect failed; more will follow */
+    SCI_LISTEN_FAILED, /* the first attempt to connect failed; more will follow */
+    SCI_LISTEN_REFUSED /* the server refuses this channel (ACL) */
 } sci_listen_event;
 
 /* Someone who listens to a channel or pattern. The owner frees it after sci_listener_remove. */
@@ -8818,7 +8821,7 @@ SCI_PRIVATE bool sci_subscriber_is_wanted(const sci_subscriber *subscriber);
 SCI_PRIVATE void sci_subscriber_reply(sci_subscriber *subscriber, const sc_item *item);
 SCI_PRIVATE void sci_subscriber_check(sci_subscriber *subscriber);
 SCI_PRIVATE void sci_subscriber_free(sci_subscriber *subscriber);
-/* Status and words of the last failed attempt. */
+/* Status and words of the last failed attempt, or refusal. */
 SCI_PRIVATE const char *sci_subscriber_failure(const sc_client *client, sc_status *status);
 /* For sc_close: end what the program has not unsubscribed. */
 SCI_PRIVATE void sci_subscriptions_end_all(sc_client *client);
@@ -9449,13 +9452,32 @@ static void sci_conn_send_prelude(sci_conn *conn)
     sci_conn_flush(conn);
 }
 
+static bool sci_answer_begins(sc_slice answer, const char *prefix)
+{
+    sc_slice text = sc_text(prefix);
+    return answer.len >= text.len && memcmp(answer.data, text.data, text.len) == 0;
+}
+
+/* Errors that say that the server serves nobody now, whatever was asked. */
+static bool sci_answer_is_passing(sc_slice answer)
+{
+    static const char *const passing[] = {"LOADING", "MASTERDOWN", "BUSY", "TRYAGAIN", "CLUSTERDOWN",
+                                          "ERR max number of clients"};
+    for (size_t i = 0; i < SCI_COUNT(passing); i++)
+        if (sci_answer_begins(answer, passing[i]))
+            return true;
+    return false;
+}
+
 static void sci_conn_prelude_refused(sci_conn *conn, const char *command, sc_slice answer)
 {
     char text[SC_ERROR_TEXT_BYTES];
     const char *advice = "";
     sc_status status = SC_ERR_CONNECT;
-    bool wants_password = answer.len >= 6 && memcmp(answer.data, "NOAUTH", 6) == 0;
-    if (conn->prelude_step == SCI_PRELUDE_AUTH || wants_password) {
+    bool wants_password = sci_answer_begins(answer, "NOAUTH");
+    if (sci_answer_is_passing(answer)) {
+        advice = ": the server takes no clients now";
+    } else if (conn->prelude_step == SCI_PRELUDE_AUTH || wants_password) {
         status = SC_ERR_AUTH;
         advice = wants_password ? ": set the password, in the URL or as sc_config.password"
                                 : ": check user and password, in the URL or sc_config";
@@ -9783,10 +9805,29 @@ SCI_PRIVATE void sci_listener_remove(sc_client *client, sci_listener *listener)
     sci_free(&client->memory, channel, channel->block_bytes);
 }
 
+static void sci_listener_tell(sci_listener *listener, const sci_channel *channel,
+                              sci_listen_event event, const sc_message *message)
+{
+    switch (event) {
+    case SCI_LISTEN_READY:
+        if (!listener->is_confirmed && channel->is_confirmed)
+            sci_listener_confirm(listener);
+        return;
+    case SCI_LISTEN_MESSAGE:
+        if (listener->is_confirmed)
+            listener->event(listener, event, message);
+        return;
+    case SCI_LISTEN_FAILED:
+    case SCI_LISTEN_REFUSED:
+        listener->event(listener, event, NULL);
+        return;
+    }
+}
+
 /* Tell every listener of a channel. A listener may remove itself and others meanwhile: the list is
    walked by taking it apart, and a guard in it keeps the channel. */
 static void sci_channel_tell(sci_subscriber *subscriber, sci_channel *channel,
-                             const sc_message *message)
+                             sci_listen_event event, const sc_message *message)
 {
     sci_link untold;
     sci_listener guard;
@@ -9798,12 +9839,8 @@ static void sci_channel_tell(sci_subscriber *subscriber, sci_channel *channel,
     sci_list_append(&channel->listeners, &guard.link);
     guard.channel = channel;
     for (sci_link *link = sci_list_take_first(&untold); link; link = sci_list_take_first(&untold)) {
-        sci_listener *listener = SCI_CONTAINER(link, sci_listener, link);
         sci_list_append(&channel->listeners, link);
-        if (message && listener->is_confirmed)
-            listener->event(listener, SCI_LISTEN_MESSAGE, message);
-        else if (!message && !listener->is_confirmed && channel->is_confirmed)
-            sci_listener_confirm(listener);
+        sci_listener_tell(SCI_CONTAINER(link, sci_listener, link), channel, event, message);
     }
     sci_listener_remove(subscriber->client, &guard);
 }
@@ -9872,7 +9909,7 @@ static void sci_subscriber_answer(sci_subscriber *subscriber, sc_slice name, boo
     if (!is_subscribed || !channel || channel->confirmed_by != subscriber->answered)
         return;
     channel->is_confirmed = true;
-    sci_channel_tell(subscriber, channel, NULL);
+    sci_channel_tell(subscriber, channel, SCI_LISTEN_READY, NULL);
 }
 
 static void sci_subscriber_message(sci_subscriber *subscriber, const sc_item *item, bool is_pattern)
@@ -9887,7 +9924,23 @@ static void sci_subscriber_message(sci_subscriber *subscriber, const sc_item *it
     sci_channel *channel = sci_subscriber_find(
         subscriber, is_pattern ? message.pattern : message.channel, is_pattern);
     if (channel && channel->is_confirmed)
-        sci_channel_tell(subscriber, channel, &message);
+        sci_channel_tell(subscriber, channel, SCI_LISTEN_MESSAGE, &message);
+}
+
+/* An error answers one command: the channel that asked is refused, the others stand. */
+static void sci_subscriber_refused(sci_subscriber *subscriber, const sc_item *item)
+{
+    sci_conn *conn = subscriber->conn;
+    subscriber->answered++;
+    conn->failure_status = sc_item_check(item);
+    (void)sci_format(conn->failure_text, sizeof conn->failure_text, "%s", sc_error_text());
+    for (sci_link *link = subscriber->all.next; link != &subscriber->all; link = link->next) {
+        sci_channel *channel = SCI_CONTAINER(link, sci_channel, link);
+        if (channel->confirmed_by == subscriber->answered) {
+            sci_channel_tell(subscriber, channel, SCI_LISTEN_REFUSED, NULL);
+            return;
+        }
+    }
 }
 
 SCI_PRIVATE void sci_subscriber_reply(sci_subscriber *subscriber, const sc_item *item)
@@ -9907,11 +9960,11 @@ SCI_PRIVATE void sci_subscriber_reply(sci_subscriber *subscriber, const sc_item 
         sci_subscriber_answer(subscriber, name, kind.data[0] == 'p', false);
     else if (sci_slice_equal(kind, sc_text("pong")) || sc_item_expect(item, "PONG") == SC_OK)
         subscriber->is_checking = false;
+    else if (sc_item_kind(item) == SC_ERROR && subscriber->answered < subscriber->sent)
+        sci_subscriber_refused(subscriber, item);
     else
         sci_conn_drop(subscriber->conn, SC_ERR_PROTOCOL,
-                      sc_item_kind(item) == SC_ERROR
-                          ? "the server refused to subscribe: the user may lack the channel's permission"
-                          : "the server sent what is no message to a subscriber");
+                      "the server sent what is no message to a subscriber");
 }
 
 SCI_PRIVATE void sci_subscriber_free(sci_subscriber *subscriber)
@@ -10436,6 +10489,7 @@ static void sci_conn_reset_in_child(sci_conn *conn, bool is_intact)
     if (conn->lookup)
         sci_lookup_abandon_in_child(conn->lookup);
     conn->lookup = NULL;
+    sci_list_init(&conn->lookup_watch.link);
     if (conn->wire)
         sci_wire_abandon_in_child(conn->wire, is_intact);
     conn->wire = NULL;
@@ -10923,6 +10977,13 @@ static sc_status sci_pipeline_word(sc_pipeline *pipeline, sc_slice word)
     return sci_pipeline_keep(pipeline, status);
 }
 
+/* What stands in one encoded bulk, `$LEN CRLF TEXT CRLF`. */
+static sc_slice sci_bulk_text(sc_slice bulk)
+{
+    const char *text = (const char *)memchr(bulk.data, '\n', bulk.len) + 1;
+    return sc_bytes(text, bulk.len - 2 - (size_t)(text - bulk.data));
+}
+
 SC_API sc_status sc_pipeline_begin(sc_pipeline *pipeline, const char *command)
 {
     sc_slice word = sc_text(command);
@@ -10937,6 +10998,14 @@ SC_API sc_status sc_pipeline_bytes(sc_pipeline *pipeline, sc_slice word)
     if (pipeline->word_count == 0)
         return sci_pipeline_keep(pipeline, sc_fail(SC_ERR_ARGUMENT,
                                                    "a word before sc_pipeline_begin"));
+    if (pipeline->word_count == 1) {
+        sc_slice command[2]; /* some are refused for their second word */
+        command[0] = sci_bulk_text(sci_bytes_slice(&pipeline->words));
+        command[1] = word;
+        sc_status status = sci_pipeline_keep(pipeline, sci_command_check(command, 2));
+        if (status != SC_OK)
+            return status;
+    }
     return sci_pipeline_word(pipeline, word);
 }
 
@@ -12016,8 +12085,8 @@ typedef struct sci_subscription {
 typedef struct sci_delivery {
     sci_post post;
     sci_subscription *subscription;
+    sc_status status; /* SC_OK with a message, SC_GAP, or why the server refuses */
     sc_message message;
-    bool is_gap;
     size_t block_bytes;
 } sci_delivery;
 
@@ -12036,15 +12105,13 @@ static void sci_delivery_run(sci_post *post)
     sc_client *client = subscription->client;
     sci_loop_lock(&client->loop);
     subscription->queued_bytes -= delivery->block_bytes;
-    if (delivery->is_gap)
+    if (delivery->status == SC_GAP)
         subscription->has_gap = false;
     if (!subscription->is_removed) {
         subscription->is_running = true;
         sci_client_unlock(client);
-        if (delivery->is_gap)
-            subscription->on_message(subscription->user, SC_GAP, NULL);
-        else
-            subscription->on_message(subscription->user, SC_OK, &delivery->message);
+        subscription->on_message(subscription->user, delivery->status,
+                                 delivery->status == SC_OK ? &delivery->message : NULL);
         sci_loop_lock(&client->loop);
         subscription->is_running = false;
         if (subscription->is_removed && subscription->waiter)
@@ -12064,8 +12131,9 @@ static sc_slice sci_delivery_copy(char **at, sc_slice bytes)
     return sc_bytes(copy, bytes.len);
 }
 
-/* Locked. `message` NULL queues a gap notice. False without memory. */
-static bool sci_subscription_queue(sci_subscription *subscription, const sc_message *message)
+/* Locked. `message` for SC_OK. False without memory. */
+static bool sci_subscription_queue(sci_subscription *subscription, sc_status status,
+                                   const sc_message *message)
 {
     sc_client *client = subscription->client;
     size_t block_bytes = sizeof(sci_delivery);
@@ -12080,16 +12148,25 @@ static bool sci_subscription_queue(sci_subscription *subscription, const sc_mess
         delivery->message.pattern = sci_delivery_copy(&at, message->pattern);
         delivery->message.payload = sci_delivery_copy(&at, message->payload);
     }
-    delivery->is_gap = !message;
+    delivery->status = status;
     delivery->block_bytes = block_bytes;
     delivery->subscription = subscription;
     delivery->post.run = sci_delivery_run;
     sci_list_init(&delivery->post.link);
     subscription->references++;
     subscription->queued_bytes += block_bytes;
-    subscription->has_gap = subscription->has_gap || !message;
+    subscription->has_gap = subscription->has_gap || status == SC_GAP;
     sci_loop_post(&client->loop, &delivery->post);
     return true;
+}
+
+/* Whoever waits for the confirmation will not get it. */
+static void sci_subscription_failed(sci_subscription *subscription)
+{
+    subscription->has_failed = true;
+    if (subscription->waiter)
+        sci_waiter_finish(subscription->client, subscription->waiter);
+    subscription->waiter = NULL;
 }
 
 static void sci_subscription_event(sci_listener *listener, sci_listen_event event,
@@ -12103,23 +12180,25 @@ static void sci_subscription_event(sci_listener *listener, sci_listen_event even
         if (subscription->has_gap && subscription->queued_bytes >= limit)
             return; /* the notice that waits covers this one, too */
         if (subscription->queued_bytes >= limit ||
-            !sci_subscription_queue(subscription, message))
-            (void)sci_subscription_queue(subscription, NULL);
+            !sci_subscription_queue(subscription, SC_OK, message))
+            (void)sci_subscription_queue(subscription, SC_GAP, NULL);
         return;
     case SCI_LISTEN_READY:
         if (subscription->is_announced)
-            (void)sci_subscription_queue(subscription, NULL);
+            (void)sci_subscription_queue(subscription, SC_GAP, NULL);
         subscription->is_announced = true;
         if (subscription->waiter)
             sci_waiter_finish(client, subscription->waiter);
         subscription->waiter = NULL;
         return;
+    case SCI_LISTEN_REFUSED:
+        if (subscription->is_announced)
+            (void)sci_subscription_queue(subscription, SC_ERR_REPLY, NULL);
+        sci_subscription_failed(subscription);
+        return;
     case SCI_LISTEN_FAILED:
-        if (subscription->waiter && !client->config.wait_while_down) {
-            subscription->has_failed = true;
-            sci_waiter_finish(client, subscription->waiter);
-            subscription->waiter = NULL;
-        }
+        if (!client->config.wait_while_down)
+            sci_subscription_failed(subscription);
         return;
     }
 }
@@ -12170,7 +12249,7 @@ static sc_status sci_subscription_await(sci_subscription *subscription)
         return SC_OK;
     sci_waiter_init(&waiter, (uint32_t)subscription->id);
     subscription->waiter = &waiter;
-    bool is_done = sci_waiter_wait_locked(client, &waiter, deadline_ns);
+    bool is_done = subscription->has_failed || sci_waiter_wait_locked(client, &waiter, deadline_ns);
     subscription->waiter = NULL;
     if (client->is_closing)
         return sc_fail(SC_ERR_CLOSED, "the client was closed");
@@ -12735,6 +12814,341 @@ SCI_PRIVATE sc_status sci_names_copy(sci_names *names, const sci_names *from)
     return SC_OK;
 }
 
+/* MARK: - Lease (Private) */
+/* Leases: taking, renewing, giving back. */
+
+/* A lease on a key: the right of one process to load it, for a bounded time, owned by a random token
+   (leases: Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013). All locked. */
+
+/* 128 random bits in hexadecimal. */
+#define SCI_TOKEN_LEN 32
+
+/* Shared by all leases of an owner. */
+typedef struct sci_lease_scripts {
+    sc_script acquire;
+    sc_script store;
+    sc_script renew;
+} sci_lease_scripts;
+
+SCI_PRIVATE void sci_lease_scripts_init(sci_lease_scripts *scripts);
+
+/* What came of asking, in the order of the acquire script's answers. */
+typedef enum sci_lease_answer {
+    SCI_LEASE_VALUE = 1, /* the value is there: `payload` */
+    SCI_LEASE_RESULT,    /* a flight left its result: `payload` */
+    SCI_LEASE_GRANTED,
+    SCI_LEASE_HELD /* by the token in `payload`, for `left_ms` more (negative: no end is known) */
+} sci_lease_answer;
+
+typedef struct sci_lease {
+    sc_client *client;
+    const sci_lease_scripts *scripts;
+    const sci_names *names;
+    char token[SCI_TOKEN_LEN + 1];
+    int64_t life_ms;
+    bool is_held;
+    int64_t until_ns; /* ours for certain until then: counted from before the request, less the drift */
+
+    /* Locked. The answer is valid during the call; `status` other than SC_OK (words in sc_error_text): the
+       server could not be asked. */
+    void (*asked)(struct sci_lease *lease, sc_status status, sci_lease_answer answer, sc_slice payload,
+                  int64_t left_ms);
+    /* Locked. Stored and given back; `is_stored` false: it was not ours any more, or the server could not be
+       asked. */
+    void (*stored)(struct sci_lease *lease, bool is_stored);
+    /* Locked. A renewal begins: the lease must stay until it ends; `is_lost`: the lease is not ours any more. */
+    void (*renewal_begins)(struct sci_lease *lease);
+    void (*renewal_ends)(struct sci_lease *lease, bool is_lost);
+
+    /* private to lease.c */
+    bool is_kept;
+    bool is_renewing;
+    int64_t asked_ns;
+    int64_t renewed_ns;
+    sci_timer timer;
+    sci_eval_op eval;
+    sci_eval_op renewal;
+    sc_slice keys[3];
+    sc_slice args[9];
+    sc_slice renewal_args[2];
+    char life_text[21];
+    char ttl_text[21];
+    char result_life_text[21];
+} sci_lease;
+
+/* `names` must outlive the lease; the callbacks are the caller's to set. Draws a token; its error. */
+SCI_PRIVATE sc_status sci_lease_init(sci_lease *lease, sc_client *client,
+                                     const sci_lease_scripts *scripts, const sci_names *names,
+                                     int64_t life_ms);
+/* Not while an op is under way. */
+SCI_PRIVATE void sci_lease_free(sci_lease *lease);
+/* Ask for the value or the lease; ends with `asked`. `awaited`: the token of a flight whose result is wanted,
+   or "". `is_attended`: a thread is about to receive the answer. */
+SCI_PRIVATE void sci_lease_acquire(sci_lease *lease, const char *awaited, bool is_attended);
+/* Renew at a third of its life from now on, until it is stored, let go, or lost. */
+SCI_PRIVATE void sci_lease_keep(sci_lease *lease);
+SCI_PRIVATE void sci_lease_let_go(sci_lease *lease);
+
+/* What is left on the server when the lease is given back. */
+typedef struct sci_lease_store {
+    char kind;            /* of the message: v, m, e, x */
+    sc_slice payload;     /* borrowed until `stored` */
+    int64_t ttl_ms;       /* of the value; SC_TTL_NONE stores none */
+    const char *flag;     /* of the result: "", "N" or "S"; static */
+    int64_t result_life_ms;
+    bool is_published;    /* the message carries the payload */
+    bool is_attended;
+} sci_lease_store;
+
+SCI_PRIVATE void sci_lease_give_back(sci_lease *lease, const sci_lease_store *store);
+
+/* The library's own Lua scripts. KEYS of all: value, lease, result (coord/names). */
+
+/* ARGV: token, lease in ms, token of the flight that is waited for (or "").
+   The value if it is there; else what that flight left; else the lease if it is free; else who has it
+   for how long. Taking it twice with one token is one taking, so a repeat after a lost reply is safe. */
+#define SCI_SCRIPT_ACQUIRE                                                                         \
+    "local v = redis.call('GET', KEYS[1])\n"                                                       \
+    "if v then return {1, v} end\n"                                                                \
+    "local r = redis.call('GET', KEYS[3])\n"                                                       \
+    "if r and (string.sub(r, 1, 1) == 'N' or string.sub(r, 2, 33) == ARGV[3]) then\n"              \
+    "  return {2, r}\n"                                                                            \
+    "end\n"                                                                                        \
+    "if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {3} end\n"            \
+    "local h = redis.call('GET', KEYS[2])\n"                                                       \
+    "if h == ARGV[1] then redis.call('PEXPIRE', KEYS[2], ARGV[2]) return {3} end\n"                \
+    "return {4, h, redis.call('PTTL', KEYS[2])}\n"
+
+/* ARGV: token, TTL in ms ("0": store no value, "-1": no expiry), payload, result's flag ("": leave none,
+   "N": for everybody, "S": for those who wait for this token), result's life in ms, channel, kind, "1" if
+   the message carries the payload, channel for the bare payload (or "").
+   Does all that, and gives the lease back, if the lease is still ours. */
+#define SCI_SCRIPT_STORE                                                                           \
+    "if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end\n"                                 \
+    "redis.call('DEL', KEYS[2])\n"                                                                 \
+    "if ARGV[2] == '-1' then redis.call('SET', KEYS[1], ARGV[3])\n"                                \
+    "elseif ARGV[2] ~= '0' then redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[2]) end\n"          \
+    "if ARGV[4] ~= '' then\n"                                                                      \
+    "  redis.call('SET', KEYS[3], ARGV[4] .. ARGV[1] .. ARGV[7] .. ARGV[3], 'PX', ARGV[5])\n"      \
+    "end\n"                                                                                        \
+    "if ARGV[8] == '1' then redis.call('PUBLISH', ARGV[6], ARGV[7] .. ARGV[1] .. ARGV[3])\n"       \
+    "else redis.call('PUBLISH', ARGV[6], 'r' .. ARGV[1]) end\n"                                    \
+    "if ARGV[9] ~= '' then redis.call('PUBLISH', ARGV[9], ARGV[3]) end\n"                          \
+    "return 1\n"
+
+/* ARGV: token, lease in ms. */
+#define SCI_SCRIPT_RENEW                                                                           \
+    "if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end\n"                                 \
+    "return redis.call('PEXPIRE', KEYS[2], ARGV[2])\n"
+
+/* Allowance for clocks that run apart: 1 % of the life, and 2 ms. */
+#define SCI_LEASE_DRIFT_MS(life_ms) ((life_ms) / 100 + 2)
+
+static void sci_lease_fire(sci_timer *timer);
+
+SCI_PRIVATE void sci_lease_scripts_init(sci_lease_scripts *scripts)
+{
+    sci_script_init(&scripts->acquire, SCI_SCRIPT_ACQUIRE);
+    sci_script_init(&scripts->store, SCI_SCRIPT_STORE);
+    sci_script_init(&scripts->renew, SCI_SCRIPT_RENEW);
+}
+
+SCI_PRIVATE sc_status sci_lease_init(sci_lease *lease, sc_client *client,
+                                     const sci_lease_scripts *scripts, const sci_names *names,
+                                     int64_t life_ms)
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char bits[SCI_TOKEN_LEN / 2];
+    memset(lease, 0, sizeof *lease);
+    lease->client = client;
+    lease->scripts = scripts;
+    lease->names = names;
+    lease->life_ms = life_ms;
+    lease->timer.fire = sci_lease_fire;
+    lease->keys[0] = names->value;
+    lease->keys[1] = names->lease;
+    lease->keys[2] = names->result;
+    sc_status status = client->random.fill(client->random.user, bits, sizeof bits);
+    for (size_t i = 0; i < sizeof bits && status == SC_OK; i++) {
+        lease->token[2 * i] = digits[bits[i] >> 4];
+        lease->token[2 * i + 1] = digits[bits[i] & 15];
+    }
+    return status;
+}
+
+SCI_PRIVATE void sci_lease_free(sci_lease *lease)
+{
+    sci_lease_let_go(lease);
+    sc_value_release(lease->eval.op.error_text);
+    sc_value_release(lease->renewal.op.error_text);
+}
+
+/* The token tells a repeat from another's taking, so each op may be sent again. */
+static void sci_lease_submit(sci_lease *lease, sci_eval_op *eval, bool is_attended)
+{
+    sc_client *client = lease->client;
+    int64_t now_ns = sci_loop_now_ns(&client->loop);
+    eval->op.deadline_ns = sci_client_deadline_ns(client, 0, now_ns);
+    eval->op.is_idempotent = true;
+    eval->op.is_attended = is_attended;
+    sci_conn_submit(client->shared, &eval->op, now_ns);
+}
+
+static void sci_lease_begin(sci_lease *lease, const sc_script *script, size_t arg_count,
+                            void (*done)(sci_eval_op *eval))
+{
+    sc_value_release(lease->eval.op.error_text);
+    sci_eval_init(&lease->eval, script, lease->keys, SCI_COUNT(lease->keys), lease->args, arg_count,
+                  done);
+}
+
+/* The end of an op: the status, or that of the server's error; the words are this thread's. */
+static sc_status sci_lease_result(const sci_op *op)
+{
+    if (op->status == SC_OK)
+        return sc_item_check(sc_reply_item(op->view));
+    sc_slice words = sc_value_bytes(op->error_text);
+    if (!words.len)
+        words = sc_text(sc_status_message(op->status));
+    sci_error_text_set(words.data, words.len);
+    return op->status;
+}
+
+static void sci_lease_extend(sci_lease *lease, int64_t sent_ns)
+{
+    lease->until_ns =
+        sent_ns + (lease->life_ms - SCI_LEASE_DRIFT_MS(lease->life_ms)) * SCI_NS_PER_MS;
+}
+
+/* Taking. */
+
+static void sci_lease_acquired(sci_eval_op *eval)
+{
+    sci_lease *lease = SCI_CONTAINER(eval, sci_lease, eval);
+    sc_status status = sci_lease_result(&eval->op);
+    const sc_item *answer = status == SC_OK ? sc_reply_item(eval->op.view) : NULL;
+    int64_t kind = 0;
+    int64_t left_ms = -1;
+    if (status == SC_OK)
+        status = sc_item_integer(sc_item_at(answer, 0), &kind);
+    if (status == SC_OK && kind == SCI_LEASE_GRANTED) {
+        lease->is_held = true;
+        sci_lease_extend(lease, lease->asked_ns);
+    }
+    (void)sc_item_integer(sc_item_at(answer, 2), &left_ms);
+    lease->asked(lease, status, (sci_lease_answer)kind, sc_item_slice(sc_item_at(answer, 1)), left_ms);
+}
+
+SCI_PRIVATE void sci_lease_acquire(sci_lease *lease, const char *awaited, bool is_attended)
+{
+    lease->asked_ns = sci_loop_now_ns(&lease->client->loop);
+    lease->args[0] = sc_bytes(lease->token, SCI_TOKEN_LEN);
+    lease->args[1] = sc_bytes(lease->life_text, sci_i64_to_text(lease->life_ms, lease->life_text));
+    lease->args[2] = sc_text(awaited);
+    sci_lease_begin(lease, &lease->scripts->acquire, 3, sci_lease_acquired);
+    sci_lease_submit(lease, &lease->eval, is_attended);
+}
+
+/* Renewing. */
+
+static void sci_lease_arm(sci_lease *lease)
+{
+    sci_loop *loop = &lease->client->loop;
+    sci_timer_arm(loop, &lease->timer, sci_loop_now_ns(loop) + lease->life_ms * SCI_NS_PER_MS / 3);
+}
+
+SCI_PRIVATE void sci_lease_keep(sci_lease *lease)
+{
+    lease->is_kept = true;
+    sci_lease_arm(lease);
+}
+
+SCI_PRIVATE void sci_lease_let_go(sci_lease *lease)
+{
+    lease->is_kept = false;
+    if (lease->client)
+        sci_timer_cancel(&lease->client->loop, &lease->timer);
+}
+
+static void sci_lease_renewed(sci_eval_op *eval)
+{
+    sci_lease *lease = SCI_CONTAINER(eval, sci_lease, renewal);
+    int64_t is_ours = 1; /* no answer says nothing: the next renewal asks again */
+    bool has_answer = sci_lease_result(&eval->op) == SC_OK &&
+                      sc_item_integer(sc_reply_item(eval->op.view), &is_ours) == SC_OK;
+    lease->is_renewing = false;
+    sc_value_release(eval->op.error_text);
+    eval->op.error_text = NULL;
+    if (has_answer && is_ours)
+        sci_lease_extend(lease, lease->renewed_ns);
+    if (!is_ours)
+        lease->is_held = false;
+    if (lease->is_kept && is_ours)
+        sci_lease_arm(lease);
+    lease->renewal_ends(lease, !is_ours); /* it may be gone afterwards */
+}
+
+/* A lease is never renewed past its end: it may be another's by then. */
+static void sci_lease_fire(sci_timer *timer)
+{
+    sci_lease *lease = SCI_CONTAINER(timer, sci_lease, timer);
+    int64_t now_ns = sci_loop_now_ns(&lease->client->loop);
+    if (lease->is_renewing)
+        return;
+    lease->renewal_begins(lease);
+    if (now_ns >= lease->until_ns) {
+        lease->is_held = false;
+        lease->renewal_ends(lease, true);
+        return;
+    }
+    lease->is_renewing = true;
+    lease->renewed_ns = now_ns;
+    lease->renewal_args[0] = sc_bytes(lease->token, SCI_TOKEN_LEN);
+    lease->renewal_args[1] = sc_text(lease->life_text);
+    sci_eval_init(&lease->renewal, &lease->scripts->renew, lease->keys, SCI_COUNT(lease->keys),
+                  lease->renewal_args, SCI_COUNT(lease->renewal_args), sci_lease_renewed);
+    sci_lease_submit(lease, &lease->renewal, false);
+}
+
+/* Giving back. */
+
+static void sci_lease_stored(sci_eval_op *eval)
+{
+    sci_lease *lease = SCI_CONTAINER(eval, sci_lease, eval);
+    int64_t is_stored = 0;
+    if (sci_lease_result(&eval->op) == SC_OK)
+        (void)sc_item_integer(sc_reply_item(eval->op.view), &is_stored);
+    if (!is_stored)
+        sci_client_log(lease->client, SC_LOG_INFO, "the value of \"%.*s\" was not stored: %s",
+                       (int)sci_min_size(lease->names->value.len, 100), lease->names->value.data,
+                       eval->op.status == SC_OK ? "the lease was lost or invalidated"
+                                                : sc_error_text());
+    lease->stored(lease, is_stored != 0);
+}
+
+SCI_PRIVATE void sci_lease_give_back(sci_lease *lease, const sci_lease_store *store)
+{
+    static const char kinds[] = {'v', 'm', 'e', 'x'};
+    const char *kind = (const char *)memchr(kinds, store->kind, sizeof kinds);
+    int64_t ttl_ms = store->ttl_ms == SC_TTL_FOREVER ? -1
+                     : store->ttl_ms == SC_TTL_NONE  ? 0
+                                                     : store->ttl_ms;
+    sci_lease_let_go(lease);
+    lease->is_held = false;
+    lease->args[0] = sc_bytes(lease->token, SCI_TOKEN_LEN);
+    lease->args[1] = sc_bytes(lease->ttl_text, sci_i64_to_text(ttl_ms, lease->ttl_text));
+    lease->args[2] = store->payload;
+    lease->args[3] = sc_text(store->flag);
+    lease->args[4] = sc_bytes(lease->result_life_text,
+                              sci_i64_to_text(store->result_life_ms, lease->result_life_text));
+    lease->args[5] = lease->names->channel;
+    lease->args[6] = sc_bytes(kind, 1);
+    lease->args[7] = sc_text(store->is_published ? "1" : "0");
+    lease->args[8] = store->kind == 'v' ? lease->names->raw_channel : sc_bytes(NULL, 0);
+    sci_lease_begin(lease, &lease->scripts->store, 9, sci_lease_stored);
+    sci_lease_submit(lease, &lease->eval, store->is_attended);
+}
+
 /* MARK: - Cache (Private) */
 /* The cache: opening, and the plain operations on keys. */
 
@@ -12754,9 +13168,7 @@ struct sc_cache {
     sc_load_options load; /* no zeros */
     sci_map flights;      /* by the key on the server: those that may be joined */
     sci_link all;         /* flights */
-    sc_script acquire;
-    sc_script store;
-    sc_script renew;
+    sci_lease_scripts scripts;
     sci_close_hook close_hook;
     sci_fork_hook fork_hook;
 };
@@ -12803,9 +13215,6 @@ SCI_PRIVATE void sci_get_wake(sci_get_op *get);
 
    Between the second ACQUIRING and the end of WAITING the channel is confirmed, so that no message can
    fall into a gap; and should one be lost, the lease's end and the poll bound wake it. */
-
-/* 128 random bits in hexadecimal. */
-#define SCI_TOKEN_LEN 32
 
 typedef struct sci_flight sci_flight;
 
@@ -12886,44 +13295,6 @@ SCI_PRIVATE sc_status sci_get_or_load_async(sc_cache *cache, const sci_target *t
 SCI_PRIVATE sc_status sci_invalidate(sc_cache *cache, const sci_names *names);
 /* Errors that say that the server cannot be asked now; others say that the question is wrong. */
 SCI_PRIVATE bool sci_load_is_outage(sc_status status);
-/* The library's own Lua scripts. KEYS of all: value, lease, result (coord/names). */
-
-/* ARGV: token, lease in ms, token of the flight that is waited for (or "").
-   The value if it is there; else what that flight left; else the lease if it is free; else who has it
-   for how long. Taking it twice with one token is one taking, so a repeat after a lost reply is safe. */
-#define SCI_SCRIPT_ACQUIRE                                                                         \
-    "local v = redis.call('GET', KEYS[1])\n"                                                       \
-    "if v then return {1, v} end\n"                                                                \
-    "local r = redis.call('GET', KEYS[3])\n"                                                       \
-    "if r and (string.sub(r, 1, 1) == 'N' or string.sub(r, 2, 33) == ARGV[3]) then\n"              \
-    "  return {2, r}\n"                                                                            \
-    "end\n"                                                                                        \
-    "if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {3} end\n"            \
-    "local h = redis.call('GET', KEYS[2])\n"                                                       \
-    "if h == ARGV[1] then redis.call('PEXPIRE', KEYS[2], ARGV[2]) return {3} end\n"                \
-    "return {4, h, redis.call('PTTL', KEYS[2])}\n"
-
-/* ARGV: token, TTL in ms ("0": store no value, "-1": no expiry), payload, result's flag ("": leave none,
-   "N": for everybody, "S": for those who wait for this token), result's life in ms, channel, kind, "1" if
-   the message carries the payload, channel for the bare payload (or "").
-   Does all that, and gives the lease back, if the lease is still ours. */
-#define SCI_SCRIPT_STORE                                                                           \
-    "if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end\n"                                 \
-    "redis.call('DEL', KEYS[2])\n"                                                                 \
-    "if ARGV[2] == '-1' then redis.call('SET', KEYS[1], ARGV[3])\n"                                \
-    "elseif ARGV[2] ~= '0' then redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[2]) end\n"          \
-    "if ARGV[4] ~= '' then\n"                                                                      \
-    "  redis.call('SET', KEYS[3], ARGV[4] .. ARGV[1] .. ARGV[7] .. ARGV[3], 'PX', ARGV[5])\n"      \
-    "end\n"                                                                                        \
-    "if ARGV[8] == '1' then redis.call('PUBLISH', ARGV[6], ARGV[7] .. ARGV[1] .. ARGV[3])\n"       \
-    "else redis.call('PUBLISH', ARGV[6], 'r' .. ARGV[1]) end\n"                                    \
-    "if ARGV[9] ~= '' then redis.call('PUBLISH', ARGV[9], ARGV[3]) end\n"                          \
-    "return 1\n"
-
-/* ARGV: token, lease in ms. */
-#define SCI_SCRIPT_RENEW                                                                           \
-    "if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end\n"                                 \
-    "return redis.call('PEXPIRE', KEYS[2], ARGV[2])\n"
 
 /* Opening and closing. */
 
@@ -13036,9 +13407,7 @@ SC_API sc_status sc_cache_open(sc_client *client, const sc_cache_config *config,
     sc_status status = sci_cache_create(client, config, &created);
     if (status != SC_OK)
         return status;
-    sci_script_init(&created->acquire, SCI_SCRIPT_ACQUIRE);
-    sci_script_init(&created->store, SCI_SCRIPT_STORE);
-    sci_script_init(&created->renew, SCI_SCRIPT_RENEW);
+    sci_lease_scripts_init(&created->scripts);
     sci_map_init(&created->flights, &client->memory, client->hash_seed);
     sci_list_init(&created->all);
     created->close_hook.closing = sci_cache_closing;
@@ -13655,9 +14024,6 @@ SCI_PRIVATE bool sci_outcome_is_falsy(sc_slice json)
 #define SCI_RESULT_LIFE_MS 5000
 /* A larger payload is not published: who waits is told to read. */
 #define SCI_PUBLISH_BYTES (64u * 1024u)
-/* Allowance for clocks that run apart: 1 % of the lease, and 2 ms. */
-#define SCI_LEASE_DRIFT_MS(lease_ms) ((lease_ms) / 100 + 2)
-
 typedef enum sci_flight_state {
     SCI_FLIGHT_ACQUIRING,
     SCI_FLIGHT_SUBSCRIBING,
@@ -13687,36 +14053,27 @@ struct sci_flight {
     sci_names names;
     sc_value *shown; /* the key as the loader sees it: owned */
     sci_link joiners;
-    char token[SCI_TOKEN_LEN + 1];
+    sci_lease lease;
     char awaited[SCI_TOKEN_LEN + 1]; /* whose load is waited for, or "" */
-    bool has_lease;
-    int64_t lease_ms;
-    int64_t lease_sent_ns;  /* when the request that took or renewed it was sent */
-    int64_t lease_until_ns; /* ours for certain until then */
     bool asks_again;        /* a message came while asking */
-    bool has_polled;        /* the wait's timer has fired */
     int64_t poll_ms;
     sci_ear ears[SCI_FLIGHT_EARS];
-    sci_timer timer; /* wait or renewal */
+    sci_timer timer; /* ends a wait */
     sci_joiner *loader; /* who runs the loader */
     uintptr_t loader_thread;
     sc_load load;
     sci_outcome outcome; /* of the loader, while storing */
-    sci_eval_op eval;
-    sci_eval_op renewal;
-    bool is_renewing;
-    sc_slice keys[3];
-    sc_slice args[9];
-    sc_slice renewal_args[2];
-    char lease_text[SCI_I64_TEXT_BYTES];
-    char ttl_text[SCI_I64_TEXT_BYTES];
-    char life_text[SCI_I64_TEXT_BYTES];
 };
 
 static void sci_flight_acquire(sci_flight *flight);
 static void sci_flight_listen_event(sci_listener *listener, sci_listen_event event,
                                     const sc_message *message);
 static void sci_flight_fire(sci_timer *timer);
+static void sci_flight_asked(sci_lease *lease, sc_status status, sci_lease_answer answer,
+                             sc_slice payload, int64_t left_ms);
+static void sci_flight_stored(sci_lease *lease, bool is_stored);
+static void sci_flight_renewal_begins(sci_lease *lease);
+static void sci_flight_renewal_ends(sci_lease *lease, bool is_lost);
 
 /* Making and freeing. */
 
@@ -13731,8 +14088,7 @@ static void sci_flight_free(sci_flight *flight)
     sc_value_release(flight->load.taken);
     sci_bytes_free(&flight->load.bytes);
     sci_outcome_free(&flight->outcome);
-    sc_value_release(flight->eval.op.error_text);
-    sc_value_release(flight->renewal.op.error_text);
+    sci_lease_free(&flight->lease);
     sci_free(memory, flight, sizeof *flight);
     sci_cache_release(cache);
 }
@@ -13743,28 +14099,12 @@ static void sci_flight_release(sci_flight *flight)
         sci_flight_free(flight);
 }
 
-static sc_status sci_flight_make_token(sci_flight *flight)
-{
-    static const char digits[] = "0123456789abcdef";
-    unsigned char bits[SCI_TOKEN_LEN / 2];
-    const sc_random *random = &flight->cache->client->random;
-    sc_status status = random->fill(random->user, bits, sizeof bits);
-    for (size_t i = 0; i < sizeof bits && status == SC_OK; i++) {
-        flight->token[2 * i] = digits[bits[i] >> 4];
-        flight->token[2 * i + 1] = digits[bits[i] & 15];
-    }
-    return status;
-}
-
 static sc_status sci_flight_set_names(sci_flight *flight, const sci_target *target)
 {
     sc_status status = target->name ? target->name(target, &flight->names)
                                     : sci_names_derive(&flight->names, target->key);
     if (status == SC_OK)
         status = sc_value_create(&flight->cache->client->memory, target->shown, &flight->shown);
-    flight->keys[0] = flight->names.value;
-    flight->keys[1] = flight->names.lease;
-    flight->keys[2] = flight->names.result;
     flight->load.key = sc_value_bytes(flight->shown);
     return status;
 }
@@ -13780,7 +14120,6 @@ static sci_flight *sci_flight_create(sc_cache *cache, const sci_target *target,
     flight->cache = cache;
     flight->references = 1;
     flight->is_interop = target->is_interop;
-    flight->lease_ms = options->lease_ms;
     flight->poll_ms = options->poll_ms;
     flight->timer.fire = sci_flight_fire;
     flight->load.flight = flight;
@@ -13796,11 +14135,16 @@ static sci_flight *sci_flight_create(sc_cache *cache, const sci_target *target,
     }
     sc_status status = sci_flight_set_names(flight, target);
     if (status == SC_OK)
-        status = sci_flight_make_token(flight);
+        status = sci_lease_init(&flight->lease, client, &cache->scripts, &flight->names,
+                                options->lease_ms);
     if (status != SC_OK) {
         sci_flight_release(flight);
         return NULL;
     }
+    flight->lease.asked = sci_flight_asked;
+    flight->lease.stored = sci_flight_stored;
+    flight->lease.renewal_begins = sci_flight_renewal_begins;
+    flight->lease.renewal_ends = sci_flight_renewal_ends;
     return flight;
 }
 
@@ -13932,21 +14276,9 @@ static bool sci_flight_is_attended(const sci_flight *flight)
     return first != &flight->joiners && SCI_CONTAINER(first, sci_joiner, link)->is_blocking;
 }
 
-static void sci_flight_submit(sci_flight *flight, sci_eval_op *eval)
-{
-    sc_client *client = flight->cache->client;
-    int64_t now_ns = sci_loop_now_ns(&client->loop);
-    eval->op.deadline_ns = sci_client_deadline_ns(client, 0, now_ns);
-    eval->op.is_idempotent = true; /* the token tells a repeat from another's */
-    eval->op.is_attended = eval == &flight->eval && sci_flight_is_attended(flight);
-    flight->references++;
-    if (eval == &flight->eval)
-        sci_flight_expect(flight, client->shared);
-    sci_conn_submit(client->shared, &eval->op, now_ns);
-}
-
+static void sci_flight_give_back(sci_flight *flight);
 static void sci_flight_start_loading(sci_flight *flight);
-static void sci_flight_wait(sci_flight *flight, const sc_item *answer);
+static void sci_flight_wait(sci_flight *flight, sc_slice holder, int64_t left_ms);
 
 /* The server cannot be asked. Who wants the error gets it; for the others one loads without a lease, and
    nothing is stored. */
@@ -13973,80 +14305,48 @@ static void sci_flight_outage(sci_flight *flight, sc_status status, const char *
     sci_outcome_free(&outcome);
 }
 
-/* Nobody wants the lease that we just got, or the loader's failure is nobody else's: tell who waits. */
-static void sci_flight_give_back(sci_flight *flight);
-
-static void sci_flight_acquired_lease(sci_flight *flight)
-{
-    flight->has_lease = true;
-    flight->lease_until_ns =
-        flight->lease_sent_ns +
-        (flight->lease_ms - SCI_LEASE_DRIFT_MS(flight->lease_ms)) * SCI_NS_PER_MS;
-    if (flight->state == SCI_FLIGHT_DONE || sci_list_is_empty(&flight->joiners))
-        sci_flight_give_back(flight);
-    else
-        sci_flight_start_loading(flight);
-}
-
-static void sci_flight_answer(sci_flight *flight, const sc_item *answer)
+static void sci_flight_answered(sci_flight *flight, sci_lease_answer answer, sc_slice payload,
+                                int64_t left_ms)
 {
     const sc_memory *memory = &flight->cache->client->memory;
     sci_outcome outcome;
-    int64_t kind = 0;
     sci_outcome_init(&outcome, SC_OK);
-    (void)sc_item_integer(sc_item_at(answer, 0), &kind);
-    if (kind == 3) {
-        sci_flight_acquired_lease(flight);
-        return;
-    }
-    if (flight->state == SCI_FLIGHT_DONE)
-        return;
-    if (kind == 1)
-        sci_outcome_set_value(&outcome, memory, sc_item_slice(sc_item_at(answer, 1)));
-    else if (kind != 2 || !sci_outcome_from_result(&outcome, memory,
-                                                   sc_item_slice(sc_item_at(answer, 1)))) {
-        sci_flight_wait(flight, answer);
+    if (answer == SCI_LEASE_VALUE)
+        sci_outcome_set_value(&outcome, memory, payload);
+    else if (answer != SCI_LEASE_RESULT || !sci_outcome_from_result(&outcome, memory, payload)) {
+        sci_flight_wait(flight, payload, left_ms);
         return;
     }
     sci_flight_resolve(flight, &outcome);
     sci_outcome_free(&outcome);
 }
 
-static void sci_flight_asked(sci_eval_op *eval)
+static void sci_flight_asked(sci_lease *lease, sc_status status, sci_lease_answer answer,
+                             sc_slice payload, int64_t left_ms)
 {
-    sci_flight *flight = SCI_CONTAINER(eval, sci_flight, eval);
-    const sci_op *op = &eval->op;
-    if (op->status == SC_OK && sc_item_check(sc_reply_item(op->view)) == SC_OK)
-        sci_flight_answer(flight, sc_reply_item(op->view));
-    else if (flight->state != SCI_FLIGHT_DONE && op->status == SC_OK)
-        sci_flight_outage(flight, SC_ERR_REPLY, sc_error_text());
+    sci_flight *flight = SCI_CONTAINER(lease, sci_flight, lease);
+    bool is_wanted =
+        flight->state != SCI_FLIGHT_DONE && !sci_list_is_empty(&flight->joiners);
+    if (status == SC_OK && answer == SCI_LEASE_GRANTED && is_wanted)
+        sci_flight_start_loading(flight);
+    else if (status == SC_OK && answer == SCI_LEASE_GRANTED)
+        sci_flight_give_back(flight);
+    else if (flight->state != SCI_FLIGHT_DONE && status == SC_OK)
+        sci_flight_answered(flight, answer, payload, left_ms);
     else if (flight->state != SCI_FLIGHT_DONE)
-        sci_flight_outage(flight, op->status,
-                          op->error_text ? sc_value_bytes(op->error_text).data
-                                         : sc_status_message(op->status));
+        sci_flight_outage(flight, status, sc_error_text());
     sci_flight_release(flight);
-}
-
-static void sci_flight_begin_eval(sci_flight *flight, const sc_script *script, size_t arg_count,
-                                  void (*done)(sci_eval_op *eval))
-{
-    sc_value_release(flight->eval.op.error_text);
-    sci_eval_init(&flight->eval, script, flight->keys, SCI_COUNT(flight->keys), flight->args,
-                  arg_count, done);
 }
 
 static void sci_flight_acquire(sci_flight *flight)
 {
+    sc_client *client = flight->cache->client;
     flight->state = SCI_FLIGHT_ACQUIRING;
     flight->asks_again = false;
-    sci_timer_cancel(&flight->cache->client->loop, &flight->timer);
-    flight->lease_sent_ns = sci_loop_now_ns(&flight->cache->client->loop);
-    flight->args[0] = sc_bytes(flight->token, SCI_TOKEN_LEN);
-    flight->args[1] =
-        sc_bytes(flight->lease_text, sci_i64_to_text(flight->lease_ms, flight->lease_text));
-    flight->args[2] = sc_text(flight->awaited);
-    sci_flight_begin_eval(flight, &flight->cache->acquire, 3, sci_flight_asked);
-    sci_flight_submit(flight, &flight->eval);
+    flight->references++;
+    sci_timer_cancel(&client->loop, &flight->timer);
+    sci_flight_expect(flight, client->shared);
+    sci_lease_acquire(&flight->lease, flight->awaited, sci_flight_is_attended(flight));
 }
 
 /* Waiting for another's load. */
@@ -14080,11 +14380,8 @@ static void sci_flight_subscribe(sci_flight *flight)
     sci_flight_release(flight);
 }
 
-static void sci_flight_wait(sci_flight *flight, const sc_item *answer)
+static void sci_flight_wait(sci_flight *flight, sc_slice holder, int64_t left_ms)
 {
-    sc_slice holder = sc_item_slice(sc_item_at(answer, 1));
-    int64_t lease_left_ms = 0;
-    (void)sc_item_integer(sc_item_at(answer, 2), &lease_left_ms);
     memset(flight->awaited, 0, sizeof flight->awaited);
     if (holder.len == SCI_TOKEN_LEN)
         memcpy(flight->awaited, holder.data, SCI_TOKEN_LEN);
@@ -14096,9 +14393,9 @@ static void sci_flight_wait(sci_flight *flight, const sc_item *answer)
     } else if (flight->asks_again) {
         sci_flight_acquire(flight);
     } else {
-        bool has_end = lease_left_ms >= 0 && lease_left_ms < flight->poll_ms;
+        bool has_end = left_ms >= 0 && left_ms < flight->poll_ms;
         flight->state = SCI_FLIGHT_WAITING;
-        sci_flight_arm(flight, has_end ? lease_left_ms + 1 : flight->poll_ms);
+        sci_flight_arm(flight, has_end ? left_ms + 1 : flight->poll_ms);
     }
 }
 
@@ -14148,9 +14445,9 @@ static void sci_flight_start_loading(sci_flight *flight)
     flight->references++; /* given back by sci_flight_loaded */
     flight->load.ttl_ms = joiner->options.ttl_ms;
     sci_flight_expect(flight, NULL);
-    if (flight->has_lease) {
+    if (flight->lease.is_held) {
         sci_client_want_thread(client);
-        sci_flight_arm(flight, flight->lease_ms / 3);
+        sci_lease_keep(&flight->lease);
     }
     joiner->must_load = true;
     if (joiner->is_blocking)
@@ -14180,98 +14477,57 @@ SCI_PRIVATE sc_slice sci_flight_key(const sci_flight *flight)
     return flight->names.value;
 }
 
-static void sci_flight_renewed(sci_eval_op *eval)
+static void sci_flight_renewal_begins(sci_lease *lease)
 {
-    sci_flight *flight = SCI_CONTAINER(eval, sci_flight, renewal);
-    sc_client *client = flight->cache->client;
-    int64_t is_ours = 0;
-    flight->is_renewing = false;
-    bool has_answer = eval->op.status == SC_OK &&
-                      sc_item_integer(sc_reply_item(eval->op.view), &is_ours) == SC_OK;
-    sc_value_release(eval->op.error_text);
-    eval->op.error_text = NULL;
-    if (flight->state == SCI_FLIGHT_LOADING) {
-        if (has_answer && is_ours) {
-            flight->lease_until_ns =
-                flight->lease_sent_ns +
-                (flight->lease_ms - SCI_LEASE_DRIFT_MS(flight->lease_ms)) * SCI_NS_PER_MS;
-        } else if (has_answer) {
-            sci_atomic_store_release(&flight->load.is_void, 1);
-            sci_client_log(client, SC_LOG_INFO, "the lease of \"%.*s\" was lost or invalidated",
-                           (int)sci_min_size(flight->names.value.len, 100), flight->names.value.data);
-        }
-        if (!sci_atomic_load_acquire(&flight->load.is_void))
-            sci_flight_arm(flight, flight->lease_ms / 3);
-    }
-    sci_flight_release(flight);
+    SCI_CONTAINER(lease, sci_flight, lease)->references++;
 }
 
-/* A lease is never renewed past its end: it may be another's by then. */
-static void sci_flight_renew(sci_flight *flight)
+static void sci_flight_renewal_ends(sci_lease *lease, bool is_lost)
 {
-    int64_t now_ns = sci_loop_now_ns(&flight->cache->client->loop);
-    if (now_ns >= flight->lease_until_ns) {
+    sci_flight *flight = SCI_CONTAINER(lease, sci_flight, lease);
+    if (is_lost && flight->state == SCI_FLIGHT_LOADING) {
         sci_atomic_store_release(&flight->load.is_void, 1);
-        return;
+        sci_client_log(flight->cache->client, SC_LOG_INFO,
+                       "the lease of \"%.*s\" was lost or invalidated",
+                       (int)sci_min_size(flight->names.value.len, 100), flight->names.value.data);
     }
-    if (flight->is_renewing)
-        return;
-    flight->is_renewing = true;
-    flight->lease_sent_ns = now_ns;
-    flight->renewal_args[0] = sc_bytes(flight->token, SCI_TOKEN_LEN);
-    flight->renewal_args[1] = sc_text(flight->lease_text);
-    sci_eval_init(&flight->renewal, &flight->cache->renew, flight->keys, SCI_COUNT(flight->keys),
-                  flight->renewal_args, SCI_COUNT(flight->renewal_args), sci_flight_renewed);
-    sci_flight_submit(flight, &flight->renewal);
+    sci_flight_release(flight);
 }
 
 static void sci_flight_fire(sci_timer *timer)
 {
-    sci_flight *flight = SCI_CONTAINER(timer, sci_flight, timer);
-    if (flight->state == SCI_FLIGHT_LOADING)
-        sci_flight_renew(flight);
-    else
-        sci_flight_acquire(flight);
+    sci_flight_acquire(SCI_CONTAINER(timer, sci_flight, timer));
 }
 
 /* Storing. */
 
-static void sci_flight_stored(sci_eval_op *eval)
+static void sci_flight_stored(sci_lease *lease, bool is_stored)
 {
-    sci_flight *flight = SCI_CONTAINER(eval, sci_flight, eval);
-    int64_t is_stored = 0;
-    if (eval->op.status != SC_OK ||
-        sc_item_integer(sc_reply_item(eval->op.view), &is_stored) != SC_OK || !is_stored)
-        sci_client_log(flight->cache->client, SC_LOG_INFO, "the value of \"%.*s\" was not stored: %s",
-                       (int)sci_min_size(flight->names.value.len, 100), flight->names.value.data,
-                       eval->op.status == SC_OK ? "the lease was lost or invalidated"
-                                                : sc_status_message(eval->op.status));
+    sci_flight *flight = SCI_CONTAINER(lease, sci_flight, lease);
+    (void)is_stored; /* the callers have their value in any case */
     sci_flight_resolve(flight, &flight->outcome);
     sci_flight_release(flight);
 }
 
-/* Store, tell who waits, and give the lease back; `kind` and payload as in the script's comment. */
-static void sci_flight_store(sci_flight *flight, char kind, int64_t ttl_ms, const char *result_flag,
+/* Leave what `kind` and the outcome call for on the server, tell who waits, and give the lease back. */
+static void sci_flight_store(sci_flight *flight, char kind, int64_t ttl_ms, const char *flag,
                              int64_t result_life_ms, bool is_published)
 {
-    static const char kinds[] = {'v', 'm', 'e', 'x'};
-    const char *kind_text = (const char *)memchr(kinds, kind, sizeof kinds);
-    sc_slice payload = sci_outcome_payload(&flight->outcome);
-    int64_t ttl = ttl_ms == SC_TTL_FOREVER ? -1 : ttl_ms == SC_TTL_NONE ? 0 : ttl_ms;
-    flight->args[0] = sc_bytes(flight->token, SCI_TOKEN_LEN);
-    flight->args[1] = sc_bytes(flight->ttl_text, sci_i64_to_text(ttl, flight->ttl_text));
-    flight->args[2] = payload;
-    flight->args[3] = sc_text(result_flag);
-    flight->args[4] =
-        sc_bytes(flight->life_text, sci_i64_to_text(result_life_ms, flight->life_text));
-    flight->args[5] = flight->names.channel;
-    flight->args[6] = sc_bytes(kind_text, 1);
-    flight->args[7] = sc_text(is_published ? "1" : "0");
-    flight->args[8] = kind == 'v' ? flight->names.raw_channel : sc_bytes(NULL, 0);
-    sci_flight_begin_eval(flight, &flight->cache->store, 9, sci_flight_stored);
-    sci_flight_submit(flight, &flight->eval);
+    sci_lease_store store;
+    memset(&store, 0, sizeof store);
+    store.kind = kind;
+    store.payload = sci_outcome_payload(&flight->outcome);
+    store.ttl_ms = ttl_ms;
+    store.flag = flag;
+    store.result_life_ms = result_life_ms;
+    store.is_published = is_published;
+    store.is_attended = sci_flight_is_attended(flight);
+    flight->references++;
+    sci_flight_expect(flight, flight->cache->client->shared);
+    sci_lease_give_back(&flight->lease, &store);
 }
 
+/* Nobody wants the lease that we just got. */
 static void sci_flight_give_back(sci_flight *flight)
 {
     sci_flight_detach(flight); /* nobody may join what does not load */
@@ -14313,11 +14569,11 @@ SCI_PRIVATE void sci_flight_loaded(sci_flight *flight, sc_status status)
         sci_flight_release(flight);
         return;
     }
-    sci_timer_cancel(&flight->cache->client->loop, &flight->timer);
+    sci_lease_let_go(&flight->lease);
     sci_outcome_from_load(&flight->outcome, &flight->load, status, flight->is_interop,
                           &flight->cache->client->memory);
     flight->state = SCI_FLIGHT_STORING;
-    if (!flight->has_lease)
+    if (!flight->lease.is_held)
         sci_flight_resolve(flight, &flight->outcome);
     else if (flight->outcome.status == SC_OK)
         sci_flight_store_value(flight);
@@ -14426,6 +14682,7 @@ SCI_PRIVATE void sci_flights_forget(sc_cache *cache)
         flight->state = SCI_FLIGHT_DONE;
         sci_atomic_store_release(&flight->load.is_void, 1);
         memset(&flight->timer.node, 0, sizeof flight->timer.node);
+        memset(&flight->lease.timer.node, 0, sizeof flight->lease.timer.node);
         sci_list_init(&flight->joiners);
         sci_flight_detach(flight);
         sci_flight_stop_listening(flight);

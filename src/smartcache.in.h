@@ -325,6 +325,9 @@ extern "C" {
 /* MARK: - Names (Private) */
 #include "coord/names.c"
 
+/* MARK: - Lease (Private) */
+#include "coord/lease.c"
+
 /* MARK: - Cache (Private) */
 #include "cache/cache.c"
 

@@ -3,7 +3,7 @@
 #     test      compiler, cmocka, redis-server, node with the packages of tests/interop
 #     compile   both compilers, the 32-bit cross compiler
 #     sanitize  test, clang and its run-time libraries
-#     examples  the libraries that examples use, valgrind
+#     examples  the libraries that examples use, redis-server, curl, valgrind
 #     bench     hiredis, redis-benchmark, valgrind
 #     format    clang-format
 # Without a group: test. Uses apt-get (Debian, Ubuntu), as root or through sudo; asks nothing; says
@@ -93,6 +93,9 @@ need_examples()
     need_c
     has_header microhttpd.h || need libmicrohttpd-dev
     has_header sqlite3.h || need libsqlite3-dev
+    need_command redis-server redis-server
+    need_command redis-cli redis-tools
+    need_command curl curl
     need_command valgrind valgrind
 }
 

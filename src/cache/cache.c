@@ -5,7 +5,6 @@
 #include "base/error.h"
 #include "base/number.h"
 #include "cache/load.h"
-#include "cache/scripts.h"
 #include "client/conn.h"
 #include "client/wait.h"
 #include "resp/writer.h"
@@ -121,9 +120,7 @@ SC_API sc_status sc_cache_open(sc_client *client, const sc_cache_config *config,
     sc_status status = sci_cache_create(client, config, &created);
     if (status != SC_OK)
         return status;
-    sci_script_init(&created->acquire, SCI_SCRIPT_ACQUIRE);
-    sci_script_init(&created->store, SCI_SCRIPT_STORE);
-    sci_script_init(&created->renew, SCI_SCRIPT_RENEW);
+    sci_lease_scripts_init(&created->scripts);
     sci_map_init(&created->flights, &client->memory, client->hash_seed);
     sci_list_init(&created->all);
     created->close_hook.closing = sci_cache_closing;

@@ -2,7 +2,7 @@
 /* The cache's structs. Guarded by the client's lock, as everything on a client is. */
 
 #include "api/cache.h"
-#include "client/script.h"
+#include "coord/lease.h"
 
 #define SCI_LOAD_DEFAULT_TTL_MS ((int64_t)30 * 60 * 1000)
 #define SCI_LOAD_DEFAULT_LEASE_MS 30000
@@ -18,9 +18,7 @@ struct sc_cache {
     sc_load_options load; /* no zeros */
     sci_map flights;      /* by the key on the server: those that may be joined */
     sci_link all;         /* flights */
-    sc_script acquire;
-    sc_script store;
-    sc_script renew;
+    sci_lease_scripts scripts;
     sci_close_hook close_hook;
     sci_fork_hook fork_hook;
 };

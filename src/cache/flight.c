@@ -12,9 +12,6 @@
 #define SCI_RESULT_LIFE_MS 5000
 /* A larger payload is not published: who waits is told to read. */
 #define SCI_PUBLISH_BYTES (64u * 1024u)
-/* Allowance for clocks that run apart: 1 % of the lease, and 2 ms. */
-#define SCI_LEASE_DRIFT_MS(lease_ms) ((lease_ms) / 100 + 2)
-
 typedef enum sci_flight_state {
     SCI_FLIGHT_ACQUIRING,
     SCI_FLIGHT_SUBSCRIBING,
@@ -44,36 +41,27 @@ struct sci_flight {
     sci_names names;
     sc_value *shown; /* the key as the loader sees it: owned */
     sci_link joiners;
-    char token[SCI_TOKEN_LEN + 1];
+    sci_lease lease;
     char awaited[SCI_TOKEN_LEN + 1]; /* whose load is waited for, or "" */
-    bool has_lease;
-    int64_t lease_ms;
-    int64_t lease_sent_ns;  /* when the request that took or renewed it was sent */
-    int64_t lease_until_ns; /* ours for certain until then */
     bool asks_again;        /* a message came while asking */
-    bool has_polled;        /* the wait's timer has fired */
     int64_t poll_ms;
     sci_ear ears[SCI_FLIGHT_EARS];
-    sci_timer timer; /* wait or renewal */
+    sci_timer timer; /* ends a wait */
     sci_joiner *loader; /* who runs the loader */
     uintptr_t loader_thread;
     sc_load load;
     sci_outcome outcome; /* of the loader, while storing */
-    sci_eval_op eval;
-    sci_eval_op renewal;
-    bool is_renewing;
-    sc_slice keys[3];
-    sc_slice args[9];
-    sc_slice renewal_args[2];
-    char lease_text[SCI_I64_TEXT_BYTES];
-    char ttl_text[SCI_I64_TEXT_BYTES];
-    char life_text[SCI_I64_TEXT_BYTES];
 };
 
 static void sci_flight_acquire(sci_flight *flight);
 static void sci_flight_listen_event(sci_listener *listener, sci_listen_event event,
                                     const sc_message *message);
 static void sci_flight_fire(sci_timer *timer);
+static void sci_flight_asked(sci_lease *lease, sc_status status, sci_lease_answer answer,
+                             sc_slice payload, int64_t left_ms);
+static void sci_flight_stored(sci_lease *lease, bool is_stored);
+static void sci_flight_renewal_begins(sci_lease *lease);
+static void sci_flight_renewal_ends(sci_lease *lease, bool is_lost);
 
 /* Making and freeing. */
 
@@ -88,8 +76,7 @@ static void sci_flight_free(sci_flight *flight)
     sc_value_release(flight->load.taken);
     sci_bytes_free(&flight->load.bytes);
     sci_outcome_free(&flight->outcome);
-    sc_value_release(flight->eval.op.error_text);
-    sc_value_release(flight->renewal.op.error_text);
+    sci_lease_free(&flight->lease);
     sci_free(memory, flight, sizeof *flight);
     sci_cache_release(cache);
 }
@@ -100,28 +87,12 @@ static void sci_flight_release(sci_flight *flight)
         sci_flight_free(flight);
 }
 
-static sc_status sci_flight_make_token(sci_flight *flight)
-{
-    static const char digits[] = "0123456789abcdef";
-    unsigned char bits[SCI_TOKEN_LEN / 2];
-    const sc_random *random = &flight->cache->client->random;
-    sc_status status = random->fill(random->user, bits, sizeof bits);
-    for (size_t i = 0; i < sizeof bits && status == SC_OK; i++) {
-        flight->token[2 * i] = digits[bits[i] >> 4];
-        flight->token[2 * i + 1] = digits[bits[i] & 15];
-    }
-    return status;
-}
-
 static sc_status sci_flight_set_names(sci_flight *flight, const sci_target *target)
 {
     sc_status status = target->name ? target->name(target, &flight->names)
                                     : sci_names_derive(&flight->names, target->key);
     if (status == SC_OK)
         status = sc_value_create(&flight->cache->client->memory, target->shown, &flight->shown);
-    flight->keys[0] = flight->names.value;
-    flight->keys[1] = flight->names.lease;
-    flight->keys[2] = flight->names.result;
     flight->load.key = sc_value_bytes(flight->shown);
     return status;
 }
@@ -137,7 +108,6 @@ static sci_flight *sci_flight_create(sc_cache *cache, const sci_target *target,
     flight->cache = cache;
     flight->references = 1;
     flight->is_interop = target->is_interop;
-    flight->lease_ms = options->lease_ms;
     flight->poll_ms = options->poll_ms;
     flight->timer.fire = sci_flight_fire;
     flight->load.flight = flight;
@@ -153,11 +123,16 @@ static sci_flight *sci_flight_create(sc_cache *cache, const sci_target *target,
     }
     sc_status status = sci_flight_set_names(flight, target);
     if (status == SC_OK)
-        status = sci_flight_make_token(flight);
+        status = sci_lease_init(&flight->lease, client, &cache->scripts, &flight->names,
+                                options->lease_ms);
     if (status != SC_OK) {
         sci_flight_release(flight);
         return NULL;
     }
+    flight->lease.asked = sci_flight_asked;
+    flight->lease.stored = sci_flight_stored;
+    flight->lease.renewal_begins = sci_flight_renewal_begins;
+    flight->lease.renewal_ends = sci_flight_renewal_ends;
     return flight;
 }
 
@@ -289,21 +264,9 @@ static bool sci_flight_is_attended(const sci_flight *flight)
     return first != &flight->joiners && SCI_CONTAINER(first, sci_joiner, link)->is_blocking;
 }
 
-static void sci_flight_submit(sci_flight *flight, sci_eval_op *eval)
-{
-    sc_client *client = flight->cache->client;
-    int64_t now_ns = sci_loop_now_ns(&client->loop);
-    eval->op.deadline_ns = sci_client_deadline_ns(client, 0, now_ns);
-    eval->op.is_idempotent = true; /* the token tells a repeat from another's */
-    eval->op.is_attended = eval == &flight->eval && sci_flight_is_attended(flight);
-    flight->references++;
-    if (eval == &flight->eval)
-        sci_flight_expect(flight, client->shared);
-    sci_conn_submit(client->shared, &eval->op, now_ns);
-}
-
+static void sci_flight_give_back(sci_flight *flight);
 static void sci_flight_start_loading(sci_flight *flight);
-static void sci_flight_wait(sci_flight *flight, const sc_item *answer);
+static void sci_flight_wait(sci_flight *flight, sc_slice holder, int64_t left_ms);
 
 /* The server cannot be asked. Who wants the error gets it; for the others one loads without a lease, and
    nothing is stored. */
@@ -330,80 +293,48 @@ static void sci_flight_outage(sci_flight *flight, sc_status status, const char *
     sci_outcome_free(&outcome);
 }
 
-/* Nobody wants the lease that we just got, or the loader's failure is nobody else's: tell who waits. */
-static void sci_flight_give_back(sci_flight *flight);
-
-static void sci_flight_acquired_lease(sci_flight *flight)
-{
-    flight->has_lease = true;
-    flight->lease_until_ns =
-        flight->lease_sent_ns +
-        (flight->lease_ms - SCI_LEASE_DRIFT_MS(flight->lease_ms)) * SCI_NS_PER_MS;
-    if (flight->state == SCI_FLIGHT_DONE || sci_list_is_empty(&flight->joiners))
-        sci_flight_give_back(flight);
-    else
-        sci_flight_start_loading(flight);
-}
-
-static void sci_flight_answer(sci_flight *flight, const sc_item *answer)
+static void sci_flight_answered(sci_flight *flight, sci_lease_answer answer, sc_slice payload,
+                                int64_t left_ms)
 {
     const sc_memory *memory = &flight->cache->client->memory;
     sci_outcome outcome;
-    int64_t kind = 0;
     sci_outcome_init(&outcome, SC_OK);
-    (void)sc_item_integer(sc_item_at(answer, 0), &kind);
-    if (kind == 3) {
-        sci_flight_acquired_lease(flight);
-        return;
-    }
-    if (flight->state == SCI_FLIGHT_DONE)
-        return;
-    if (kind == 1)
-        sci_outcome_set_value(&outcome, memory, sc_item_slice(sc_item_at(answer, 1)));
-    else if (kind != 2 || !sci_outcome_from_result(&outcome, memory,
-                                                   sc_item_slice(sc_item_at(answer, 1)))) {
-        sci_flight_wait(flight, answer);
+    if (answer == SCI_LEASE_VALUE)
+        sci_outcome_set_value(&outcome, memory, payload);
+    else if (answer != SCI_LEASE_RESULT || !sci_outcome_from_result(&outcome, memory, payload)) {
+        sci_flight_wait(flight, payload, left_ms);
         return;
     }
     sci_flight_resolve(flight, &outcome);
     sci_outcome_free(&outcome);
 }
 
-static void sci_flight_asked(sci_eval_op *eval)
+static void sci_flight_asked(sci_lease *lease, sc_status status, sci_lease_answer answer,
+                             sc_slice payload, int64_t left_ms)
 {
-    sci_flight *flight = SCI_CONTAINER(eval, sci_flight, eval);
-    const sci_op *op = &eval->op;
-    if (op->status == SC_OK && sc_item_check(sc_reply_item(op->view)) == SC_OK)
-        sci_flight_answer(flight, sc_reply_item(op->view));
-    else if (flight->state != SCI_FLIGHT_DONE && op->status == SC_OK)
-        sci_flight_outage(flight, SC_ERR_REPLY, sc_error_text());
+    sci_flight *flight = SCI_CONTAINER(lease, sci_flight, lease);
+    bool is_wanted =
+        flight->state != SCI_FLIGHT_DONE && !sci_list_is_empty(&flight->joiners);
+    if (status == SC_OK && answer == SCI_LEASE_GRANTED && is_wanted)
+        sci_flight_start_loading(flight);
+    else if (status == SC_OK && answer == SCI_LEASE_GRANTED)
+        sci_flight_give_back(flight);
+    else if (flight->state != SCI_FLIGHT_DONE && status == SC_OK)
+        sci_flight_answered(flight, answer, payload, left_ms);
     else if (flight->state != SCI_FLIGHT_DONE)
-        sci_flight_outage(flight, op->status,
-                          op->error_text ? sc_value_bytes(op->error_text).data
-                                         : sc_status_message(op->status));
+        sci_flight_outage(flight, status, sc_error_text());
     sci_flight_release(flight);
-}
-
-static void sci_flight_begin_eval(sci_flight *flight, const sc_script *script, size_t arg_count,
-                                  void (*done)(sci_eval_op *eval))
-{
-    sc_value_release(flight->eval.op.error_text);
-    sci_eval_init(&flight->eval, script, flight->keys, SCI_COUNT(flight->keys), flight->args,
-                  arg_count, done);
 }
 
 static void sci_flight_acquire(sci_flight *flight)
 {
+    sc_client *client = flight->cache->client;
     flight->state = SCI_FLIGHT_ACQUIRING;
     flight->asks_again = false;
-    sci_timer_cancel(&flight->cache->client->loop, &flight->timer);
-    flight->lease_sent_ns = sci_loop_now_ns(&flight->cache->client->loop);
-    flight->args[0] = sc_bytes(flight->token, SCI_TOKEN_LEN);
-    flight->args[1] =
-        sc_bytes(flight->lease_text, sci_i64_to_text(flight->lease_ms, flight->lease_text));
-    flight->args[2] = sc_text(flight->awaited);
-    sci_flight_begin_eval(flight, &flight->cache->acquire, 3, sci_flight_asked);
-    sci_flight_submit(flight, &flight->eval);
+    flight->references++;
+    sci_timer_cancel(&client->loop, &flight->timer);
+    sci_flight_expect(flight, client->shared);
+    sci_lease_acquire(&flight->lease, flight->awaited, sci_flight_is_attended(flight));
 }
 
 /* Waiting for another's load. */
@@ -437,11 +368,8 @@ static void sci_flight_subscribe(sci_flight *flight)
     sci_flight_release(flight);
 }
 
-static void sci_flight_wait(sci_flight *flight, const sc_item *answer)
+static void sci_flight_wait(sci_flight *flight, sc_slice holder, int64_t left_ms)
 {
-    sc_slice holder = sc_item_slice(sc_item_at(answer, 1));
-    int64_t lease_left_ms = 0;
-    (void)sc_item_integer(sc_item_at(answer, 2), &lease_left_ms);
     memset(flight->awaited, 0, sizeof flight->awaited);
     if (holder.len == SCI_TOKEN_LEN)
         memcpy(flight->awaited, holder.data, SCI_TOKEN_LEN);
@@ -453,9 +381,9 @@ static void sci_flight_wait(sci_flight *flight, const sc_item *answer)
     } else if (flight->asks_again) {
         sci_flight_acquire(flight);
     } else {
-        bool has_end = lease_left_ms >= 0 && lease_left_ms < flight->poll_ms;
+        bool has_end = left_ms >= 0 && left_ms < flight->poll_ms;
         flight->state = SCI_FLIGHT_WAITING;
-        sci_flight_arm(flight, has_end ? lease_left_ms + 1 : flight->poll_ms);
+        sci_flight_arm(flight, has_end ? left_ms + 1 : flight->poll_ms);
     }
 }
 
@@ -505,9 +433,9 @@ static void sci_flight_start_loading(sci_flight *flight)
     flight->references++; /* given back by sci_flight_loaded */
     flight->load.ttl_ms = joiner->options.ttl_ms;
     sci_flight_expect(flight, NULL);
-    if (flight->has_lease) {
+    if (flight->lease.is_held) {
         sci_client_want_thread(client);
-        sci_flight_arm(flight, flight->lease_ms / 3);
+        sci_lease_keep(&flight->lease);
     }
     joiner->must_load = true;
     if (joiner->is_blocking)
@@ -537,98 +465,57 @@ SCI_PRIVATE sc_slice sci_flight_key(const sci_flight *flight)
     return flight->names.value;
 }
 
-static void sci_flight_renewed(sci_eval_op *eval)
+static void sci_flight_renewal_begins(sci_lease *lease)
 {
-    sci_flight *flight = SCI_CONTAINER(eval, sci_flight, renewal);
-    sc_client *client = flight->cache->client;
-    int64_t is_ours = 0;
-    flight->is_renewing = false;
-    bool has_answer = eval->op.status == SC_OK &&
-                      sc_item_integer(sc_reply_item(eval->op.view), &is_ours) == SC_OK;
-    sc_value_release(eval->op.error_text);
-    eval->op.error_text = NULL;
-    if (flight->state == SCI_FLIGHT_LOADING) {
-        if (has_answer && is_ours) {
-            flight->lease_until_ns =
-                flight->lease_sent_ns +
-                (flight->lease_ms - SCI_LEASE_DRIFT_MS(flight->lease_ms)) * SCI_NS_PER_MS;
-        } else if (has_answer) {
-            sci_atomic_store_release(&flight->load.is_void, 1);
-            sci_client_log(client, SC_LOG_INFO, "the lease of \"%.*s\" was lost or invalidated",
-                           (int)sci_min_size(flight->names.value.len, 100), flight->names.value.data);
-        }
-        if (!sci_atomic_load_acquire(&flight->load.is_void))
-            sci_flight_arm(flight, flight->lease_ms / 3);
-    }
-    sci_flight_release(flight);
+    SCI_CONTAINER(lease, sci_flight, lease)->references++;
 }
 
-/* A lease is never renewed past its end: it may be another's by then. */
-static void sci_flight_renew(sci_flight *flight)
+static void sci_flight_renewal_ends(sci_lease *lease, bool is_lost)
 {
-    int64_t now_ns = sci_loop_now_ns(&flight->cache->client->loop);
-    if (now_ns >= flight->lease_until_ns) {
+    sci_flight *flight = SCI_CONTAINER(lease, sci_flight, lease);
+    if (is_lost && flight->state == SCI_FLIGHT_LOADING) {
         sci_atomic_store_release(&flight->load.is_void, 1);
-        return;
+        sci_client_log(flight->cache->client, SC_LOG_INFO,
+                       "the lease of \"%.*s\" was lost or invalidated",
+                       (int)sci_min_size(flight->names.value.len, 100), flight->names.value.data);
     }
-    if (flight->is_renewing)
-        return;
-    flight->is_renewing = true;
-    flight->lease_sent_ns = now_ns;
-    flight->renewal_args[0] = sc_bytes(flight->token, SCI_TOKEN_LEN);
-    flight->renewal_args[1] = sc_text(flight->lease_text);
-    sci_eval_init(&flight->renewal, &flight->cache->renew, flight->keys, SCI_COUNT(flight->keys),
-                  flight->renewal_args, SCI_COUNT(flight->renewal_args), sci_flight_renewed);
-    sci_flight_submit(flight, &flight->renewal);
+    sci_flight_release(flight);
 }
 
 static void sci_flight_fire(sci_timer *timer)
 {
-    sci_flight *flight = SCI_CONTAINER(timer, sci_flight, timer);
-    if (flight->state == SCI_FLIGHT_LOADING)
-        sci_flight_renew(flight);
-    else
-        sci_flight_acquire(flight);
+    sci_flight_acquire(SCI_CONTAINER(timer, sci_flight, timer));
 }
 
 /* Storing. */
 
-static void sci_flight_stored(sci_eval_op *eval)
+static void sci_flight_stored(sci_lease *lease, bool is_stored)
 {
-    sci_flight *flight = SCI_CONTAINER(eval, sci_flight, eval);
-    int64_t is_stored = 0;
-    if (eval->op.status != SC_OK ||
-        sc_item_integer(sc_reply_item(eval->op.view), &is_stored) != SC_OK || !is_stored)
-        sci_client_log(flight->cache->client, SC_LOG_INFO, "the value of \"%.*s\" was not stored: %s",
-                       (int)sci_min_size(flight->names.value.len, 100), flight->names.value.data,
-                       eval->op.status == SC_OK ? "the lease was lost or invalidated"
-                                                : sc_status_message(eval->op.status));
+    sci_flight *flight = SCI_CONTAINER(lease, sci_flight, lease);
+    (void)is_stored; /* the callers have their value in any case */
     sci_flight_resolve(flight, &flight->outcome);
     sci_flight_release(flight);
 }
 
-/* Store, tell who waits, and give the lease back; `kind` and payload as in the script's comment. */
-static void sci_flight_store(sci_flight *flight, char kind, int64_t ttl_ms, const char *result_flag,
+/* Leave what `kind` and the outcome call for on the server, tell who waits, and give the lease back. */
+static void sci_flight_store(sci_flight *flight, char kind, int64_t ttl_ms, const char *flag,
                              int64_t result_life_ms, bool is_published)
 {
-    static const char kinds[] = {'v', 'm', 'e', 'x'};
-    const char *kind_text = (const char *)memchr(kinds, kind, sizeof kinds);
-    sc_slice payload = sci_outcome_payload(&flight->outcome);
-    int64_t ttl = ttl_ms == SC_TTL_FOREVER ? -1 : ttl_ms == SC_TTL_NONE ? 0 : ttl_ms;
-    flight->args[0] = sc_bytes(flight->token, SCI_TOKEN_LEN);
-    flight->args[1] = sc_bytes(flight->ttl_text, sci_i64_to_text(ttl, flight->ttl_text));
-    flight->args[2] = payload;
-    flight->args[3] = sc_text(result_flag);
-    flight->args[4] =
-        sc_bytes(flight->life_text, sci_i64_to_text(result_life_ms, flight->life_text));
-    flight->args[5] = flight->names.channel;
-    flight->args[6] = sc_bytes(kind_text, 1);
-    flight->args[7] = sc_text(is_published ? "1" : "0");
-    flight->args[8] = kind == 'v' ? flight->names.raw_channel : sc_bytes(NULL, 0);
-    sci_flight_begin_eval(flight, &flight->cache->store, 9, sci_flight_stored);
-    sci_flight_submit(flight, &flight->eval);
+    sci_lease_store store;
+    memset(&store, 0, sizeof store);
+    store.kind = kind;
+    store.payload = sci_outcome_payload(&flight->outcome);
+    store.ttl_ms = ttl_ms;
+    store.flag = flag;
+    store.result_life_ms = result_life_ms;
+    store.is_published = is_published;
+    store.is_attended = sci_flight_is_attended(flight);
+    flight->references++;
+    sci_flight_expect(flight, flight->cache->client->shared);
+    sci_lease_give_back(&flight->lease, &store);
 }
 
+/* Nobody wants the lease that we just got. */
 static void sci_flight_give_back(sci_flight *flight)
 {
     sci_flight_detach(flight); /* nobody may join what does not load */
@@ -670,11 +557,11 @@ SCI_PRIVATE void sci_flight_loaded(sci_flight *flight, sc_status status)
         sci_flight_release(flight);
         return;
     }
-    sci_timer_cancel(&flight->cache->client->loop, &flight->timer);
+    sci_lease_let_go(&flight->lease);
     sci_outcome_from_load(&flight->outcome, &flight->load, status, flight->is_interop,
                           &flight->cache->client->memory);
     flight->state = SCI_FLIGHT_STORING;
-    if (!flight->has_lease)
+    if (!flight->lease.is_held)
         sci_flight_resolve(flight, &flight->outcome);
     else if (flight->outcome.status == SC_OK)
         sci_flight_store_value(flight);
@@ -783,6 +670,7 @@ SCI_PRIVATE void sci_flights_forget(sc_cache *cache)
         flight->state = SCI_FLIGHT_DONE;
         sci_atomic_store_release(&flight->load.is_void, 1);
         memset(&flight->timer.node, 0, sizeof flight->timer.node);
+        memset(&flight->lease.timer.node, 0, sizeof flight->lease.timer.node);
         sci_list_init(&flight->joiners);
         sci_flight_detach(flight);
         sci_flight_stop_listening(flight);

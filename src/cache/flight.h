@@ -11,10 +11,7 @@
 #include "cache/cache.h"
 #include "client/subscriber.h"
 #include "client/wait.h"
-#include "coord/names.h"
-
-/* 128 random bits in hexadecimal. */
-#define SCI_TOKEN_LEN 32
+#include "coord/lease.h"
 
 typedef struct sci_flight sci_flight;
 

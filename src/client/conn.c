@@ -28,6 +28,7 @@ SCI_PRIVATE sci_conn *sci_conn_create(sc_client *client, sci_conn_kind kind)
     conn->deadline_timer.fire = sci_conn_deadline_fire;
     conn->life_timer.fire = sci_conn_life_fire;
     sci_list_init(&conn->link);
+    sci_list_init(&conn->lookup_watch.link);
     sci_bytes_init(&conn->out, &client->memory);
     sci_list_append(&client->conns, &conn->link);
     return conn;

@@ -28,6 +28,7 @@ static void sci_conn_reset_in_child(sci_conn *conn, bool is_intact)
     if (conn->lookup)
         sci_lookup_abandon_in_child(conn->lookup);
     conn->lookup = NULL;
+    sci_list_init(&conn->lookup_watch.link);
     if (conn->wire)
         sci_wire_abandon_in_child(conn->wire, is_intact);
     conn->wire = NULL;

@@ -337,13 +337,32 @@ static void sci_conn_send_prelude(sci_conn *conn)
     sci_conn_flush(conn);
 }
 
+static bool sci_answer_begins(sc_slice answer, const char *prefix)
+{
+    sc_slice text = sc_text(prefix);
+    return answer.len >= text.len && memcmp(answer.data, text.data, text.len) == 0;
+}
+
+/* Errors that say that the server serves nobody now, whatever was asked. */
+static bool sci_answer_is_passing(sc_slice answer)
+{
+    static const char *const passing[] = {"LOADING", "MASTERDOWN", "BUSY", "TRYAGAIN", "CLUSTERDOWN",
+                                          "ERR max number of clients"};
+    for (size_t i = 0; i < SCI_COUNT(passing); i++)
+        if (sci_answer_begins(answer, passing[i]))
+            return true;
+    return false;
+}
+
 static void sci_conn_prelude_refused(sci_conn *conn, const char *command, sc_slice answer)
 {
     char text[SC_ERROR_TEXT_BYTES];
     const char *advice = "";
     sc_status status = SC_ERR_CONNECT;
-    bool wants_password = answer.len >= 6 && memcmp(answer.data, "NOAUTH", 6) == 0;
-    if (conn->prelude_step == SCI_PRELUDE_AUTH || wants_password) {
+    bool wants_password = sci_answer_begins(answer, "NOAUTH");
+    if (sci_answer_is_passing(answer)) {
+        advice = ": the server takes no clients now";
+    } else if (conn->prelude_step == SCI_PRELUDE_AUTH || wants_password) {
         status = SC_ERR_AUTH;
         advice = wants_password ? ": set the password, in the URL or as sc_config.password"
                                 : ": check user and password, in the URL or sc_config";

@@ -97,6 +97,13 @@ static sc_status sci_pipeline_word(sc_pipeline *pipeline, sc_slice word)
     return sci_pipeline_keep(pipeline, status);
 }
 
+/* What stands in one encoded bulk, `$LEN CRLF TEXT CRLF`. */
+static sc_slice sci_bulk_text(sc_slice bulk)
+{
+    const char *text = (const char *)memchr(bulk.data, '\n', bulk.len) + 1;
+    return sc_bytes(text, bulk.len - 2 - (size_t)(text - bulk.data));
+}
+
 SC_API sc_status sc_pipeline_begin(sc_pipeline *pipeline, const char *command)
 {
     sc_slice word = sc_text(command);
@@ -111,6 +118,14 @@ SC_API sc_status sc_pipeline_bytes(sc_pipeline *pipeline, sc_slice word)
     if (pipeline->word_count == 0)
         return sci_pipeline_keep(pipeline, sc_fail(SC_ERR_ARGUMENT,
                                                    "a word before sc_pipeline_begin"));
+    if (pipeline->word_count == 1) {
+        sc_slice command[2]; /* some are refused for their second word */
+        command[0] = sci_bulk_text(sci_bytes_slice(&pipeline->words));
+        command[1] = word;
+        sc_status status = sci_pipeline_keep(pipeline, sci_command_check(command, 2));
+        if (status != SC_OK)
+            return status;
+    }
     return sci_pipeline_word(pipeline, word);
 }
 

@@ -28,8 +28,8 @@ typedef struct sci_subscription {
 typedef struct sci_delivery {
     sci_post post;
     sci_subscription *subscription;
+    sc_status status; /* SC_OK with a message, SC_GAP, or why the server refuses */
     sc_message message;
-    bool is_gap;
     size_t block_bytes;
 } sci_delivery;
 
@@ -48,15 +48,13 @@ static void sci_delivery_run(sci_post *post)
     sc_client *client = subscription->client;
     sci_loop_lock(&client->loop);
     subscription->queued_bytes -= delivery->block_bytes;
-    if (delivery->is_gap)
+    if (delivery->status == SC_GAP)
         subscription->has_gap = false;
     if (!subscription->is_removed) {
         subscription->is_running = true;
         sci_client_unlock(client);
-        if (delivery->is_gap)
-            subscription->on_message(subscription->user, SC_GAP, NULL);
-        else
-            subscription->on_message(subscription->user, SC_OK, &delivery->message);
+        subscription->on_message(subscription->user, delivery->status,
+                                 delivery->status == SC_OK ? &delivery->message : NULL);
         sci_loop_lock(&client->loop);
         subscription->is_running = false;
         if (subscription->is_removed && subscription->waiter)
@@ -76,8 +74,9 @@ static sc_slice sci_delivery_copy(char **at, sc_slice bytes)
     return sc_bytes(copy, bytes.len);
 }
 
-/* Locked. `message` NULL queues a gap notice. False without memory. */
-static bool sci_subscription_queue(sci_subscription *subscription, const sc_message *message)
+/* Locked. `message` for SC_OK. False without memory. */
+static bool sci_subscription_queue(sci_subscription *subscription, sc_status status,
+                                   const sc_message *message)
 {
     sc_client *client = subscription->client;
     size_t block_bytes = sizeof(sci_delivery);
@@ -92,16 +91,25 @@ static bool sci_subscription_queue(sci_subscription *subscription, const sc_mess
         delivery->message.pattern = sci_delivery_copy(&at, message->pattern);
         delivery->message.payload = sci_delivery_copy(&at, message->payload);
     }
-    delivery->is_gap = !message;
+    delivery->status = status;
     delivery->block_bytes = block_bytes;
     delivery->subscription = subscription;
     delivery->post.run = sci_delivery_run;
     sci_list_init(&delivery->post.link);
     subscription->references++;
     subscription->queued_bytes += block_bytes;
-    subscription->has_gap = subscription->has_gap || !message;
+    subscription->has_gap = subscription->has_gap || status == SC_GAP;
     sci_loop_post(&client->loop, &delivery->post);
     return true;
+}
+
+/* Whoever waits for the confirmation will not get it. */
+static void sci_subscription_failed(sci_subscription *subscription)
+{
+    subscription->has_failed = true;
+    if (subscription->waiter)
+        sci_waiter_finish(subscription->client, subscription->waiter);
+    subscription->waiter = NULL;
 }
 
 static void sci_subscription_event(sci_listener *listener, sci_listen_event event,
@@ -115,23 +123,25 @@ static void sci_subscription_event(sci_listener *listener, sci_listen_event even
         if (subscription->has_gap && subscription->queued_bytes >= limit)
             return; /* the notice that waits covers this one, too */
         if (subscription->queued_bytes >= limit ||
-            !sci_subscription_queue(subscription, message))
-            (void)sci_subscription_queue(subscription, NULL);
+            !sci_subscription_queue(subscription, SC_OK, message))
+            (void)sci_subscription_queue(subscription, SC_GAP, NULL);
         return;
     case SCI_LISTEN_READY:
         if (subscription->is_announced)
-            (void)sci_subscription_queue(subscription, NULL);
+            (void)sci_subscription_queue(subscription, SC_GAP, NULL);
         subscription->is_announced = true;
         if (subscription->waiter)
             sci_waiter_finish(client, subscription->waiter);
         subscription->waiter = NULL;
         return;
+    case SCI_LISTEN_REFUSED:
+        if (subscription->is_announced)
+            (void)sci_subscription_queue(subscription, SC_ERR_REPLY, NULL);
+        sci_subscription_failed(subscription);
+        return;
     case SCI_LISTEN_FAILED:
-        if (subscription->waiter && !client->config.wait_while_down) {
-            subscription->has_failed = true;
-            sci_waiter_finish(client, subscription->waiter);
-            subscription->waiter = NULL;
-        }
+        if (!client->config.wait_while_down)
+            sci_subscription_failed(subscription);
         return;
     }
 }
@@ -182,7 +192,7 @@ static sc_status sci_subscription_await(sci_subscription *subscription)
         return SC_OK;
     sci_waiter_init(&waiter, (uint32_t)subscription->id);
     subscription->waiter = &waiter;
-    bool is_done = sci_waiter_wait_locked(client, &waiter, deadline_ns);
+    bool is_done = subscription->has_failed || sci_waiter_wait_locked(client, &waiter, deadline_ns);
     subscription->waiter = NULL;
     if (client->is_closing)
         return sc_fail(SC_ERR_CLOSED, "the client was closed");

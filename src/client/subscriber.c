@@ -3,6 +3,7 @@
 
 #include "client/subscriber.h"
 
+#include "base/error.h"
 #include "client/conn.h"
 #include "client/life.h"
 #include "resp/writer.h"
@@ -173,10 +174,29 @@ SCI_PRIVATE void sci_listener_remove(sc_client *client, sci_listener *listener)
     sci_free(&client->memory, channel, channel->block_bytes);
 }
 
+static void sci_listener_tell(sci_listener *listener, const sci_channel *channel,
+                              sci_listen_event event, const sc_message *message)
+{
+    switch (event) {
+    case SCI_LISTEN_READY:
+        if (!listener->is_confirmed && channel->is_confirmed)
+            sci_listener_confirm(listener);
+        return;
+    case SCI_LISTEN_MESSAGE:
+        if (listener->is_confirmed)
+            listener->event(listener, event, message);
+        return;
+    case SCI_LISTEN_FAILED:
+    case SCI_LISTEN_REFUSED:
+        listener->event(listener, event, NULL);
+        return;
+    }
+}
+
 /* Tell every listener of a channel. A listener may remove itself and others meanwhile: the list is
    walked by taking it apart, and a guard in it keeps the channel. */
 static void sci_channel_tell(sci_subscriber *subscriber, sci_channel *channel,
-                             const sc_message *message)
+                             sci_listen_event event, const sc_message *message)
 {
     sci_link untold;
     sci_listener guard;
@@ -188,12 +208,8 @@ static void sci_channel_tell(sci_subscriber *subscriber, sci_channel *channel,
     sci_list_append(&channel->listeners, &guard.link);
     guard.channel = channel;
     for (sci_link *link = sci_list_take_first(&untold); link; link = sci_list_take_first(&untold)) {
-        sci_listener *listener = SCI_CONTAINER(link, sci_listener, link);
         sci_list_append(&channel->listeners, link);
-        if (message && listener->is_confirmed)
-            listener->event(listener, SCI_LISTEN_MESSAGE, message);
-        else if (!message && !listener->is_confirmed && channel->is_confirmed)
-            sci_listener_confirm(listener);
+        sci_listener_tell(SCI_CONTAINER(link, sci_listener, link), channel, event, message);
     }
     sci_listener_remove(subscriber->client, &guard);
 }
@@ -262,7 +278,7 @@ static void sci_subscriber_answer(sci_subscriber *subscriber, sc_slice name, boo
     if (!is_subscribed || !channel || channel->confirmed_by != subscriber->answered)
         return;
     channel->is_confirmed = true;
-    sci_channel_tell(subscriber, channel, NULL);
+    sci_channel_tell(subscriber, channel, SCI_LISTEN_READY, NULL);
 }
 
 static void sci_subscriber_message(sci_subscriber *subscriber, const sc_item *item, bool is_pattern)
@@ -277,7 +293,23 @@ static void sci_subscriber_message(sci_subscriber *subscriber, const sc_item *it
     sci_channel *channel = sci_subscriber_find(
         subscriber, is_pattern ? message.pattern : message.channel, is_pattern);
     if (channel && channel->is_confirmed)
-        sci_channel_tell(subscriber, channel, &message);
+        sci_channel_tell(subscriber, channel, SCI_LISTEN_MESSAGE, &message);
+}
+
+/* An error answers one command: the channel that asked is refused, the others stand. */
+static void sci_subscriber_refused(sci_subscriber *subscriber, const sc_item *item)
+{
+    sci_conn *conn = subscriber->conn;
+    subscriber->answered++;
+    conn->failure_status = sc_item_check(item);
+    (void)sci_format(conn->failure_text, sizeof conn->failure_text, "%s", sc_error_text());
+    for (sci_link *link = subscriber->all.next; link != &subscriber->all; link = link->next) {
+        sci_channel *channel = SCI_CONTAINER(link, sci_channel, link);
+        if (channel->confirmed_by == subscriber->answered) {
+            sci_channel_tell(subscriber, channel, SCI_LISTEN_REFUSED, NULL);
+            return;
+        }
+    }
 }
 
 SCI_PRIVATE void sci_subscriber_reply(sci_subscriber *subscriber, const sc_item *item)
@@ -297,11 +329,11 @@ SCI_PRIVATE void sci_subscriber_reply(sci_subscriber *subscriber, const sc_item 
         sci_subscriber_answer(subscriber, name, kind.data[0] == 'p', false);
     else if (sci_slice_equal(kind, sc_text("pong")) || sc_item_expect(item, "PONG") == SC_OK)
         subscriber->is_checking = false;
+    else if (sc_item_kind(item) == SC_ERROR && subscriber->answered < subscriber->sent)
+        sci_subscriber_refused(subscriber, item);
     else
         sci_conn_drop(subscriber->conn, SC_ERR_PROTOCOL,
-                      sc_item_kind(item) == SC_ERROR
-                          ? "the server refused to subscribe: the user may lack the channel's permission"
-                          : "the server sent what is no message to a subscriber");
+                      "the server sent what is no message to a subscriber");
 }
 
 SCI_PRIVATE void sci_subscriber_free(sci_subscriber *subscriber)

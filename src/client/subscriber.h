@@ -6,7 +6,8 @@
 typedef enum sci_listen_event {
     SCI_LISTEN_MESSAGE,
     SCI_LISTEN_READY, /* the server has confirmed: for the first time, or after a gap */
-    SCI_LISTEN_FAILED /* the first attempt to connect failed; more will follow */
+    SCI_LISTEN_FAILED, /* the first attempt to connect failed; more will follow */
+    SCI_LISTEN_REFUSED /* the server refuses this channel (ACL) */
 } sci_listen_event;
 
 /* Someone who listens to a channel or pattern. The owner frees it after sci_listener_remove. */
@@ -34,7 +35,7 @@ SCI_PRIVATE bool sci_subscriber_is_wanted(const sci_subscriber *subscriber);
 SCI_PRIVATE void sci_subscriber_reply(sci_subscriber *subscriber, const sc_item *item);
 SCI_PRIVATE void sci_subscriber_check(sci_subscriber *subscriber);
 SCI_PRIVATE void sci_subscriber_free(sci_subscriber *subscriber);
-/* Status and words of the last failed attempt. */
+/* Status and words of the last failed attempt, or refusal. */
 SCI_PRIVATE const char *sci_subscriber_failure(const sc_client *client, sc_status *status);
 /* For sc_close: end what the program has not unsubscribed. */
 SCI_PRIVATE void sci_subscriptions_end_all(sc_client *client);

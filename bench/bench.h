@@ -1,0 +1,279 @@
+#pragma once
+/* What the benchmarks share: the server's address, placing client and server on cores, rounds that
+   alternate between us and peers, medians, and the line that each case prints. Included first. */
+
+#define _GNU_SOURCE
+
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/un.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <arpa/inet.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SMARTCACHE_IMPLEMENTATION
+#include "smartcache.h"
+
+#include <hiredis/hiredis.h>
+
+#define BENCH_ROUNDS 15
+/* A round is short and there are many, so that what else the machine does falls on all sides alike. */
+#define BENCH_ROUND_NS 40e6
+#define BENCH_KEY "key:1"
+#define BENCH_VALUE_BYTES 16
+
+static inline void bench_must(bool condition, const char *what)
+{
+    if (condition)
+        return;
+    fprintf(stderr, "bench: %s (%s)\n", what, sc_error_text());
+    exit(1);
+}
+
+/* --- time */
+
+static inline double bench_clock_ns(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+static inline double bench_now_ns(void)
+{
+    return bench_clock_ns(CLOCK_MONOTONIC);
+}
+
+/* User and system time of all threads of this process: the client's, since the server is another. */
+static inline double bench_cpu_ns(void)
+{
+    return bench_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+static inline int bench_compare_doubles(const void *a, const void *b)
+{
+    double left = *(const double *)a;
+    double right = *(const double *)b;
+    return left < right ? -1 : left > right;
+}
+
+static inline double bench_median(double *numbers, size_t count)
+{
+    qsort(numbers, count, sizeof *numbers, bench_compare_doubles);
+    return numbers[count / 2];
+}
+
+/* --- the server that bench/run started */
+
+static inline const char *bench_environment(const char *name)
+{
+    const char *text = getenv(name);
+    if (!text)
+        fprintf(stderr, "bench: %s is not set; start this program by bench/run\n", name);
+    if (!text)
+        exit(2);
+    return text;
+}
+
+static inline int bench_port(void)
+{
+    return atoi(bench_environment("BENCH_PORT"));
+}
+
+static inline sc_client *bench_open(bool is_tcp)
+{
+    char url[256];
+    sc_config config;
+    sc_client *client;
+    if (is_tcp)
+        snprintf(url, sizeof url, "redis://127.0.0.1:%d", bench_port());
+    else
+        snprintf(url, sizeof url, "unix://%s", bench_environment("BENCH_UNIX"));
+    memset(&config, 0, sizeof config);
+    config.url = url;
+    bench_must(sc_open(&config, &client) == SC_OK, "no client");
+    return client;
+}
+
+static inline redisContext *bench_open_hiredis(bool is_tcp)
+{
+    redisContext *context = is_tcp ? redisConnect("127.0.0.1", bench_port())
+                                   : redisConnectUnix(bench_environment("BENCH_UNIX"));
+    bench_must(context && !context->err, "hiredis: no connection");
+    return context;
+}
+
+/* A blocking socket, as a program would use it that knows the bytes beforehand. */
+static inline int bench_open_raw(bool is_tcp)
+{
+    int on = 1;
+    int fd = socket(is_tcp ? AF_INET : AF_UNIX, SOCK_STREAM, 0);
+    bench_must(fd >= 0, "no socket");
+    if (is_tcp) {
+        struct sockaddr_in address;
+        memset(&address, 0, sizeof address);
+        address.sin_family = AF_INET;
+        address.sin_port = htons((uint16_t)bench_port());
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        bench_must(connect(fd, (struct sockaddr *)&address, sizeof address) == 0, "raw: connect");
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    } else {
+        struct sockaddr_un address;
+        memset(&address, 0, sizeof address);
+        address.sun_family = AF_UNIX;
+        snprintf(address.sun_path, sizeof address.sun_path, "%s", bench_environment("BENCH_UNIX"));
+        bench_must(connect(fd, (struct sockaddr *)&address, sizeof address) == 0, "raw: connect");
+    }
+    return fd;
+}
+
+/* Send bytes and receive as many as the answer has. */
+static inline void bench_raw_exchange(int fd, const char *request, size_t request_len,
+                                      size_t reply_len)
+{
+    static char buffer[16 * 1024];
+    while (request_len) {
+        ssize_t sent = send(fd, request, request_len, MSG_NOSIGNAL);
+        bench_must(sent > 0, "raw: send");
+        request += sent;
+        request_len -= (size_t)sent;
+    }
+    while (reply_len) {
+        ssize_t got = recv(fd, buffer, sizeof buffer, 0);
+        bench_must(got > 0 && (size_t)got <= reply_len, "raw: recv");
+        reply_len -= (size_t)got;
+    }
+}
+
+/* The value that GET finds. */
+static inline void bench_store_value(sc_client *client)
+{
+    bench_must(sc_command_strings(client, NULL, "SET", BENCH_KEY, "0123456789abcdef",
+                                  (const char *)NULL) == SC_OK,
+               "SET");
+}
+
+/* --- cores */
+
+typedef enum bench_place {
+    BENCH_ONE_CORE,  /* for latency: no core has to be woken */
+    BENCH_TWO_CORES, /* for throughput: the client on one, the server on the other */
+    BENCH_ANYWHERE   /* as the system likes */
+} bench_place;
+
+/* Threads that are started later inherit it. */
+static inline void bench_put(bench_place place)
+{
+    pid_t server = (pid_t)atoi(bench_environment("BENCH_SERVER_PID"));
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    cpu_set_t ours;
+    cpu_set_t its;
+    CPU_ZERO(&ours);
+    CPU_ZERO(&its);
+    for (int core = 0; core < cores && core < CPU_SETSIZE; core++) {
+        if (place == BENCH_ANYWHERE || core == 0)
+            CPU_SET(core, &ours);
+        if (place == BENCH_ANYWHERE || core == (place == BENCH_ONE_CORE || cores == 1 ? 0 : 1))
+            CPU_SET(core, &its);
+    }
+    bench_must(sched_setaffinity(0, sizeof ours, &ours) == 0, "cannot pin the client");
+    bench_must(sched_setaffinity(server, sizeof its, &its) == 0, "cannot pin the server");
+}
+
+/* --- rounds */
+
+/* One of those who are compared. */
+typedef struct bench_side {
+    const char *name;
+    void (*run)(void *user, size_t operations);
+    void *user;
+    size_t operations; /* of a round; 0: as many as fill BENCH_ROUND_NS */
+    double wall_ns;    /* an operation, median */
+    double cpu_ns;     /* of the client */
+} bench_side;
+
+static inline bench_side bench_side_of(const char *name, void (*run)(void *, size_t), void *user)
+{
+    bench_side side;
+    memset(&side, 0, sizeof side);
+    side.name = name;
+    side.run = run;
+    side.user = user;
+    return side;
+}
+
+static inline void bench_calibrate(bench_side *side)
+{
+    for (size_t operations = 64; !side->operations; operations *= 2) {
+        double begin_ns = bench_now_ns();
+        side->run(side->user, operations);
+        double took_ns = bench_now_ns() - begin_ns;
+        if (took_ns >= BENCH_ROUND_NS / 4)
+            side->operations = (size_t)((double)operations * BENCH_ROUND_NS / took_ns) + 1;
+    }
+}
+
+/* Run the sides in turn, BENCH_ROUNDS times. */
+static inline void bench_compare(bench_side *const *sides, size_t count)
+{
+    enum { MOST_SIDES = 4 };
+    double wall_ns[MOST_SIDES][BENCH_ROUNDS];
+    double cpu_ns[MOST_SIDES][BENCH_ROUNDS];
+    bench_must(count <= MOST_SIDES, "too many sides");
+    for (size_t i = 0; i < count; i++)
+        bench_calibrate(sides[i]);
+    for (size_t round = 0; round < BENCH_ROUNDS; round++) {
+        for (size_t i = 0; i < count; i++) {
+            double operations = (double)sides[i]->operations;
+            double cpu_begin_ns = bench_cpu_ns();
+            double begin_ns = bench_now_ns();
+            sides[i]->run(sides[i]->user, sides[i]->operations);
+            wall_ns[i][round] = (bench_now_ns() - begin_ns) / operations;
+            cpu_ns[i][round] = (bench_cpu_ns() - cpu_begin_ns) / operations;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        sides[i]->wall_ns = bench_median(wall_ns[i], BENCH_ROUNDS);
+        sides[i]->cpu_ns = bench_median(cpu_ns[i], BENCH_ROUNDS);
+    }
+}
+
+/* --- the line of a case */
+
+/* `aim` is a bound from above for what should be small (costs), from below for what should be large
+   (rates); the ratio is ours to the peer's. */
+static inline void bench_line(const char *name, const char *unit, double ours, const char *peer,
+                              double theirs, bool is_rate, double aim)
+{
+    double ratio = ours / theirs;
+    bool is_met = is_rate ? ratio >= aim : ratio <= aim;
+    printf("%s ours=%.2f%s peer=%s:%.2f%s ratio=%.2f aim=%s%.2f %s\n", name, ours, unit, peer, theirs,
+           unit, ratio, is_rate ? ">=" : "<=", aim, is_met ? "ok" : "short");
+    fflush(stdout);
+}
+
+static inline void bench_line_latency(const char *name, const bench_side *ours,
+                                      const bench_side *peer, double aim)
+{
+    bench_line(name, "us", ours->wall_ns / 1e3, peer->name, peer->wall_ns / 1e3, false, aim);
+}
+
+static inline void bench_line_cpu(const char *name, const bench_side *ours, const bench_side *peer,
+                                  double aim)
+{
+    bench_line(name, "us", ours->cpu_ns / 1e3, peer->name, peer->cpu_ns / 1e3, false, aim);
+}
+
+/* Thousand operations a second. */
+static inline void bench_line_rate(const char *name, const bench_side *ours, const bench_side *peer,
+                                   double aim)
+{
+    bench_line(name, "k/s", 1e6 / ours->wall_ns, peer->name, 1e6 / peer->wall_ns, true, aim);
+}
