@@ -13,7 +13,23 @@
        What it is
        A program
        Options
+       URLs
        Build switches
+       Errors
+       Commands and replies
+       Get or load
+       Wrapped functions
+       Single flight and keyed locks
+       Publish and subscribe
+       Pipelines
+       Transactions
+       Scripts
+       Scans
+       Large values
+       Threads and the scheduler
+       Fork and signals
+       Memory and limits
+       Platforms
        What a program can rely on
        The rooms of this file
    then the public API (search for "(Public)"), the implementation ("(Private)") and the licence.
@@ -25,9 +41,9 @@
    function; the others wait and get its result. The results live in Redis or Valkey as raw bytes
    under the keys that the program names, so that any other client can share them.
 
-   The file carries its own Redis client: RESP2, one connection that any number of threads share and
-   that pipelines by itself, reconnecting with back-off, publish/subscribe, scripts, transactions.
-   It needs libc and, unless told otherwise, POSIX threads; nothing else.
+   The file carries its own Redis client: RESP2, one connection that any number of threads share
+   and that pipelines by itself, reconnecting with back-off, publish/subscribe, scripts,
+   transactions. It needs libc and, unless told otherwise, POSIX threads; nothing else.
 
    MARK: - A program
 
@@ -67,11 +83,15 @@
    }
    ```
 
+   The snippets of the chapters below are other files of such a program.
+
    MARK: - Options
 
    A zero-initialised struct means these defaults. Durations are milliseconds.
 
        sc_config               url                    redis://localhost:6379
+                               user, password         the URL's
+                               client_name            the URL's name, else none
                                timeout_ms             5,000; one deadline over all that a call does
                                connect_timeout_ms     timeout_ms
                                backoff_min_ms         50, doubling; the wait is random below that
@@ -79,15 +99,27 @@
                                idle_check_ms          30,000
                                max_output_bytes       64 MiB
                                receive_buffer_bytes   16 KiB
+                               lazy                   no: sc_open connects
+                               wait_while_down        no: a call fails when connecting has failed
+                               polled                 no: the client may start a thread
+                               memory, clock, ...     the platform's
        sc_limits               max_depth              32
                                max_elements           16,777,216
                                max_bulk_bytes         512 MiB
                                max_reply_bytes        1 GiB
+       sc_call_options         timeout_ms             the client's
+                               idempotent             no: never sent twice
+                               dedicated              no: on the connection that all share
+       sc_scan_config          command                SCAN
+                               count                  100
+       sc_cache_config         prefix                 none
+                               load                   as below
        sc_load_options         ttl_ms                 1,800,000 (30 minutes)
                                negative_ttl_ms        0: a failed load is not remembered
                                lease_ms               30,000, renewed while the loader runs
                                wait_ms                60,000
                                poll_ms                1,000
+                               private_errors         no: a failure is shared with who waits
                                outage                 SC_OUTAGE_LOAD: load without the server
        sc_wrap_config          lock_timeout_ms        30,000
                                ttl_ms                 1,800,000
@@ -96,29 +128,440 @@
                                lock_prefix            "lock"
                                notify_prefix          "notif"
                                key_separator          ":"
+                               interop                no
 
    The comments of the structs have the rest.
+
+   MARK: - URLs
+
+       redis://localhost                       redis://:password@10.0.0.7:6380/2
+       redis://user:password@[::1]/0           unix:///run/redis/redis.sock?db=1
+       redis://cache.example?timeout=2s&name=worker&connect_timeout=500ms
+
+   Options are db, timeout, connect_timeout, name, user and password. Host, path, user and
+   password may be percent-encoded. A wrong URL is refused with the character's offset and what
+   was expected there.
 
    MARK: - Build switches
 
    Define them before including this file, in all files of the program alike. All are off by
-   default.
+   default. Sizes are for x86-64 with -Os, where all of it has about 124 KiB.
 
        SMARTCACHE_IMPLEMENTATION   this file also holds the implementation; one file of the program
        SMARTCACHE_STATIC           every function is private to the including file; saves what the
                                    compiler finds unused
        SMARTCACHE_NO_THREADS       no locks and no threads: one thread uses the library; saves
-                                   -pthread (host names are then looked up in a forked helper)
+                                   -pthread and about 1 KiB (host names are then looked up in a
+                                   forked helper)
        SMARTCACHE_NO_POSIX         no sockets, clock, memory and random numbers of the library's
                                    own: sc_config brings each table; implies SMARTCACHE_NO_THREADS;
-                                   saves about 9 KiB
+                                   saves about 10 KiB
        SMARTCACHE_ASSERT           checks the library's own invariants and aborts on a broken one;
-                                   costs code, saves nothing
+                                   costs about 3 KiB, saves nothing
 
    With SMARTCACHE_IMPLEMENTATION the file asks the C library for its POSIX and BSD functions
    (_DEFAULT_SOURCE), which counts only before the first system header: hence "before it includes
    any system header". Compilers in their GNU mode, the default of gcc and clang, ask for them
    anyway.
+
+   MARK: - Errors
+
+   A function that can fail returns sc_status. SC_OK is 0; positive codes inform (SC_MISS: there is
+   no value; SC_CONFLICT, SC_END, SC_GAP ...); negative codes are errors. sc_status_message has one
+   sentence a code, sc_error_text the details of this thread's last failure: what was tried, where,
+   what came back, which option to change. Read it before the thread's next call.
+
+   Errors tell whether a command was executed. SC_ERR_CONNECT, SC_ERR_RESOLVE, SC_ERR_AUTH,
+   SC_ERR_NOT_SENT and SC_ERR_FULL: certainly not. SC_ERR_TIMEOUT and SC_ERR_DISCONNECTED: nobody
+   knows. A command of unknown outcome is never sent again by itself, unless the call says that it
+   is idempotent.
+
+   ```c
+   // cc -O2 -c order.c
+   #include "smartcache.h"
+
+   // Count an order; true when it may be tried again without counting it twice.
+   bool count_order(sc_client *client, sc_status *status)
+   {
+       *status = sc_command_strings(client, NULL, "INCR", "orders", (const char *)NULL);
+       return sc_not_executed(*status);
+   }
+   ```
+
+   MARK: - Commands and replies
+
+   A command is its words, each with a length: there is no quoting and no format string, so no
+   value can become a command. sc_command_strings takes C strings; the builder of a pipeline
+   takes numbers too. A reply is one block of memory, read by accessors that check the type, and
+   take NULL for an element that is not there.
+
+   ```c
+   // cc -O2 -c session.c
+   #include "smartcache.h"
+
+   // Reads HGETALL's "visits", storing raw bytes under another field first.
+   sc_status visits_of(sc_client *client, const char *key, sc_slice picture, int64_t *visits)
+   {
+       const sc_slice argv[4] = {sc_text("HSET"), sc_text(key), sc_text("picture"), picture};
+       sc_reply *reply = NULL;
+       sc_status status = sc_command(client, argv, 4, NULL, NULL);
+       if (status == SC_OK)
+           status = sc_command_strings(client, &reply, "HGETALL", key, (const char *)NULL);
+       if (status == SC_OK)
+           status = sc_item_integer(sc_item_find(sc_reply_item(reply), sc_text("visits")), visits);
+       sc_reply_release(reply);
+       return status; // SC_MISS when the field is not there
+   }
+   ```
+
+   Commands that block (BLPOP, XREAD BLOCK) go on a connection of their own:
+   sc_call_options.dedicated. Commands that would change the shared connection (SELECT, MULTI,
+   SUBSCRIBE ...) are refused; the functions of the chapters below do what they are for.
+
+   MARK: - Get or load
+
+   sc_get_or_load answers with the stored value (one round trip), or joins the load that a thread
+   of this process is running, or takes the key's lease and runs the loader, or waits for the
+   process that has the lease. What the loader makes is stored and published in one step, if the
+   lease is still the loader's.
+
+       the loader returns            the caller, and all who wait     who asks later
+       SC_OK                         the value                        the value, for ttl_ms
+       SC_MISS                       SC_MISS                          SC_MISS for negative_ttl_ms
+       an error                      the error and its words          the same for negative_ttl_ms
+       SC_PENDING                    what sc_load_finish says         the same
+
+   With private_errors each who waits tries for itself after an error. The lease is renewed while
+   the loader runs; when its process dies, another takes over as soon as the lease has ended. Who
+   waits looks by itself every poll_ms, so that a lost message costs time and nothing else.
+
+   ```c
+   // cc -O2 -c user.c
+   #include "smartcache.h"
+
+   static sc_status load_user(sc_load *load, void *user)
+   {
+       const char *table = (const char *)user;
+       sc_slice id = sc_load_key(load);
+       if (id.len == 0)
+           return SC_MISS;
+       if (id.len > 20)
+           return sc_fail(SC_ERR_LOADER, "no key of %s: \"%.*s\"", table, (int)id.len, id.data);
+       return sc_load_write_text(load, "{\"name\": \"Ada\"}");
+   }
+
+   sc_status find_user(sc_cache *cache, const char *id, sc_value **json)
+   {
+       static char table[] = "users";
+       sc_load_options options = {0};
+       options.ttl_ms = 60 * 1000;
+       options.negative_ttl_ms = 5 * 1000;
+       return sc_get_or_load(cache, sc_text(id), load_user, table, &options, json);
+   }
+
+   // After the source has changed: no load that began before can store its value any more.
+   sc_status user_has_changed(sc_cache *cache, const char *id)
+   {
+       return sc_invalidate(cache, sc_text(id));
+   }
+   ```
+
+   ttl_ms SC_TTL_NONE shares a load between those who ask at the same time and stores nothing.
+   When the server cannot be asked, SC_OUTAGE_LOAD lets one thread a process load each key,
+   stored nowhere; SC_OUTAGE_ERROR returns the error. sc_get, sc_set, sc_delete, sc_touch and
+   sc_ttl work on stored values alone.
+
+   MARK: - Wrapped functions
+
+   sc_wrap gives a function a name; sc_call computes the key from the name and the arguments, and
+   goes on as get-or-load does.
+
+   ```c
+   // cc -O2 -c sales.c
+   #include "smartcache.h"
+
+   static sc_status sales(sc_load *load, const sc_arg *args, size_t arg_count, void *user)
+   {
+       int64_t year = 0;
+       sc_status status = arg_count == 2 ? sc_arg_get_integer(&args[1], &year) : SC_ERR_ARGUMENT;
+       (void)user;
+       return status == SC_OK ? sc_load_write_text(load, year < 2000 ? "0" : "1302.50") : status;
+   }
+
+   sc_status wrap_sales(sc_client *client, sc_wrapped **wrapped)
+   {
+       sc_wrap_config config = {0};
+       config.key = "sales";
+       config.function = sales;
+       return sc_wrap(client, &config, wrapped);
+   }
+
+   sc_status sales_in_bern(sc_wrapped *wrapped, sc_value **result)
+   {
+       const sc_arg args[2] = {sc_arg_text("Bern"), sc_arg_integer(2026)};
+       return sc_call(wrapped, args, 2, result);
+   }
+   ```
+
+   With `interop`, the keys, locks and messages are those of npm's @jpwilliams/distributed-promise:
+   its processes and ours share one computation. Results are then JSON texts.
+
+   MARK: - Single flight and keyed locks
+
+   Between the threads of one process, and without any server: sc_single_flight runs a function
+   for a key once for all who ask meanwhile; sc_keylock_acquire locks a key, in the order of
+   arrival.
+
+   ```c
+   // cc -O2 -c resize.c
+   #include "smartcache.h"
+
+   static sc_status resize(void *user, sc_slice key, sc_value **value)
+   {
+       (void)user;
+       return sc_value_create(NULL, key, value); // the picture for this key
+   }
+
+   // `map` comes from sc_lockmap_open(NULL, NULL, &map), once.
+   sc_status small_picture(sc_lockmap *map, const char *name, sc_value **picture)
+   {
+       return sc_single_flight(map, sc_text(name), 10 * 1000, resize, NULL, picture);
+   }
+   ```
+
+   MARK: - Publish and subscribe
+
+   A subscription has a callback, lives on a connection for subscriptions, and is made again after
+   each reconnect. When sc_subscribe returns, the server has confirmed it. SC_GAP instead of a
+   message says that messages may have been lost: read again what they are about.
+
+   ```c
+   // cc -O2 -c prices.c
+   #include "smartcache.h"
+
+   #include <stdio.h>
+
+   static void on_price(void *user, sc_status status, const sc_message *message)
+   {
+       (void)user;
+       if (status == SC_GAP)
+           printf("read all prices again\n");
+       else
+           printf("%.*s\n", (int)message->payload.len, message->payload.data);
+   }
+
+   sc_status follow_prices(sc_client *client, sc_subscription *subscription)
+   {
+       return sc_subscribe(client, sc_text("prices"), on_price, NULL, subscription);
+   }
+   ```
+
+   To publish is a command: sc_command_strings(client, NULL, "PUBLISH", "prices", "tea 3.20",
+   (const char *)NULL). Once sc_unsubscribe has returned, the callback does not run any more.
+
+   MARK: - Pipelines
+
+   Threads that call at the same time share round trips by themselves. One thread with many
+   commands puts them into a pipeline: one write, one wait, all replies.
+
+   ```c
+   // cc -O2 -c points.c
+   #include "smartcache.h"
+
+   sc_status add_points(sc_client *client, const int64_t *users, size_t count)
+   {
+       sc_pipeline *pipeline = NULL;
+       sc_reply *replies = NULL;
+       sc_status status = sc_pipeline_open(client, &pipeline);
+       for (size_t i = 0; i < count && status == SC_OK; i++) {
+           sc_pipeline_begin(pipeline, "ZINCRBY"); // errors are kept for the run
+           sc_pipeline_text(pipeline, "points");
+           sc_pipeline_double(pipeline, 0.5);
+           sc_pipeline_integer(pipeline, users[i]);
+       }
+       if (status == SC_OK)
+           status = sc_pipeline_run(pipeline, NULL, &replies);
+       for (size_t i = 0; i < sc_reply_count(replies) && status == SC_OK; i++)
+           status = sc_item_check(sc_reply_at(replies, i)); // each command has its own answer
+       sc_reply_release(replies);
+       sc_pipeline_close(pipeline);
+       return status;
+   }
+   ```
+
+   MARK: - Transactions
+
+   sc_pipeline_exec executes a pipeline as one transaction (MULTI, EXEC). With sc_pipeline_watch
+   before, it is executed only if the keys have not changed since.
+
+   ```c
+   // cc -O2 -c account.c
+   #include "smartcache.h"
+
+   // SC_CONFLICT: somebody else changed the account meanwhile; call it again.
+   sc_status withdraw(sc_client *client, const char *account, int64_t sum)
+   {
+       sc_slice key = sc_text(account);
+       sc_pipeline *pipeline = NULL;
+       sc_reply *reply = NULL;
+       int64_t balance = 0;
+       sc_status status = sc_pipeline_open(client, &pipeline);
+       if (status == SC_OK)
+           status = sc_pipeline_watch(pipeline, &key, 1, NULL);
+       if (status == SC_OK)
+           status = sc_command_strings(client, &reply, "GET", account, (const char *)NULL);
+       if (status == SC_OK)
+           status = sc_item_integer(sc_reply_item(reply), &balance);
+       if (status == SC_OK && balance < sum)
+           status = sc_fail(SC_ERR_ARGUMENT, "%s holds %lld", account, (long long)balance);
+       if (status == SC_OK) {
+           sc_pipeline_begin(pipeline, "DECRBY");
+           sc_pipeline_bytes(pipeline, key);
+           sc_pipeline_integer(pipeline, sum);
+           status = sc_pipeline_exec(pipeline, NULL, NULL);
+       }
+       sc_reply_release(reply);
+       sc_pipeline_close(pipeline);
+       return status;
+   }
+   ```
+
+   MARK: - Scripts
+
+   A script is made once and known to servers by its SHA-1; a server that does not know it yet gets
+   its text.
+
+   ```c
+   // cc -O2 -c script.c
+   #include "smartcache.h"
+
+   // `script` comes from sc_script_create(NULL, "return redis.call('GET', KEYS[1]) == ARGV[1] and
+   // redis.call('DEL', KEYS[1]) or 0", &script), once.
+   sc_status delete_if(sc_client *client, const sc_script *script, sc_slice key, sc_slice expected,
+                       int64_t *deleted)
+   {
+       sc_reply *reply = NULL;
+       sc_status status = sc_eval(client, script, &key, 1, &expected, 1, NULL, &reply);
+       if (status == SC_OK)
+           status = sc_item_integer(sc_reply_item(reply), deleted);
+       sc_reply_release(reply);
+       return status;
+   }
+   ```
+
+   MARK: - Scans
+
+   ```c
+   // cc -O2 -c sessions.c
+   #include "smartcache.h"
+
+   sc_status count_sessions(sc_client *client, size_t *count)
+   {
+       sc_scan_config config = {0};
+       sc_scan *scan = NULL;
+       sc_slice key;
+       config.match = sc_text("session:*");
+       sc_status status = sc_scan_open(client, &config, &scan);
+       while (status == SC_OK && (status = sc_scan_next(scan, &key, NULL)) == SC_OK)
+           ++*count; // a key may come twice
+       sc_scan_close(scan);
+       return status == SC_END ? SC_OK : status;
+   }
+   ```
+
+   MARK: - Large values
+
+   sc_upload and sc_download move a value in pieces, so that it never stands in memory whole, on a
+   connection of its own, so that small commands do not wait behind it. Values of the cache may be
+   large, too: results over 64 KiB are announced by a message and read by who waits.
+
+   ```c
+   // cc -O2 -c film.c
+   #include "smartcache.h"
+
+   #include <stdio.h>
+
+   static sc_status write_piece(void *user, size_t total, sc_slice piece)
+   {
+       (void)total;
+       if (fwrite(piece.data, 1, piece.len, (FILE *)user) == piece.len)
+           return SC_OK;
+       return sc_fail(SC_ERR_IO, "the file cannot be written");
+   }
+
+   sc_status fetch_film(sc_client *client, const char *key, FILE *file)
+   {
+       const sc_slice argv[2] = {sc_text("GET"), sc_text(key)};
+       return sc_download(client, argv, 2, write_piece, file, NULL);
+   }
+   ```
+
+   MARK: - Threads and the scheduler
+
+   One client serves all threads. Commands that are under way together lie in one buffer and are
+   sent together; whoever waits drives the connection for all, and hands it on when its own reply
+   is in. Opening a client for each thread is slower.
+
+   Every operation is a state machine with a deadline. A blocking call starts one and drives it; an
+   _async call starts one and returns. Callbacks run without locks, and may call anything but
+   sc_close:
+
+       on a thread of the client's own    after sc_start, or started by what needs it:
+                                          subscriptions, waiting for another process's load,
+                                          renewing a lease while the loader computes
+       inside sc_poll                     in a program that sets sc_config.polled, which calls
+                                          sc_poll in its loop
+
+   ```c
+   // cc -O2 -c loop.c
+   #include "smartcache.h"
+
+   static void on_reply(void *user, sc_status status, sc_reply *reply)
+   {
+       int64_t *hits = (int64_t *)user;
+       if (status != SC_OK || sc_item_integer(sc_reply_item(reply), hits) != SC_OK)
+           *hits = -1;
+   }
+
+   // One thread, no blocking call.
+   sc_status count_hit(sc_client *client, int64_t *hits)
+   {
+       const sc_slice argv[2] = {sc_text("INCR"), sc_text("hits")};
+       *hits = 0;
+       sc_status status = sc_command_async(client, argv, 2, NULL, on_reply, hits);
+       while (status == SC_OK && *hits == 0)
+           status = sc_poll(client, 100);
+       return status;
+   }
+   ```
+
+   A loader runs on the thread that called sc_get_or_load; for sc_get_or_load_async it runs as
+   callbacks do, and should return SC_PENDING and finish elsewhere if it takes long.
+
+   MARK: - Fork and signals
+
+   A forked child may use the parent's clients and caches: it opens connections of its own, never
+   speaks on the parent's, and its copies of calls under way are forgotten. Every descriptor is
+   close-on-exec. No signal handler is installed, and no SIGPIPE is raised.
+
+   MARK: - Memory and limits
+
+   All memory comes from sc_config.memory (default: the C library's). Any allocation may fail:
+   the call returns SC_ERR_MEMORY and the client goes on. sc_value and sc_reply are counted
+   references to immutable bytes, shared between threads without copying; they may outlive the
+   client.
+
+   Memory grows with bytes received, never with lengths announced. sc_limits bounds what a server
+   may send, max_output_bytes what waits to be sent (SC_ERR_FULL beyond). A violation of the
+   protocol ends the connection with SC_ERR_PROTOCOL.
+
+   MARK: - Platforms
+
+   POSIX systems: sockets, poll(2), clock_gettime, threads, getaddrinfo. Others bring tables of
+   functions: sc_memory, sc_clock, sc_random, sc_transport, sc_poller, sc_resolver; their
+   comments say what each function must do. A transport of one's own is also the way to TLS.
+   SMARTCACHE_NO_POSIX leaves the POSIX ones out. C99 or newer, C++11 or newer, 32 and 64 bits,
+   either byte order.
 
    MARK: - What a program can rely on
 

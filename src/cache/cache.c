@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/number.h"
+#include "base/value.h"
 #include "cache/load.h"
 #include "client/conn.h"
 #include "client/wait.h"
@@ -186,12 +187,38 @@ SCI_PRIVATE void sci_key_free(const sc_cache *cache, sci_key *key)
 
 /* GET. */
 
+/* Shorter strings are copied out of the receive buffer. */
+#define SCI_GET_KEEP_BYTES ((size_t)32 * 1024)
+
 static sc_status sci_get_encode(sci_op *op, sci_bytes *out)
 {
     sc_slice words[2];
     words[0] = sc_text("GET");
     words[1] = SCI_CONTAINER(op, sci_get_op, op)->key;
     return sci_write_command(out, words, 2);
+}
+
+static void sci_get_let_go(void *chunk)
+{
+    sci_chunk_release((sci_chunk *)chunk);
+}
+
+/* A large string stays where it was received; a small one is copied, since it would keep a whole receive
+   buffer. The carriage return behind a string has been read and gives room for the NUL. */
+static sc_status sci_get_value(const sci_op *op, sc_slice bytes, sc_value **value)
+{
+    const sc_memory *memory = &op->conn->client->memory;
+    sci_chunk *chunk = op->conn->wire->chunk;
+    const char *base = sci_chunk_data(chunk);
+    if (bytes.len < SCI_GET_KEEP_BYTES || bytes.len < chunk->cap / 2)
+        return sc_value_create(memory, bytes, value);
+    sci_assert(bytes.data >= base && bytes.data + bytes.len < base + chunk->cap);
+    sci_chunk_data(chunk)[(size_t)(bytes.data - base) + bytes.len] = '\0';
+    *value = sci_value_over(memory, bytes, sci_get_let_go, chunk);
+    if (!*value)
+        return SC_ERR_MEMORY;
+    (void)sci_chunk_retain(chunk);
+    return SC_OK;
 }
 
 static void sci_get_complete(sci_op *op)
@@ -203,7 +230,7 @@ static void sci_get_complete(sci_op *op)
     if (op->status == SC_OK)
         get->result = sc_item_bytes(sc_reply_item(op->view), &bytes);
     if (get->result == SC_OK)
-        get->result = sc_value_create(&conn->client->memory, bytes, &get->value);
+        get->result = sci_get_value(op, bytes, &get->value);
     if (get->result < 0 && op->status == SC_OK)
         (void)sc_value_create(&conn->client->memory, sc_text(sc_error_text()), &op->error_text);
     op->status = get->result;

@@ -183,6 +183,7 @@ static bool sci_holding_grant_next(sci_holding *holding)
         return false;
     sci_local_waiter *waiter = SCI_CONTAINER(link, sci_local_waiter, link);
     waiter->is_granted = true;
+    sci_list_remove(&waiter->all_link); /* it waits no more, even if it has yet to wake */
     holding->holder = waiter->thread;
     sci_gate_wake_one(&waiter->gate);
     return true;
