@@ -1494,6 +1494,19 @@ static inline uint32_t sci_atomic_subtract(sci_atomic_u32 *atomic, uint32_t amou
 {
     return __atomic_fetch_sub(&atomic->value, amount, __ATOMIC_ACQ_REL);
 }
+
+/* Set to `value` if it is `expected`; true when it was. */
+static inline bool sci_atomic_swap_if(sci_atomic_u32 *atomic, uint32_t expected, uint32_t value)
+{
+    return __atomic_compare_exchange_n(&atomic->value, &expected, value, false, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
+}
+
+/* Set to `value`; returns what it was. */
+static inline uint32_t sci_atomic_exchange(sci_atomic_u32 *atomic, uint32_t value)
+{
+    return __atomic_exchange_n(&atomic->value, value, __ATOMIC_ACQ_REL);
+}
 /* An intrusive, circular, doubly linked list: no allocation, removal without knowing the list. */
 
 typedef struct sci_link {
@@ -1616,8 +1629,15 @@ typedef struct sci_thread {
 #else
 #include <pthread.h>
 #define SCI_THREAD_LOCAL __thread
+
+/* On Linux a futex, since a call locks several times and rarely meets anybody: two instructions each
+   way (mutex3 of Drepper, "Futexes Are Tricky", 2011). */
 typedef struct sci_mutex {
+#if defined(__linux__)
+    sci_atomic_u32 word; /* 0 free, 1 held, 2 held and somebody may sleep */
+#else
     pthread_mutex_t mutex;
+#endif
 } sci_mutex;
 
 /* Where threads wait for others: a word that is raised, and a queue of sleepers. On Linux a futex
@@ -1639,8 +1659,25 @@ typedef struct sci_thread {
 
 SCI_PRIVATE void sci_mutex_init(sci_mutex *mutex);
 SCI_PRIVATE void sci_mutex_free(sci_mutex *mutex);
+#if defined(__linux__) && !defined(SMARTCACHE_NO_THREADS)
+SCI_PRIVATE void sci_mutex_lock_slowly(sci_mutex *mutex);
+SCI_PRIVATE void sci_mutex_wake(sci_mutex *mutex);
+
+static inline void sci_mutex_lock(sci_mutex *mutex)
+{
+    if (SCI_UNLIKELY(!sci_atomic_swap_if(&mutex->word, 0, 1)))
+        sci_mutex_lock_slowly(mutex);
+}
+
+static inline void sci_mutex_unlock(sci_mutex *mutex)
+{
+    if (SCI_UNLIKELY(sci_atomic_exchange(&mutex->word, 0) == 2))
+        sci_mutex_wake(mutex);
+}
+#else
 SCI_PRIVATE void sci_mutex_lock(sci_mutex *mutex);
 SCI_PRIVATE void sci_mutex_unlock(sci_mutex *mutex);
+#endif
 
 SCI_PRIVATE void sci_gate_init(sci_gate *gate);
 SCI_PRIVATE void sci_gate_free(sci_gate *gate);
@@ -1980,6 +2017,21 @@ SCI_PRIVATE void sci_bytes_consume(sci_bytes *bytes, size_t count);
 SCI_PRIVATE void sci_bytes_cut(sci_bytes *bytes, size_t offset, size_t count);
 /* Forget the content and, when the capacity is above `keep_cap`, the block. */
 SCI_PRIVATE void sci_bytes_reset(sci_bytes *bytes, size_t keep_cap);
+
+/* Exchange the content of two objects with the same memory. */
+static inline void sci_bytes_swap(sci_bytes *a, sci_bytes *b)
+{
+    char *data = a->data;
+    size_t start = a->start, end = a->end, cap = a->cap;
+    a->data = b->data;
+    a->start = b->start;
+    a->end = b->end;
+    a->cap = b->cap;
+    b->data = data;
+    b->start = start;
+    b->end = end;
+    b->cap = cap;
+}
 
 static inline size_t sci_bytes_len(const sci_bytes *bytes)
 {
@@ -3880,26 +3932,6 @@ SC_API void sc_value_release(sc_value *value)
 
 #define SCI_NS_PER_S INT64_C(1000000000)
 
-SCI_PRIVATE void sci_mutex_init(sci_mutex *mutex)
-{
-    (void)pthread_mutex_init(&mutex->mutex, NULL);
-}
-
-SCI_PRIVATE void sci_mutex_free(sci_mutex *mutex)
-{
-    (void)pthread_mutex_destroy(&mutex->mutex);
-}
-
-SCI_PRIVATE void sci_mutex_lock(sci_mutex *mutex)
-{
-    (void)pthread_mutex_lock(&mutex->mutex);
-}
-
-SCI_PRIVATE void sci_mutex_unlock(sci_mutex *mutex)
-{
-    (void)pthread_mutex_unlock(&mutex->mutex);
-}
-
 /* A gate's word counts raises in steps of 2; bit 0 says that somebody may sleep, so that raising a
    gate where nobody waits costs no system call. A raise is one atomic step, and the gate's memory
    is not looked at after it: who sees the raise may free the gate. */
@@ -3957,6 +3989,65 @@ typedef struct sci_futex_time64 {
     int64_t seconds, nanoseconds;
 } sci_futex_time64;
 
+/* Sleep while the word is `expected`; relative time, -1: for ever. May return early. */
+static void sci_futex_wait(sci_atomic_u32 *word, uint32_t expected, int64_t timeout_ns)
+{
+    /* Waking early is allowed, so a very long time may be cut. */
+    int64_t seconds = sci_min_i64(timeout_ns / SCI_NS_PER_S, INT32_MAX);
+#if defined(SYS_futex)
+    sci_futex_time time;
+    time.seconds = (long)seconds;
+    time.nanoseconds = (long)(timeout_ns % SCI_NS_PER_S);
+    if (syscall(SYS_futex, &word->value, SCI_FUTEX_WAIT_PRIVATE, expected,
+                timeout_ns < 0 ? NULL : &time, NULL, 0) == 0 ||
+        errno != ENOSYS)
+        return;
+#endif
+#if defined(SYS_futex_time64)
+    /* 32-bit kernels without the system calls of 32-bit time. */
+    sci_futex_time64 time64;
+    time64.seconds = seconds;
+    time64.nanoseconds = timeout_ns % SCI_NS_PER_S;
+    (void)syscall(SYS_futex_time64, &word->value, SCI_FUTEX_WAIT_PRIVATE, expected,
+                  timeout_ns < 0 ? NULL : &time64, NULL, 0);
+#endif
+}
+
+/* The word is only an address here: its memory may be gone. */
+static void sci_futex_wake(sci_atomic_u32 *word, int count)
+{
+#if defined(SYS_futex)
+    if (syscall(SYS_futex, &word->value, SCI_FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0) >= 0 ||
+        errno != ENOSYS)
+        return;
+#endif
+#if defined(SYS_futex_time64)
+    (void)syscall(SYS_futex_time64, &word->value, SCI_FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+#endif
+}
+
+SCI_PRIVATE void sci_mutex_init(sci_mutex *mutex)
+{
+    mutex->word.value = 0;
+}
+
+SCI_PRIVATE void sci_mutex_free(sci_mutex *mutex)
+{
+    (void)mutex;
+}
+
+/* Whoever has slept takes it as "somebody may sleep", since it cannot know that nobody does. */
+SCI_PRIVATE void sci_mutex_lock_slowly(sci_mutex *mutex)
+{
+    while (sci_atomic_exchange(&mutex->word, 2) != 0)
+        sci_futex_wait(&mutex->word, 2, -1);
+}
+
+SCI_PRIVATE void sci_mutex_wake(sci_mutex *mutex)
+{
+    sci_futex_wake(&mutex->word, 1);
+}
+
 SCI_PRIVATE void sci_gate_init(sci_gate *gate)
 {
     gate->word.value = 0;
@@ -3971,54 +4062,42 @@ SCI_PRIVATE void sci_gate_wait(sci_gate *gate, uint32_t ticket, int64_t timeout_
 {
     if (timeout_ns == 0 || !sci_gate_announce(gate, ticket))
         return;
-    uint32_t word = ticket | SCI_GATE_SLEEPERS;
-    /* Waking early is allowed, so a very long time may be cut. */
-    int64_t seconds = sci_min_i64(timeout_ns / SCI_NS_PER_S, INT32_MAX);
-#if defined(SYS_futex)
-    sci_futex_time time;
-    time.seconds = (long)seconds;
-    time.nanoseconds = (long)(timeout_ns % SCI_NS_PER_S);
-    if (syscall(SYS_futex, &gate->word.value, SCI_FUTEX_WAIT_PRIVATE, word,
-                timeout_ns < 0 ? NULL : &time, NULL, 0) == 0 ||
-        errno != ENOSYS)
-        return;
-#endif
-#if defined(SYS_futex_time64)
-    /* 32-bit kernels without the system calls of 32-bit time. */
-    sci_futex_time64 time64;
-    time64.seconds = seconds;
-    time64.nanoseconds = timeout_ns % SCI_NS_PER_S;
-    (void)syscall(SYS_futex_time64, &gate->word.value, SCI_FUTEX_WAIT_PRIVATE, word,
-                  timeout_ns < 0 ? NULL : &time64, NULL, 0);
-#endif
-}
-
-static void sci_gate_wake(sci_gate *gate, int count)
-{
-#if defined(SYS_futex)
-    if (syscall(SYS_futex, &gate->word.value, SCI_FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0) >= 0 ||
-        errno != ENOSYS)
-        return;
-#endif
-#if defined(SYS_futex_time64)
-    (void)syscall(SYS_futex_time64, &gate->word.value, SCI_FUTEX_WAKE_PRIVATE, count, NULL, NULL,
-                  0);
-#endif
+    sci_futex_wait(&gate->word, ticket | SCI_GATE_SLEEPERS, timeout_ns);
 }
 
 SCI_PRIVATE void sci_gate_wake_one(sci_gate *gate)
 {
     if (sci_gate_raise_for_one(gate))
-        sci_gate_wake(gate, 1);
+        sci_futex_wake(&gate->word, 1);
 }
 
 SCI_PRIVATE void sci_gate_wake_all(sci_gate *gate)
 {
     if (sci_gate_raise_for_all(gate))
-        sci_gate_wake(gate, INT_MAX);
+        sci_futex_wake(&gate->word, INT_MAX);
 }
 
 #else /* not Linux */
+
+SCI_PRIVATE void sci_mutex_init(sci_mutex *mutex)
+{
+    (void)pthread_mutex_init(&mutex->mutex, NULL);
+}
+
+SCI_PRIVATE void sci_mutex_free(sci_mutex *mutex)
+{
+    (void)pthread_mutex_destroy(&mutex->mutex);
+}
+
+SCI_PRIVATE void sci_mutex_lock(sci_mutex *mutex)
+{
+    (void)pthread_mutex_lock(&mutex->mutex);
+}
+
+SCI_PRIVATE void sci_mutex_unlock(sci_mutex *mutex)
+{
+    (void)pthread_mutex_unlock(&mutex->mutex);
+}
 
 SCI_PRIVATE void sci_gate_init(sci_gate *gate)
 {
@@ -4333,7 +4412,7 @@ static void *sci_platform_resize(void *user, void *block, size_t old_size, size_
         free(block);
         return NULL;
     }
-    return realloc(block, new_size);
+    return block ? realloc(block, new_size) : malloc(new_size);
 }
 
 SCI_PRIVATE bool sci_platform_memory(sc_memory *table)
@@ -8173,8 +8252,10 @@ SC_API void sc_reply_release(sc_reply *reply)
     if (!reply || sci_atomic_subtract(&reply->references, 1) != 1)
         return;
     sc_memory memory = reply->memory;
-    sci_items_free(&reply->items);
-    sci_reply_unpin_all(reply);
+    if (reply->items.at != reply->inline_items)
+        sci_items_free(&reply->items);
+    if (reply->pin_count)
+        sci_reply_unpin_all(reply);
     sci_free(&memory, reply, sizeof *reply);
 }
 
@@ -8685,7 +8766,7 @@ SCI_PRIVATE bool sci_op_submit_and_wait(sc_client *client, sci_conn *conn, sci_o
     int64_t now_ns = sci_loop_now_ns(&client->loop);
     op->deadline_ns = sci_client_deadline_ns(client, timeout_ms, now_ns);
     op->is_watched = true;
-    sci_waiter_init(&op->waiter, 0);
+    sci_list_init(&op->waiter.link); /* the rest is zero, as the op */
     op->waiter.conn = conn;
     sci_conn_submit(conn, op, now_ns);
     if (!sci_waiter_wait(client, &op->waiter, op->deadline_ns, &is_locked)) {
@@ -8948,6 +9029,8 @@ SCI_PRIVATE void sci_conn_submit(sci_conn *conn, sci_op *op, int64_t now_ns)
         sci_op_finish(op, status, sc_error_text());
         return;
     }
+    /* Sending lets go of the lock: the op may have ended, and be gone, afterwards. */
+    bool needs_receiver = !op->is_watched && !op->is_attended;
     if (conn->state == SCI_CONN_DOWN) {
         sci_conn_connect(conn, now_ns);
     } else if (conn->state == SCI_CONN_READY) {
@@ -8957,8 +9040,7 @@ SCI_PRIVATE void sci_conn_submit(sci_conn *conn, sci_op *op, int64_t now_ns)
         }
         if (sci_conn_should_send(conn))
             sci_conn_flush(conn);
-        if (!op->is_watched && !op->is_attended && conn->wire &&
-            conn->wire->receiver == SCI_RECEIVER_NONE)
+        if (needs_receiver && conn->wire && conn->wire->receiver == SCI_RECEIVER_NONE)
             sci_loop_wake(&client->loop);
     }
 }
@@ -9132,10 +9214,9 @@ SCI_PRIVATE void sci_conn_flush(sci_conn *conn)
         if (sci_bytes_len(&wire->sending) == 0) {
             if (conn->state != SCI_CONN_READY || sci_bytes_len(&conn->out) == 0)
                 break;
-            sci_bytes_reset(&wire->sending, SCI_CONN_KEEP_OUTPUT);
-            sci_bytes handed = conn->out;
-            conn->out = wire->sending;
-            wire->sending = handed;
+            if (wire->sending.cap > SCI_CONN_KEEP_OUTPUT)
+                sci_bytes_free(&wire->sending);
+            sci_bytes_swap(&conn->out, &wire->sending);
             conn->batch++;
             conn->gathered = 0;
         }
@@ -9416,9 +9497,13 @@ SCI_PRIVATE bool sci_wire_transmit(sci_wire *wire)
     sci_conn *conn = wire->conn;
     sc_slice bytes = sci_bytes_slice(&wire->sending);
     size_t sent = 0;
-    sci_client_unlock(client);
+    /* sending does not block; the lock is let go only so that others may add commands meanwhile */
+    bool is_alone = sci_atomic_load_acquire(&client->callers) <= 1;
+    if (!is_alone)
+        sci_client_unlock(client);
     sc_status status = client->transport.transmit(wire->stream, bytes.data, bytes.len, &sent);
-    sci_loop_lock(&client->loop);
+    if (!is_alone)
+        sci_loop_lock(&client->loop);
     if (wire->conn != conn)
         return false;
     if (status == SC_OK) {
@@ -13323,6 +13408,7 @@ typedef struct sci_lease {
     char token[SCI_TOKEN_LEN + 1];
     int64_t life_ms;
     bool is_held;
+    bool is_lost;     /* it was held, and ended before it was given back */
     int64_t until_ns; /* ours for certain until then: counted from before the request, less the drift */
 
     /* Locked. The answer is valid during the call; `status` other than SC_OK (words in sc_error_text): the
@@ -13527,6 +13613,12 @@ SCI_PRIVATE void sci_lease_acquire(sci_lease *lease, const char *awaited, bool i
 
 /* Renewing. */
 
+static void sci_lease_lose(sci_lease *lease)
+{
+    lease->is_held = false;
+    lease->is_lost = true;
+}
+
 static void sci_lease_arm(sci_lease *lease)
 {
     sci_loop *loop = &lease->client->loop;
@@ -13558,7 +13650,7 @@ static void sci_lease_renewed(sci_eval_op *eval)
     if (has_answer && is_ours)
         sci_lease_extend(lease, lease->renewed_ns);
     if (!is_ours)
-        lease->is_held = false;
+        sci_lease_lose(lease);
     if (lease->is_kept && is_ours)
         sci_lease_arm(lease);
     lease->renewal_ends(lease, !is_ours); /* it may be gone afterwards */
@@ -13573,7 +13665,7 @@ static void sci_lease_fire(sci_timer *timer)
         return;
     lease->renewal_begins(lease);
     if (now_ns >= lease->until_ns) {
-        lease->is_held = false;
+        sci_lease_lose(lease);
         lease->renewal_ends(lease, true);
         return;
     }
@@ -13592,8 +13684,10 @@ static void sci_lease_stored(sci_eval_op *eval)
 {
     sci_lease *lease = SCI_CONTAINER(eval, sci_lease, eval);
     int64_t is_stored = 0;
-    if (sci_lease_result(&eval->op) == SC_OK)
+    if (sci_lease_result(&eval->op) == SC_OK) {
         (void)sc_item_integer(sc_reply_item(eval->op.view), &is_stored);
+        lease->is_lost = !is_stored;
+    }
     if (!is_stored)
         sci_client_log(lease->client, SC_LOG_INFO, "the value of \"%.*s\" was not stored: %s",
                        (int)sci_min_size(lease->names->value.len, 100), lease->names->value.data,
@@ -13635,6 +13729,8 @@ SCI_PRIVATE void sci_lease_give_back(sci_lease *lease, const sci_lease_store *st
 #define SCI_LOAD_DEFAULT_WAIT_MS 60000
 #define SCI_LOAD_DEFAULT_POLL_MS 1000
 #define SCI_LOAD_LEAST_LEASE_MS 10
+/* What the server takes as PX: positive, and now + it within 64 bits. */
+#define SCI_LONGEST_MS (INT64_MAX / 4)
 
 struct sc_cache {
     sc_client *client; /* retained */
@@ -13749,7 +13845,6 @@ SCI_PRIVATE void sci_flight_leave(sci_joiner *joiner);
 SCI_PRIVATE sc_load *sci_flight_load(sci_flight *flight);
 SCI_PRIVATE sc_load *sci_flight_load_pending(sci_flight *flight);
 SCI_PRIVATE sc_client *sci_flight_client(const sci_flight *flight);
-SCI_PRIVATE sc_slice sci_flight_key(const sci_flight *flight);
 /* The loader has ended; words of an error in sc_error_text. */
 SCI_PRIVATE void sci_flight_loaded(sci_flight *flight, sc_status status);
 /* The key was invalidated on the server: who waits begins anew. */
@@ -13786,9 +13881,6 @@ static int64_t sci_either(int64_t value, int64_t fallback)
 {
     return value ? value : fallback;
 }
-
-/* What the server takes as PX: positive, and now + it within 64 bits. */
-#define SCI_LONGEST_MS (INT64_MAX / 4)
 
 static sc_status sci_check_ttl(int64_t ttl_ms, bool may_be_none)
 {
@@ -14199,6 +14291,7 @@ SC_API sc_status sc_set(sc_cache *cache, sc_slice key, sc_slice value, int64_t t
     sci_change_op change;
     char ttl_text[SCI_I64_TEXT_BYTES];
     int64_t ttl = sci_either(ttl_ms, cache->load.ttl_ms);
+    sc_client *client = cache->client;
     sc_status status = sci_check_ttl(ttl, false);
     if (status == SC_OK)
         status = sci_key_make(cache, key, &made);
@@ -14216,7 +14309,12 @@ SC_API sc_status sc_set(sc_cache *cache, sc_slice key, sc_slice value, int64_t t
             change.words[change.word_count++] = sc_text("PX");
             change.words[change.word_count++] = sc_bytes(ttl_text, sci_i64_to_text(ttl, ttl_text));
         }
-        status = sci_op_call(cache->client, &change.op, 0);
+        status = sci_client_enter(client);
+        if (status == SC_OK) {
+            status = sci_op_run(client, client->shared, &change.op, 0);
+            sci_flight_invalidate(cache, names.value); /* who waits, and comes next, gets this value */
+            sci_client_leave(client);
+        }
     }
     sci_names_free(&names);
     sci_key_free(cache, &made);
@@ -14683,6 +14781,7 @@ static void sci_joiner_end(sci_joiner *joiner, const sci_outcome *outcome)
         joiner->done(joiner);
 }
 
+/* Lets go of the lock for a moment: what is read of the flight before may have changed after. */
 static void sci_flight_stop_listening(sci_flight *flight)
 {
     sc_client *client = flight->cache->client;
@@ -14726,6 +14825,22 @@ static void sci_flight_retry(sci_flight *flight, sci_link *joiners)
     sci_flight_acquire(next);
 }
 
+/* What is being loaded is out of date, or may be: the loader's own caller keeps it; the others, and later
+   ones, begin anew. */
+static void sci_flight_retry_others(sci_flight *flight)
+{
+    sci_link others;
+    sci_list_init(&others);
+    sci_flight_detach(flight);
+    sci_list_move_all(&others, &flight->joiners);
+    if (flight->loader) {
+        sci_list_remove(&flight->loader->link);
+        sci_list_append(&flight->joiners, &flight->loader->link);
+    }
+    if (!sci_list_is_empty(&others))
+        sci_flight_retry(flight, &others);
+}
+
 /* Everybody gets the outcome; the flight is over. */
 static void sci_flight_resolve(sci_flight *flight, const sci_outcome *outcome)
 {
@@ -14735,7 +14850,7 @@ static void sci_flight_resolve(sci_flight *flight, const sci_outcome *outcome)
     flight->state = SCI_FLIGHT_DONE;
     sci_list_init(&retrying);
     sci_flight_detach(flight);
-    sci_flight_stop_listening(flight);
+    sci_timer_cancel(&flight->cache->client->loop, &flight->timer);
     for (sci_link *link = sci_list_take_first(&flight->joiners); link;
          link = sci_list_take_first(&flight->joiners)) {
         sci_joiner *joiner = SCI_CONTAINER(link, sci_joiner, link);
@@ -14748,6 +14863,7 @@ static void sci_flight_resolve(sci_flight *flight, const sci_outcome *outcome)
     flight->loader = NULL;
     if (!sci_list_is_empty(&retrying))
         sci_flight_retry(flight, &retrying);
+    sci_flight_stop_listening(flight);
     sci_flight_release(flight);
 }
 
@@ -14941,10 +15057,10 @@ static void sci_flight_start_loading(sci_flight *flight)
 {
     sc_client *client = flight->cache->client;
     sci_joiner *joiner = SCI_CONTAINER(flight->joiners.next, sci_joiner, link);
-    sci_flight_stop_listening(flight);
+    sci_timer_cancel(&client->loop, &flight->timer);
     flight->state = SCI_FLIGHT_LOADING;
     flight->loader = joiner;
-    flight->references++; /* given back by sci_flight_loaded */
+    flight->references += 2; /* one given back by sci_flight_loaded, one below */
     flight->load.ttl_ms = joiner->options.ttl_ms;
     sci_flight_expect(flight, NULL);
     if (flight->lease.is_held) {
@@ -14956,6 +15072,8 @@ static void sci_flight_start_loading(sci_flight *flight)
         sci_waiter_finish(client, &joiner->waiter);
     else
         joiner->load(joiner);
+    sci_flight_stop_listening(flight);
+    sci_flight_release(flight);
 }
 
 SCI_PRIVATE sc_load *sci_flight_load(sci_flight *flight)
@@ -14972,11 +15090,6 @@ SCI_PRIVATE sc_load *sci_flight_load_pending(sci_flight *flight)
 SCI_PRIVATE sc_client *sci_flight_client(const sci_flight *flight)
 {
     return flight->cache->client;
-}
-
-SCI_PRIVATE sc_slice sci_flight_key(const sci_flight *flight)
-{
-    return flight->names.value;
 }
 
 static void sci_flight_renewal_begins(sci_lease *lease)
@@ -15006,7 +15119,9 @@ static void sci_flight_fire(sci_timer *timer)
 static void sci_flight_stored(sci_lease *lease, bool is_stored)
 {
     sci_flight *flight = SCI_CONTAINER(lease, sci_flight, lease);
-    (void)is_stored; /* the callers have their value in any case */
+    (void)is_stored; /* the loader's own caller has its value in any case */
+    if (lease->is_lost)
+        sci_flight_retry_others(flight);
     sci_flight_resolve(flight, &flight->outcome);
     sci_flight_release(flight);
 }
@@ -15075,6 +15190,8 @@ SCI_PRIVATE void sci_flight_loaded(sci_flight *flight, sc_status status)
     sci_outcome_from_load(&flight->outcome, &flight->load, status, flight->is_interop,
                           &flight->cache->client->memory);
     flight->state = SCI_FLIGHT_STORING;
+    if (flight->lease.is_lost)
+        sci_flight_retry_others(flight);
     if (!flight->lease.is_held)
         sci_flight_resolve(flight, &flight->outcome);
     else if (flight->outcome.status == SC_OK)
@@ -15145,23 +15262,13 @@ SCI_PRIVATE void sci_flight_leave(sci_joiner *joiner)
         sci_flight_fail(flight, SC_ERR_CANCELLED, "nobody waits any longer");
 }
 
-/* The loader's own caller keeps what it loads; the others, and later ones, load anew. */
 SCI_PRIVATE void sci_flight_invalidate(sc_cache *cache, sc_slice key)
 {
-    sci_link others;
     sci_flight *flight = sci_flight_find(cache, key);
     if (!flight || (flight->state != SCI_FLIGHT_LOADING && flight->state != SCI_FLIGHT_STORING))
         return; /* it has still to ask, or hears of it */
-    sci_list_init(&others);
     sci_atomic_store_release(&flight->load.is_void, 1);
-    sci_flight_detach(flight);
-    sci_list_move_all(&others, &flight->joiners);
-    if (flight->loader) {
-        sci_list_remove(&flight->loader->link);
-        sci_list_append(&flight->joiners, &flight->loader->link);
-    }
-    if (!sci_list_is_empty(&others))
-        sci_flight_retry(flight, &others);
+    sci_flight_retry_others(flight);
 }
 
 SCI_PRIVATE void sci_flights_close(sc_cache *cache)
@@ -15224,7 +15331,7 @@ SC_API void sc_load_take(sc_load *load, sc_value *value)
 SC_API void sc_load_set_ttl(sc_load *load, int64_t ttl_ms)
 {
     if (ttl_ms > 0 || ttl_ms == SC_TTL_NONE)
-        load->ttl_ms = ttl_ms;
+        load->ttl_ms = ttl_ms > SCI_LONGEST_MS ? SC_TTL_FOREVER : ttl_ms;
 }
 
 SC_API bool sc_load_is_void(const sc_load *load)
@@ -15271,7 +15378,8 @@ static void sci_joiner_run_loader(sc_client *client, sci_joiner *joiner)
 }
 
 /* Locked on entry and exit: until the flight has ended, or the deadline. */
-static sc_status sci_joiner_await(sc_client *client, sci_joiner *joiner, int64_t deadline_ns)
+static sc_status sci_joiner_await(sc_client *client, sci_joiner *joiner, sc_slice key,
+                                  int64_t deadline_ns)
 {
     while (!joiner->is_done) {
         bool is_finished = sci_waiter_wait_locked(client, &joiner->waiter, deadline_ns);
@@ -15281,8 +15389,7 @@ static sc_status sci_joiner_await(sc_client *client, sci_joiner *joiner, int64_t
             sci_joiner_run_loader(client, joiner);
             deadline_ns = SCI_NEVER; /* what it has loaded it keeps */
         } else if (!is_finished && !client->is_closing) {
-            sc_slice key = sci_flight_key(joiner->flight);
-            sci_flight_leave(joiner);
+            sci_flight_leave(joiner); /* the flight may be gone */
             return sc_fail(SC_ERR_NOT_SENT, "another caller was still loading \"%.*s\" after %lld ms (wait_ms)",
                            (int)sci_min_size(key.len, 100), key.data,
                            (long long)joiner->options.wait_ms);
@@ -15309,7 +15416,7 @@ static sc_status sci_load_in_flight(sc_cache *cache, const sci_target *target, s
     sci_waiter_init(&joiner->waiter, (uint32_t)((uintptr_t)joiner >> 8));
     sc_status status = sci_flight_join(cache, target, joiner, failure);
     if (status == SC_OK)
-        status = sci_joiner_await(client, joiner, deadline_ns);
+        status = sci_joiner_await(client, joiner, target->key, deadline_ns);
     *value = joiner->value;
     return status;
 }

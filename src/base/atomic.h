@@ -28,3 +28,16 @@ static inline uint32_t sci_atomic_subtract(sci_atomic_u32 *atomic, uint32_t amou
 {
     return __atomic_fetch_sub(&atomic->value, amount, __ATOMIC_ACQ_REL);
 }
+
+/* Set to `value` if it is `expected`; true when it was. */
+static inline bool sci_atomic_swap_if(sci_atomic_u32 *atomic, uint32_t expected, uint32_t value)
+{
+    return __atomic_compare_exchange_n(&atomic->value, &expected, value, false, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
+}
+
+/* Set to `value`; returns what it was. */
+static inline uint32_t sci_atomic_exchange(sci_atomic_u32 *atomic, uint32_t value)
+{
+    return __atomic_exchange_n(&atomic->value, value, __ATOMIC_ACQ_REL);
+}

@@ -27,6 +27,21 @@ SCI_PRIVATE void sci_bytes_cut(sci_bytes *bytes, size_t offset, size_t count);
 /* Forget the content and, when the capacity is above `keep_cap`, the block. */
 SCI_PRIVATE void sci_bytes_reset(sci_bytes *bytes, size_t keep_cap);
 
+/* Exchange the content of two objects with the same memory. */
+static inline void sci_bytes_swap(sci_bytes *a, sci_bytes *b)
+{
+    char *data = a->data;
+    size_t start = a->start, end = a->end, cap = a->cap;
+    a->data = b->data;
+    a->start = b->start;
+    a->end = b->end;
+    a->cap = b->cap;
+    b->data = data;
+    b->start = start;
+    b->end = end;
+    b->cap = cap;
+}
+
 static inline size_t sci_bytes_len(const sci_bytes *bytes)
 {
     return bytes->end - bytes->start;

@@ -23,7 +23,7 @@ static void *sci_platform_resize(void *user, void *block, size_t old_size, size_
         free(block);
         return NULL;
     }
-    return realloc(block, new_size);
+    return block ? realloc(block, new_size) : malloc(new_size);
 }
 
 SCI_PRIVATE bool sci_platform_memory(sc_memory *table)

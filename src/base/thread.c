@@ -15,26 +15,6 @@
 
 #define SCI_NS_PER_S INT64_C(1000000000)
 
-SCI_PRIVATE void sci_mutex_init(sci_mutex *mutex)
-{
-    (void)pthread_mutex_init(&mutex->mutex, NULL);
-}
-
-SCI_PRIVATE void sci_mutex_free(sci_mutex *mutex)
-{
-    (void)pthread_mutex_destroy(&mutex->mutex);
-}
-
-SCI_PRIVATE void sci_mutex_lock(sci_mutex *mutex)
-{
-    (void)pthread_mutex_lock(&mutex->mutex);
-}
-
-SCI_PRIVATE void sci_mutex_unlock(sci_mutex *mutex)
-{
-    (void)pthread_mutex_unlock(&mutex->mutex);
-}
-
 /* A gate's word counts raises in steps of 2; bit 0 says that somebody may sleep, so that raising a
    gate where nobody waits costs no system call. A raise is one atomic step, and the gate's memory
    is not looked at after it: who sees the raise may free the gate. */
@@ -92,6 +72,65 @@ typedef struct sci_futex_time64 {
     int64_t seconds, nanoseconds;
 } sci_futex_time64;
 
+/* Sleep while the word is `expected`; relative time, -1: for ever. May return early. */
+static void sci_futex_wait(sci_atomic_u32 *word, uint32_t expected, int64_t timeout_ns)
+{
+    /* Waking early is allowed, so a very long time may be cut. */
+    int64_t seconds = sci_min_i64(timeout_ns / SCI_NS_PER_S, INT32_MAX);
+#if defined(SYS_futex)
+    sci_futex_time time;
+    time.seconds = (long)seconds;
+    time.nanoseconds = (long)(timeout_ns % SCI_NS_PER_S);
+    if (syscall(SYS_futex, &word->value, SCI_FUTEX_WAIT_PRIVATE, expected,
+                timeout_ns < 0 ? NULL : &time, NULL, 0) == 0 ||
+        errno != ENOSYS)
+        return;
+#endif
+#if defined(SYS_futex_time64)
+    /* 32-bit kernels without the system calls of 32-bit time. */
+    sci_futex_time64 time64;
+    time64.seconds = seconds;
+    time64.nanoseconds = timeout_ns % SCI_NS_PER_S;
+    (void)syscall(SYS_futex_time64, &word->value, SCI_FUTEX_WAIT_PRIVATE, expected,
+                  timeout_ns < 0 ? NULL : &time64, NULL, 0);
+#endif
+}
+
+/* The word is only an address here: its memory may be gone. */
+static void sci_futex_wake(sci_atomic_u32 *word, int count)
+{
+#if defined(SYS_futex)
+    if (syscall(SYS_futex, &word->value, SCI_FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0) >= 0 ||
+        errno != ENOSYS)
+        return;
+#endif
+#if defined(SYS_futex_time64)
+    (void)syscall(SYS_futex_time64, &word->value, SCI_FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+#endif
+}
+
+SCI_PRIVATE void sci_mutex_init(sci_mutex *mutex)
+{
+    mutex->word.value = 0;
+}
+
+SCI_PRIVATE void sci_mutex_free(sci_mutex *mutex)
+{
+    (void)mutex;
+}
+
+/* Whoever has slept takes it as "somebody may sleep", since it cannot know that nobody does. */
+SCI_PRIVATE void sci_mutex_lock_slowly(sci_mutex *mutex)
+{
+    while (sci_atomic_exchange(&mutex->word, 2) != 0)
+        sci_futex_wait(&mutex->word, 2, -1);
+}
+
+SCI_PRIVATE void sci_mutex_wake(sci_mutex *mutex)
+{
+    sci_futex_wake(&mutex->word, 1);
+}
+
 SCI_PRIVATE void sci_gate_init(sci_gate *gate)
 {
     gate->word.value = 0;
@@ -106,54 +145,42 @@ SCI_PRIVATE void sci_gate_wait(sci_gate *gate, uint32_t ticket, int64_t timeout_
 {
     if (timeout_ns == 0 || !sci_gate_announce(gate, ticket))
         return;
-    uint32_t word = ticket | SCI_GATE_SLEEPERS;
-    /* Waking early is allowed, so a very long time may be cut. */
-    int64_t seconds = sci_min_i64(timeout_ns / SCI_NS_PER_S, INT32_MAX);
-#if defined(SYS_futex)
-    sci_futex_time time;
-    time.seconds = (long)seconds;
-    time.nanoseconds = (long)(timeout_ns % SCI_NS_PER_S);
-    if (syscall(SYS_futex, &gate->word.value, SCI_FUTEX_WAIT_PRIVATE, word,
-                timeout_ns < 0 ? NULL : &time, NULL, 0) == 0 ||
-        errno != ENOSYS)
-        return;
-#endif
-#if defined(SYS_futex_time64)
-    /* 32-bit kernels without the system calls of 32-bit time. */
-    sci_futex_time64 time64;
-    time64.seconds = seconds;
-    time64.nanoseconds = timeout_ns % SCI_NS_PER_S;
-    (void)syscall(SYS_futex_time64, &gate->word.value, SCI_FUTEX_WAIT_PRIVATE, word,
-                  timeout_ns < 0 ? NULL : &time64, NULL, 0);
-#endif
-}
-
-static void sci_gate_wake(sci_gate *gate, int count)
-{
-#if defined(SYS_futex)
-    if (syscall(SYS_futex, &gate->word.value, SCI_FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0) >= 0 ||
-        errno != ENOSYS)
-        return;
-#endif
-#if defined(SYS_futex_time64)
-    (void)syscall(SYS_futex_time64, &gate->word.value, SCI_FUTEX_WAKE_PRIVATE, count, NULL, NULL,
-                  0);
-#endif
+    sci_futex_wait(&gate->word, ticket | SCI_GATE_SLEEPERS, timeout_ns);
 }
 
 SCI_PRIVATE void sci_gate_wake_one(sci_gate *gate)
 {
     if (sci_gate_raise_for_one(gate))
-        sci_gate_wake(gate, 1);
+        sci_futex_wake(&gate->word, 1);
 }
 
 SCI_PRIVATE void sci_gate_wake_all(sci_gate *gate)
 {
     if (sci_gate_raise_for_all(gate))
-        sci_gate_wake(gate, INT_MAX);
+        sci_futex_wake(&gate->word, INT_MAX);
 }
 
 #else /* not Linux */
+
+SCI_PRIVATE void sci_mutex_init(sci_mutex *mutex)
+{
+    (void)pthread_mutex_init(&mutex->mutex, NULL);
+}
+
+SCI_PRIVATE void sci_mutex_free(sci_mutex *mutex)
+{
+    (void)pthread_mutex_destroy(&mutex->mutex);
+}
+
+SCI_PRIVATE void sci_mutex_lock(sci_mutex *mutex)
+{
+    (void)pthread_mutex_lock(&mutex->mutex);
+}
+
+SCI_PRIVATE void sci_mutex_unlock(sci_mutex *mutex)
+{
+    (void)pthread_mutex_unlock(&mutex->mutex);
+}
 
 SCI_PRIVATE void sci_gate_init(sci_gate *gate)
 {

@@ -25,9 +25,6 @@ static int64_t sci_either(int64_t value, int64_t fallback)
     return value ? value : fallback;
 }
 
-/* What the server takes as PX: positive, and now + it within 64 bits. */
-#define SCI_LONGEST_MS (INT64_MAX / 4)
-
 static sc_status sci_check_ttl(int64_t ttl_ms, bool may_be_none)
 {
     if (ttl_ms == SC_TTL_FOREVER || (ttl_ms == SC_TTL_NONE && may_be_none) ||
@@ -437,6 +434,7 @@ SC_API sc_status sc_set(sc_cache *cache, sc_slice key, sc_slice value, int64_t t
     sci_change_op change;
     char ttl_text[SCI_I64_TEXT_BYTES];
     int64_t ttl = sci_either(ttl_ms, cache->load.ttl_ms);
+    sc_client *client = cache->client;
     sc_status status = sci_check_ttl(ttl, false);
     if (status == SC_OK)
         status = sci_key_make(cache, key, &made);
@@ -454,7 +452,12 @@ SC_API sc_status sc_set(sc_cache *cache, sc_slice key, sc_slice value, int64_t t
             change.words[change.word_count++] = sc_text("PX");
             change.words[change.word_count++] = sc_bytes(ttl_text, sci_i64_to_text(ttl, ttl_text));
         }
-        status = sci_op_call(cache->client, &change.op, 0);
+        status = sci_client_enter(client);
+        if (status == SC_OK) {
+            status = sci_op_run(client, client->shared, &change.op, 0);
+            sci_flight_invalidate(cache, names.value); /* who waits, and comes next, gets this value */
+            sci_client_leave(client);
+        }
     }
     sci_names_free(&names);
     sci_key_free(cache, &made);

@@ -9,6 +9,8 @@
 #define SCI_LOAD_DEFAULT_WAIT_MS 60000
 #define SCI_LOAD_DEFAULT_POLL_MS 1000
 #define SCI_LOAD_LEAST_LEASE_MS 10
+/* What the server takes as PX: positive, and now + it within 64 bits. */
+#define SCI_LONGEST_MS (INT64_MAX / 4)
 
 struct sc_cache {
     sc_client *client; /* retained */

@@ -169,6 +169,7 @@ static void sci_joiner_end(sci_joiner *joiner, const sci_outcome *outcome)
         joiner->done(joiner);
 }
 
+/* Lets go of the lock for a moment: what is read of the flight before may have changed after. */
 static void sci_flight_stop_listening(sci_flight *flight)
 {
     sc_client *client = flight->cache->client;
@@ -212,6 +213,22 @@ static void sci_flight_retry(sci_flight *flight, sci_link *joiners)
     sci_flight_acquire(next);
 }
 
+/* What is being loaded is out of date, or may be: the loader's own caller keeps it; the others, and later
+   ones, begin anew. */
+static void sci_flight_retry_others(sci_flight *flight)
+{
+    sci_link others;
+    sci_list_init(&others);
+    sci_flight_detach(flight);
+    sci_list_move_all(&others, &flight->joiners);
+    if (flight->loader) {
+        sci_list_remove(&flight->loader->link);
+        sci_list_append(&flight->joiners, &flight->loader->link);
+    }
+    if (!sci_list_is_empty(&others))
+        sci_flight_retry(flight, &others);
+}
+
 /* Everybody gets the outcome; the flight is over. */
 static void sci_flight_resolve(sci_flight *flight, const sci_outcome *outcome)
 {
@@ -221,7 +238,7 @@ static void sci_flight_resolve(sci_flight *flight, const sci_outcome *outcome)
     flight->state = SCI_FLIGHT_DONE;
     sci_list_init(&retrying);
     sci_flight_detach(flight);
-    sci_flight_stop_listening(flight);
+    sci_timer_cancel(&flight->cache->client->loop, &flight->timer);
     for (sci_link *link = sci_list_take_first(&flight->joiners); link;
          link = sci_list_take_first(&flight->joiners)) {
         sci_joiner *joiner = SCI_CONTAINER(link, sci_joiner, link);
@@ -234,6 +251,7 @@ static void sci_flight_resolve(sci_flight *flight, const sci_outcome *outcome)
     flight->loader = NULL;
     if (!sci_list_is_empty(&retrying))
         sci_flight_retry(flight, &retrying);
+    sci_flight_stop_listening(flight);
     sci_flight_release(flight);
 }
 
@@ -427,10 +445,10 @@ static void sci_flight_start_loading(sci_flight *flight)
 {
     sc_client *client = flight->cache->client;
     sci_joiner *joiner = SCI_CONTAINER(flight->joiners.next, sci_joiner, link);
-    sci_flight_stop_listening(flight);
+    sci_timer_cancel(&client->loop, &flight->timer);
     flight->state = SCI_FLIGHT_LOADING;
     flight->loader = joiner;
-    flight->references++; /* given back by sci_flight_loaded */
+    flight->references += 2; /* one given back by sci_flight_loaded, one below */
     flight->load.ttl_ms = joiner->options.ttl_ms;
     sci_flight_expect(flight, NULL);
     if (flight->lease.is_held) {
@@ -442,6 +460,8 @@ static void sci_flight_start_loading(sci_flight *flight)
         sci_waiter_finish(client, &joiner->waiter);
     else
         joiner->load(joiner);
+    sci_flight_stop_listening(flight);
+    sci_flight_release(flight);
 }
 
 SCI_PRIVATE sc_load *sci_flight_load(sci_flight *flight)
@@ -458,11 +478,6 @@ SCI_PRIVATE sc_load *sci_flight_load_pending(sci_flight *flight)
 SCI_PRIVATE sc_client *sci_flight_client(const sci_flight *flight)
 {
     return flight->cache->client;
-}
-
-SCI_PRIVATE sc_slice sci_flight_key(const sci_flight *flight)
-{
-    return flight->names.value;
 }
 
 static void sci_flight_renewal_begins(sci_lease *lease)
@@ -492,7 +507,9 @@ static void sci_flight_fire(sci_timer *timer)
 static void sci_flight_stored(sci_lease *lease, bool is_stored)
 {
     sci_flight *flight = SCI_CONTAINER(lease, sci_flight, lease);
-    (void)is_stored; /* the callers have their value in any case */
+    (void)is_stored; /* the loader's own caller has its value in any case */
+    if (lease->is_lost)
+        sci_flight_retry_others(flight);
     sci_flight_resolve(flight, &flight->outcome);
     sci_flight_release(flight);
 }
@@ -561,6 +578,8 @@ SCI_PRIVATE void sci_flight_loaded(sci_flight *flight, sc_status status)
     sci_outcome_from_load(&flight->outcome, &flight->load, status, flight->is_interop,
                           &flight->cache->client->memory);
     flight->state = SCI_FLIGHT_STORING;
+    if (flight->lease.is_lost)
+        sci_flight_retry_others(flight);
     if (!flight->lease.is_held)
         sci_flight_resolve(flight, &flight->outcome);
     else if (flight->outcome.status == SC_OK)
@@ -631,23 +650,13 @@ SCI_PRIVATE void sci_flight_leave(sci_joiner *joiner)
         sci_flight_fail(flight, SC_ERR_CANCELLED, "nobody waits any longer");
 }
 
-/* The loader's own caller keeps what it loads; the others, and later ones, load anew. */
 SCI_PRIVATE void sci_flight_invalidate(sc_cache *cache, sc_slice key)
 {
-    sci_link others;
     sci_flight *flight = sci_flight_find(cache, key);
     if (!flight || (flight->state != SCI_FLIGHT_LOADING && flight->state != SCI_FLIGHT_STORING))
         return; /* it has still to ask, or hears of it */
-    sci_list_init(&others);
     sci_atomic_store_release(&flight->load.is_void, 1);
-    sci_flight_detach(flight);
-    sci_list_move_all(&others, &flight->joiners);
-    if (flight->loader) {
-        sci_list_remove(&flight->loader->link);
-        sci_list_append(&flight->joiners, &flight->loader->link);
-    }
-    if (!sci_list_is_empty(&others))
-        sci_flight_retry(flight, &others);
+    sci_flight_retry_others(flight);
 }
 
 SCI_PRIVATE void sci_flights_close(sc_cache *cache)

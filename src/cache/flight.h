@@ -70,7 +70,6 @@ SCI_PRIVATE void sci_flight_leave(sci_joiner *joiner);
 SCI_PRIVATE sc_load *sci_flight_load(sci_flight *flight);
 SCI_PRIVATE sc_load *sci_flight_load_pending(sci_flight *flight);
 SCI_PRIVATE sc_client *sci_flight_client(const sci_flight *flight);
-SCI_PRIVATE sc_slice sci_flight_key(const sci_flight *flight);
 /* The loader has ended; words of an error in sc_error_text. */
 SCI_PRIVATE void sci_flight_loaded(sci_flight *flight, sc_status status);
 /* The key was invalidated on the server: who waits begins anew. */

@@ -35,7 +35,7 @@ SC_API void sc_load_take(sc_load *load, sc_value *value)
 SC_API void sc_load_set_ttl(sc_load *load, int64_t ttl_ms)
 {
     if (ttl_ms > 0 || ttl_ms == SC_TTL_NONE)
-        load->ttl_ms = ttl_ms;
+        load->ttl_ms = ttl_ms > SCI_LONGEST_MS ? SC_TTL_FOREVER : ttl_ms;
 }
 
 SC_API bool sc_load_is_void(const sc_load *load)
@@ -82,7 +82,8 @@ static void sci_joiner_run_loader(sc_client *client, sci_joiner *joiner)
 }
 
 /* Locked on entry and exit: until the flight has ended, or the deadline. */
-static sc_status sci_joiner_await(sc_client *client, sci_joiner *joiner, int64_t deadline_ns)
+static sc_status sci_joiner_await(sc_client *client, sci_joiner *joiner, sc_slice key,
+                                  int64_t deadline_ns)
 {
     while (!joiner->is_done) {
         bool is_finished = sci_waiter_wait_locked(client, &joiner->waiter, deadline_ns);
@@ -92,8 +93,7 @@ static sc_status sci_joiner_await(sc_client *client, sci_joiner *joiner, int64_t
             sci_joiner_run_loader(client, joiner);
             deadline_ns = SCI_NEVER; /* what it has loaded it keeps */
         } else if (!is_finished && !client->is_closing) {
-            sc_slice key = sci_flight_key(joiner->flight);
-            sci_flight_leave(joiner);
+            sci_flight_leave(joiner); /* the flight may be gone */
             return sc_fail(SC_ERR_NOT_SENT, "another caller was still loading \"%.*s\" after %lld ms (wait_ms)",
                            (int)sci_min_size(key.len, 100), key.data,
                            (long long)joiner->options.wait_ms);
@@ -120,7 +120,7 @@ static sc_status sci_load_in_flight(sc_cache *cache, const sci_target *target, s
     sci_waiter_init(&joiner->waiter, (uint32_t)((uintptr_t)joiner >> 8));
     sc_status status = sci_flight_join(cache, target, joiner, failure);
     if (status == SC_OK)
-        status = sci_joiner_await(client, joiner, deadline_ns);
+        status = sci_joiner_await(client, joiner, target->key, deadline_ns);
     *value = joiner->value;
     return status;
 }

@@ -177,6 +177,8 @@ SCI_PRIVATE void sci_conn_submit(sci_conn *conn, sci_op *op, int64_t now_ns)
         sci_op_finish(op, status, sc_error_text());
         return;
     }
+    /* Sending lets go of the lock: the op may have ended, and be gone, afterwards. */
+    bool needs_receiver = !op->is_watched && !op->is_attended;
     if (conn->state == SCI_CONN_DOWN) {
         sci_conn_connect(conn, now_ns);
     } else if (conn->state == SCI_CONN_READY) {
@@ -186,8 +188,7 @@ SCI_PRIVATE void sci_conn_submit(sci_conn *conn, sci_op *op, int64_t now_ns)
         }
         if (sci_conn_should_send(conn))
             sci_conn_flush(conn);
-        if (!op->is_watched && !op->is_attended && conn->wire &&
-            conn->wire->receiver == SCI_RECEIVER_NONE)
+        if (needs_receiver && conn->wire && conn->wire->receiver == SCI_RECEIVER_NONE)
             sci_loop_wake(&client->loop);
     }
 }
@@ -361,10 +362,9 @@ SCI_PRIVATE void sci_conn_flush(sci_conn *conn)
         if (sci_bytes_len(&wire->sending) == 0) {
             if (conn->state != SCI_CONN_READY || sci_bytes_len(&conn->out) == 0)
                 break;
-            sci_bytes_reset(&wire->sending, SCI_CONN_KEEP_OUTPUT);
-            sci_bytes handed = conn->out;
-            conn->out = wire->sending;
-            wire->sending = handed;
+            if (wire->sending.cap > SCI_CONN_KEEP_OUTPUT)
+                sci_bytes_free(&wire->sending);
+            sci_bytes_swap(&conn->out, &wire->sending);
             conn->batch++;
             conn->gathered = 0;
         }

@@ -78,8 +78,10 @@ SC_API void sc_reply_release(sc_reply *reply)
     if (!reply || sci_atomic_subtract(&reply->references, 1) != 1)
         return;
     sc_memory memory = reply->memory;
-    sci_items_free(&reply->items);
-    sci_reply_unpin_all(reply);
+    if (reply->items.at != reply->inline_items)
+        sci_items_free(&reply->items);
+    if (reply->pin_count)
+        sci_reply_unpin_all(reply);
     sci_free(&memory, reply, sizeof *reply);
 }
 

@@ -152,7 +152,7 @@ SCI_PRIVATE bool sci_op_submit_and_wait(sc_client *client, sci_conn *conn, sci_o
     int64_t now_ns = sci_loop_now_ns(&client->loop);
     op->deadline_ns = sci_client_deadline_ns(client, timeout_ms, now_ns);
     op->is_watched = true;
-    sci_waiter_init(&op->waiter, 0);
+    sci_list_init(&op->waiter.link); /* the rest is zero, as the op */
     op->waiter.conn = conn;
     sci_conn_submit(conn, op, now_ns);
     if (!sci_waiter_wait(client, &op->waiter, op->deadline_ns, &is_locked)) {

@@ -122,9 +122,13 @@ SCI_PRIVATE bool sci_wire_transmit(sci_wire *wire)
     sci_conn *conn = wire->conn;
     sc_slice bytes = sci_bytes_slice(&wire->sending);
     size_t sent = 0;
-    sci_client_unlock(client);
+    /* sending does not block; the lock is let go only so that others may add commands meanwhile */
+    bool is_alone = sci_atomic_load_acquire(&client->callers) <= 1;
+    if (!is_alone)
+        sci_client_unlock(client);
     sc_status status = client->transport.transmit(wire->stream, bytes.data, bytes.len, &sent);
-    sci_loop_lock(&client->loop);
+    if (!is_alone)
+        sci_loop_lock(&client->loop);
     if (wire->conn != conn)
         return false;
     if (status == SC_OK) {

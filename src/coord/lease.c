@@ -118,6 +118,12 @@ SCI_PRIVATE void sci_lease_acquire(sci_lease *lease, const char *awaited, bool i
 
 /* Renewing. */
 
+static void sci_lease_lose(sci_lease *lease)
+{
+    lease->is_held = false;
+    lease->is_lost = true;
+}
+
 static void sci_lease_arm(sci_lease *lease)
 {
     sci_loop *loop = &lease->client->loop;
@@ -149,7 +155,7 @@ static void sci_lease_renewed(sci_eval_op *eval)
     if (has_answer && is_ours)
         sci_lease_extend(lease, lease->renewed_ns);
     if (!is_ours)
-        lease->is_held = false;
+        sci_lease_lose(lease);
     if (lease->is_kept && is_ours)
         sci_lease_arm(lease);
     lease->renewal_ends(lease, !is_ours); /* it may be gone afterwards */
@@ -164,7 +170,7 @@ static void sci_lease_fire(sci_timer *timer)
         return;
     lease->renewal_begins(lease);
     if (now_ns >= lease->until_ns) {
-        lease->is_held = false;
+        sci_lease_lose(lease);
         lease->renewal_ends(lease, true);
         return;
     }
@@ -183,8 +189,10 @@ static void sci_lease_stored(sci_eval_op *eval)
 {
     sci_lease *lease = SCI_CONTAINER(eval, sci_lease, eval);
     int64_t is_stored = 0;
-    if (sci_lease_result(&eval->op) == SC_OK)
+    if (sci_lease_result(&eval->op) == SC_OK) {
         (void)sc_item_integer(sc_reply_item(eval->op.view), &is_stored);
+        lease->is_lost = !is_stored;
+    }
     if (!is_stored)
         sci_client_log(lease->client, SC_LOG_INFO, "the value of \"%.*s\" was not stored: %s",
                        (int)sci_min_size(lease->names->value.len, 100), lease->names->value.data,

@@ -32,6 +32,7 @@ typedef struct sci_lease {
     char token[SCI_TOKEN_LEN + 1];
     int64_t life_ms;
     bool is_held;
+    bool is_lost;     /* it was held, and ended before it was given back */
     int64_t until_ns; /* ours for certain until then: counted from before the request, less the drift */
 
     /* Locked. The answer is valid during the call; `status` other than SC_OK (words in sc_error_text): the
