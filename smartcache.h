@@ -8586,9 +8586,10 @@ SCI_PRIVATE void sci_op_finish(sci_op *op, sc_status status, const char *text);
 /* `complete` of an op that a thread waits for. */
 SCI_PRIVATE void sci_op_wake(sci_op *op);
 
-/* For wire.c: where the next reply's nodes go (and bytes: `*op` is the asking one, or NULL), and that
-   one reply is in. */
-SCI_PRIVATE sc_reply *sci_conn_reply_target(sci_conn *conn, sci_op **op);
+/* For wire.c: where the next reply's nodes go. `*op`: who asked, or NULL; `*replies`: how many it still waits
+   for, or NULL when nobody asked. */
+SCI_PRIVATE sc_reply *sci_conn_reply_target(sci_conn *conn, sci_op **op, uint32_t **replies);
+/* All replies of the oldest op are in. */
 SCI_PRIVATE void sci_conn_reply_is_in(sci_conn *conn, sc_reply *reply);
 
 /* For life.c: what is done with the queue when the wire ended. */
@@ -9047,12 +9048,14 @@ SCI_PRIVATE void sci_conn_submit(sci_conn *conn, sci_op *op, int64_t now_ns)
 
 /* Replies: which op, and is it complete? */
 
-SCI_PRIVATE sc_reply *sci_conn_reply_target(sci_conn *conn, sci_op **op)
+SCI_PRIVATE sc_reply *sci_conn_reply_target(sci_conn *conn, sci_op **op, uint32_t **replies)
 {
     *op = NULL;
+    *replies = NULL;
     if (conn->state == SCI_CONN_READY && conn->kind != SCI_CONN_SUBSCRIBER && conn->slot_count) {
         sci_slot *slot = sci_conn_slot(conn, 0);
         *op = slot->op;
+        *replies = &slot->replies;
         if (slot->reply)
             return slot->reply;
     }
@@ -9061,10 +9064,7 @@ SCI_PRIVATE sc_reply *sci_conn_reply_target(sci_conn *conn, sci_op **op)
 
 SCI_PRIVATE void sci_conn_reply_is_in(sci_conn *conn, sc_reply *reply)
 {
-    sci_slot *slot = sci_conn_slot(conn, 0);
-    sci_assert(conn->slot_count > 0 && slot->replies > 0);
-    if (--slot->replies > 0)
-        return;
+    sci_assert(conn->slot_count > 0 && sci_conn_slot(conn, 0)->replies == 1);
     sci_op *op = sci_conn_pop(conn);
     if (!op) {
         conn->client->stats.late_replies++;
@@ -9539,8 +9539,9 @@ static sc_status sci_wire_move(sci_wire *wire, size_t cap)
     if (!chunk)
         return SC_ERR_MEMORY;
     sci_op *op;
+    uint32_t *replies;
     if (wire->chunk && wire->has_items &&
-        sci_reply_pin(sci_conn_reply_target(wire->conn, &op), wire->chunk) != SC_OK) {
+        sci_reply_pin(sci_conn_reply_target(wire->conn, &op, &replies), wire->chunk) != SC_OK) {
         sci_chunk_release(chunk);
         return SC_ERR_MEMORY;
     }
@@ -9625,60 +9626,62 @@ static bool sci_wire_has_text(const sc_reply *reply)
             reply->items.at[0].kind != SC_NIL);
 }
 
-/* One whole reply stands in `target`. False when the connection is gone. */
-static bool sci_wire_deliver(sci_wire *wire, sc_reply *target)
+/* One whole reply stands in `target`, and with it all that its op waits for. */
+static void sci_wire_deliver(sci_wire *wire, sc_reply *target)
 {
     sci_conn *conn = wire->conn;
     const sc_item *item = &target->items.at[wire->reader.reply_start];
     bool is_scratch = target == &wire->scratch;
-    target->count++;
     if (conn->state == SCI_CONN_PRELUDE) {
         sci_conn_prelude_reply(conn, item);
     } else if (conn->kind == SCI_CONN_SUBSCRIBER) {
         sci_subscriber_reply(conn->subscriber, item);
     } else if (conn->slot_count == 0) {
         sci_conn_drop(conn, SC_ERR_PROTOCOL, "the server sent a reply that nobody asked for");
-        return false;
+    } else if (!is_scratch && sci_wire_has_text(target) &&
+               sci_reply_pin(target, wire->chunk) != SC_OK) {
+        sci_conn_drop(conn, SC_ERR_MEMORY, NULL);
     } else {
-        if (!is_scratch && sci_wire_has_text(target) && sci_reply_pin(target, wire->chunk) != SC_OK) {
-            sci_conn_drop(conn, SC_ERR_MEMORY, NULL);
-            return false;
-        }
-        uint64_t sequence = conn->head_sequence;
-        sci_conn_reply_is_in(conn, target);
-        if (conn->head_sequence == sequence)
-            return true; /* more replies for the same op */
+        sci_conn_reply_is_in(conn, target); /* unless scratch, it may be gone now */
     }
     if (is_scratch)
         sci_reply_reset(&wire->scratch);
     wire->has_items = false;
-    return wire->conn == conn;
 }
 
 SCI_PRIVATE void sci_wire_handle(sci_wire *wire)
 {
     sci_conn *conn = wire->conn;
+    sc_reply *target = NULL; /* for the reply that is read, while it is known */
+    uint32_t *replies = NULL; /* how many its op still waits for */
     while (wire->conn == conn && wire->start < wire->end && !conn->is_paused) {
         size_t used = 0;
-        sci_op *op;
-        sc_reply *target = sci_conn_reply_target(conn, &op);
-        if (sci_reader_is_idle(&wire->reader)) {
-            sci_reader_target(&wire->reader, &target->items);
-            sci_reader_stream(&wire->reader, op ? op->sink : NULL, op ? op->sink_user : NULL);
+        if (!target) {
+            sci_op *op;
+            target = sci_conn_reply_target(conn, &op, &replies);
+            if (sci_reader_is_idle(&wire->reader)) {
+                sci_reader_target(&wire->reader, &target->items);
+                sci_reader_stream(&wire->reader, op ? op->sink : NULL, op ? op->sink_user : NULL);
+            }
         }
         sc_status status =
             sci_reader_read(&wire->reader, sci_chunk_data(wire->chunk) + wire->start,
                             wire->end - wire->start, &used);
         wire->start += used;
-        if (status != SC_OK) {
+        if (SCI_UNLIKELY(status != SC_OK)) {
             wire->has_items = target->items.count > 0;
             if (status != SC_AGAIN)
                 sci_conn_drop(conn, status, NULL);
             return;
         }
+        target->count++;
         wire->has_items = true;
-        if (!sci_wire_deliver(wire, target))
-            return;
+        if (replies && *replies > 1) { /* of a pipeline: on with the next */
+            --*replies;
+            continue;
+        }
+        sci_wire_deliver(wire, target);
+        target = NULL;
     }
 }
 
@@ -11504,14 +11507,15 @@ static sc_status sci_pipeline_end_command(sc_pipeline *pipeline)
 
 SC_API sc_status sc_pipeline_add(sc_pipeline *pipeline, const sc_slice *argv, size_t argc)
 {
-    sc_status status = sci_pipeline_end_command(pipeline);
+    sc_status status = pipeline->word_count ? sci_pipeline_end_command(pipeline) : SC_OK;
     if (status == SC_OK)
         status = sci_command_check(argv, argc);
     if (status == SC_OK)
         status = sci_write_command(&pipeline->bytes, argv, argc);
-    if (status == SC_OK)
-        pipeline->count++;
-    return sci_pipeline_keep(pipeline, status);
+    if (status != SC_OK)
+        return sci_pipeline_keep(pipeline, status);
+    pipeline->count++;
+    return SC_OK;
 }
 
 SC_API sc_status sc_pipeline_add_strings(sc_pipeline *pipeline, ...)

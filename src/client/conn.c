@@ -195,12 +195,14 @@ SCI_PRIVATE void sci_conn_submit(sci_conn *conn, sci_op *op, int64_t now_ns)
 
 /* Replies: which op, and is it complete? */
 
-SCI_PRIVATE sc_reply *sci_conn_reply_target(sci_conn *conn, sci_op **op)
+SCI_PRIVATE sc_reply *sci_conn_reply_target(sci_conn *conn, sci_op **op, uint32_t **replies)
 {
     *op = NULL;
+    *replies = NULL;
     if (conn->state == SCI_CONN_READY && conn->kind != SCI_CONN_SUBSCRIBER && conn->slot_count) {
         sci_slot *slot = sci_conn_slot(conn, 0);
         *op = slot->op;
+        *replies = &slot->replies;
         if (slot->reply)
             return slot->reply;
     }
@@ -209,10 +211,7 @@ SCI_PRIVATE sc_reply *sci_conn_reply_target(sci_conn *conn, sci_op **op)
 
 SCI_PRIVATE void sci_conn_reply_is_in(sci_conn *conn, sc_reply *reply)
 {
-    sci_slot *slot = sci_conn_slot(conn, 0);
-    sci_assert(conn->slot_count > 0 && slot->replies > 0);
-    if (--slot->replies > 0)
-        return;
+    sci_assert(conn->slot_count > 0 && sci_conn_slot(conn, 0)->replies == 1);
     sci_op *op = sci_conn_pop(conn);
     if (!op) {
         conn->client->stats.late_replies++;

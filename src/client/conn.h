@@ -32,9 +32,10 @@ SCI_PRIVATE void sci_op_finish(sci_op *op, sc_status status, const char *text);
 /* `complete` of an op that a thread waits for. */
 SCI_PRIVATE void sci_op_wake(sci_op *op);
 
-/* For wire.c: where the next reply's nodes go (and bytes: `*op` is the asking one, or NULL), and that
-   one reply is in. */
-SCI_PRIVATE sc_reply *sci_conn_reply_target(sci_conn *conn, sci_op **op);
+/* For wire.c: where the next reply's nodes go. `*op`: who asked, or NULL; `*replies`: how many it still waits
+   for, or NULL when nobody asked. */
+SCI_PRIVATE sc_reply *sci_conn_reply_target(sci_conn *conn, sci_op **op, uint32_t **replies);
+/* All replies of the oldest op are in. */
 SCI_PRIVATE void sci_conn_reply_is_in(sci_conn *conn, sc_reply *reply);
 
 /* For life.c: what is done with the queue when the wire ended. */

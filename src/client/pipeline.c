@@ -64,14 +64,15 @@ static sc_status sci_pipeline_end_command(sc_pipeline *pipeline)
 
 SC_API sc_status sc_pipeline_add(sc_pipeline *pipeline, const sc_slice *argv, size_t argc)
 {
-    sc_status status = sci_pipeline_end_command(pipeline);
+    sc_status status = pipeline->word_count ? sci_pipeline_end_command(pipeline) : SC_OK;
     if (status == SC_OK)
         status = sci_command_check(argv, argc);
     if (status == SC_OK)
         status = sci_write_command(&pipeline->bytes, argv, argc);
-    if (status == SC_OK)
-        pipeline->count++;
-    return sci_pipeline_keep(pipeline, status);
+    if (status != SC_OK)
+        return sci_pipeline_keep(pipeline, status);
+    pipeline->count++;
+    return SC_OK;
 }
 
 SC_API sc_status sc_pipeline_add_strings(sc_pipeline *pipeline, ...)

@@ -164,8 +164,9 @@ static sc_status sci_wire_move(sci_wire *wire, size_t cap)
     if (!chunk)
         return SC_ERR_MEMORY;
     sci_op *op;
+    uint32_t *replies;
     if (wire->chunk && wire->has_items &&
-        sci_reply_pin(sci_conn_reply_target(wire->conn, &op), wire->chunk) != SC_OK) {
+        sci_reply_pin(sci_conn_reply_target(wire->conn, &op, &replies), wire->chunk) != SC_OK) {
         sci_chunk_release(chunk);
         return SC_ERR_MEMORY;
     }
@@ -250,59 +251,61 @@ static bool sci_wire_has_text(const sc_reply *reply)
             reply->items.at[0].kind != SC_NIL);
 }
 
-/* One whole reply stands in `target`. False when the connection is gone. */
-static bool sci_wire_deliver(sci_wire *wire, sc_reply *target)
+/* One whole reply stands in `target`, and with it all that its op waits for. */
+static void sci_wire_deliver(sci_wire *wire, sc_reply *target)
 {
     sci_conn *conn = wire->conn;
     const sc_item *item = &target->items.at[wire->reader.reply_start];
     bool is_scratch = target == &wire->scratch;
-    target->count++;
     if (conn->state == SCI_CONN_PRELUDE) {
         sci_conn_prelude_reply(conn, item);
     } else if (conn->kind == SCI_CONN_SUBSCRIBER) {
         sci_subscriber_reply(conn->subscriber, item);
     } else if (conn->slot_count == 0) {
         sci_conn_drop(conn, SC_ERR_PROTOCOL, "the server sent a reply that nobody asked for");
-        return false;
+    } else if (!is_scratch && sci_wire_has_text(target) &&
+               sci_reply_pin(target, wire->chunk) != SC_OK) {
+        sci_conn_drop(conn, SC_ERR_MEMORY, NULL);
     } else {
-        if (!is_scratch && sci_wire_has_text(target) && sci_reply_pin(target, wire->chunk) != SC_OK) {
-            sci_conn_drop(conn, SC_ERR_MEMORY, NULL);
-            return false;
-        }
-        uint64_t sequence = conn->head_sequence;
-        sci_conn_reply_is_in(conn, target);
-        if (conn->head_sequence == sequence)
-            return true; /* more replies for the same op */
+        sci_conn_reply_is_in(conn, target); /* unless scratch, it may be gone now */
     }
     if (is_scratch)
         sci_reply_reset(&wire->scratch);
     wire->has_items = false;
-    return wire->conn == conn;
 }
 
 SCI_PRIVATE void sci_wire_handle(sci_wire *wire)
 {
     sci_conn *conn = wire->conn;
+    sc_reply *target = NULL; /* for the reply that is read, while it is known */
+    uint32_t *replies = NULL; /* how many its op still waits for */
     while (wire->conn == conn && wire->start < wire->end && !conn->is_paused) {
         size_t used = 0;
-        sci_op *op;
-        sc_reply *target = sci_conn_reply_target(conn, &op);
-        if (sci_reader_is_idle(&wire->reader)) {
-            sci_reader_target(&wire->reader, &target->items);
-            sci_reader_stream(&wire->reader, op ? op->sink : NULL, op ? op->sink_user : NULL);
+        if (!target) {
+            sci_op *op;
+            target = sci_conn_reply_target(conn, &op, &replies);
+            if (sci_reader_is_idle(&wire->reader)) {
+                sci_reader_target(&wire->reader, &target->items);
+                sci_reader_stream(&wire->reader, op ? op->sink : NULL, op ? op->sink_user : NULL);
+            }
         }
         sc_status status =
             sci_reader_read(&wire->reader, sci_chunk_data(wire->chunk) + wire->start,
                             wire->end - wire->start, &used);
         wire->start += used;
-        if (status != SC_OK) {
+        if (SCI_UNLIKELY(status != SC_OK)) {
             wire->has_items = target->items.count > 0;
             if (status != SC_AGAIN)
                 sci_conn_drop(conn, status, NULL);
             return;
         }
+        target->count++;
         wire->has_items = true;
-        if (!sci_wire_deliver(wire, target))
-            return;
+        if (replies && *replies > 1) { /* of a pipeline: on with the next */
+            --*replies;
+            continue;
+        }
+        sci_wire_deliver(wire, target);
+        target = NULL;
     }
 }
