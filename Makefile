@@ -128,7 +128,7 @@ compile: smartcache.h
 examples:
 	@tests/setup.sh examples
 	@$(MAKE) --no-print-directory --keep-going $(PARALLEL) $(EXAMPLES)
-	@RUN_UNDER='valgrind -q --error-exitcode=9 --leak-check=full' tests/run tests/examples_run
+	@RUN_UNDER='valgrind -q --fair-sched=yes --error-exitcode=9 --leak-check=full' tests/run tests/examples_run
 
 build/examples/%: examples/%.c smartcache.h tests/examples
 	@tests/examples $<

@@ -8305,8 +8305,12 @@ SC_API sc_status sc_item_value(const sc_reply *reply, const sc_item *item, sc_va
 #define SCI_NS_PER_MS 1000000
 #define SCI_NEVER INT64_MAX /* a deadline that does not come */
 
-/* Gates that waiting threads share: a batch of replies raises one, not one a thread. */
-#define SCI_CLIENT_GATES 8
+/* Gates that waiting threads share: a batch of replies raises one, not one a thread. The first are for
+   ops on the shared connection, by batch; the next for other waits; the last is that of the client's
+   thread. */
+#define SCI_CLIENT_OP_GATES 4
+#define SCI_CLIENT_WAIT_GATES 3
+#define SCI_CLIENT_GATES (SCI_CLIENT_OP_GATES + SCI_CLIENT_WAIT_GATES + 1)
 
 typedef struct sci_conn sci_conn;
 typedef struct sci_subscriber sci_subscriber;
@@ -8318,6 +8322,8 @@ typedef struct sci_waiter {
     uint32_t gate;
     bool is_sleeping; /* at its gate */
     bool is_driving;  /* inside the poller */
+    bool is_minded;   /* its deadline is the shared connection's to mind: it sleeps without a time-out,
+                         since a timer costs as much as the sleep */
     sci_conn *conn;   /* where the answer is expected, or NULL */
 } sci_waiter;
 
@@ -8336,7 +8342,7 @@ typedef struct sci_op {
     uint32_t replies;    /* expected */
     uint32_t resends;    /* times that it was sent again */
     bool is_idempotent;
-    bool is_watched;  /* a thread waits for it and minds the deadline; else the connection does */
+    bool is_watched;  /* a thread waits for it */
     bool is_attended; /* not watched, but a thread is about to wait on the connection */
     bool is_queued;
     sci_conn *conn;
@@ -8417,7 +8423,7 @@ struct sci_conn {
     uint64_t head_sequence; /* of the slot at the head */
     sci_bytes out;          /* encoded, not handed over yet: of the last slots */
     uint32_t batch;         /* counts hand-overs; chooses gates */
-    int64_t earliest_ns;    /* no later than the first deadline the connection minds */
+    int64_t earliest_ns;    /* no later than the first deadline */
     sci_timer deadline_timer;
 
     /* pacing */
@@ -8489,7 +8495,8 @@ struct sc_client {
     uint64_t jitter; /* state of xorshift64* for back-off */
 
     sci_gate gates[SCI_CLIENT_GATES];
-    uint32_t raised;    /* gates to be woken when the lock is let go: a bit each */
+    uint32_t raised;    /* gates whose sleepers are woken when the lock is let go: a bit each */
+    uint32_t called;    /* gates of which one sleeper is woken, whichever, to take over receiving */
     sci_link sleepers;  /* waiters at their gates */
 
     sci_thread thread;
@@ -8550,6 +8557,8 @@ SCI_PRIVATE sc_status sci_op_result(sci_op *op);
 SCI_PRIVATE sc_status sci_op_call(sc_client *client, sci_op *op, int64_t timeout_ms);
 /* One turn of the driver: send, wait up to `max_wait_ns` (-1: as long as it takes), handle. */
 SCI_PRIVATE sc_status sci_client_step(sc_client *client, int64_t max_wait_ns);
+/* Nobody drives: wake one of those who sleep and have no receiver at work for them. */
+SCI_PRIVATE void sci_client_call_driver(sc_client *client);
 /* Give up the driver's place, and find another among those who wait. */
 SCI_PRIVATE void sci_client_stop_driving(sc_client *client);
 /* The client's own thread. */
@@ -8626,7 +8635,7 @@ SCI_PRIVATE void sci_waiter_init(sci_waiter *waiter, uint32_t gate)
 {
     memset(waiter, 0, sizeof *waiter);
     sci_list_init(&waiter->link);
-    waiter->gate = gate % SCI_CLIENT_GATES;
+    waiter->gate = SCI_CLIENT_OP_GATES + gate % SCI_CLIENT_WAIT_GATES;
 }
 
 SCI_PRIVATE void sci_waiter_finish(sc_client *client, sci_waiter *waiter)
@@ -8641,43 +8650,63 @@ SCI_PRIVATE void sci_waiter_finish(sc_client *client, sci_waiter *waiter)
     sci_atomic_store_release(&waiter->is_done, 1); /* from here on the waiter may be gone */
 }
 
-/* Wake the waiters whose gates were raised. */
-static void sci_client_wake_raised(sc_client *client, uint32_t raised)
+/* Wake those who were raised or called while the lock was held. */
+static void sci_client_wake(sc_client *client, uint32_t raised, uint32_t called)
 {
-    for (uint32_t gate = 0; raised; gate++, raised >>= 1)
+    for (uint32_t gate = 0; raised | called; gate++, raised >>= 1, called >>= 1) {
         if (raised & 1u)
             sci_gate_wake_all(&client->gates[gate]);
+        else if (called & 1u)
+            sci_gate_wake_one(&client->gates[gate]);
+    }
 }
 
 SCI_PRIVATE void sci_client_unlock(sc_client *client)
 {
     uint32_t raised = client->raised;
+    uint32_t called = client->called;
     client->raised = 0;
+    client->called = 0;
     if (!sci_list_is_empty(&client->loop.posts) && client->thread_waiter.is_sleeping)
         raised |= 1u << client->thread_waiter.gate;
     sci_loop_unlock(&client->loop);
-    if (raised)
-        sci_client_wake_raised(client, raised);
+    if (raised | called)
+        sci_client_wake(client, raised, called);
 }
 
 SCI_PRIVATE sc_status sci_client_step(sc_client *client, int64_t max_wait_ns)
 {
     sci_conn_flush(client->shared);
     sci_client_check_lookups(client);
-    sci_client_wake_raised(client, client->raised);
+    sci_client_wake(client, client->raised, client->called);
     client->raised = 0;
+    client->called = 0;
     sc_status status = sci_loop_step(&client->loop, max_wait_ns);
     sci_client_check_lookups(client);
     return status;
 }
 
+/* Another caller receives on this connection, and will pass it on when it leaves. */
+static bool sci_conn_has_receiver(const sci_conn *conn)
+{
+    return conn && conn->wire && conn->wire->receiver == SCI_RECEIVER_CALLER;
+}
+
+SCI_PRIVATE void sci_client_call_driver(sc_client *client)
+{
+    for (sci_link *link = client->sleepers.next; link != &client->sleepers; link = link->next) {
+        sci_waiter *sleeper = SCI_CONTAINER(link, sci_waiter, link);
+        if (sci_conn_has_receiver(sleeper->conn))
+            continue;
+        client->raised |= 1u << sleeper->gate; /* all there, so that this one is among them */
+        return;
+    }
+}
+
 SCI_PRIVATE void sci_client_stop_driving(sc_client *client)
 {
     sci_loop_drive_end(&client->loop);
-    if (sci_list_is_empty(&client->sleepers))
-        return;
-    sci_waiter *next = SCI_CONTAINER(client->sleepers.next, sci_waiter, link);
-    client->raised |= 1u << next->gate;
+    sci_client_call_driver(client);
 }
 
 /* Sleep at the gate. False: finished, and not locked any more. */
@@ -8688,7 +8717,7 @@ static bool sci_waiter_sleep(sc_client *client, sci_waiter *waiter, int64_t time
     waiter->is_sleeping = true;
     sci_list_append(&client->sleepers, &waiter->link);
     sci_client_unlock(client);
-    sci_gate_wait(gate, ticket, timeout_ns);
+    sci_gate_wait(gate, ticket, waiter->is_minded ? -1 : timeout_ns);
     if (sci_atomic_load_acquire(&waiter->is_done))
         return false;
     sci_loop_lock(&client->loop);
@@ -8708,12 +8737,6 @@ static void sci_waiter_drive(sc_client *client, sci_waiter *waiter, int64_t time
     sci_client_stop_driving(client);
     if (!client->has_thread)
         (void)sci_loop_dispatch(&client->loop);
-}
-
-/* Another caller receives on this connection, and will pass it on when it leaves. */
-static bool sci_conn_has_receiver(const sci_conn *conn)
-{
-    return conn && conn->wire && conn->wire->receiver == SCI_RECEIVER_CALLER;
 }
 
 SCI_PRIVATE bool sci_waiter_wait(sc_client *client, sci_waiter *waiter, int64_t deadline_ns,
@@ -8769,6 +8792,8 @@ SCI_PRIVATE bool sci_op_submit_and_wait(sc_client *client, sci_conn *conn, sci_o
     op->is_watched = true;
     sci_list_init(&op->waiter.link); /* the rest is zero, as the op */
     op->waiter.conn = conn;
+    op->waiter.is_minded = conn->kind == SCI_CONN_SHARED;
+    op->waiter.gate = SCI_CLIENT_OP_GATES;
     sci_conn_submit(conn, op, now_ns);
     if (!sci_waiter_wait(client, &op->waiter, op->deadline_ns, &is_locked)) {
         sci_assert(!client->is_closing); /* closing ends every op */
@@ -8957,7 +8982,7 @@ static sci_op *sci_conn_pop(sci_conn *conn)
 
 static void sci_conn_mind_deadline(sci_conn *conn, const sci_op *op)
 {
-    if (op->is_watched || op->deadline_ns >= conn->earliest_ns)
+    if (op->deadline_ns >= conn->earliest_ns)
         return;
     conn->earliest_ns = op->deadline_ns;
     sci_timer_arm(&conn->client->loop, &conn->deadline_timer, op->deadline_ns);
@@ -8983,7 +9008,9 @@ static sc_status sci_conn_enqueue(sci_conn *conn, sci_op *op)
         return status;
     }
     op->sequence = conn->head_sequence + conn->slot_count;
-    op->waiter.gate = conn->batch % SCI_CLIENT_GATES;
+    if (!op->waiter.is_sleeping) /* sent again: it stays at its gate */
+        if (conn->kind == SCI_CONN_SHARED)
+        op->waiter.gate = conn->batch % SCI_CLIENT_OP_GATES;
     op->is_queued = true;
     sci_slot *slot = &conn->slots[(conn->slot_head + conn->slot_count) & (conn->slot_cap - 1)];
     slot->op = op;
@@ -8997,11 +9024,12 @@ static sc_status sci_conn_enqueue(sci_conn *conn, sci_op *op)
     return SC_OK;
 }
 
-/* Commands gather while a reply is due within microseconds: then many share a system call. On a slow
-   network they do not, since a command would wait a round trip for nothing. */
+/* Commands gather while replies are due within microseconds, until as many have gathered as are under way:
+   then many share a system call, and the server has the next batch before it is through with one. On a
+   slow network they do not gather, since a command would wait a round trip for nothing. */
 static bool sci_conn_should_send(const sci_conn *conn)
 {
-    return conn->slot_count == conn->gathered || !conn->gathers ||
+    return conn->gathered >= conn->slot_count - conn->gathered || !conn->gathers ||
            sci_bytes_len(&conn->out) >= SCI_CONN_GATHER_BYTES;
 }
 
@@ -9142,7 +9170,7 @@ SCI_PRIVATE void sci_conn_deadline_fire(sci_timer *timer)
         has_expired = false;
         for (uint32_t i = 0; i < conn->slot_count; i++) {
             sci_op *op = sci_conn_slot(conn, i)->op;
-            if (!op || op->is_watched || op->deadline_ns > now_ns)
+            if (!op || op->deadline_ns > now_ns)
                 continue;
             sci_conn_expire(conn, op, now_ns); /* may change the queue: look again from the start */
             has_expired = true;
@@ -9296,6 +9324,7 @@ SCI_PRIVATE void sci_conn_receive_now(sci_conn *conn)
     for (bool has_more = true; has_more && wire->conn == conn && !conn->is_paused;) {
         has_more = sci_conn_receive_once(conn, client->transport.receive);
         if (has_more && wire->conn == conn) {
+            wire->is_slow = false;
             conn->heard_ns = sci_loop_now_ns(&client->loop);
             has_more = wire->was_filled ||
                        (client->transport.pending && client->transport.pending(wire->stream));
@@ -9322,22 +9351,21 @@ SCI_PRIVATE void sci_conn_pass_on(sci_conn *conn)
     sc_client *client = conn->client;
     if (!wire || wire->receiver != SCI_RECEIVER_NONE || conn->slot_count == 0)
         return;
+    if (client->loop.driver) {
+        sci_loop_wake(&client->loop); /* it includes this connection in its next wait */
+        return;
+    }
     for (uint32_t i = 0; i < conn->slot_count; i++) {
         sci_op *op = sci_conn_slot(conn, i)->op;
         if (!op || !op->is_watched)
             continue;
-        if (op->waiter.is_sleeping)
+        if (op->waiter.is_sleeping && conn->kind == SCI_CONN_SHARED)
+            client->called |= 1u << op->waiter.gate; /* all who sleep there can receive here */
+        else if (op->waiter.is_sleeping)
             client->raised |= 1u << op->waiter.gate;
-        else
-            sci_loop_wake(&client->loop);
-        return;
+        return; /* else it is awake, and about to look for itself */
     }
-    if (client->loop.driver) {
-        sci_loop_wake(&client->loop);
-    } else if (!sci_list_is_empty(&client->sleepers)) {
-        sci_waiter *sleeper = SCI_CONTAINER(client->sleepers.next, sci_waiter, link);
-        client->raised |= 1u << sleeper->gate;
-    }
+    sci_client_call_driver(client);
 }
 
 /* MARK: - Connections: wire (Private) */
@@ -10360,7 +10388,8 @@ SCI_PRIVATE void sci_listener_remove(sc_client *client, sci_listener *listener)
         return;
     sci_map_remove(sci_subscriber_map(subscriber, channel->is_pattern), &channel->node);
     sci_list_remove(&channel->link);
-    if (subscriber->conn->state == SCI_CONN_READY) {
+    /* Not while closing: sending would let go of the lock before every call has ended. */
+    if (subscriber->conn->state == SCI_CONN_READY && !client->is_closing) {
         sci_subscriber_send(subscriber, channel->is_pattern ? "PUNSUBSCRIBE" : "UNSUBSCRIBE",
                             channel->node.key);
         sci_conn_flush(subscriber->conn);
@@ -10562,6 +10591,8 @@ SCI_PRIVATE void sci_subscriber_free(sci_subscriber *subscriber)
 #define SCI_LEAST_RECEIVE_BUFFER_BYTES 256
 /* Dedicated connections kept for the next who wants one. */
 #define SCI_IDLE_CONNS 4
+/* What sc_open gives its first call beyond the attempt's own deadline. */
+#define SCI_OPEN_MARGIN_MS 50
 /* How often sc_close looks whether the callers have left. */
 #define SCI_CLOSE_LOOK_NS (1 * SCI_NS_PER_MS)
 
@@ -10728,7 +10759,8 @@ static sc_status sci_client_start_life(sc_client *client)
     sci_list_init(&client->subscriptions);
     sci_list_init(&client->close_hooks);
     sci_list_init(&client->fork_hooks);
-    sci_waiter_init(&client->thread_waiter, SCI_CLIENT_GATES - 1);
+    sci_waiter_init(&client->thread_waiter, 0);
+    client->thread_waiter.gate = SCI_CLIENT_GATES - 1;
     for (size_t i = 0; i < SCI_CLIENT_GATES; i++)
         sci_gate_init(&client->gates[i]);
     client->references.value = 1;
@@ -10772,6 +10804,8 @@ static sc_status sci_client_connect(sc_client *client)
     sc_call_options options;
     memset(&options, 0, sizeof options);
     options.timeout_ms = client->config.connect_timeout_ms;
+    if (options.timeout_ms > 0) /* the attempt ends first, and says more */
+        options.timeout_ms += SCI_OPEN_MARGIN_MS;
     options.idempotent = true;
     sc_status status = sc_command(client, &word, 1, &options, NULL);
     return status == SC_ERR_NOT_SENT || status == SC_ERR_TIMEOUT ? SC_ERR_CONNECT : status;
@@ -11105,9 +11139,11 @@ SCI_PRIVATE void sci_client_after_fork(sc_client *client)
     for (size_t i = 0; i < SCI_CLIENT_GATES; i++)
         sci_gate_init(&client->gates[i]);
     sci_list_init(&client->sleepers);
-    sci_waiter_init(&client->thread_waiter, SCI_CLIENT_GATES - 1);
+    sci_waiter_init(&client->thread_waiter, 0);
+    client->thread_waiter.gate = SCI_CLIENT_GATES - 1;
     client->callers.value = 0;
     client->raised = 0;
+    client->called = 0;
     client->has_thread = false;
     client->has_returned = true;
     client->stats.connections = 0;
@@ -12439,7 +12475,10 @@ static sc_status sci_transfer_perform(sci_transfer *transfer, int64_t timeout_ms
         (void)sci_op_result(&transfer->op);
         sci_error_text_set(words, strlen(words));
     } else {
-        if (!sci_transfer_is_done(transfer) && !sci_transfer_wait(transfer))
+        bool is_in_time = true; /* an upload's wait also ends when the last bytes are on their way */
+        while (is_in_time && !sci_transfer_is_done(transfer))
+            is_in_time = sci_transfer_wait(transfer);
+        if (!sci_transfer_is_done(transfer))
             sci_conn_expire(conn, &transfer->op, sci_loop_now_ns(&client->loop));
         status = sci_op_result(&transfer->op);
     }
@@ -14772,8 +14811,11 @@ static void sci_flight_put(sci_flight *flight)
 
 static void sci_joiner_end(sci_joiner *joiner, const sci_outcome *outcome)
 {
-    sc_client *client = joiner->flight->cache->client;
+    sci_flight *flight = joiner->flight;
+    sc_client *client = flight->cache->client;
     joiner->flight = NULL;
+    if (joiner->must_load)
+        flight->references--; /* its loader will not run; others keep the flight */
     joiner->must_load = false;
     joiner->is_done = true;
     joiner->status = outcome->status;
@@ -15281,9 +15323,10 @@ SCI_PRIVATE void sci_flights_close(sc_cache *cache)
     sci_list_init(&ending);
     sci_list_move_all(&ending, &cache->all);
     for (sci_link *link = sci_list_take_first(&ending); link; link = sci_list_take_first(&ending)) {
+        sci_flight *flight = SCI_CONTAINER(link, sci_flight, all_link);
         sci_list_append(&cache->all, link);
-        sci_flight_fail(SCI_CONTAINER(link, sci_flight, all_link), SC_ERR_CLOSED,
-                        "the client was closed");
+        sci_atomic_store_release(&flight->load.is_void, 1);
+        sci_flight_fail(flight, SC_ERR_CLOSED, "the client was closed");
     }
 }
 

@@ -23,9 +23,9 @@
 
 #include <hiredis/hiredis.h>
 
-#define BENCH_ROUNDS 15
-/* A round is short and there are many, so that what else the machine does falls on all sides alike. */
-#define BENCH_ROUND_NS 40e6
+/* Rounds are short and many, so that what else the machine does falls on all sides alike. */
+#define BENCH_ROUNDS 31
+#define BENCH_ROUND_NS 20e6
 #define BENCH_KEY "key:1"
 #define BENCH_VALUE_BYTES 16
 
@@ -51,7 +51,8 @@ static inline double bench_now_ns(void)
     return bench_clock_ns(CLOCK_MONOTONIC);
 }
 
-/* User and system time of all threads of this process: the client's, since the server is another. */
+/* User and system time of all threads of this process: the client's, since the server is another.
+ */
 static inline double bench_cpu_ns(void)
 {
     return bench_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
@@ -64,10 +65,13 @@ static inline int bench_compare_doubles(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
-static inline double bench_median(double *numbers, size_t count)
+static inline double bench_median(const double *numbers, size_t count)
 {
-    qsort(numbers, count, sizeof *numbers, bench_compare_doubles);
-    return numbers[count / 2];
+    double sorted[BENCH_ROUNDS];
+    bench_must(count > 0 && count <= BENCH_ROUNDS, "a wrong number of rounds");
+    memcpy(sorted, numbers, count * sizeof *sorted);
+    qsort(sorted, count, sizeof *sorted, bench_compare_doubles);
+    return sorted[count / 2];
 }
 
 /* --- the server that bench/run started */
@@ -177,10 +181,10 @@ static inline void bench_put(bench_place place)
     cpu_set_t its;
     CPU_ZERO(&ours);
     CPU_ZERO(&its);
-    for (int core = 0; core < cores && core < CPU_SETSIZE; core++) {
+    for (size_t core = 0; core < (size_t)cores && core < CPU_SETSIZE; core++) {
         if (place == BENCH_ANYWHERE || core == 0)
             CPU_SET(core, &ours);
-        if (place == BENCH_ANYWHERE || core == (place == BENCH_ONE_CORE || cores == 1 ? 0 : 1))
+        if (place == BENCH_ANYWHERE || core == (place == BENCH_ONE_CORE || cores == 1 ? 0u : 1u))
             CPU_SET(core, &its);
     }
     bench_must(sched_setaffinity(0, sizeof ours, &ours) == 0, "cannot pin the client");
@@ -195,8 +199,11 @@ typedef struct bench_side {
     void (*run)(void *user, size_t operations);
     void *user;
     size_t operations; /* of a round; 0: as many as fill BENCH_ROUND_NS */
+    size_t rounds;     /* measured; 0: the peer measures itself, and there are medians only */
     double wall_ns;    /* an operation, median */
-    double cpu_ns;     /* of the client */
+    double cpu_ns;     /* of the client, median */
+    double round_wall_ns[BENCH_ROUNDS];
+    double round_cpu_ns[BENCH_ROUNDS];
 } bench_side;
 
 static inline bench_side bench_side_of(const char *name, void (*run)(void *, size_t), void *user)
@@ -220,60 +227,85 @@ static inline void bench_calibrate(bench_side *side)
     }
 }
 
+static inline void bench_round(bench_side *side)
+{
+    double operations = (double)side->operations;
+    double cpu_begin_ns = bench_cpu_ns();
+    double begin_ns = bench_now_ns();
+    side->run(side->user, side->operations);
+    side->round_wall_ns[side->rounds] = (bench_now_ns() - begin_ns) / operations;
+    side->round_cpu_ns[side->rounds] = (bench_cpu_ns() - cpu_begin_ns) / operations;
+    side->rounds++;
+}
+
 /* Run the sides in turn, BENCH_ROUNDS times. */
 static inline void bench_compare(bench_side *const *sides, size_t count)
 {
-    enum { MOST_SIDES = 4 };
-    double wall_ns[MOST_SIDES][BENCH_ROUNDS];
-    double cpu_ns[MOST_SIDES][BENCH_ROUNDS];
-    bench_must(count <= MOST_SIDES, "too many sides");
-    for (size_t i = 0; i < count; i++)
-        bench_calibrate(sides[i]);
-    for (size_t round = 0; round < BENCH_ROUNDS; round++) {
-        for (size_t i = 0; i < count; i++) {
-            double operations = (double)sides[i]->operations;
-            double cpu_begin_ns = bench_cpu_ns();
-            double begin_ns = bench_now_ns();
-            sides[i]->run(sides[i]->user, sides[i]->operations);
-            wall_ns[i][round] = (bench_now_ns() - begin_ns) / operations;
-            cpu_ns[i][round] = (bench_cpu_ns() - cpu_begin_ns) / operations;
-        }
-    }
     for (size_t i = 0; i < count; i++) {
-        sides[i]->wall_ns = bench_median(wall_ns[i], BENCH_ROUNDS);
-        sides[i]->cpu_ns = bench_median(cpu_ns[i], BENCH_ROUNDS);
+        bench_calibrate(sides[i]);
+        sides[i]->rounds = 0;
     }
+    for (size_t round = 0; round < BENCH_ROUNDS; round++)
+        for (size_t i = 0; i < count; i++)
+            bench_round(sides[i]);
+    for (size_t i = 0; i < count; i++) {
+        sides[i]->wall_ns = bench_median(sides[i]->round_wall_ns, BENCH_ROUNDS);
+        sides[i]->cpu_ns = bench_median(sides[i]->round_cpu_ns, BENCH_ROUNDS);
+    }
+}
+
+/* The median of the rounds' ratios: a load that comes and goes changes both sides of a round. */
+static inline double bench_ratio(const double *ours, const double *theirs)
+{
+    double ratios[BENCH_ROUNDS];
+    for (size_t i = 0; i < BENCH_ROUNDS; i++)
+        ratios[i] = ours[i] / theirs[i];
+    return bench_median(ratios, BENCH_ROUNDS);
+}
+
+static inline double bench_wall_ratio(const bench_side *ours, const bench_side *peer)
+{
+    return peer->rounds ? bench_ratio(ours->round_wall_ns, peer->round_wall_ns)
+                        : ours->wall_ns / peer->wall_ns;
+}
+
+static inline double bench_cpu_ratio(const bench_side *ours, const bench_side *peer)
+{
+    return peer->rounds ? bench_ratio(ours->round_cpu_ns, peer->round_cpu_ns)
+                        : ours->cpu_ns / peer->cpu_ns;
 }
 
 /* --- the line of a case */
 
-/* `aim` is a bound from above for what should be small (costs), from below for what should be large
-   (rates); the ratio is ours to the peer's. */
+/* What is large when it is good has its aim from below, what is small from above. The ratio is ours
+   to the peer's. */
 static inline void bench_line(const char *name, const char *unit, double ours, const char *peer,
-                              double theirs, bool is_rate, double aim)
+                              double theirs, double ratio, bool is_rate, double aim)
 {
-    double ratio = ours / theirs;
     bool is_met = is_rate ? ratio >= aim : ratio <= aim;
-    printf("%s ours=%.2f%s peer=%s:%.2f%s ratio=%.2f aim=%s%.2f %s\n", name, ours, unit, peer, theirs,
-           unit, ratio, is_rate ? ">=" : "<=", aim, is_met ? "ok" : "short");
+    printf("%s ours=%.2f%s peer=%s:%.2f%s ratio=%.2f aim=%s%.2f %s\n", name, ours, unit, peer,
+           theirs, unit, ratio, is_rate ? ">=" : "<=", aim, is_met ? "ok" : "short");
     fflush(stdout);
 }
 
 static inline void bench_line_latency(const char *name, const bench_side *ours,
                                       const bench_side *peer, double aim)
 {
-    bench_line(name, "us", ours->wall_ns / 1e3, peer->name, peer->wall_ns / 1e3, false, aim);
+    bench_line(name, "us", ours->wall_ns / 1e3, peer->name, peer->wall_ns / 1e3,
+               bench_wall_ratio(ours, peer), false, aim);
 }
 
 static inline void bench_line_cpu(const char *name, const bench_side *ours, const bench_side *peer,
                                   double aim)
 {
-    bench_line(name, "us", ours->cpu_ns / 1e3, peer->name, peer->cpu_ns / 1e3, false, aim);
+    bench_line(name, "us", ours->cpu_ns / 1e3, peer->name, peer->cpu_ns / 1e3,
+               bench_cpu_ratio(ours, peer), false, aim);
 }
 
 /* Thousand operations a second. */
 static inline void bench_line_rate(const char *name, const bench_side *ours, const bench_side *peer,
                                    double aim)
 {
-    bench_line(name, "k/s", 1e6 / ours->wall_ns, peer->name, 1e6 / peer->wall_ns, true, aim);
+    bench_line(name, "k/s", 1e6 / ours->wall_ns, peer->name, 1e6 / peer->wall_ns,
+               1 / bench_wall_ratio(ours, peer), true, aim);
 }

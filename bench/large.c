@@ -1,4 +1,5 @@
-/* A value of 64 MiB up and down, whole and in pieces, next to hiredis. Client and server on two cores. */
+/* A value of 64 MiB up and down, whole and in pieces, next to hiredis. Client and server on two
+ * cores. */
 
 #include "bench.h"
 
@@ -40,7 +41,8 @@ static void run_upload(void *user, size_t operations)
     argv[1] = sc_text(LARGE_KEY);
     while (operations--) {
         to->at = 0;
-        bench_must(sc_upload(to->client, argv, 2, LARGE_BYTES, give, to, NULL, NULL) == SC_OK, "upload");
+        bench_must(sc_upload(to->client, argv, 2, LARGE_BYTES, give, to, NULL, NULL) == SC_OK,
+                   "upload");
     }
 }
 
@@ -109,11 +111,12 @@ static void run_get_hiredis(void *user, size_t operations)
 static void line(const char *name, const bench_side *ours, const bench_side *peer)
 {
     char text[64];
-    double bytes_per_ns_to_mb_per_s = 1e9 / 1e6 * (double)LARGE_BYTES;
-    bench_line(name, "MB/s", bytes_per_ns_to_mb_per_s / ours->wall_ns, peer->name,
-               bytes_per_ns_to_mb_per_s / peer->wall_ns, true, 1.00);
+    double mb = (double)LARGE_BYTES / 1e6;
+    bench_line(name, "MB/s", mb * 1e9 / ours->wall_ns, peer->name, mb * 1e9 / peer->wall_ns,
+               1 / bench_wall_ratio(ours, peer), true, 1.00);
     snprintf(text, sizeof text, "%s_cpu", name);
-    bench_line(text, "ms", ours->cpu_ns / 1e6, peer->name, peer->cpu_ns / 1e6, false, 1.00);
+    bench_line(text, "ms", ours->cpu_ns / 1e6, peer->name, peer->cpu_ns / 1e6,
+               bench_cpu_ratio(ours, peer), false, 1.00);
 }
 
 static void compare(const char *whole_name, const char *pieces_name, bench_side whole,
@@ -139,8 +142,10 @@ int main(void)
     compare("set_64MiB", "upload_64MiB", bench_side_of("ours", run_set, &to),
             bench_side_of("ours", run_upload, &to), bench_side_of("hiredis", run_set_hiredis, &to));
     compare("get_64MiB", "download_64MiB", bench_side_of("ours", run_get, &to),
-            bench_side_of("ours", run_download, &to), bench_side_of("hiredis", run_get_hiredis, &to));
-    bench_must(sc_command_strings(to.client, NULL, "DEL", LARGE_KEY, (const char *)NULL) == SC_OK, "DEL");
+            bench_side_of("ours", run_download, &to),
+            bench_side_of("hiredis", run_get_hiredis, &to));
+    bench_must(sc_command_strings(to.client, NULL, "DEL", LARGE_KEY, (const char *)NULL) == SC_OK,
+               "DEL");
     redisFree(to.hiredis);
     sc_close(to.client);
     free(to.bytes);

@@ -42,8 +42,8 @@ static void run_hiredis(void *user, size_t operations)
     const char *argv[3];
     memcpy(argv, to->what->words, sizeof argv);
     while (operations--) {
-        redisReply *reply = (redisReply *)redisCommandArgv(to->hiredis, (int)to->what->count, argv,
-                                                           to->what->lens);
+        redisReply *reply =
+            (redisReply *)redisCommandArgv(to->hiredis, (int)to->what->count, argv, to->what->lens);
         bench_must(reply && reply->len > 0, "hiredis: an empty reply");
         freeReplyObject(reply);
     }

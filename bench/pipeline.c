@@ -1,6 +1,6 @@
-/* Pipelined GET of 16 bytes, client and server on two cores: a batch is sent in one go, then all its
-   replies are read. Next to hiredis (redisAppendCommandArgv, redisGetReply), redis-benchmark, and
-   send and recv of the same bytes. */
+/* Pipelined GET of 16 bytes, client and server on two cores: a batch is sent in one go, then all
+   its replies are read. Next to hiredis (redisAppendCommandArgv, redisGetReply), redis-benchmark,
+   and send and recv of the same bytes. */
 
 #include "bench.h"
 
@@ -124,6 +124,7 @@ static void compare(sc_client *client, size_t depth)
     snprintf(name, sizeof name, "pipeline_%zu_cpu", depth);
     bench_line_cpu(name, &ours, &hiredis, 1.0 / 3);
     bench_line_cpu(name, &ours, &benchmark, 1.0 / 3);
+    printf("# %s of send and recv alone: %.2fus\n", name, raw.cpu_ns / 1e3);
     snprintf(name, sizeof name, "pipeline_%zu", depth);
     bench_line_rate(name, &ours, &hiredis, 1.00);
     bench_line_rate(name, &ours, &benchmark, 1.00);

@@ -1,5 +1,5 @@
-/* Threads that each do one GET of 16 bytes after the other: all on one client of ours, next to hiredis
-   with a connection a thread. */
+/* Threads that each do one GET of 16 bytes after the other: all on one client of ours, next to
+   hiredis with a connection a thread. */
 
 #include "bench.h"
 

@@ -1,5 +1,5 @@
-/* One kind of operation, so many times: bench/instructions runs it under callgrind with two counts and
-   subtracts, so that starting and connecting do not count. `work SIDE CASE TIMES`. */
+/* One kind of operation, so many times: bench/instructions runs it under callgrind with two counts
+   and subtracts, so that starting and connecting do not count. `work SIDE CASE TIMES`. */
 
 #include "bench.h"
 
@@ -108,8 +108,8 @@ static void hit_ours(const ends *to, size_t times)
 {
     while (times--) {
         sc_value *value;
-        bench_must(sc_get_or_load(to->cache, sc_text(BENCH_KEY), must_not_load, NULL, NULL, &value) ==
-                       SC_OK,
+        bench_must(sc_get_or_load(to->cache, sc_text(BENCH_KEY), must_not_load, NULL, NULL,
+                                  &value) == SC_OK,
                    "sc_get_or_load");
         sc_value_release(value);
     }
@@ -162,7 +162,8 @@ static void parse_hiredis(const char *reply, size_t times)
         bench_must(redisReaderFeed(reader, piece, count * len) == REDIS_OK, "hiredis: feed");
         for (size_t i = 0; i < count; i++) {
             void *result;
-            bench_must(redisReaderGetReply(reader, &result) == REDIS_OK && result, "hiredis: parse");
+            bench_must(redisReaderGetReply(reader, &result) == REDIS_OK && result,
+                       "hiredis: parse");
             freeReplyObject(result);
         }
         times -= count;

@@ -156,8 +156,11 @@ static void sci_flight_put(sci_flight *flight)
 
 static void sci_joiner_end(sci_joiner *joiner, const sci_outcome *outcome)
 {
-    sc_client *client = joiner->flight->cache->client;
+    sci_flight *flight = joiner->flight;
+    sc_client *client = flight->cache->client;
     joiner->flight = NULL;
+    if (joiner->must_load)
+        flight->references--; /* its loader will not run; others keep the flight */
     joiner->must_load = false;
     joiner->is_done = true;
     joiner->status = outcome->status;
@@ -665,9 +668,10 @@ SCI_PRIVATE void sci_flights_close(sc_cache *cache)
     sci_list_init(&ending);
     sci_list_move_all(&ending, &cache->all);
     for (sci_link *link = sci_list_take_first(&ending); link; link = sci_list_take_first(&ending)) {
+        sci_flight *flight = SCI_CONTAINER(link, sci_flight, all_link);
         sci_list_append(&cache->all, link);
-        sci_flight_fail(SCI_CONTAINER(link, sci_flight, all_link), SC_ERR_CLOSED,
-                        "the client was closed");
+        sci_atomic_store_release(&flight->load.is_void, 1);
+        sci_flight_fail(flight, SC_ERR_CLOSED, "the client was closed");
     }
 }
 

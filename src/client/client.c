@@ -22,6 +22,8 @@
 #define SCI_LEAST_RECEIVE_BUFFER_BYTES 256
 /* Dedicated connections kept for the next who wants one. */
 #define SCI_IDLE_CONNS 4
+/* What sc_open gives its first call beyond the attempt's own deadline. */
+#define SCI_OPEN_MARGIN_MS 50
 /* How often sc_close looks whether the callers have left. */
 #define SCI_CLOSE_LOOK_NS (1 * SCI_NS_PER_MS)
 
@@ -188,7 +190,8 @@ static sc_status sci_client_start_life(sc_client *client)
     sci_list_init(&client->subscriptions);
     sci_list_init(&client->close_hooks);
     sci_list_init(&client->fork_hooks);
-    sci_waiter_init(&client->thread_waiter, SCI_CLIENT_GATES - 1);
+    sci_waiter_init(&client->thread_waiter, 0);
+    client->thread_waiter.gate = SCI_CLIENT_GATES - 1;
     for (size_t i = 0; i < SCI_CLIENT_GATES; i++)
         sci_gate_init(&client->gates[i]);
     client->references.value = 1;
@@ -232,6 +235,8 @@ static sc_status sci_client_connect(sc_client *client)
     sc_call_options options;
     memset(&options, 0, sizeof options);
     options.timeout_ms = client->config.connect_timeout_ms;
+    if (options.timeout_ms > 0) /* the attempt ends first, and says more */
+        options.timeout_ms += SCI_OPEN_MARGIN_MS;
     options.idempotent = true;
     sc_status status = sc_command(client, &word, 1, &options, NULL);
     return status == SC_ERR_NOT_SENT || status == SC_ERR_TIMEOUT ? SC_ERR_CONNECT : status;

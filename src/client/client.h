@@ -16,8 +16,12 @@
 #define SCI_NS_PER_MS 1000000
 #define SCI_NEVER INT64_MAX /* a deadline that does not come */
 
-/* Gates that waiting threads share: a batch of replies raises one, not one a thread. */
-#define SCI_CLIENT_GATES 8
+/* Gates that waiting threads share: a batch of replies raises one, not one a thread. The first are for
+   ops on the shared connection, by batch; the next for other waits; the last is that of the client's
+   thread. */
+#define SCI_CLIENT_OP_GATES 4
+#define SCI_CLIENT_WAIT_GATES 3
+#define SCI_CLIENT_GATES (SCI_CLIENT_OP_GATES + SCI_CLIENT_WAIT_GATES + 1)
 
 typedef struct sci_conn sci_conn;
 typedef struct sci_subscriber sci_subscriber;
@@ -29,6 +33,8 @@ typedef struct sci_waiter {
     uint32_t gate;
     bool is_sleeping; /* at its gate */
     bool is_driving;  /* inside the poller */
+    bool is_minded;   /* its deadline is the shared connection's to mind: it sleeps without a time-out,
+                         since a timer costs as much as the sleep */
     sci_conn *conn;   /* where the answer is expected, or NULL */
 } sci_waiter;
 
@@ -47,7 +53,7 @@ typedef struct sci_op {
     uint32_t replies;    /* expected */
     uint32_t resends;    /* times that it was sent again */
     bool is_idempotent;
-    bool is_watched;  /* a thread waits for it and minds the deadline; else the connection does */
+    bool is_watched;  /* a thread waits for it */
     bool is_attended; /* not watched, but a thread is about to wait on the connection */
     bool is_queued;
     sci_conn *conn;
@@ -128,7 +134,7 @@ struct sci_conn {
     uint64_t head_sequence; /* of the slot at the head */
     sci_bytes out;          /* encoded, not handed over yet: of the last slots */
     uint32_t batch;         /* counts hand-overs; chooses gates */
-    int64_t earliest_ns;    /* no later than the first deadline the connection minds */
+    int64_t earliest_ns;    /* no later than the first deadline */
     sci_timer deadline_timer;
 
     /* pacing */
@@ -200,7 +206,8 @@ struct sc_client {
     uint64_t jitter; /* state of xorshift64* for back-off */
 
     sci_gate gates[SCI_CLIENT_GATES];
-    uint32_t raised;    /* gates to be woken when the lock is let go: a bit each */
+    uint32_t raised;    /* gates whose sleepers are woken when the lock is let go: a bit each */
+    uint32_t called;    /* gates of which one sleeper is woken, whichever, to take over receiving */
     sci_link sleepers;  /* waiters at their gates */
 
     sci_thread thread;

@@ -104,7 +104,7 @@ static sci_op *sci_conn_pop(sci_conn *conn)
 
 static void sci_conn_mind_deadline(sci_conn *conn, const sci_op *op)
 {
-    if (op->is_watched || op->deadline_ns >= conn->earliest_ns)
+    if (op->deadline_ns >= conn->earliest_ns)
         return;
     conn->earliest_ns = op->deadline_ns;
     sci_timer_arm(&conn->client->loop, &conn->deadline_timer, op->deadline_ns);
@@ -130,7 +130,9 @@ static sc_status sci_conn_enqueue(sci_conn *conn, sci_op *op)
         return status;
     }
     op->sequence = conn->head_sequence + conn->slot_count;
-    op->waiter.gate = conn->batch % SCI_CLIENT_GATES;
+    if (!op->waiter.is_sleeping) /* sent again: it stays at its gate */
+        if (conn->kind == SCI_CONN_SHARED)
+        op->waiter.gate = conn->batch % SCI_CLIENT_OP_GATES;
     op->is_queued = true;
     sci_slot *slot = &conn->slots[(conn->slot_head + conn->slot_count) & (conn->slot_cap - 1)];
     slot->op = op;
@@ -144,11 +146,12 @@ static sc_status sci_conn_enqueue(sci_conn *conn, sci_op *op)
     return SC_OK;
 }
 
-/* Commands gather while a reply is due within microseconds: then many share a system call. On a slow
-   network they do not, since a command would wait a round trip for nothing. */
+/* Commands gather while replies are due within microseconds, until as many have gathered as are under way:
+   then many share a system call, and the server has the next batch before it is through with one. On a
+   slow network they do not gather, since a command would wait a round trip for nothing. */
 static bool sci_conn_should_send(const sci_conn *conn)
 {
-    return conn->slot_count == conn->gathered || !conn->gathers ||
+    return conn->gathered >= conn->slot_count - conn->gathered || !conn->gathers ||
            sci_bytes_len(&conn->out) >= SCI_CONN_GATHER_BYTES;
 }
 
@@ -289,7 +292,7 @@ SCI_PRIVATE void sci_conn_deadline_fire(sci_timer *timer)
         has_expired = false;
         for (uint32_t i = 0; i < conn->slot_count; i++) {
             sci_op *op = sci_conn_slot(conn, i)->op;
-            if (!op || op->is_watched || op->deadline_ns > now_ns)
+            if (!op || op->deadline_ns > now_ns)
                 continue;
             sci_conn_expire(conn, op, now_ns); /* may change the queue: look again from the start */
             has_expired = true;
@@ -443,6 +446,7 @@ SCI_PRIVATE void sci_conn_receive_now(sci_conn *conn)
     for (bool has_more = true; has_more && wire->conn == conn && !conn->is_paused;) {
         has_more = sci_conn_receive_once(conn, client->transport.receive);
         if (has_more && wire->conn == conn) {
+            wire->is_slow = false;
             conn->heard_ns = sci_loop_now_ns(&client->loop);
             has_more = wire->was_filled ||
                        (client->transport.pending && client->transport.pending(wire->stream));
@@ -469,20 +473,19 @@ SCI_PRIVATE void sci_conn_pass_on(sci_conn *conn)
     sc_client *client = conn->client;
     if (!wire || wire->receiver != SCI_RECEIVER_NONE || conn->slot_count == 0)
         return;
+    if (client->loop.driver) {
+        sci_loop_wake(&client->loop); /* it includes this connection in its next wait */
+        return;
+    }
     for (uint32_t i = 0; i < conn->slot_count; i++) {
         sci_op *op = sci_conn_slot(conn, i)->op;
         if (!op || !op->is_watched)
             continue;
-        if (op->waiter.is_sleeping)
+        if (op->waiter.is_sleeping && conn->kind == SCI_CONN_SHARED)
+            client->called |= 1u << op->waiter.gate; /* all who sleep there can receive here */
+        else if (op->waiter.is_sleeping)
             client->raised |= 1u << op->waiter.gate;
-        else
-            sci_loop_wake(&client->loop);
-        return;
+        return; /* else it is awake, and about to look for itself */
     }
-    if (client->loop.driver) {
-        sci_loop_wake(&client->loop);
-    } else if (!sci_list_is_empty(&client->sleepers)) {
-        sci_waiter *sleeper = SCI_CONTAINER(client->sleepers.next, sci_waiter, link);
-        client->raised |= 1u << sleeper->gate;
-    }
+    sci_client_call_driver(client);
 }

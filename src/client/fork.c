@@ -81,9 +81,11 @@ SCI_PRIVATE void sci_client_after_fork(sc_client *client)
     for (size_t i = 0; i < SCI_CLIENT_GATES; i++)
         sci_gate_init(&client->gates[i]);
     sci_list_init(&client->sleepers);
-    sci_waiter_init(&client->thread_waiter, SCI_CLIENT_GATES - 1);
+    sci_waiter_init(&client->thread_waiter, 0);
+    client->thread_waiter.gate = SCI_CLIENT_GATES - 1;
     client->callers.value = 0;
     client->raised = 0;
+    client->called = 0;
     client->has_thread = false;
     client->has_returned = true;
     client->stats.connections = 0;

@@ -166,7 +166,8 @@ SCI_PRIVATE void sci_listener_remove(sc_client *client, sci_listener *listener)
         return;
     sci_map_remove(sci_subscriber_map(subscriber, channel->is_pattern), &channel->node);
     sci_list_remove(&channel->link);
-    if (subscriber->conn->state == SCI_CONN_READY) {
+    /* Not while closing: sending would let go of the lock before every call has ended. */
+    if (subscriber->conn->state == SCI_CONN_READY && !client->is_closing) {
         sci_subscriber_send(subscriber, channel->is_pattern ? "PUNSUBSCRIBE" : "UNSUBSCRIBE",
                             channel->node.key);
         sci_conn_flush(subscriber->conn);

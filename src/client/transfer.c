@@ -92,7 +92,10 @@ static sc_status sci_transfer_perform(sci_transfer *transfer, int64_t timeout_ms
         (void)sci_op_result(&transfer->op);
         sci_error_text_set(words, strlen(words));
     } else {
-        if (!sci_transfer_is_done(transfer) && !sci_transfer_wait(transfer))
+        bool is_in_time = true; /* an upload's wait also ends when the last bytes are on their way */
+        while (is_in_time && !sci_transfer_is_done(transfer))
+            is_in_time = sci_transfer_wait(transfer);
+        if (!sci_transfer_is_done(transfer))
             sci_conn_expire(conn, &transfer->op, sci_loop_now_ns(&client->loop));
         status = sci_op_result(&transfer->op);
     }

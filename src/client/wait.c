@@ -11,7 +11,7 @@ SCI_PRIVATE void sci_waiter_init(sci_waiter *waiter, uint32_t gate)
 {
     memset(waiter, 0, sizeof *waiter);
     sci_list_init(&waiter->link);
-    waiter->gate = gate % SCI_CLIENT_GATES;
+    waiter->gate = SCI_CLIENT_OP_GATES + gate % SCI_CLIENT_WAIT_GATES;
 }
 
 SCI_PRIVATE void sci_waiter_finish(sc_client *client, sci_waiter *waiter)
@@ -26,43 +26,63 @@ SCI_PRIVATE void sci_waiter_finish(sc_client *client, sci_waiter *waiter)
     sci_atomic_store_release(&waiter->is_done, 1); /* from here on the waiter may be gone */
 }
 
-/* Wake the waiters whose gates were raised. */
-static void sci_client_wake_raised(sc_client *client, uint32_t raised)
+/* Wake those who were raised or called while the lock was held. */
+static void sci_client_wake(sc_client *client, uint32_t raised, uint32_t called)
 {
-    for (uint32_t gate = 0; raised; gate++, raised >>= 1)
+    for (uint32_t gate = 0; raised | called; gate++, raised >>= 1, called >>= 1) {
         if (raised & 1u)
             sci_gate_wake_all(&client->gates[gate]);
+        else if (called & 1u)
+            sci_gate_wake_one(&client->gates[gate]);
+    }
 }
 
 SCI_PRIVATE void sci_client_unlock(sc_client *client)
 {
     uint32_t raised = client->raised;
+    uint32_t called = client->called;
     client->raised = 0;
+    client->called = 0;
     if (!sci_list_is_empty(&client->loop.posts) && client->thread_waiter.is_sleeping)
         raised |= 1u << client->thread_waiter.gate;
     sci_loop_unlock(&client->loop);
-    if (raised)
-        sci_client_wake_raised(client, raised);
+    if (raised | called)
+        sci_client_wake(client, raised, called);
 }
 
 SCI_PRIVATE sc_status sci_client_step(sc_client *client, int64_t max_wait_ns)
 {
     sci_conn_flush(client->shared);
     sci_client_check_lookups(client);
-    sci_client_wake_raised(client, client->raised);
+    sci_client_wake(client, client->raised, client->called);
     client->raised = 0;
+    client->called = 0;
     sc_status status = sci_loop_step(&client->loop, max_wait_ns);
     sci_client_check_lookups(client);
     return status;
 }
 
+/* Another caller receives on this connection, and will pass it on when it leaves. */
+static bool sci_conn_has_receiver(const sci_conn *conn)
+{
+    return conn && conn->wire && conn->wire->receiver == SCI_RECEIVER_CALLER;
+}
+
+SCI_PRIVATE void sci_client_call_driver(sc_client *client)
+{
+    for (sci_link *link = client->sleepers.next; link != &client->sleepers; link = link->next) {
+        sci_waiter *sleeper = SCI_CONTAINER(link, sci_waiter, link);
+        if (sci_conn_has_receiver(sleeper->conn))
+            continue;
+        client->raised |= 1u << sleeper->gate; /* all there, so that this one is among them */
+        return;
+    }
+}
+
 SCI_PRIVATE void sci_client_stop_driving(sc_client *client)
 {
     sci_loop_drive_end(&client->loop);
-    if (sci_list_is_empty(&client->sleepers))
-        return;
-    sci_waiter *next = SCI_CONTAINER(client->sleepers.next, sci_waiter, link);
-    client->raised |= 1u << next->gate;
+    sci_client_call_driver(client);
 }
 
 /* Sleep at the gate. False: finished, and not locked any more. */
@@ -73,7 +93,7 @@ static bool sci_waiter_sleep(sc_client *client, sci_waiter *waiter, int64_t time
     waiter->is_sleeping = true;
     sci_list_append(&client->sleepers, &waiter->link);
     sci_client_unlock(client);
-    sci_gate_wait(gate, ticket, timeout_ns);
+    sci_gate_wait(gate, ticket, waiter->is_minded ? -1 : timeout_ns);
     if (sci_atomic_load_acquire(&waiter->is_done))
         return false;
     sci_loop_lock(&client->loop);
@@ -93,12 +113,6 @@ static void sci_waiter_drive(sc_client *client, sci_waiter *waiter, int64_t time
     sci_client_stop_driving(client);
     if (!client->has_thread)
         (void)sci_loop_dispatch(&client->loop);
-}
-
-/* Another caller receives on this connection, and will pass it on when it leaves. */
-static bool sci_conn_has_receiver(const sci_conn *conn)
-{
-    return conn && conn->wire && conn->wire->receiver == SCI_RECEIVER_CALLER;
 }
 
 SCI_PRIVATE bool sci_waiter_wait(sc_client *client, sci_waiter *waiter, int64_t deadline_ns,
@@ -154,6 +168,8 @@ SCI_PRIVATE bool sci_op_submit_and_wait(sc_client *client, sci_conn *conn, sci_o
     op->is_watched = true;
     sci_list_init(&op->waiter.link); /* the rest is zero, as the op */
     op->waiter.conn = conn;
+    op->waiter.is_minded = conn->kind == SCI_CONN_SHARED;
+    op->waiter.gate = SCI_CLIENT_OP_GATES;
     sci_conn_submit(conn, op, now_ns);
     if (!sci_waiter_wait(client, &op->waiter, op->deadline_ns, &is_locked)) {
         sci_assert(!client->is_closing); /* closing ends every op */

@@ -26,6 +26,8 @@ SCI_PRIVATE sc_status sci_op_result(sci_op *op);
 SCI_PRIVATE sc_status sci_op_call(sc_client *client, sci_op *op, int64_t timeout_ms);
 /* One turn of the driver: send, wait up to `max_wait_ns` (-1: as long as it takes), handle. */
 SCI_PRIVATE sc_status sci_client_step(sc_client *client, int64_t max_wait_ns);
+/* Nobody drives: wake one of those who sleep and have no receiver at work for them. */
+SCI_PRIVATE void sci_client_call_driver(sc_client *client);
 /* Give up the driver's place, and find another among those who wait. */
 SCI_PRIVATE void sci_client_stop_driving(sc_client *client);
 /* The client's own thread. */
