@@ -140,6 +140,9 @@ SCI_PRIVATE bool sci_wire_transmit(sci_wire *wire)
     if (status == SC_AGAIN) {
         wire->is_stalled = true;
         sci_loop_wake(&client->loop);
+    } else if (conn->state == SCI_CONN_PRELUDE) {
+        /* a server that takes no more clients says so and closes: receiving tells */
+        sci_bytes_reset(&wire->sending, 0);
     } else {
         sci_conn_drop(conn, status, NULL);
     }
