@@ -11285,11 +11285,12 @@ static sc_status sci_command_run_dedicated(sc_client *client, sci_op *op, int64_
 
 SCI_PRIVATE sc_status sci_reply_check(sc_reply **reply)
 {
-    sc_status status = sc_item_check(sc_reply_item(*reply));
-    if (status != SC_OK) {
-        sc_reply_release(*reply);
-        *reply = NULL;
-    }
+    const sc_item *item = sc_reply_item(*reply);
+    if (SCI_LIKELY(item && item->kind != SC_ERROR))
+        return SC_OK;
+    sc_status status = sc_item_check(item);
+    sc_reply_release(*reply);
+    *reply = NULL;
     return status;
 }
 
