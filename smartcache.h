@@ -667,7 +667,8 @@ static inline sc_slice sc_text(const char *text)
 /* MARK: - Status (Public) */
 /* What functions return, and the words for it. */
 
-/* One list gives code, name and message. 0 is success, positive codes inform, negative are errors. */
+/* One list gives code, name and message. 0 is success, positive codes inform, negative are errors.
+ */
 #define SC_STATUS_LIST(X)                                                                          \
     X(SC_OK, 0, "success")                                                                         \
     X(SC_MISS, 1, "there is no value under this key")                                              \
@@ -685,7 +686,8 @@ static inline sc_slice sc_text(const char *text)
     X(SC_ERR_RESOLVE, -4, "the host name could not be resolved, nothing was executed")             \
     X(SC_ERR_CONNECT, -5, "no connection could be made, nothing was executed")                     \
     X(SC_ERR_AUTH, -6, "the server refused the credentials, nothing was executed")                 \
-    X(SC_ERR_NOT_SENT, -7, "the deadline passed before the command was sent, nothing was executed") \
+    X(SC_ERR_NOT_SENT, -7,                                                                         \
+      "the deadline passed before the command was sent, nothing was executed")                     \
     X(SC_ERR_TIMEOUT, -8, "the deadline passed; what was sent may still be executed")              \
     X(SC_ERR_DISCONNECTED, -9, "the connection was lost; what was sent may have been executed")    \
     X(SC_ERR_IO, -10, "the operating system reported an error")                                    \
@@ -758,7 +760,12 @@ typedef struct sc_random {
     sc_status (*fill)(void *user, void *buffer, size_t len);
 } sc_random;
 
-typedef enum sc_log_level { SC_LOG_ERROR = 1, SC_LOG_WARNING, SC_LOG_INFO, SC_LOG_DEBUG } sc_log_level;
+typedef enum sc_log_level {
+    SC_LOG_ERROR = 1,
+    SC_LOG_WARNING,
+    SC_LOG_INFO,
+    SC_LOG_DEBUG
+} sc_log_level;
 
 /* Where notes about the library's own life go (connected, lost, retrying). NULL: nowhere. The
    function is called with internal locks held: it must not call the library. */
@@ -776,10 +783,10 @@ typedef enum sc_family { SC_FAMILY_IPV4 = 1, SC_FAMILY_IPV6, SC_FAMILY_UNIX } sc
 /* Where a server listens. */
 typedef struct sc_address {
     sc_family family;
-    uint16_t port;             /* host byte order; 0 for Unix */
-    uint32_t scope_id;         /* IPv6 link-local interface, else 0 */
-    uint8_t ip[16];            /* network byte order; the first 4 for IPv4 */
-    char path[SC_PATH_BYTES];  /* Unix only */
+    uint16_t port;            /* host byte order; 0 for Unix */
+    uint32_t scope_id;        /* IPv6 link-local interface, else 0 */
+    uint8_t ip[16];           /* network byte order; the first 4 for IPv4 */
+    char path[SC_PATH_BYTES]; /* Unix only */
 } sc_address;
 
 /* A socket number, or what a port uses in its place. */
@@ -826,9 +833,10 @@ typedef struct sc_poller {
     void (*destroy)(void *poller);
     /* Set what `descriptor` is watched for; `interest` 0 forgets it. `tag` comes back in events. */
     sc_status (*watch)(void *poller, sc_descriptor descriptor, unsigned interest, void *tag);
-    /* Wait up to `timeout_ms` (0: look only; -1: for ever), fill up to `cap` events. SC_OK also when
-       none came, when a signal interrupted, or when woken. */
-    sc_status (*wait)(void *poller, int64_t timeout_ms, sc_event *events, size_t cap, size_t *count);
+    /* Wait up to `timeout_ms` (0: look only; -1: for ever), fill up to `cap` events. SC_OK also
+       when none came, when a signal interrupted, or when woken. */
+    sc_status (*wait)(void *poller, int64_t timeout_ms, sc_event *events, size_t cap,
+                      size_t *count);
     /* Make a `wait` that runs, or else the next one, return at once. Any thread. */
     void (*wake)(void *poller);
 } sc_poller;
@@ -853,8 +861,8 @@ SC_API void sc_lookup_done(sc_lookup *lookup, sc_status status, const sc_address
 
 typedef struct sc_value sc_value;
 
-/* Make a value with a copy of `bytes`. `memory` NULL: the platform's. The caller owns one reference.
-   SC_ERR_MEMORY. Any thread. */
+/* Make a value with a copy of `bytes`. `memory` NULL: the platform's. The caller owns one
+   reference. SC_ERR_MEMORY. Any thread. */
 SC_API sc_status sc_value_create(const sc_memory *memory, sc_slice bytes, sc_value **value);
 
 /* The bytes, followed by a NUL that is not counted, so text may be printed with %s. Valid as long
@@ -914,16 +922,18 @@ SC_API sc_slice sc_item_slice(const sc_item *item);
 /* Bytes of a string or simple string. SC_MISS for nil, SC_ERR_REPLY (with the server's words as the
    detail text) for an error, SC_ERR_TYPE for anything else. */
 SC_API sc_status sc_item_bytes(const sc_item *item, sc_slice *bytes);
-/* An integer, or a string that is one decimal integer. Errors as sc_item_bytes; SC_ERR_TYPE also for
-   a string that is no integer or out of range. */
+/* An integer, or a string that is one decimal integer. Errors as sc_item_bytes; SC_ERR_TYPE also
+   for a string that is no integer or out of range. */
 SC_API sc_status sc_item_integer(const sc_item *item, int64_t *number);
 /* A string that is a number, or an integer. Errors as sc_item_integer. */
 SC_API sc_status sc_item_double(const sc_item *item, double *number);
-/* SC_OK for the simple string or string `text`; else errors as sc_item_bytes. For "OK" and the like. */
+/* SC_OK for the simple string or string `text`; else errors as sc_item_bytes. For "OK" and the
+ * like. */
 SC_API sc_status sc_item_expect(const sc_item *item, const char *text);
 /* SC_ERR_REPLY with the server's words as the detail text when the item is an error, else SC_OK. */
 SC_API sc_status sc_item_check(const sc_item *item);
-/* A new value with the bytes of a string. Errors as sc_item_bytes; SC_ERR_MEMORY. The caller owns it. */
+/* A new value with the bytes of a string. Errors as sc_item_bytes; SC_ERR_MEMORY. The caller owns
+ * it. */
 SC_API sc_status sc_item_value(const sc_reply *reply, const sc_item *item, sc_value **value);
 /* Number of elements of an array; 0 for anything else. */
 SC_API size_t sc_item_count(const sc_item *item);
@@ -932,7 +942,8 @@ SC_API const sc_item *sc_item_at(const sc_item *item, size_t index);
 /* Iterate an array in linear time: for (e = sc_item_first(a); e; e = sc_item_next(a, e)). */
 SC_API const sc_item *sc_item_first(const sc_item *array);
 SC_API const sc_item *sc_item_next(const sc_item *array, const sc_item *element);
-/* The value that follows the string `name` in a flat array of pairs (HGETALL, CONFIG GET), or NULL. */
+/* The value that follows the string `name` in a flat array of pairs (HGETALL, CONFIG GET), or NULL.
+ */
 SC_API const sc_item *sc_item_find(const sc_item *array, sc_slice name);
 
 /* MARK: - Client (Public) */
@@ -945,24 +956,28 @@ typedef struct sc_client sc_client;
 /* How to reach a server. Zero-initialise, then set what differs from the defaults. Everything is
    copied by sc_open, tables included. */
 typedef struct sc_config {
-    /* redis://[user[:password]@]host[:port][/db][?timeout=2s], unix:///path[?db=1]; host, path, user
-       and password may be percent-encoded. Default "redis://localhost:6379". */
+    /* redis://[user[:password]@]host[:port][/db][?timeout=2s], unix:///path[?db=1]; host, path,
+       user and password may be percent-encoded. Default "redis://localhost:6379". */
     const char *url;
-    const char *user;        /* default: the URL's */
-    const char *password;    /* default: the URL's; kept in memory until sc_close */
-    const char *client_name; /* CLIENT SETNAME on each connection; default: the URL's `name`, else none */
-    int64_t timeout_ms;      /* of each call, all of it: 5,000; -1: none */
-    int64_t connect_timeout_ms; /* of one attempt: look-up, every address, AUTH, SELECT: timeout_ms */
-    int64_t backoff_min_ms; /* after a failed attempt the next waits a random time below a bound that */
-    int64_t backoff_max_ms; /* doubles from 50 to 2,000 (exponential back-off with full jitter) */
-    int64_t idle_check_ms;  /* PING a connection that was silent for so long: 30,000; -1: never */
-    size_t max_output_bytes;     /* commands not sent yet, on one connection: 64 MiB */
+    const char *user;     /* default: the URL's */
+    const char *password; /* default: the URL's; kept in memory until sc_close */
+    const char
+        *client_name; /* CLIENT SETNAME on each connection; default: the URL's `name`, else none */
+    int64_t timeout_ms; /* of each call, all of it: 5,000; -1: none */
+    int64_t
+        connect_timeout_ms; /* of one attempt: look-up, every address, AUTH, SELECT: timeout_ms */
+    int64_t
+        backoff_min_ms; /* after a failed attempt the next waits a random time below a bound that */
+    int64_t backoff_max_ms;  /* doubles from 50 to 2,000 (exponential back-off with full jitter) */
+    int64_t idle_check_ms;   /* PING a connection that was silent for so long: 30,000; -1: never */
+    size_t max_output_bytes; /* commands not sent yet, on one connection: 64 MiB */
     size_t receive_buffer_bytes; /* what one receive asks for: 16 KiB */
     sc_limits limits;            /* on replies */
-    bool lazy;            /* sc_open does not connect; the first call does */
-    bool wait_while_down; /* calls wait out a server that is down until their deadline; default: they
-                             fail as soon as an attempt failed, and until the next one is due */
-    bool polled;          /* the program calls sc_poll: the client never starts a thread */
+    bool lazy;                   /* sc_open does not connect; the first call does */
+    bool
+        wait_while_down; /* calls wait out a server that is down until their deadline; default: they
+                            fail as soon as an attempt failed, and until the next one is due */
+    bool polled;         /* the program calls sc_poll: the client never starts a thread */
     const sc_memory *memory; /* default of each table: the platform's */
     const sc_clock *clock;
     const sc_random *random;
@@ -973,8 +988,9 @@ typedef struct sc_config {
 } sc_config;
 
 /* Open a client and, unless `lazy`, connect. `config` NULL: all defaults. The caller owns `*client`
-   until sc_close. SC_ERR_URL, SC_ERR_RESOLVE, SC_ERR_CONNECT, SC_ERR_AUTH, SC_ERR_ARGUMENT (an option
-   out of range), SC_ERR_MEMORY; on an error there is no client. Blocks up to connect_timeout_ms. */
+   until sc_close. SC_ERR_URL, SC_ERR_RESOLVE, SC_ERR_CONNECT, SC_ERR_AUTH, SC_ERR_ARGUMENT (an
+   option out of range), SC_ERR_MEMORY; on an error there is no client. Blocks up to
+   connect_timeout_ms. */
 SC_API sc_status sc_open(const sc_config *config, sc_client **client);
 
 /* Close the client: calls under way end with SC_ERR_CLOSED, callbacks that are due run first, then
@@ -995,10 +1011,11 @@ SC_API sc_status sc_poll(sc_client *client, int64_t timeout_ms);
 
 /* How one call differs from the client's way. NULL or zeros: the defaults. */
 typedef struct sc_call_options {
-    int64_t timeout_ms; /* the deadline over queueing, connecting and the reply: the client's; -1: none */
-    bool idempotent;    /* sent again on a new connection when the first was lost before the reply */
-    bool dedicated;     /* on a connection of its own: for commands that block (BLPOP, XREAD BLOCK) or
-                           carry very much, so that others do not wait behind them */
+    int64_t timeout_ms; /* the deadline over queueing, connecting and the reply: the client's; -1:
+                           none */
+    bool idempotent; /* sent again on a new connection when the first was lost before the reply */
+    bool dedicated;  /* on a connection of its own: for commands that block (BLPOP, XREAD BLOCK) or
+                        carry very much, so that others do not wait behind them */
 } sc_call_options;
 
 /* Called when an asynchronous call ends, exactly once, without locks, on the client's thread or,
@@ -1013,8 +1030,8 @@ typedef void (*sc_on_reply)(void *user, sc_status status, sc_reply *reply);
      SC_ERR_TIMEOUT, SC_ERR_DISCONNECTED   may or may not have been executed
      SC_ERR_CONNECT, SC_ERR_RESOLVE, SC_ERR_AUTH, SC_ERR_NOT_SENT, SC_ERR_FULL   not executed
      SC_ERR_PROTOCOL, SC_ERR_LIMIT, SC_ERR_MEMORY, SC_ERR_CLOSED, SC_ERR_ARGUMENT
-   `*reply` is NULL on errors; `reply` NULL: the answer is checked and dropped. SUBSCRIBE, MONITOR and
-   the like are refused with SC_ERR_ARGUMENT, since they change what a connection speaks; so are
+   `*reply` is NULL on errors; `reply` NULL: the answer is checked and dropped. SUBSCRIBE, MONITOR
+   and the like are refused with SC_ERR_ARGUMENT, since they change what a connection speaks; so are
    WATCH, MULTI, SELECT, AUTH and others that would change a connection that threads share.
    Any thread. Blocks up to the deadline. */
 SC_API sc_status sc_command(sc_client *client, const sc_slice *argv, size_t argc,
@@ -1024,8 +1041,8 @@ SC_API sc_status sc_command(sc_client *client, const sc_slice *argv, size_t argc
    sc_command_strings(client, &reply, "HGET", "user:1", "name", (const char *)NULL). */
 SC_API sc_status sc_command_strings(sc_client *client, sc_reply **reply, ...) SC_SENTINEL;
 
-/* Start one command; `on_reply` is called when it ends (NULL: nobody wants to know). `argv` is copied.
-   An error return means that it will not be called. Any thread. Does not block. */
+/* Start one command; `on_reply` is called when it ends (NULL: nobody wants to know). `argv` is
+   copied. An error return means that it will not be called. Any thread. Does not block. */
 SC_API sc_status sc_command_async(sc_client *client, const sc_slice *argv, size_t argc,
                                   const sc_call_options *options, sc_on_reply on_reply, void *user);
 
@@ -1049,25 +1066,28 @@ SC_API sc_status sc_pipeline_double(sc_pipeline *pipeline, double word);
 /* Number of commands added since the last run. */
 SC_API size_t sc_pipeline_count(const sc_pipeline *pipeline);
 /* Send all and wait for all replies: sc_reply_at(replies, i) answers command i; an error of one
-   command is an item of kind SC_ERROR and not an error of the run. The pipeline is empty afterwards,
-   whatever the result. Nothing added: SC_OK and a reply with no items. Errors as sc_command. */
+   command is an item of kind SC_ERROR and not an error of the run. The pipeline is empty
+   afterwards, whatever the result. Nothing added: SC_OK and a reply with no items. Errors as
+   sc_command. */
 SC_API sc_status sc_pipeline_run(sc_pipeline *pipeline, const sc_call_options *options,
                                  sc_reply **replies);
 SC_API sc_status sc_pipeline_run_async(sc_pipeline *pipeline, const sc_call_options *options,
                                        sc_on_reply on_reply, void *user);
 /* Execute all as one transaction (MULTI, EXEC): the reply is EXEC's array as the one item; an error
-   inside of it is an item of kind SC_ERROR. A command that the server refuses to queue: SC_ERR_REPLY, nothing was executed.
-   SC_CONFLICT: a watched key changed, nothing was executed; watch, read and add again. */
+   inside of it is an item of kind SC_ERROR. A command that the server refuses to queue:
+   SC_ERR_REPLY, nothing was executed. SC_CONFLICT: a watched key changed, nothing was executed;
+   watch, read and add again. */
 SC_API sc_status sc_pipeline_exec(sc_pipeline *pipeline, const sc_call_options *options,
                                   sc_reply **replies);
 SC_API sc_status sc_pipeline_exec_async(sc_pipeline *pipeline, const sc_call_options *options,
                                         sc_on_reply on_reply, void *user);
-/* WATCH keys. The pipeline takes a connection of its own until it was executed, run or cleared, since
-   a watch belongs to a connection. Any number of calls. Blocks as sc_command. */
+/* WATCH keys. The pipeline takes a connection of its own until it was executed, run or cleared,
+   since a watch belongs to a connection. Any number of calls. Blocks as sc_command. */
 SC_API sc_status sc_pipeline_watch(sc_pipeline *pipeline, const sc_slice *keys, size_t count,
                                    const sc_call_options *options);
 SC_API sc_status sc_pipeline_watch_async(sc_pipeline *pipeline, const sc_slice *keys, size_t count,
-                                         const sc_call_options *options, sc_on_reply on_reply, void *user);
+                                         const sc_call_options *options, sc_on_reply on_reply,
+                                         void *user);
 /* Forget what was added and watched. */
 SC_API void sc_pipeline_clear(sc_pipeline *pipeline);
 /* NULL is fine. Calls under way go on without it. */
@@ -1105,24 +1125,25 @@ typedef struct sc_scan sc_scan;
 
 /* SC_ERR_ARGUMENT, SC_ERR_MEMORY. Sends nothing yet. `config` is copied. */
 SC_API sc_status sc_scan_open(sc_client *client, const sc_scan_config *config, sc_scan **scan);
-/* The next element: a key or member, and for HSCAN and ZSCAN its value or score (else empty; `value`
-   may be NULL). Both are valid until the next call. SC_END when there are no more. After an error the
-   next call tries the same page again. Blocks as sc_command, once a page. */
+/* The next element: a key or member, and for HSCAN and ZSCAN its value or score (else empty;
+   `value` may be NULL). Both are valid until the next call. SC_END when there are no more. After an
+   error the next call tries the same page again. Blocks as sc_command, once a page. */
 SC_API sc_status sc_scan_next(sc_scan *scan, sc_slice *element, sc_slice *value);
 SC_API void sc_scan_close(sc_scan *scan); /* NULL is fine */
 
 /* Gives the next bytes of an upload: fill up to `cap` bytes, set `*filled` > 0. Anything but SC_OK
    gives up, and the connection with it. */
 typedef sc_status (*sc_source)(void *user, void *buffer, size_t cap, size_t *filled);
-/* Takes the next bytes of a download, in order. `total` is the whole length. A value of 0 bytes gives
-   one empty piece. Anything but SC_OK gives up. */
+/* Takes the next bytes of a download, in order. `total` is the whole length. A value of 0 bytes
+   gives one empty piece. Anything but SC_OK gives up. */
 typedef sc_status (*sc_sink)(void *user, size_t total, sc_slice piece);
 
 /* Send a command whose last word, of `total` bytes, comes from `source` in pieces, so that it never
    stands in memory whole: sc_upload(client, argv, 2, total, ...) with argv SET key. On a connection
    of its own; `source` runs on this thread without locks. Else as sc_command. */
 SC_API sc_status sc_upload(sc_client *client, const sc_slice *argv, size_t argc, size_t total,
-                           sc_source source, void *user, const sc_call_options *options, sc_reply **reply);
+                           sc_source source, void *user, const sc_call_options *options,
+                           sc_reply **reply);
 /* Send a command whose reply is one string, given to `sink` in pieces as they come: GET, GETRANGE,
    DUMP. SC_MISS for nil. On a connection of its own; `sink` runs on this thread without locks. */
 SC_API sc_status sc_download(sc_client *client, const sc_slice *argv, size_t argc, sc_sink sink,
@@ -1130,16 +1151,16 @@ SC_API sc_status sc_download(sc_client *client, const sc_slice *argv, size_t arg
 
 /* Counts since sc_open. */
 typedef struct sc_stats {
-    uint64_t commands;      /* replies asked for */
-    uint64_t sends;         /* times that bytes were handed to a socket */
+    uint64_t commands; /* replies asked for */
+    uint64_t sends;    /* times that bytes were handed to a socket */
     uint64_t bytes_sent;
     uint64_t bytes_received;
-    uint64_t connects;      /* connections that became ready */
+    uint64_t connects; /* connections that became ready */
     uint64_t connect_failures;
-    uint64_t timeouts;      /* calls that ended by their deadline */
-    uint64_t late_replies;  /* replies that came after their call had ended, dropped */
-    size_t unanswered;      /* now */
-    size_t connections;     /* now */
+    uint64_t timeouts;     /* calls that ended by their deadline */
+    uint64_t late_replies; /* replies that came after their call had ended, dropped */
+    size_t unanswered;     /* now */
+    size_t connections;    /* now */
 } sc_stats;
 
 /* Any thread. */
@@ -1160,8 +1181,9 @@ typedef struct sc_message {
 /* SC_OK: a message, valid during the call. SC_GAP with `message` NULL: the connection was lost and
    the subscription has been made again; messages in between are lost, so read again what they were
    about. An error with `message` NULL: the server refuses the channel (an ACL); it
-   is asked again on the next connection. Called without locks, one at a time and in order, on the client's thread or, without one,
-   inside sc_poll or a blocking call. May call anything but sc_close. */
+   is asked again on the next connection. Called without locks, one at a time and in order, on the
+   client's thread or, without one, inside sc_poll or a blocking call. May call anything but
+   sc_close. */
 typedef void (*sc_on_message)(void *user, sc_status status, const sc_message *message);
 
 /* Subscribe to a channel, on a connection that the client keeps for this; when SC_OK comes back the
@@ -1200,8 +1222,9 @@ typedef sc_status (*sc_compute)(void *user, sc_slice key, sc_value **value);
 /* Run `compute` for `key`, or wait for the thread that is running it: of all that call at the same
    time, one computes and all get its status, its value (each a reference of its own) and its error
    text. Nothing is kept afterwards. SC_ERR_NOT_SENT when `timeout_ms` passed while another computed
-   (-1: wait for ever), SC_ERR_DEADLOCK when this thread is already computing this key, SC_ERR_MEMORY.
-   Any thread. Blocks as long as `compute` runs, or up to timeout_ms for another's. */
+   (-1: wait for ever), SC_ERR_DEADLOCK when this thread is already computing this key,
+   SC_ERR_MEMORY. Any thread. Blocks as long as `compute` runs, or up to timeout_ms for another's.
+ */
 SC_API sc_status sc_single_flight(sc_lockmap *map, sc_slice key, int64_t timeout_ms,
                                   sc_compute compute, void *user, sc_value **value);
 
@@ -1216,7 +1239,8 @@ SC_API sc_status sc_keylock_acquire(sc_lockmap *map, sc_slice key, int64_t timeo
 SC_API void sc_keylock_release(sc_keylock *lock); /* NULL is fine */
 
 /* MARK: - Cache (Public) */
-/* The cache: values under keys, and get-or-load, which computes a missing value once in the fleet. */
+/* The cache: values under keys, and get-or-load, which computes a missing value once in the fleet.
+ */
 
 /* A cache on a client. Any thread. */
 typedef struct sc_cache sc_cache;
@@ -1228,26 +1252,29 @@ typedef struct sc_cache sc_cache;
 
 /* What get-or-load does when the server cannot be reached or asked. */
 typedef enum sc_outage {
-    SC_OUTAGE_LOAD = 0, /* the loader's value, not stored; one load at a time a key in this process */
-    SC_OUTAGE_ERROR     /* the error */
+    SC_OUTAGE_LOAD =
+        0,          /* the loader's value, not stored; one load at a time a key in this process */
+    SC_OUTAGE_ERROR /* the error */
 } sc_outage;
 
 /* How values are loaded and kept; zeros: the defaults. */
 typedef struct sc_load_options {
-    int64_t ttl_ms;          /* life of a stored value: 1,800,000 (30 min); SC_TTL_NONE, SC_TTL_FOREVER */
-    int64_t negative_ttl_ms; /* how long "there is none" (SC_MISS) and failed loads are remembered: not
-                                at all, only shared with those who wait */
-    int64_t lease_ms; /* life of the right to load, renewed while the loader runs: 30,000. After a crash of
-                         the loading process another takes over within this time */
-    int64_t wait_ms;  /* how long to wait for another's load, and to reach the server: 60,000; -1: for ever */
+    int64_t ttl_ms; /* life of a stored value: 1,800,000 (30 min); SC_TTL_NONE, SC_TTL_FOREVER */
+    int64_t negative_ttl_ms; /* how long "there is none" (SC_MISS) and failed loads are remembered:
+                                not at all, only shared with those who wait */
+    int64_t lease_ms; /* life of the right to load, renewed while the loader runs: 30,000. After a
+                         crash of the loading process another takes over within this time */
+    int64_t wait_ms;  /* how long to wait for another's load, and to reach the server: 60,000; -1:
+                         for ever */
     int64_t poll_ms;  /* a waiter looks again at least so often, should a message be lost: 1,000 */
-    bool private_errors; /* a failed load is this caller's alone; those who wait try again themselves */
+    bool private_errors; /* a failed load is this caller's alone; those who wait try again
+                            themselves */
     sc_outage outage;    /* SC_OUTAGE_LOAD */
 } sc_load_options;
 
 typedef struct sc_cache_config {
-    const char *prefix;      /* put before every key on the server: none */
-    sc_load_options load;    /* used where a call gives none */
+    const char *prefix;   /* put before every key on the server: none */
+    sc_load_options load; /* used where a call gives none */
 } sc_cache_config;
 
 /* SC_ERR_ARGUMENT, SC_ERR_MEMORY. `config` NULL: the defaults. Copied. Any number of caches may
@@ -1277,22 +1304,21 @@ SC_API void sc_load_set_ttl(sc_load *load, int64_t ttl_ms);
 /* True when the result will not be stored, since the key was invalidated or the lease was lost: a
    long loader may stop early. Any thread. */
 SC_API bool sc_load_is_void(const sc_load *load);
-/* End a load that returned SC_PENDING, exactly once; `load` is gone afterwards. Any thread. An error's
-   words are taken from this thread's sc_error_text. Does not block. */
+/* End a load that returned SC_PENDING, exactly once; `load` is gone afterwards. Any thread. An
+   error's words are taken from this thread's sc_error_text. Does not block. */
 SC_API void sc_load_finish(sc_load *load, sc_status status);
 
 /* Get the value, or load it: of any number of threads and processes that miss the key together, one
    runs its loader and all get the result.
      SC_OK     `*value` is the caller's until sc_value_release
      SC_MISS   the loader said that there is none
-     SC_ERR_LOADER or the loader's own error, with its words, for the loader's caller and all who waited
-     SC_ERR_NOT_SENT   `wait_ms` passed while another was loading
-     SC_ERR_DEADLOCK   called from the loader of the same key
-     others as sc_command, when the server cannot be asked and `outage` is SC_OUTAGE_ERROR
-   `options` NULL: the cache's. Any thread. Blocks for the loader, or up to wait_ms for another's.
-   On the wire: GET; on a miss one script takes the lease or tells who holds it; the winner stores and
-   publishes by a second script that checks the lease (leases: Nishtala et al., "Scaling Memcache at
-   Facebook", NSDI 2013). */
+     SC_ERR_LOADER or the loader's own error, with its words, for the loader's caller and all who
+   waited SC_ERR_NOT_SENT   `wait_ms` passed while another was loading SC_ERR_DEADLOCK   called from
+   the loader of the same key others as sc_command, when the server cannot be asked and `outage` is
+   SC_OUTAGE_ERROR `options` NULL: the cache's. Any thread. Blocks for the loader, or up to wait_ms
+   for another's. On the wire: GET; on a miss one script takes the lease or tells who holds it; the
+   winner stores and publishes by a second script that checks the lease (leases: Nishtala et al.,
+   "Scaling Memcache at Facebook", NSDI 2013). */
 SC_API sc_status sc_get_or_load(sc_cache *cache, sc_slice key, sc_loader loader, void *user,
                                 const sc_load_options *options, sc_value **value);
 
@@ -1309,22 +1335,23 @@ SC_API sc_status sc_get_or_load_async(sc_cache *cache, sc_slice key, sc_loader l
 SC_API sc_status sc_get(sc_cache *cache, sc_slice key, sc_value **value);
 SC_API sc_status sc_get_async(sc_cache *cache, sc_slice key, sc_on_value on_value, void *user);
 
-/* Store a value for `ttl_ms` (0: the cache's TTL; SC_TTL_FOREVER). A load of this key that began before
-   will not overwrite it. SC_ERR_ARGUMENT for SC_TTL_NONE. */
+/* Store a value for `ttl_ms` (0: the cache's TTL; SC_TTL_FOREVER). A load of this key that began
+   before will not overwrite it. SC_ERR_ARGUMENT for SC_TTL_NONE. */
 SC_API sc_status sc_set(sc_cache *cache, sc_slice key, sc_slice value, int64_t ttl_ms);
 /* Remove the stored value and nothing else: a load under way may still store. SC_OK; SC_MISS. */
 SC_API sc_status sc_delete(sc_cache *cache, sc_slice key);
-/* Remove the stored value, a remembered failure, and the lease: no load that began before stores its
-   value, and who waits for such a load begins anew. Call it after the source has changed. */
+/* Remove the stored value, a remembered failure, and the lease: no load that began before stores
+   its value, and who waits for such a load begins anew. Call it after the source has changed. */
 SC_API sc_status sc_invalidate(sc_cache *cache, sc_slice key);
-/* Give a stored value another TTL, counted from now (0: the cache's; SC_TTL_FOREVER). SC_OK; SC_MISS. */
+/* Give a stored value another TTL, counted from now (0: the cache's; SC_TTL_FOREVER). SC_OK;
+ * SC_MISS. */
 SC_API sc_status sc_touch(sc_cache *cache, sc_slice key, int64_t ttl_ms);
 /* The TTL left, in milliseconds; SC_TTL_FOREVER when the value never expires. SC_OK; SC_MISS. */
 SC_API sc_status sc_ttl(sc_cache *cache, sc_slice key, int64_t *ttl_ms);
 
 /* MARK: - Wrapped functions (Public) */
-/* Wrapped functions: give a function a name; calling it with arguments computes the key from them, and
-   one process in the fleet runs it. */
+/* Wrapped functions: give a function a name; calling it with arguments computes the key from them,
+   and one process in the fleet runs it. */
 
 /* An argument of a wrapped function, made by the functions below. Borrows what it points to. */
 typedef struct sc_arg {
@@ -1342,8 +1369,8 @@ SC_API sc_arg sc_arg_text(const char *value); /* NULL is null */
 SC_API sc_arg sc_arg_bytes(sc_slice value);   /* a string of any bytes */
 SC_API sc_arg sc_arg_json(sc_slice json);     /* one JSON value: an object, an array, ... */
 
-/* What a wrapped function reads its arguments with. A number, bool, null or string that was given as
-   JSON text answers like one that was not. Any thread. */
+/* What a wrapped function reads its arguments with. A number, bool, null or string that was given
+   as JSON text answers like one that was not. Any thread. */
 SC_API bool sc_arg_is_null(const sc_arg *arg);
 /* SC_ERR_TYPE for anything else. */
 SC_API sc_status sc_arg_get_bool(const sc_arg *arg, bool *value);
@@ -1354,51 +1381,55 @@ SC_API sc_status sc_arg_get_double(const sc_arg *arg, double *value);
 /* A string's bytes, borrowed from the argument. SC_ERR_TYPE, also for a string that was given by
    sc_arg_json and has escapes, or whose escapes are no characters (lone surrogates). */
 SC_API sc_status sc_arg_get_bytes(const sc_arg *arg, sc_slice *value);
-/* The JSON text of an argument made by sc_arg_json; of sc_call_json's, of an object, an array, a number
-   with fraction or exponent, and the like. SC_ERR_TYPE for the others. */
+/* The JSON text of an argument made by sc_arg_json; of sc_call_json's, of an object, an array, a
+   number with fraction or exponent, and the like. SC_ERR_TYPE for the others. */
 SC_API sc_status sc_arg_get_json(const sc_arg *arg, sc_slice *value);
 
 /* A wrapped function. Any thread may call it. */
 typedef struct sc_wrapped sc_wrapped;
 
-/* The function: writes its result with sc_load_write and returns as a loader does. In interop mode the
-   result must be JSON text. */
+/* The function: writes its result with sc_load_write and returns as a loader does. In interop mode
+   the result must be JSON text. */
 typedef sc_status (*sc_function)(sc_load *load, const sc_arg *args, size_t arg_count, void *user);
 
 /* Zeros: the defaults. Everything is copied. */
 typedef struct sc_wrap_config {
-    const char *key;            /* the function's name in the fleet: required */
-    sc_function function;       /* required */
+    const char *key;      /* the function's name in the fleet: required */
+    sc_function function; /* required */
     void *user;
-    int64_t lock_timeout_ms;    /* how long the right to compute lasts, renewed meanwhile: 30,000 */
-    int64_t ttl_ms;             /* how long a result is kept: 1,800,000; SC_TTL_NONE shares and stores nothing */
-    int64_t timeout_ms;         /* how long to wait for another process: 60,000; -1: for ever */
-    const char *key_prefix;     /* before all keys: "smartcache"; interop: "distributed-promise" */
-    const char *lock_prefix;    /* names the locks: "lock" */
-    const char *notify_prefix;  /* names the channels: "notif" */
-    const char *key_separator;  /* between the parts of a key: ":" */
-    bool interop;               /* speak the wire format of npm's @jpwilliams/distributed-promise, so that
-                                   its processes and ours share one computation: keys by sigmund, JSON results */
-    sc_load_options load;       /* what else get-or-load knows; the fields above win where they are set */
+    int64_t lock_timeout_ms; /* how long the right to compute lasts, renewed meanwhile: 30,000 */
+    int64_t
+        ttl_ms; /* how long a result is kept: 1,800,000; SC_TTL_NONE shares and stores nothing */
+    int64_t timeout_ms;        /* how long to wait for another process: 60,000; -1: for ever */
+    const char *key_prefix;    /* before all keys: "smartcache"; interop: "distributed-promise" */
+    const char *lock_prefix;   /* names the locks: "lock" */
+    const char *notify_prefix; /* names the channels: "notif" */
+    const char *key_separator; /* between the parts of a key: ":" */
+    bool interop;         /* speak the wire format of npm's @jpwilliams/distributed-promise, so that
+                             its processes and ours share one computation: keys by sigmund, JSON results */
+    sc_load_options load; /* what else get-or-load knows; the fields above win where they are set */
 } sc_wrap_config;
 
-/* Wrap a function. SC_ERR_ARGUMENT names the field; SC_ERR_MEMORY. Closed before or after the client. */
+/* Wrap a function. SC_ERR_ARGUMENT names the field; SC_ERR_MEMORY. Closed before or after the
+ * client. */
 SC_API sc_status sc_wrap(sc_client *client, const sc_wrap_config *config, sc_wrapped **wrapped);
 SC_API void sc_wrapped_close(sc_wrapped *wrapped); /* NULL is fine */
 
-/* Call it: the stored result, or one computation in the fleet. As sc_get_or_load; SC_ERR_ARGUMENT names
-   the argument that is no JSON. */
-SC_API sc_status sc_call(sc_wrapped *wrapped, const sc_arg *args, size_t arg_count, sc_value **result);
+/* Call it: the stored result, or one computation in the fleet. As sc_get_or_load; SC_ERR_ARGUMENT
+   names the argument that is no JSON. */
+SC_API sc_status sc_call(sc_wrapped *wrapped, const sc_arg *args, size_t arg_count,
+                         sc_value **result);
 SC_API sc_status sc_call_async(sc_wrapped *wrapped, const sc_arg *args, size_t arg_count,
                                sc_on_value on_value, void *user);
-/* The arguments as the text of a JSON array: sc_call_json(w, "[\"foo\", 1]", &result). The function gets
-   each element as an argument. */
+/* The arguments as the text of a JSON array: sc_call_json(w, "[\"foo\", 1]", &result). The function
+   gets each element as an argument. */
 SC_API sc_status sc_call_json(sc_wrapped *wrapped, const char *json_array, sc_value **result);
 /* Forget the result for these arguments, as sc_invalidate. */
 SC_API sc_status sc_call_invalidate(sc_wrapped *wrapped, const sc_arg *args, size_t arg_count);
 /* The key under which the result for these arguments is stored, for a look by redis-cli. The caller
    releases it. */
-SC_API sc_status sc_call_key(sc_wrapped *wrapped, const sc_arg *args, size_t arg_count, sc_value **key);
+SC_API sc_status sc_call_key(sc_wrapped *wrapped, const sc_arg *args, size_t arg_count,
+                             sc_value **key);
 
 #ifdef __cplusplus
 }
@@ -1438,7 +1469,7 @@ SC_API sc_status sc_call_key(sc_wrapped *wrapped, const sc_arg *args, size_t arg
 
 /* The struct of `type` whose `member` `pointer` points to. */
 #define SCI_CONTAINER(pointer, type, member)                                                       \
-    ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 #if defined(__GNUC__) || defined(__clang__)
 #define SCI_LIKELY(condition) __builtin_expect(!!(condition), 1)
@@ -1630,8 +1661,8 @@ typedef struct sci_thread {
 #include <pthread.h>
 #define SCI_THREAD_LOCAL __thread
 
-/* On Linux a futex, since a call locks several times and rarely meets anybody: two instructions each
-   way (mutex3 of Drepper, "Futexes Are Tricky", 2011). */
+/* On Linux a futex, since a call locks several times and rarely meets anybody: two instructions
+   each way (mutex3 of Drepper, "Futexes Are Tricky", 2011). */
 typedef struct sci_mutex {
 #if defined(__linux__)
     sci_atomic_u32 word; /* 0 free, 1 held, 2 held and somebody may sleep */
@@ -3804,12 +3835,13 @@ SCI_PRIVATE size_t sci_json_unescape(const sci_json_token *token, char *out)
 }
 
 /* MARK: - Values (Private) */
-/* Values: one block that holds the header and the bytes, or a header over bytes of another owner. */
+/* Values: one block that holds the header and the bytes, or a header over bytes of another owner.
+ */
 
 /* Values over bytes that have another owner. */
 
-/* A value over `bytes`, which are followed by a NUL; `let_go(owner)` is called when nobody needs them any
-   more, on any thread. NULL when there is no memory: then they are still the caller's. */
+/* A value over `bytes`, which are followed by a NUL; `let_go(owner)` is called when nobody needs
+   them any more, on any thread. NULL when there is no memory: then they are still the caller's. */
 SCI_PRIVATE sc_value *sci_value_over(const sc_memory *memory, sc_slice bytes,
                                      void (*let_go)(void *owner), void *owner);
 
@@ -5582,13 +5614,13 @@ typedef enum sci_scheme { SCI_SCHEME_REDIS = 1, SCI_SCHEME_REDISS, SCI_SCHEME_UN
 typedef struct sci_url {
     sc_memory memory;
     sci_scheme scheme;
-    char *host;     /* owned; decoded, IPv6 without brackets; NULL for unix */
-    char *path;     /* owned; decoded socket path; NULL unless unix */
-    char *user;     /* owned; NULL when absent */
-    char *password; /* owned; NULL when absent; wiped on freeing */
-    char *name;     /* owned; client name (`name=`); NULL when absent */
-    uint16_t port;  /* 6379 when absent */
-    int db;         /* 0 when absent */
+    char *host;                 /* owned; decoded, IPv6 without brackets; NULL for unix */
+    char *path;                 /* owned; decoded socket path; NULL unless unix */
+    char *user;                 /* owned; NULL when absent */
+    char *password;             /* owned; NULL when absent; wiped on freeing */
+    char *name;                 /* owned; client name (`name=`); NULL when absent */
+    uint16_t port;              /* 6379 when absent */
+    int db;                     /* 0 when absent */
     int64_t timeout_ms;         /* `timeout=`, -1 when absent */
     int64_t connect_timeout_ms; /* `connect_timeout=`, -1 when absent */
 } sci_url;
@@ -6496,10 +6528,10 @@ struct sc_lookup {
     sc_address addresses[SCI_LOOKUP_ADDRESSES];
 };
 
-/* Begin. SC_OK: `*lookup` belongs to the caller until sci_lookup_abandon. A numeric `host` is done at
-   once, without the resolver; then, as with any quick resolver, `notify` runs before this returns.
-   The block is freed by whoever lets go last: with a resolver that runs in a thread that can be after
-   the owner is gone, so `memory` must outlive it too. */
+/* Begin. SC_OK: `*lookup` belongs to the caller until sci_lookup_abandon. A numeric `host` is done
+   at once, without the resolver; then, as with any quick resolver, `notify` runs before this
+   returns. The block is freed by whoever lets go last: with a resolver that runs in a thread that
+   can be after the owner is gone, so `memory` must outlive it too. */
 SCI_PRIVATE sc_status sci_lookup_start(const sc_memory *memory, const sc_resolver *resolver,
                                        const char *host, uint16_t port, void (*notify)(void *user),
                                        void *notify_user, sc_lookup **lookup);
@@ -6658,8 +6690,8 @@ SCI_PRIVATE void sci_lookup_advance(sc_lookup *lookup)
    a few milliseconds: transmit and receive ask for MSG_DONTWAIT, and receive_soon is one plain
    recv, so that a round trip of a lone caller is send and recv and nothing else. */
 
-/* The platform's own transport (TCP and Unix sockets), poller (poll(2)) and resolver (getaddrinfo in
-   a thread; in a forked helper without threads). None under SMARTCACHE_NO_POSIX. */
+/* The platform's own transport (TCP and Unix sockets), poller (poll(2)) and resolver (getaddrinfo
+   in a thread; in a forked helper without threads). None under SMARTCACHE_NO_POSIX. */
 
 /* Each copies the table into `*table`; false where there is none. */
 SCI_PRIVATE bool sci_posix_transport(sc_transport *table);
@@ -7772,17 +7804,18 @@ SCI_PRIVATE bool sci_posix_resolver(sc_resolver *table)
 /* MARK: - Scheduler (Private) */
 /* The scheduler: one thread at a time waits for descriptors and timers on behalf of all. */
 
-/* The scheduler: a poller, timers, and the callbacks that are due. One mutex guards a client and its
-   loop; "locked" below means that the caller holds it. One thread at a time drives. */
+/* The scheduler: a poller, timers, and the callbacks that are due. One mutex guards a client and
+   its loop; "locked" below means that the caller holds it. One thread at a time drives. */
 
 typedef struct sci_loop sci_loop;
 
 typedef struct sci_timer {
-    sci_heap_node node; /* key: due time, monotonic nanoseconds */
+    sci_heap_node node;                    /* key: due time, monotonic nanoseconds */
     void (*fire)(struct sci_timer *timer); /* locked; may free the timer's owner */
 } sci_timer;
 
-/* Beside the poller's readiness: the poller could not watch the descriptor; sc_error_text says why. */
+/* Beside the poller's readiness: the poller could not watch the descriptor; sc_error_text says why.
+ */
 #define SCI_WATCH_FAILED 8u
 
 /* A descriptor that its owner wants to hear about. */
@@ -7815,11 +7848,11 @@ struct sci_loop {
     sci_heap timers;
     sci_link watches;
     sci_link posts;
-    uintptr_t driver;      /* the thread that drives, 0: nobody */
-    uintptr_t dispatcher;  /* the thread that runs callbacks, 0: nobody */
-    bool is_locked;        /* tells a forked child whether it was caught in the middle of a change */
-    bool is_waiting;       /* the driver is inside the poller, without the lock */
-    bool is_woken;         /* the poller has been told to return */
+    uintptr_t driver;     /* the thread that drives, 0: nobody */
+    uintptr_t dispatcher; /* the thread that runs callbacks, 0: nobody */
+    bool is_locked;       /* tells a forked child whether it was caught in the middle of a change */
+    bool is_waiting;      /* the driver is inside the poller, without the lock */
+    bool is_woken;        /* the poller has been told to return */
     int64_t waiting_until; /* monotonic ns, while is_waiting */
 };
 
@@ -7865,8 +7898,8 @@ SCI_PRIVATE void sci_loop_post(sci_loop *loop, sci_post *post);
 
 /* Take the driver's place if nobody has it. */
 SCI_PRIVATE bool sci_loop_drive_begin(sci_loop *loop);
-/* Wait up to `max_wait_ns` (-1: as long as timers allow), settle watches, fire timers. Unlocks while it
-   waits. Only for the driver. SC_OK, or the poller's error. */
+/* Wait up to `max_wait_ns` (-1: as long as timers allow), settle watches, fire timers. Unlocks
+   while it waits. Only for the driver. SC_OK, or the poller's error. */
 SCI_PRIVATE sc_status sci_loop_step(sci_loop *loop, int64_t max_wait_ns);
 SCI_PRIVATE void sci_loop_drive_end(sci_loop *loop);
 /* Run the callbacks that are due, unless another thread, or a caller of this one, is doing so.
@@ -8133,8 +8166,8 @@ SCI_PRIVATE sci_chunk *sci_chunk_resize(sci_chunk *chunk, size_t cap)
 {
     sci_assert(!sci_chunk_is_shared(chunk));
     sc_memory memory = chunk->memory;
-    chunk = (sci_chunk *)sci_resize(&memory, chunk, sizeof *chunk + chunk->cap,
-                                    sizeof *chunk + cap);
+    chunk =
+        (sci_chunk *)sci_resize(&memory, chunk, sizeof *chunk + chunk->cap, sizeof *chunk + cap);
     if (chunk)
         chunk->cap = cap;
     return chunk;
@@ -8227,8 +8260,9 @@ SCI_PRIVATE sc_status sci_reply_pin(sc_reply *reply, sci_chunk *chunk)
     if (reply->pin_count == reply->pin_cap) {
         size_t old_size = reply->pin_cap * sizeof(sci_chunk *);
         bool was_inline = reply->pins == reply->inline_pins;
-        sci_chunk **grown = (sci_chunk **)sci_resize(
-            &reply->memory, was_inline ? NULL : reply->pins, was_inline ? 0 : old_size, 2 * old_size);
+        sci_chunk **grown =
+            (sci_chunk **)sci_resize(&reply->memory, was_inline ? NULL : reply->pins,
+                                     was_inline ? 0 : old_size, 2 * old_size);
         if (!grown)
             return SC_ERR_MEMORY;
         if (was_inline)
@@ -8296,18 +8330,18 @@ SC_API sc_status sc_item_value(const sc_reply *reply, const sc_item *item, sc_va
 /* How threads wait: each takes over what work there is, receiving or driving, and sleeps only while
    another does it. All locked. */
 
-/* The client's structs. A client has connections; a connection (sci_conn) has an identity, a queue and,
-   while it stands, a wire (sci_wire): one incarnation with its socket, buffers and reader.
+/* The client's structs. A client has connections; a connection (sci_conn) has an identity, a queue
+   and, while it stands, a wire (sci_wire): one incarnation with its socket, buffers and reader.
 
-   One mutex, the loop's, guards all of it; "locked" means that the caller holds it. It is let go for
-   system calls, during which the wire's `users` keeps the socket open. */
+   One mutex, the loop's, guards all of it; "locked" means that the caller holds it. It is let go
+   for system calls, during which the wire's `users` keeps the socket open. */
 
 #define SCI_NS_PER_MS 1000000
 #define SCI_NEVER INT64_MAX /* a deadline that does not come */
 
-/* Gates that waiting threads share: a batch of replies raises one, not one a thread. The first are for
-   ops on the shared connection, by batch; the next for other waits; the last is that of the client's
-   thread. */
+/* Gates that waiting threads share: a batch of replies raises one, not one a thread. The first are
+   for ops on the shared connection, by batch; the next for other waits; the last is that of the
+   client's thread. */
 #define SCI_CLIENT_OP_GATES 4
 #define SCI_CLIENT_WAIT_GATES 3
 #define SCI_CLIENT_GATES (SCI_CLIENT_OP_GATES + SCI_CLIENT_WAIT_GATES + 1)
@@ -8322,19 +8356,20 @@ typedef struct sci_waiter {
     uint32_t gate;
     bool is_sleeping; /* at its gate */
     bool is_driving;  /* inside the poller */
-    bool is_minded;   /* its deadline is the shared connection's to mind: it sleeps without a time-out,
-                         since a timer costs as much as the sleep */
+    bool is_minded;   /* its deadline is the shared connection's to mind: it sleeps without a
+                         time-out,   since a timer costs as much as the sleep */
     sci_conn *conn;   /* where the answer is expected, or NULL */
 } sci_waiter;
 
-/* A command, or some in one go, and what is to be done with the replies. Owned by whoever started it;
-   not to be freed before `complete` was called. */
+/* A command, or some in one go, and what is to be done with the replies. Owned by whoever started
+   it; not to be freed before `complete` was called. */
 typedef struct sci_op {
-    /* Locked, exactly once, when the replies are in (`status` SC_OK) or will not be. May start others. */
+    /* Locked, exactly once, when the replies are in (`status` SC_OK) or will not be. May start
+     * others. */
     void (*complete)(struct sci_op *op);
     /* Append the commands' bytes; called again when an idempotent op is sent again. */
     sc_status (*encode)(struct sci_op *op, sci_bytes *out);
-    sc_reply *reply;     /* where replies go; NULL: the wire's scratch, valid during `complete` */
+    sc_reply *reply;      /* where replies go; NULL: the wire's scratch, valid during `complete` */
     const sc_reply *view; /* during `complete` with SC_OK: the replies */
     sci_bulk_sink sink;   /* takes the bytes of a bulk reply in pieces, locked; may be NULL */
     void *sink_user;
@@ -8355,9 +8390,9 @@ typedef struct sci_op {
 /* A place in the queue of what was asked. When its op is gone (the call timed out), it remains as a
    tombstone so that the late reply finds nobody else. */
 typedef struct sci_slot {
-    sci_op *op;      /* NULL: a tombstone */
-    sc_reply *reply; /* owned until the replies are in; NULL: scratch */
-    size_t bytes;    /* of the encoded commands */
+    sci_op *op;       /* NULL: a tombstone */
+    sc_reply *reply;  /* owned until the replies are in; NULL: scratch */
+    size_t bytes;     /* of the encoded commands */
     uint32_t replies; /* still to come */
 } sci_slot;
 
@@ -8397,9 +8432,9 @@ typedef struct sci_wire {
     sci_chunk *chunk;    /* receive buffer, NULL while idle */
     size_t start;        /* first byte not consumed */
     size_t end;
-    size_t ask; /* what a receive asks for: grows up to the configured size */
+    size_t ask;      /* what a receive asks for: grows up to the configured size */
     bool was_filled; /* the last receive filled the room: there may be more */
-    bool has_items; /* the unfinished reply has nodes that point into `chunk` */
+    bool has_items;  /* the unfinished reply has nodes that point into `chunk` */
     sc_reply scratch;
     sci_reader reader;
 } sci_wire;
@@ -8410,9 +8445,9 @@ struct sci_conn {
     sci_conn_kind kind;
     sci_conn_state state;
     bool is_borrowed; /* a dedicated one that somebody uses */
-    bool is_bound;    /* its owner relies on this very wire (WATCH, a transfer): what is queued does not
-                         survive it */
-    sci_wire *wire; /* while dialing, in the prelude, and ready */
+    bool is_bound;    /* its owner relies on this very wire (WATCH, a transfer): what is queued does
+                         not    survive it */
+    sci_wire *wire;   /* while dialing, in the prelude, and ready */
 
     /* what was asked, oldest first: a ring */
     sci_slot *slots;
@@ -8450,7 +8485,7 @@ struct sci_conn {
     bool is_checking; /* the PING of the idle check is under way */
     sci_op check_op;
     sci_waiter *drain_waiter; /* finished when nothing is left to be sent */
-    bool is_paused; /* a download's consumer is busy: receive nothing meanwhile */
+    bool is_paused;           /* a download's consumer is busy: receive nothing meanwhile */
 
     /* for SCI_CONN_SUBSCRIBER */
     sci_subscriber *subscriber;
@@ -8458,13 +8493,13 @@ struct sci_conn {
 
 /* Who wants to end things in order when the client closes: a cache with loads under way. */
 typedef struct sci_close_hook {
-    sci_link link; /* in client->close_hooks */
+    sci_link link;                                /* in client->close_hooks */
     void (*closing)(struct sci_close_hook *hook); /* locked */
 } sci_close_hook;
 
 /* Who has threads of the parent's waiting: a cache with its flights. */
 typedef struct sci_fork_hook {
-    sci_link link; /* in client->fork_hooks */
+    sci_link link;                              /* in client->fork_hooks */
     void (*forked)(struct sci_fork_hook *hook); /* in the child, the only thread, before any lock */
 } sci_fork_hook;
 
@@ -8483,8 +8518,8 @@ struct sc_client {
     bool is_closing;
     sci_fork_guard fork_guard;
 
-    sci_conn *shared; /* owned */
-    sci_link conns;   /* all */
+    sci_conn *shared;  /* owned */
+    sci_link conns;    /* all */
     bool has_returned; /* a dedicated connection was given back: sweep when leaving */
     sci_link close_hooks;
     sci_link fork_hooks;
@@ -8495,9 +8530,9 @@ struct sc_client {
     uint64_t jitter; /* state of xorshift64* for back-off */
 
     sci_gate gates[SCI_CLIENT_GATES];
-    uint32_t raised;    /* gates whose sleepers are woken when the lock is let go: a bit each */
-    uint32_t called;    /* gates of which one sleeper is woken, whichever, to take over receiving */
-    sci_link sleepers;  /* waiters at their gates */
+    uint32_t raised;   /* gates whose sleepers are woken when the lock is let go: a bit each */
+    uint32_t called;   /* gates of which one sleeper is woken, whichever, to take over receiving */
+    sci_link sleepers; /* waiters at their gates */
 
     sci_thread thread;
     sci_waiter thread_waiter; /* never finished: it only sleeps while another drives */
@@ -8509,7 +8544,8 @@ struct sc_client {
 
 /* The calls below are made by the public functions of this and higher rooms. */
 
-/* Begin a call: count the caller, lock. SC_ERR_CLOSED (unlocked, not counted) when the client closes. */
+/* Begin a call: count the caller, lock. SC_ERR_CLOSED (unlocked, not counted) when the client
+ * closes. */
 SCI_PRIVATE sc_status sci_client_enter(sc_client *client);
 /* End a call: run callbacks that are due where no thread of the client's does, unlock. */
 SCI_PRIVATE void sci_client_leave(sc_client *client);
@@ -8520,12 +8556,14 @@ SCI_PRIVATE void sci_client_unlock(sc_client *client);
 /* The reference count of the struct; the last release frees it. */
 SCI_PRIVATE void sci_client_retain(sc_client *client);
 SCI_PRIVATE void sci_client_release(sc_client *client);
-/* Locked: start the client's thread, unless the program polls. Failing is no error: callers drive. */
+/* Locked: start the client's thread, unless the program polls. Failing is no error: callers drive.
+ */
 SCI_PRIVATE void sci_client_want_thread(sc_client *client);
 SCI_PRIVATE void sci_client_log(sc_client *client, sc_log_level level, const char *format, ...)
     SC_PRINTF(3, 4);
 /* Locked. The deadline `timeout_ms` (0: the client's own, -1: none) from now. */
-SCI_PRIVATE int64_t sci_client_deadline_ns(const sc_client *client, int64_t timeout_ms, int64_t now_ns);
+SCI_PRIVATE int64_t sci_client_deadline_ns(const sc_client *client, int64_t timeout_ms,
+                                           int64_t now_ns);
 /* Locked. A dedicated connection, and its return; one that is not fit for reuse is closed. Neither
    frees a connection at once, since its functions may still be on the stack. NULL: no memory. */
 SCI_PRIVATE sci_conn *sci_client_borrow_conn(sc_client *client);
@@ -8538,18 +8576,20 @@ SCI_PRIVATE void sci_client_after_fork(sc_client *client);
 SCI_PRIVATE void sci_waiter_init(sci_waiter *waiter, uint32_t gate);
 /* Whatever it waits for is there. */
 SCI_PRIVATE void sci_waiter_finish(sc_client *client, sci_waiter *waiter);
-/* Wait until finished (true) or `deadline_ns` (false). `*is_locked` false: it was finished, and the lock is
-   not held any more. */
+/* Wait until finished (true) or `deadline_ns` (false). `*is_locked` false: it was finished, and the
+   lock is not held any more. */
 SCI_PRIVATE bool sci_waiter_wait(sc_client *client, sci_waiter *waiter, int64_t deadline_ns,
                                  bool *is_locked);
 /* The same, locked in any case. */
 SCI_PRIVATE bool sci_waiter_wait_locked(sc_client *client, sci_waiter *waiter, int64_t deadline_ns);
-/* Where the answer is expected from now on: NULL when not on a connection that callers receive on. */
+/* Where the answer is expected from now on: NULL when not on a connection that callers receive on.
+ */
 SCI_PRIVATE void sci_waiter_expect(sc_client *client, sci_waiter *waiter, sci_conn *conn);
 /* Submit an op and wait for its end. False: the lock is not held any more. */
 SCI_PRIVATE bool sci_op_submit_and_wait(sc_client *client, sci_conn *conn, sci_op *op,
                                         int64_t timeout_ms);
-/* The same from within a call that goes on: locked in any case. The status and words are the op's. */
+/* The same from within a call that goes on: locked in any case. The status and words are the op's.
+ */
 SCI_PRIVATE sc_status sci_op_run(sc_client *client, sci_conn *conn, sci_op *op, int64_t timeout_ms);
 /* The end of an op as this thread's: status and words. */
 SCI_PRIVATE sc_status sci_op_result(sci_op *op);
@@ -8571,8 +8611,8 @@ SCI_PRIVATE sci_conn *sci_conn_create(sc_client *client, sci_conn_kind kind);
 /* Drop what stands and free. Ops in its queue end with SC_ERR_CLOSED. */
 SCI_PRIVATE void sci_conn_free(sci_conn *conn);
 
-/* Queue an op and send it when the time has come; connects when down. Ends with op->complete in every
-   case, perhaps before this returns. */
+/* Queue an op and send it when the time has come; connects when down. Ends with op->complete in
+   every case, perhaps before this returns. */
 SCI_PRIVATE void sci_conn_submit(sci_conn *conn, sci_op *op, int64_t now_ns);
 /* Send what is queued, if nobody is sending. Unlocks around the system call. */
 SCI_PRIVATE void sci_conn_flush(sci_conn *conn);
@@ -8587,7 +8627,8 @@ SCI_PRIVATE bool sci_conn_receive_soon(sci_conn *conn);
 SCI_PRIVATE void sci_conn_receive_now(sci_conn *conn);
 /* Nobody receives although replies are due: get a waiter, or the driver, to do it. */
 SCI_PRIVATE void sci_conn_pass_on(sci_conn *conn);
-/* End a queued op whose deadline has passed: unsent bytes are cut out, sent ones leave a tombstone. */
+/* End a queued op whose deadline has passed: unsent bytes are cut out, sent ones leave a tombstone.
+ */
 SCI_PRIVATE void sci_conn_expire(sci_conn *conn, sci_op *op, int64_t now_ns);
 
 /* End an op. `text` may be NULL. Takes no op that is queued. */
@@ -8595,8 +8636,8 @@ SCI_PRIVATE void sci_op_finish(sci_op *op, sc_status status, const char *text);
 /* `complete` of an op that a thread waits for. */
 SCI_PRIVATE void sci_op_wake(sci_op *op);
 
-/* For wire.c: where the next reply's nodes go. `*op`: who asked, or NULL; `*replies`: how many it still waits
-   for, or NULL when nobody asked. */
+/* For wire.c: where the next reply's nodes go. `*op`: who asked, or NULL; `*replies`: how many it
+   still waits for, or NULL when nobody asked. */
 SCI_PRIVATE sc_reply *sci_conn_reply_target(sci_conn *conn, sci_op **op, uint32_t **replies);
 /* All replies of the oldest op are in. */
 SCI_PRIVATE void sci_conn_reply_is_in(sci_conn *conn, sc_reply *reply);
@@ -8609,7 +8650,8 @@ SCI_PRIVATE void sci_conn_fail_sent(sci_conn *conn, sc_status status, const char
 SCI_PRIVATE void sci_conn_fail_all(sci_conn *conn, sc_status status, const char *text);
 /* `fire` of deadline_timer. */
 SCI_PRIVATE void sci_conn_deadline_fire(sci_timer *timer);
-/* A connection's life: look-up, addresses, prelude, ready, loss, back-off, idle check. All locked. */
+/* A connection's life: look-up, addresses, prelude, ready, loss, back-off, idle check. All locked.
+ */
 
 /* Begin an attempt. From SCI_CONN_DOWN. */
 SCI_PRIVATE void sci_conn_connect(sci_conn *conn, int64_t now_ns);
@@ -8870,17 +8912,18 @@ typedef sc_status sci_transport_receive(void *stream, void *buffer, size_t cap, 
 /* Lone commands between two measurements of that. */
 #define SCI_CONN_PROBE_EVERY 16
 
-/* For a stream that is being dialed; takes it over. NULL when there is no memory: the stream is hung up. */
+/* For a stream that is being dialed; takes it over. NULL when there is no memory: the stream is
+ * hung up. */
 SCI_PRIVATE sci_wire *sci_wire_create(sci_conn *conn, void *stream);
 /* Part from the connection; the socket is closed as soon as nobody uses it. */
 SCI_PRIVATE void sci_wire_detach(sci_conn *conn);
 /* End of a use: `users` goes down, and a detached wire goes with the last. */
 SCI_PRIVATE void sci_wire_leave(sci_wire *wire);
-/* Hand `sending` to the socket, unlocked. True when some was taken and the wire still stands; else it is
-   stalled, or the connection was dropped. The caller holds a use. */
+/* Hand `sending` to the socket, unlocked. True when some was taken and the wire still stands; else
+   it is stalled, or the connection was dropped. The caller holds a use. */
 SCI_PRIVATE bool sci_wire_transmit(sci_wire *wire);
-/* Receive once by `receive`, unlocked. True when bytes came and the wire still stands; a failure has
-   dropped the connection. The caller holds a use. */
+/* Receive once by `receive`, unlocked. True when bytes came and the wire still stands; a failure
+   has dropped the connection. The caller holds a use. */
 SCI_PRIVATE bool sci_wire_receive(sci_wire *wire, sci_transport_receive *receive);
 /* Read the replies that are in the buffer. */
 SCI_PRIVATE void sci_wire_handle(sci_wire *wire);
@@ -8890,7 +8933,8 @@ SCI_PRIVATE void sci_wire_handle(sci_wire *wire);
 #define SCI_CONN_KEEP_OUTPUT (64u * 1024u)
 /* Commands gathered while replies are under way are sent at the latest when so many bytes wait. */
 #define SCI_CONN_GATHER_BYTES (64u * 1024u)
-/* A connection unused for so long is looked at before it is used, since the server may have closed it. */
+/* A connection unused for so long is looked at before it is used, since the server may have closed
+ * it. */
 #define SCI_CONN_STALE_NS ((int64_t)1000 * SCI_NS_PER_MS)
 /* An idempotent op is sent again so many times at most: it may be what kills the connection. */
 #define SCI_OP_RESENDS 3
@@ -9008,8 +9052,8 @@ static sc_status sci_conn_enqueue(sci_conn *conn, sci_op *op)
         return status;
     }
     op->sequence = conn->head_sequence + conn->slot_count;
-    if (!op->waiter.is_sleeping) /* sent again: it stays at its gate */
-        if (conn->kind == SCI_CONN_SHARED)
+    bool is_resent = op->waiter.is_sleeping; /* then its thread stays at its gate */
+    if (conn->kind == SCI_CONN_SHARED && !is_resent)
         op->waiter.gate = conn->batch % SCI_CLIENT_OP_GATES;
     op->is_queued = true;
     sci_slot *slot = &conn->slots[(conn->slot_head + conn->slot_count) & (conn->slot_cap - 1)];
@@ -9024,9 +9068,10 @@ static sc_status sci_conn_enqueue(sci_conn *conn, sci_op *op)
     return SC_OK;
 }
 
-/* Commands gather while replies are due within microseconds, until as many have gathered as are under way:
-   then many share a system call, and the server has the next batch before it is through with one. On a
-   slow network they do not gather, since a command would wait a round trip for nothing. */
+/* Commands gather while replies are due within microseconds, until as many have gathered as are
+   under way: then many share a system call, and the server has the next batch before it is through
+   with one. On a slow network they do not gather, since a command would wait a round trip for
+   nothing. */
 static bool sci_conn_should_send(const sci_conn *conn)
 {
     return conn->gathered >= conn->slot_count - conn->gathered || !conn->gathers ||
@@ -9143,7 +9188,8 @@ SCI_PRIVATE void sci_conn_expire(sci_conn *conn, sci_op *op, int64_t now_ns)
     op->is_queued = false;
     if (sci_conn_is_unsent(conn, index, &offset)) {
         sci_conn_cut(conn, index, offset);
-        (void)sci_format(text, sizeof text, "not sent to %s before the deadline (timeout_ms): %s", peer,
+        (void)sci_format(text, sizeof text, "not sent to %s before the deadline (timeout_ms): %s",
+                         peer,
                          conn->state == SCI_CONN_READY ? "the connection was busy"
                          : conn->failures              ? conn->failure_text
                                                        : "the connection was not ready");
@@ -9210,9 +9256,8 @@ SCI_PRIVATE void sci_conn_fail_sent(sci_conn *conn, sc_status status, const char
             !conn->client->is_closing)
             sci_conn_queue_again(conn, op);
         else
-            sci_op_finish(op,
-                          is_own_fault || status == SC_ERR_CLOSED ? status : SC_ERR_DISCONNECTED,
-                          text);
+            sci_op_finish(
+                op, is_own_fault || status == SC_ERR_CLOSED ? status : SC_ERR_DISCONNECTED, text);
     }
 }
 
@@ -9375,7 +9420,7 @@ SCI_PRIVATE void sci_conn_pass_on(sci_conn *conn)
 
 typedef enum sci_listen_event {
     SCI_LISTEN_MESSAGE,
-    SCI_LISTEN_READY, /* the server has confirmed: for the first time, or after a gap */
+    SCI_LISTEN_READY,  /* the server has confirmed: for the first time, or after a gap */
     SCI_LISTEN_FAILED, /* the first attempt to connect failed; more will follow */
     SCI_LISTEN_REFUSED /* the server refuses this channel (ACL) */
 } sci_listen_event;
@@ -9390,8 +9435,8 @@ typedef struct sci_listener {
     void (*event)(struct sci_listener *listener, sci_listen_event event, const sc_message *message);
 } sci_listener;
 
-/* Begin to listen. READY comes later, or at once within this call when the channel is confirmed already.
-   SC_ERR_MEMORY. */
+/* Begin to listen. READY comes later, or at once within this call when the channel is confirmed
+   already. SC_ERR_MEMORY. */
 SCI_PRIVATE sc_status sci_listener_add(sc_client *client, sci_listener *listener, sc_slice name,
                                        bool is_pattern);
 /* Stop. Fine for one that is not listening. */
@@ -9552,8 +9597,8 @@ SCI_PRIVATE bool sci_wire_transmit(sci_wire *wire)
     return false;
 }
 
-/* What the unfinished token needs from `start` on, as far as it may be asked for: memory follows the
-   bytes that came, not the lengths that were announced. */
+/* What the unfinished token needs from `start` on, as far as it may be asked for: memory follows
+   the bytes that came, not the lengths that were announced. */
 static size_t sci_wire_wanted(const sci_wire *wire)
 {
     size_t have = wire->end - wire->start;
@@ -9683,7 +9728,7 @@ static void sci_wire_deliver(sci_wire *wire, sc_reply *target)
 SCI_PRIVATE void sci_wire_handle(sci_wire *wire)
 {
     sci_conn *conn = wire->conn;
-    sc_reply *target = NULL; /* for the reply that is read, while it is known */
+    sc_reply *target = NULL;  /* for the reply that is read, while it is known */
     uint32_t *replies = NULL; /* how many its op still waits for */
     while (wire->conn == conn && wire->start < wire->end && !conn->is_paused) {
         size_t used = 0;
@@ -9695,9 +9740,8 @@ SCI_PRIVATE void sci_wire_handle(sci_wire *wire)
                 sci_reader_stream(&wire->reader, op ? op->sink : NULL, op ? op->sink_user : NULL);
             }
         }
-        sc_status status =
-            sci_reader_read(&wire->reader, sci_chunk_data(wire->chunk) + wire->start,
-                            wire->end - wire->start, &used);
+        sc_status status = sci_reader_read(&wire->reader, sci_chunk_data(wire->chunk) + wire->start,
+                                           wire->end - wire->start, &used);
         wire->start += used;
         if (SCI_UNLIKELY(status != SC_OK)) {
             wire->has_items = target->items.count > 0;
@@ -9717,7 +9761,8 @@ SCI_PRIVATE void sci_wire_handle(sci_wire *wire)
 }
 
 /* MARK: - Connections: life (Private) */
-/* A connection's life. One attempt has one deadline, over the look-up, every address, and the prelude. */
+/* A connection's life. One attempt has one deadline, over the look-up, every address, and the
+ * prelude. */
 
 /* Bound of the back-off's doubling, so that the shift stays in range. */
 #define SCI_LIFE_DOUBLINGS 16
@@ -9753,8 +9798,8 @@ static int64_t sci_conn_backoff_ns(sci_conn *conn)
     const sc_config *config = &conn->client->config;
     uint32_t doublings = conn->failures - 1;
     int64_t bound_ms = config->backoff_min_ms;
-    for (uint32_t i = 0; i < doublings && i < SCI_LIFE_DOUBLINGS && bound_ms < config->backoff_max_ms;
-         i++)
+    for (uint32_t i = 0;
+         i < doublings && i < SCI_LIFE_DOUBLINGS && bound_ms < config->backoff_max_ms; i++)
         bound_ms *= 2;
     bound_ms = sci_min_i64(bound_ms, config->backoff_max_ms);
     uint64_t bound_ns = (uint64_t)bound_ms * SCI_NS_PER_MS;
@@ -9784,7 +9829,8 @@ SCI_PRIVATE void sci_conn_abandon(sci_conn *conn)
     conn->probe_countdown = 0;
 }
 
-/* The words are copied first: `text` may be the thread's detail text, which abandoning could change. */
+/* The words are copied first: `text` may be the thread's detail text, which abandoning could
+ * change. */
 static void sci_conn_note_failure(sci_conn *conn, sc_status status, const char *text)
 {
     conn->failure_status = status;
@@ -9854,7 +9900,8 @@ static void sci_conn_dial_next(sci_conn *conn)
             sci_loop_wake(&client->loop);
             return;
         }
-        sci_conn_fail_step(conn, status == SC_ERR_MEMORY ? status : SC_ERR_CONNECT, sc_error_text());
+        sci_conn_fail_step(conn, status == SC_ERR_MEMORY ? status : SC_ERR_CONNECT,
+                           sc_error_text());
         now_ns = sci_loop_now_ns(&client->loop);
     }
     sci_conn_attempt_failed(conn);
@@ -9974,7 +10021,12 @@ SCI_PRIVATE void sci_conn_connect(sci_conn *conn, int64_t now_ns)
 /* Prelude: one command at least, so that an error which the server sends unasked (too many clients,
    still loading) is never taken for the answer to a call. */
 
-typedef enum sci_prelude_step { SCI_PRELUDE_AUTH, SCI_PRELUDE_SELECT, SCI_PRELUDE_NAME, SCI_PRELUDE_PING } sci_prelude_step;
+typedef enum sci_prelude_step {
+    SCI_PRELUDE_AUTH,
+    SCI_PRELUDE_SELECT,
+    SCI_PRELUDE_NAME,
+    SCI_PRELUDE_PING
+} sci_prelude_step;
 
 /* The words of `step`, 0 when the configuration does not call for it. */
 static size_t sci_prelude_words(const sc_client *client, uint32_t step, sc_slice words[3],
@@ -10055,8 +10107,8 @@ static bool sci_answer_begins(sc_slice answer, const char *prefix)
 /* Errors that say that the server serves nobody now, whatever was asked. */
 static bool sci_answer_is_passing(sc_slice answer)
 {
-    static const char *const passing[] = {"LOADING", "MASTERDOWN", "BUSY", "TRYAGAIN", "CLUSTERDOWN",
-                                          "ERR max number of clients"};
+    static const char *const passing[] = {"LOADING",  "MASTERDOWN",  "BUSY",
+                                          "TRYAGAIN", "CLUSTERDOWN", "ERR max number of clients"};
     for (size_t i = 0; i < SCI_COUNT(passing); i++)
         if (sci_answer_begins(answer, passing[i]))
             return true;
@@ -10112,7 +10164,8 @@ static void sci_conn_is_ready(sci_conn *conn)
 
 SCI_PRIVATE void sci_conn_prelude_reply(sci_conn *conn, const sc_item *item)
 {
-    static const char *const names[SCI_PRELUDE_STEPS] = {"AUTH", "SELECT", "CLIENT SETNAME", "PING"};
+    static const char *const names[SCI_PRELUDE_STEPS] = {"AUTH", "SELECT", "CLIENT SETNAME",
+                                                         "PING"};
     const char *expected = conn->prelude_step == SCI_PRELUDE_PING ? "PONG" : "OK";
     if (sc_item_expect(item, expected) != SC_OK) {
         sc_slice answer = sc_item_slice(item);
@@ -10180,7 +10233,8 @@ static void sci_conn_check_idle(sci_conn *conn)
     sc_client *client = conn->client;
     int64_t now_ns = sci_loop_now_ns(&client->loop);
     int64_t check_ns = client->config.idle_check_ms * SCI_NS_PER_MS;
-    int64_t quiet_ns = now_ns - (conn->heard_ns > conn->active_ns ? conn->heard_ns : conn->active_ns);
+    int64_t quiet_ns =
+        now_ns - (conn->heard_ns > conn->active_ns ? conn->heard_ns : conn->active_ns);
     if (quiet_ns < check_ns) {
         sci_timer_arm(&client->loop, &conn->life_timer, now_ns + check_ns - quiet_ns);
         return;
@@ -10214,7 +10268,8 @@ SCI_PRIVATE void sci_conn_life_fire(sci_timer *timer)
         sci_conn_attempt_failed(conn);
         return;
     case SCI_CONN_DIALING:
-        sci_conn_fail_step(conn, SC_ERR_CONNECT, "no answer before the deadline (connect_timeout_ms)");
+        sci_conn_fail_step(conn, SC_ERR_CONNECT,
+                           "no answer before the deadline (connect_timeout_ms)");
         sci_conn_dial_next(conn);
         return;
     case SCI_CONN_PRELUDE:
@@ -10248,11 +10303,11 @@ struct sci_subscriber {
     sci_conn *conn; /* owned by the client's list */
     sci_map channels;
     sci_map patterns;
-    sci_link all;      /* channels and patterns */
-    sci_link pending;  /* listeners that have heard neither READY nor FAILED */
-    uint64_t sent;     /* commands that will be answered, on this wire */
+    sci_link all;     /* channels and patterns */
+    sci_link pending; /* listeners that have heard neither READY nor FAILED */
+    uint64_t sent;    /* commands that will be answered, on this wire */
     uint64_t answered;
-    bool is_checking;  /* a PING is unanswered */
+    bool is_checking; /* a PING is unanswered */
 };
 
 static sc_status sci_subscriber_create(sc_client *client)
@@ -10516,8 +10571,8 @@ static void sci_subscriber_message(sci_subscriber *subscriber, const sc_item *it
         message.pattern = sc_item_slice(sc_item_at(item, at++));
     message.channel = sc_item_slice(sc_item_at(item, at++));
     message.payload = sc_item_slice(sc_item_at(item, at));
-    sci_channel *channel = sci_subscriber_find(
-        subscriber, is_pattern ? message.pattern : message.channel, is_pattern);
+    sci_channel *channel =
+        sci_subscriber_find(subscriber, is_pattern ? message.pattern : message.channel, is_pattern);
     if (channel && channel->is_confirmed)
         sci_channel_tell(subscriber, channel, SCI_LISTEN_MESSAGE, &message);
 }
@@ -10606,7 +10661,8 @@ static int64_t sci_default_i64(int64_t value, int64_t fallback)
     return value ? value : fallback;
 }
 
-SCI_PRIVATE int64_t sci_client_deadline_ns(const sc_client *client, int64_t timeout_ms, int64_t now_ns)
+SCI_PRIVATE int64_t sci_client_deadline_ns(const sc_client *client, int64_t timeout_ms,
+                                           int64_t now_ns)
 {
     int64_t ms = timeout_ms ? timeout_ms : client->config.timeout_ms;
     if (ms < 0 || ms >= (SCI_NEVER - now_ns) / SCI_NS_PER_MS)
@@ -10632,19 +10688,22 @@ SCI_PRIVATE void sci_client_log(sc_client *client, sc_log_level level, const cha
 static sc_status sci_config_check(const sc_config *config)
 {
     if (config->timeout_ms < -1)
-        return sc_fail(SC_ERR_ARGUMENT, "sc_config.timeout_ms is %lld; it wants milliseconds, 0 or -1",
+        return sc_fail(SC_ERR_ARGUMENT,
+                       "sc_config.timeout_ms is %lld; it wants milliseconds, 0 or -1",
                        (long long)config->timeout_ms);
     if (config->connect_timeout_ms < -1)
         return sc_fail(SC_ERR_ARGUMENT,
                        "sc_config.connect_timeout_ms is %lld; it wants milliseconds, 0 or -1",
                        (long long)config->connect_timeout_ms);
     if (config->backoff_min_ms < 0 || config->backoff_max_ms < 0)
-        return sc_fail(SC_ERR_ARGUMENT, "sc_config.backoff_min_ms and backoff_max_ms want milliseconds");
+        return sc_fail(SC_ERR_ARGUMENT,
+                       "sc_config.backoff_min_ms and backoff_max_ms want milliseconds");
     if (config->idle_check_ms < -1)
         return sc_fail(SC_ERR_ARGUMENT, "sc_config.idle_check_ms wants milliseconds, 0 or -1");
     if (config->receive_buffer_bytes &&
         config->receive_buffer_bytes < SCI_LEAST_RECEIVE_BUFFER_BYTES)
-        return sc_fail(SC_ERR_ARGUMENT, "sc_config.receive_buffer_bytes is %zu; it wants at least %d",
+        return sc_fail(SC_ERR_ARGUMENT,
+                       "sc_config.receive_buffer_bytes is %zu; it wants at least %d",
                        config->receive_buffer_bytes, SCI_LEAST_RECEIVE_BUFFER_BYTES);
     return SC_OK;
 }
@@ -10654,7 +10713,8 @@ static void sci_client_resolve_config(sc_client *client, const sc_config *config
     sc_config *own = &client->config;
     *own = *config;
     if (!own->timeout_ms)
-        own->timeout_ms = client->url.timeout_ms >= 0 ? client->url.timeout_ms : SCI_DEFAULT_TIMEOUT_MS;
+        own->timeout_ms =
+            client->url.timeout_ms >= 0 ? client->url.timeout_ms : SCI_DEFAULT_TIMEOUT_MS;
     if (!own->connect_timeout_ms)
         own->connect_timeout_ms =
             client->url.connect_timeout_ms >= 0 ? client->url.connect_timeout_ms : own->timeout_ms;
@@ -10696,10 +10756,12 @@ static sc_status sci_client_configure(sc_client *client, const sc_config *config
     if (status != SC_OK)
         return status;
     if (client->url.user && !client->url.password)
-        return sc_fail(SC_ERR_ARGUMENT, "a user without a password: add it to the URL or set sc_config.password");
+        return sc_fail(SC_ERR_ARGUMENT,
+                       "a user without a password: add it to the URL or set sc_config.password");
     if (client->url.scheme == SCI_SCHEME_REDISS && !config->transport)
-        return sc_fail(SC_ERR_UNSUPPORTED,
-                       "rediss:// needs a TLS transport: set sc_config.transport to that of a TLS port");
+        return sc_fail(
+            SC_ERR_UNSUPPORTED,
+            "rediss:// needs a TLS transport: set sc_config.transport to that of a TLS port");
     sci_client_resolve_config(client, config);
     return SC_OK;
 }
@@ -10732,15 +10794,15 @@ static sc_status sci_client_tables(sc_client *client, const sc_config *config, s
     if (config->logger)
         client->logger = *config->logger;
     if (lacking)
-        return sc_fail(SC_ERR_ARGUMENT, "this build has no %s of its own: set sc_config.%s", lacking,
-                       lacking);
+        return sc_fail(SC_ERR_ARGUMENT, "this build has no %s of its own: set sc_config.%s",
+                       lacking, lacking);
     return SC_OK;
 }
 
 static sc_status sci_client_seed(sc_client *client)
 {
-    sc_status status = client->random.fill(client->random.user, &client->hash_seed,
-                                           sizeof client->hash_seed);
+    sc_status status =
+        client->random.fill(client->random.user, &client->hash_seed, sizeof client->hash_seed);
     if (status == SC_OK)
         status = client->random.fill(client->random.user, &client->jitter, sizeof client->jitter);
     client->jitter |= 1; /* xorshift's state must not be 0 */
@@ -10780,7 +10842,8 @@ static sc_status sci_client_create(const sc_config *config, sc_client **created)
     if (config->memory)
         memory = *config->memory;
     else if (!sci_platform_memory(&memory))
-        return sc_fail(SC_ERR_ARGUMENT, "this build has no memory of its own: set sc_config.memory");
+        return sc_fail(SC_ERR_ARGUMENT,
+                       "this build has no memory of its own: set sc_config.memory");
     sc_client *client = (sc_client *)sci_alloc_zeroed(&memory, sizeof *client);
     if (!client)
         return SC_ERR_MEMORY;
@@ -10957,9 +11020,8 @@ SC_API sc_status sc_poll(sc_client *client, int64_t timeout_ms)
     sc_status status = sci_client_enter(client);
     if (status != SC_OK)
         return status;
-    int64_t timeout_ns = timeout_ms < 0 || timeout_ms > INT64_MAX / SCI_NS_PER_MS
-                             ? -1
-                             : timeout_ms * SCI_NS_PER_MS;
+    int64_t timeout_ns =
+        timeout_ms < 0 || timeout_ms > INT64_MAX / SCI_NS_PER_MS ? -1 : timeout_ms * SCI_NS_PER_MS;
     if (sci_loop_drive_begin(&client->loop)) {
         status = sci_client_step(client, timeout_ns);
         sci_client_stop_driving(client);
@@ -11065,12 +11127,12 @@ SC_API sc_status sc_close(sc_client *client)
 }
 
 /* MARK: - Fork (Private) */
-/* A forked child has its parent's memory but neither its threads nor any right to its sockets: it lets
-   both go and connects anew. Calls that were under way belong to the parent. */
+/* A forked child has its parent's memory but neither its threads nor any right to its sockets: it
+   lets both go and connects anew. Calls that were under way belong to the parent. */
 
-/* The child's copy of a socket is closed without a word to the peer. When another thread was inside a
-   system call, or in the middle of a change, what it worked on is left alone: a leak in the child,
-   where a free could damage the heap. */
+/* The child's copy of a socket is closed without a word to the peer. When another thread was inside
+   a system call, or in the middle of a change, what it worked on is left alone: a leak in the
+   child, where a free could damage the heap. */
 static void sci_wire_abandon_in_child(sci_wire *wire, bool is_intact)
 {
     sc_client *client = wire->client;
@@ -11170,7 +11232,8 @@ SCI_PRIVATE sc_status sci_command_check(const sc_slice *argv, size_t argc);
    Takes over `op->reply`: on SC_OK it is handed to `*reply`, else released. Not locked. */
 SCI_PRIVATE sc_status sci_command_run(sc_client *client, sci_op *op, const sc_call_options *options,
                                       sc_reply **reply);
-/* SC_ERR_REPLY with the server's words when the one item is an error; then the reply is released. */
+/* SC_ERR_REPLY with the server's words when the one item is an error; then the reply is released.
+ */
 SCI_PRIVATE sc_status sci_reply_check(sc_reply **reply);
 
 /* An asynchronous call. Freed after its callback. */
@@ -11178,7 +11241,7 @@ typedef struct sci_async {
     sci_op op;
     sci_post post;
     sc_client *client;
-    sci_bytes bytes; /* the commands, when they outlive the starting call */
+    sci_bytes bytes;      /* the commands, when they outlive the starting call */
     sc_on_reply on_reply; /* NULL: nobody wants to know */
     void *user;
     sc_status status;
@@ -11192,8 +11255,8 @@ typedef struct sci_async {
 SCI_PRIVATE sci_async *sci_async_create(sc_client *client, const sc_call_options *options,
                                         sc_on_reply on_reply, void *user);
 SCI_PRIVATE void sci_async_free(sci_async *async);
-/* Enter, submit on `conn` (NULL: by the options), leave. An error means that the callback will not be
-   called, and frees `async`. */
+/* Enter, submit on `conn` (NULL: by the options), leave. An error means that the callback will not
+   be called, and frees `async`. */
 SCI_PRIVATE sc_status sci_async_start(sci_async *async, sci_conn *conn);
 /* `complete` of an async's op. */
 SCI_PRIVATE void sci_async_complete(sci_op *op);
@@ -11215,25 +11278,35 @@ static bool sci_word_is(sc_slice word, const char *upper)
     return upper[word.len] == '\0';
 }
 
-/* Commands after which a connection's replies mean something else, or its state is not what the other
-   threads rely on. */
+/* Commands after which a connection's replies mean something else, or its state is not what the
+   other threads rely on. */
 static const char *sci_command_refusal(const sc_slice *argv, size_t argc)
 {
     static const struct {
         const char *word;
         const char *advice;
-    } refused[] = {
-        {"SUBSCRIBE", "use sc_subscribe"},     {"PSUBSCRIBE", "use sc_psubscribe"},
-        {"SSUBSCRIBE", "use sc_subscribe"},    {"UNSUBSCRIBE", "use sc_unsubscribe"},
-        {"PUNSUBSCRIBE", "use sc_unsubscribe"}, {"SUNSUBSCRIBE", "use sc_unsubscribe"},
-        {"MULTI", "use sc_pipeline_exec"},     {"EXEC", "use sc_pipeline_exec"},
-        {"DISCARD", "use sc_pipeline_clear"},  {"WATCH", "use sc_pipeline_watch"},
-        {"UNWATCH", "use sc_pipeline_clear"},  {"SELECT", "set the database in the URL"},
-        {"AUTH", "set the password in the URL"}, {"HELLO", "the client speaks RESP2"},
-        {"MONITOR", "it never ends"},          {"SYNC", "it never ends"},
-        {"PSYNC", "it never ends"},            {"QUIT", "use sc_close"},
-        {"RESET", "use sc_close"},             {"READONLY", "it changes the connection"},
-        {"READWRITE", "it changes the connection"}, {"ASKING", "it changes the connection"}};
+    } refused[] = {{"SUBSCRIBE", "use sc_subscribe"},
+                   {"PSUBSCRIBE", "use sc_psubscribe"},
+                   {"SSUBSCRIBE", "use sc_subscribe"},
+                   {"UNSUBSCRIBE", "use sc_unsubscribe"},
+                   {"PUNSUBSCRIBE", "use sc_unsubscribe"},
+                   {"SUNSUBSCRIBE", "use sc_unsubscribe"},
+                   {"MULTI", "use sc_pipeline_exec"},
+                   {"EXEC", "use sc_pipeline_exec"},
+                   {"DISCARD", "use sc_pipeline_clear"},
+                   {"WATCH", "use sc_pipeline_watch"},
+                   {"UNWATCH", "use sc_pipeline_clear"},
+                   {"SELECT", "set the database in the URL"},
+                   {"AUTH", "set the password in the URL"},
+                   {"HELLO", "the client speaks RESP2"},
+                   {"MONITOR", "it never ends"},
+                   {"SYNC", "it never ends"},
+                   {"PSYNC", "it never ends"},
+                   {"QUIT", "use sc_close"},
+                   {"RESET", "use sc_close"},
+                   {"READONLY", "it changes the connection"},
+                   {"READWRITE", "it changes the connection"},
+                   {"ASKING", "it changes the connection"}};
     for (size_t i = 0; i < SCI_COUNT(refused); i++)
         if (sci_word_is(argv[0], refused[i].word))
             return refused[i].advice;
@@ -11600,8 +11673,8 @@ SC_API sc_status sc_pipeline_begin(sc_pipeline *pipeline, const char *command)
 SC_API sc_status sc_pipeline_bytes(sc_pipeline *pipeline, sc_slice word)
 {
     if (pipeline->word_count == 0)
-        return sci_pipeline_keep(pipeline, sc_fail(SC_ERR_ARGUMENT,
-                                                   "a word before sc_pipeline_begin"));
+        return sci_pipeline_keep(pipeline,
+                                 sc_fail(SC_ERR_ARGUMENT, "a word before sc_pipeline_begin"));
     if (pipeline->word_count == 1) {
         sc_slice command[2]; /* some are refused for their second word */
         command[0] = sci_bulk_text(sci_bytes_slice(&pipeline->words));
@@ -11779,9 +11852,8 @@ static sc_status sci_pipeline_run(sc_pipeline *pipeline, const sc_call_options *
     run.op.replies = (uint32_t)pipeline->count + (is_atomic ? 2 : 0);
     run.bytes = sci_bytes_slice(&pipeline->bytes);
     run.is_atomic = is_atomic;
-    return pipeline->conn && is_atomic
-               ? sci_pipeline_run_watched(pipeline, &run.op, options, reply)
-               : sci_command_run(pipeline->client, &run.op, options, reply);
+    return pipeline->conn && is_atomic ? sci_pipeline_run_watched(pipeline, &run.op, options, reply)
+                                       : sci_command_run(pipeline->client, &run.op, options, reply);
 }
 
 SC_API sc_status sc_pipeline_run(sc_pipeline *pipeline, const sc_call_options *options,
@@ -12197,9 +12269,9 @@ SC_API sc_status sc_eval_async(sc_client *client, const sc_script *script, const
     if (!client || !script)
         return sc_fail(SC_ERR_ARGUMENT, "the %s is NULL", client ? "script" : "client");
     sci_async *async = sci_async_create(client, options, on_reply, user);
-    sci_eval_async *call = async ? sci_eval_async_create(&client->memory, script, keys, key_count,
-                                                         args, arg_count)
-                                 : NULL;
+    sci_eval_async *call =
+        async ? sci_eval_async_create(&client->memory, script, keys, key_count, args, arg_count)
+              : NULL;
     sc_status status = call ? sci_client_enter(client) : SC_ERR_MEMORY;
     if (status != SC_OK) {
         if (call)
@@ -12271,8 +12343,8 @@ SC_API sc_status sc_scan_open(sc_client *client, const sc_scan_config *config, s
         config = &defaults;
     sc_slice command = sc_text(config->command ? config->command : "SCAN");
     bool is_keys = sci_slice_equal(command, sc_text("SCAN"));
-    bool has_values = sci_slice_equal(command, sc_text("HSCAN")) ||
-                      sci_slice_equal(command, sc_text("ZSCAN"));
+    bool has_values =
+        sci_slice_equal(command, sc_text("HSCAN")) || sci_slice_equal(command, sc_text("ZSCAN"));
     if (!is_keys && !has_values && !sci_slice_equal(command, sc_text("SSCAN")))
         return sc_fail(SC_ERR_ARGUMENT,
                        "sc_scan_config.command is \"%s\"; it wants SCAN, HSCAN, SSCAN or ZSCAN",
@@ -12393,7 +12465,8 @@ SC_API sc_status sc_scan_next(sc_scan *scan, sc_slice *element, sc_slice *value)
 }
 
 /* MARK: - Transfers (Private) */
-/* Uploads and downloads: one large string in pieces, on a connection of its own, in bounded memory. */
+/* Uploads and downloads: one large string in pieces, on a connection of its own, in bounded memory.
+ */
 
 /* What is asked of a source at once. */
 #define SCI_TRANSFER_PIECE_BYTES ((size_t)64 * 1024)
@@ -12450,8 +12523,7 @@ static bool sci_transfer_wait(sci_transfer *transfer)
     waiter.conn = transfer->conn;
     transfer->waiter = &waiter;
     transfer->conn->drain_waiter = transfer->source ? &waiter : NULL;
-    bool is_done =
-        sci_waiter_wait_locked(transfer->client, &waiter, transfer->op.deadline_ns);
+    bool is_done = sci_waiter_wait_locked(transfer->client, &waiter, transfer->op.deadline_ns);
     transfer->waiter = NULL;
     transfer->conn->drain_waiter = NULL;
     return is_done;
@@ -12479,7 +12551,8 @@ static sc_status sci_transfer_perform(sci_transfer *transfer, int64_t timeout_ms
         (void)sci_op_result(&transfer->op);
         sci_error_text_set(words, strlen(words));
     } else {
-        bool is_in_time = true; /* an upload's wait also ends when the last bytes are on their way */
+        bool is_in_time =
+            true; /* an upload's wait also ends when the last bytes are on their way */
         while (is_in_time && !sci_transfer_is_done(transfer))
             is_in_time = sci_transfer_wait(transfer);
         if (!sci_transfer_is_done(transfer))
@@ -12515,8 +12588,8 @@ static sc_status sci_transfer_run(sc_client *client, sci_transfer *transfer, con
 
 /* Upload. */
 
-/* Locked: what was queued is on its way, so that the queue never holds more than a piece. False when the
-   op has ended or its deadline passed. */
+/* Locked: what was queued is on its way, so that the queue never holds more than a piece. False
+   when the op has ended or its deadline passed. */
 static bool sci_upload_drain(sci_transfer *transfer)
 {
     sci_conn *conn = transfer->conn;
@@ -12588,8 +12661,8 @@ SC_API sc_status sc_upload(sc_client *client, const sc_slice *argv, size_t argc,
 
 /* Download. */
 
-/* Locked, from the reader: keep the piece for the sink, which runs without the lock, and when there is
-   enough receive no more until it was taken. */
+/* Locked, from the reader: keep the piece for the sink, which runs without the lock, and when there
+   is enough receive no more until it was taken. */
 static sc_status sci_download_keep(void *user, size_t total, sc_slice piece)
 {
     sci_transfer *transfer = (sci_transfer *)user;
@@ -12668,8 +12741,8 @@ SC_API sc_status sc_download(sc_client *client, const sc_slice *argv, size_t arg
 }
 
 /* MARK: - Subscriptions (Private) */
-/* Public subscriptions: messages are copied, queued, and handed to the program's callback without the
-   lock. A consumer that is too slow loses messages, and is told so by a gap. */
+/* Public subscriptions: messages are copied, queued, and handed to the program's callback without
+   the lock. A consumer that is too slow loses messages, and is told so by a gap. */
 
 typedef struct sci_subscription {
     sci_listener listener;
@@ -12680,10 +12753,10 @@ typedef struct sci_subscription {
     void *user;
     size_t references; /* the list's, and one a queued message: guarded by the lock */
     size_t queued_bytes;
-    bool has_gap;       /* a gap notice is queued */
-    bool is_announced;  /* READY was heard once, or is to be told as a gap */
+    bool has_gap;      /* a gap notice is queued */
+    bool is_announced; /* READY was heard once, or is to be told as a gap */
     bool is_removed;
-    bool is_running;    /* in the callback */
+    bool is_running; /* in the callback */
     bool has_failed;
     sci_waiter *waiter; /* of the thread that subscribes, then of the one that ends it */
 } sci_subscription;
@@ -12842,8 +12915,7 @@ static void sci_subscription_end(sci_subscription *subscription)
 SCI_PRIVATE void sci_subscriptions_end_all(sc_client *client)
 {
     while (!sci_list_is_empty(&client->subscriptions))
-        sci_subscription_end(
-            SCI_CONTAINER(client->subscriptions.next, sci_subscription, link));
+        sci_subscription_end(SCI_CONTAINER(client->subscriptions.next, sci_subscription, link));
 }
 
 /* Locked: wait until the server has confirmed. */
@@ -12974,7 +13046,7 @@ SC_API sc_status sc_unsubscribe(sc_client *client, sc_subscription id)
 /* What a key is held for: by one thread, while others wait. The key's bytes follow the struct. */
 typedef struct sci_holding {
     sci_map_node node;
-    sci_link waiters; /* first come, first served */
+    sci_link waiters;  /* first come, first served */
     size_t references; /* the holder's and the waiters' */
     size_t block_bytes;
     uintptr_t holder; /* thread */
@@ -13111,9 +13183,10 @@ static bool sci_holding_wait(sc_lockmap *map, sci_holding *holding, int64_t time
 {
     sci_local_waiter waiter;
     int64_t now_ns = map->clock.monotonic_ns(map->clock.user);
-    int64_t deadline_ns = timeout_ms < 0 || timeout_ms > (INT64_MAX - now_ns) / SCI_LOCKMAP_NS_PER_MS
-                              ? INT64_MAX
-                              : now_ns + timeout_ms * SCI_LOCKMAP_NS_PER_MS;
+    int64_t deadline_ns =
+        timeout_ms < 0 || timeout_ms > (INT64_MAX - now_ns) / SCI_LOCKMAP_NS_PER_MS
+            ? INT64_MAX
+            : now_ns + timeout_ms * SCI_LOCKMAP_NS_PER_MS;
     memset(&waiter, 0, sizeof waiter);
     sci_list_init(&waiter.link);
     sci_list_init(&waiter.all_link);
@@ -13161,8 +13234,8 @@ static sc_value *sci_local_flight_words(const sc_memory *memory, sc_status statu
     return words;
 }
 
-static sc_status sci_local_flight_lead(sc_lockmap *map, sci_holding *flight, sc_compute compute, void *user,
-                                 sc_value **value)
+static sc_status sci_local_flight_lead(sc_lockmap *map, sci_holding *flight, sc_compute compute,
+                                       void *user, sc_value **value)
 {
     sci_mutex_unlock(&map->mutex);
     sc_value *computed = NULL;
@@ -13181,11 +13254,12 @@ static sc_status sci_local_flight_lead(sc_lockmap *map, sci_holding *flight, sc_
 }
 
 static sc_status sci_local_flight_join(sc_lockmap *map, sci_holding *flight, int64_t timeout_ms,
-                                 sc_value **value)
+                                       sc_value **value)
 {
     if (sci_holding_is_deadlock(map, flight)) {
         flight->references++; /* the caller gives one back */
-        return sc_fail(SC_ERR_DEADLOCK, "this thread, or one that waits for it, is computing \"%.*s\"",
+        return sc_fail(SC_ERR_DEADLOCK,
+                       "this thread, or one that waits for it, is computing \"%.*s\"",
                        (int)sci_min_size(flight->node.key.len, 100), flight->node.key.data);
     }
     if (!sci_holding_wait(map, flight, timeout_ms))
@@ -13277,16 +13351,16 @@ SC_API void sc_keylock_release(sc_keylock *lock)
 /* MARK: - Names (Private) */
 /* Names that share a key's hash slot. */
 
-/* Names on the server that belong to a key: its lease, its shared result, its channel. They share the
-   key's hash slot, so that scripts may use them together in a cluster
+/* Names on the server that belong to a key: its lease, its shared result, its channel. They share
+   the key's hash slot, so that scripts may use them together in a cluster
    (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/, "Hash tags"). */
 
 /* Slices of one block. */
 typedef struct sci_names {
     sci_bytes block;
-    sc_slice value;       /* the key itself */
+    sc_slice value; /* the key itself */
     sc_slice lease;
-    sc_slice result;      /* what a flight that stores no value leaves for those who wait for it */
+    sc_slice result; /* what a flight that stores no value leaves for those who wait for it */
     sc_slice channel;
     sc_slice raw_channel; /* where others expect the bare value; empty: nowhere */
 } sci_names;
@@ -13343,8 +13417,8 @@ SCI_PRIVATE unsigned sci_hash_slot(sc_slice key)
     return sci_crc16(sci_hash_tag(key)) % SCI_HASH_SLOTS;
 }
 
-/* A decimal number that hashes to `slot`: for keys that cannot be put into a tag. There is one in every
-   few ten thousand. */
+/* A decimal number that hashes to `slot`: for keys that cannot be put into a tag. There is one in
+   every few ten thousand. */
 static size_t sci_tag_for_slot(unsigned slot, char text[SCI_I64_TEXT_BYTES])
 {
     for (int64_t number = 0;; number++) {
@@ -13374,7 +13448,8 @@ static sc_status sci_names_append(sci_bytes *out, const char *kind, sc_slice key
     if (status == SC_OK)
         status = sci_bytes_append_text(out, "#{");
     if (status == SC_OK)
-        status = sci_bytes_append(out, sc_bytes(number, sci_tag_for_slot(sci_hash_slot(key), number)));
+        status =
+            sci_bytes_append(out, sc_bytes(number, sci_tag_for_slot(sci_hash_slot(key), number)));
     if (status == SC_OK)
         status = sci_bytes_append_char(out, '}');
     return status == SC_OK ? sci_bytes_append(out, key) : status;
@@ -13425,8 +13500,8 @@ SCI_PRIVATE sc_status sci_names_copy(sci_names *names, const sci_names *from)
 /* MARK: - Lease (Private) */
 /* Leases: taking, renewing, giving back. */
 
-/* A lease on a key: the right of one process to load it, for a bounded time, owned by a random token
-   (leases: Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013). All locked. */
+/* A lease on a key: the right of one process to load it, for a bounded time, owned by a random
+   token (leases: Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013). All locked. */
 
 /* 128 random bits in hexadecimal. */
 #define SCI_TOKEN_LEN 32
@@ -13455,17 +13530,19 @@ typedef struct sci_lease {
     char token[SCI_TOKEN_LEN + 1];
     int64_t life_ms;
     bool is_held;
-    bool is_lost;     /* it was held, and ended before it was given back */
-    int64_t until_ns; /* ours for certain until then: counted from before the request, less the drift */
+    bool is_lost; /* it was held, and ended before it was given back */
+    int64_t
+        until_ns; /* ours for certain until then: counted from before the request, less the drift */
 
-    /* Locked. The answer is valid during the call; `status` other than SC_OK (words in sc_error_text): the
-       server could not be asked. */
-    void (*asked)(struct sci_lease *lease, sc_status status, sci_lease_answer answer, sc_slice payload,
-                  int64_t left_ms);
-    /* Locked. Stored and given back; `is_stored` false: it was not ours any more, or the server could not be
-       asked. */
+    /* Locked. The answer is valid during the call; `status` other than SC_OK (words in
+       sc_error_text): the server could not be asked. */
+    void (*asked)(struct sci_lease *lease, sc_status status, sci_lease_answer answer,
+                  sc_slice payload, int64_t left_ms);
+    /* Locked. Stored and given back; `is_stored` false: it was not ours any more, or the server
+       could not be asked. */
     void (*stored)(struct sci_lease *lease, bool is_stored);
-    /* Locked. A renewal begins: the lease must stay until it ends; `is_lost`: the lease is not ours any more. */
+    /* Locked. A renewal begins: the lease must stay until it ends; `is_lost`: the lease is not ours
+     * any more. */
     void (*renewal_begins)(struct sci_lease *lease);
     void (*renewal_ends)(struct sci_lease *lease, bool is_lost);
 
@@ -13485,14 +13562,15 @@ typedef struct sci_lease {
     char result_life_text[21];
 } sci_lease;
 
-/* `names` must outlive the lease; the callbacks are the caller's to set. Draws a token; its error. */
+/* `names` must outlive the lease; the callbacks are the caller's to set. Draws a token; its error.
+ */
 SCI_PRIVATE sc_status sci_lease_init(sci_lease *lease, sc_client *client,
                                      const sci_lease_scripts *scripts, const sci_names *names,
                                      int64_t life_ms);
 /* Not while an op is under way. */
 SCI_PRIVATE void sci_lease_free(sci_lease *lease);
-/* Ask for the value or the lease; ends with `asked`. `awaited`: the token of a flight whose result is wanted,
-   or "". `is_attended`: a thread is about to receive the answer. */
+/* Ask for the value or the lease; ends with `asked`. `awaited`: the token of a flight whose result
+   is wanted, or "". `is_attended`: a thread is about to receive the answer. */
 SCI_PRIVATE void sci_lease_acquire(sci_lease *lease, const char *awaited, bool is_attended);
 /* Renew at a third of its life from now on, until it is stored, let go, or lost. */
 SCI_PRIVATE void sci_lease_keep(sci_lease *lease);
@@ -13500,12 +13578,12 @@ SCI_PRIVATE void sci_lease_let_go(sci_lease *lease);
 
 /* What is left on the server when the lease is given back. */
 typedef struct sci_lease_store {
-    char kind;            /* of the message: v, m, e, x */
-    sc_slice payload;     /* borrowed until `stored` */
-    int64_t ttl_ms;       /* of the value; SC_TTL_NONE stores none */
-    const char *flag;     /* of the result: "", "N" or "S"; static */
+    char kind;        /* of the message: v, m, e, x */
+    sc_slice payload; /* borrowed until `stored` */
+    int64_t ttl_ms;   /* of the value; SC_TTL_NONE stores none */
+    const char *flag; /* of the result: "", "N" or "S"; static */
     int64_t result_life_ms;
-    bool is_published;    /* the message carries the payload */
+    bool is_published; /* the message carries the payload */
     bool is_attended;
 } sci_lease_store;
 
@@ -13514,8 +13592,9 @@ SCI_PRIVATE void sci_lease_give_back(sci_lease *lease, const sci_lease_store *st
 /* The library's own Lua scripts. KEYS of all: value, lease, result (coord/names). */
 
 /* ARGV: token, lease in ms, token of the flight that is waited for (or "").
-   The value if it is there; else what that flight left; else the lease if it is free; else who has it
-   for how long. Taking it twice with one token is one taking, so a repeat after a lost reply is safe. */
+   The value if it is there; else what that flight left; else the lease if it is free; else who has
+   it for how long. Taking it twice with one token is one taking, so a repeat after a lost reply is
+   safe. */
 #define SCI_SCRIPT_ACQUIRE                                                                         \
     "local v = redis.call('GET', KEYS[1])\n"                                                       \
     "if v then return {1, v} end\n"                                                                \
@@ -13528,10 +13607,10 @@ SCI_PRIVATE void sci_lease_give_back(sci_lease *lease, const sci_lease_store *st
     "if h == ARGV[1] then redis.call('PEXPIRE', KEYS[2], ARGV[2]) return {3} end\n"                \
     "return {4, h, redis.call('PTTL', KEYS[2])}\n"
 
-/* ARGV: token, TTL in ms ("0": store no value, "-1": no expiry), payload, result's flag ("": leave none,
-   "N": for everybody, "S": for those who wait for this token), result's life in ms, channel, kind, "1" if
-   the message carries the payload, channel for the bare payload (or "").
-   Does all that, and gives the lease back, if the lease is still ours. */
+/* ARGV: token, TTL in ms ("0": store no value, "-1": no expiry), payload, result's flag ("": leave
+   none, "N": for everybody, "S": for those who wait for this token), result's life in ms, channel,
+   kind, "1" if the message carries the payload, channel for the bare payload (or ""). Does all
+   that, and gives the lease back, if the lease is still ours. */
 #define SCI_SCRIPT_STORE                                                                           \
     "if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end\n"                                 \
     "redis.call('DEL', KEYS[2])\n"                                                                 \
@@ -13645,7 +13724,8 @@ static void sci_lease_acquired(sci_eval_op *eval)
         sci_lease_extend(lease, lease->asked_ns);
     }
     (void)sc_item_integer(sc_item_at(answer, 2), &left_ms);
-    lease->asked(lease, status, (sci_lease_answer)kind, sc_item_slice(sc_item_at(answer, 1)), left_ms);
+    lease->asked(lease, status, (sci_lease_answer)kind, sc_item_slice(sc_item_at(answer, 1)),
+                 left_ms);
 }
 
 SCI_PRIVATE void sci_lease_acquire(sci_lease *lease, const char *awaited, bool is_attended)
@@ -13814,7 +13894,7 @@ SCI_PRIVATE void sci_cache_release(sc_cache *cache);
 /* GET, with the value made as soon as the reply is in. */
 typedef struct sci_get_op {
     sci_op op;
-    sc_slice key; /* on the server; borrowed */
+    sc_slice key;     /* on the server; borrowed */
     sc_status result; /* SC_OK with `value`, SC_MISS, or an error */
     sc_value *value;
     void (*done)(struct sci_get_op *get); /* locked, as an op's `complete` */
@@ -13826,14 +13906,14 @@ SCI_PRIVATE void sci_get_wake(sci_get_op *get);
 
 /* Get-or-load for any target: caches and wrapped functions. */
 
-/* A flight: one process's one attempt at one missing key. Its callers join it; it takes the lease or
-   waits for who has it; when it has it, one of the joiners loads for all. All locked.
+/* A flight: one process's one attempt at one missing key. Its callers join it; it takes the lease
+   or waits for who has it; when it has it, one of the joiners loads for all. All locked.
 
      ACQUIRING -> LOADING -> STORING -> done       the lease is ours
      ACQUIRING -> SUBSCRIBING -> ACQUIRING -> WAITING -> ACQUIRING ...   it is another's
 
-   Between the second ACQUIRING and the end of WAITING the channel is confirmed, so that no message can
-   fall into a gap; and should one be lost, the lease's end and the poll bound wake it. */
+   Between the second ACQUIRING and the end of WAITING the channel is confirmed, so that no message
+   can fall into a gap; and should one be lost, the lease's end and the poll bound wake it. */
 
 typedef struct sci_flight sci_flight;
 
@@ -13849,7 +13929,7 @@ typedef struct sci_target {
 
 /* A caller of get-or-load. On its stack, or within an asynchronous call. */
 typedef struct sci_joiner {
-    sci_link link; /* in flight->joiners */
+    sci_link link;      /* in flight->joiners */
     sci_flight *flight; /* NULL: not yet, or no more */
     sc_loader loader;
     void *user;
@@ -13876,9 +13956,9 @@ struct sc_load {
     sci_flight *flight;
 };
 
-/* Join the flight for `target`, or begin one. `failure` not SC_OK: the server could not be asked just
-   now (words in sc_error_text), so do not ask again. SC_OK: the joiner will be done; else it is not
-   joined. */
+/* Join the flight for `target`, or begin one. `failure` not SC_OK: the server could not be asked
+   just now (words in sc_error_text), so do not ask again. SC_OK: the joiner will be done; else it
+   is not joined. */
 SCI_PRIVATE sc_status sci_flight_join(sc_cache *cache, const sci_target *target, sci_joiner *joiner,
                                       sc_status failure);
 /* The flight for a key, or NULL. */
@@ -13887,8 +13967,8 @@ SCI_PRIVATE sci_flight *sci_flight_find(sc_cache *cache, sc_slice key);
 SCI_PRIVATE bool sci_flight_is_under_way(sc_cache *cache, sc_slice key);
 /* The caller does not wait any longer. Not while it must load. */
 SCI_PRIVATE void sci_flight_leave(sci_joiner *joiner);
-/* The load that a joiner has to run, valid until sci_flight_loaded. The first is for a caller that runs the
-   loader on its own thread, where asking for the same key again would never end. */
+/* The load that a joiner has to run, valid until sci_flight_loaded. The first is for a caller that
+   runs the loader on its own thread, where asking for the same key again would never end. */
 SCI_PRIVATE sc_load *sci_flight_load(sci_flight *flight);
 SCI_PRIVATE sc_load *sci_flight_load_pending(sci_flight *flight);
 SCI_PRIVATE sc_client *sci_flight_client(const sci_flight *flight);
@@ -13903,8 +13983,8 @@ SCI_PRIVATE void sci_flights_forget(sc_cache *cache);
 /* As sc_get_or_load. `options` are resolved. */
 SCI_PRIVATE sc_status sci_get_or_load(sc_cache *cache, const sci_target *target, sc_loader loader,
                                       void *user, const sc_load_options *options, sc_value **value);
-/* As sc_get_or_load_async. The target's key and shown key are copied; its owner must outlive the call.
-   `finished` (may be NULL) is called once after `on_value`, unlocked, with `user`. */
+/* As sc_get_or_load_async. The target's key and shown key are copied; its owner must outlive the
+   call. `finished` (may be NULL) is called once after `on_value`, unlocked, with `user`. */
 SCI_PRIVATE sc_status sci_get_or_load_async(sc_cache *cache, const sci_target *target,
                                             sc_loader loader, void *user,
                                             const sc_load_options *options, sc_on_value on_value,
@@ -13920,8 +14000,9 @@ static sc_status sci_check_ms(const char *field, int64_t ms, int64_t least, int6
 {
     if (ms >= least && ms <= most)
         return SC_OK;
-    return sc_fail(SC_ERR_ARGUMENT, "sc_load_options.%s is %lld; it wants %lld to %lld milliseconds",
-                   field, (long long)ms, (long long)least, (long long)most);
+    return sc_fail(SC_ERR_ARGUMENT,
+                   "sc_load_options.%s is %lld; it wants %lld to %lld milliseconds", field,
+                   (long long)ms, (long long)least, (long long)most);
 }
 
 static int64_t sci_either(int64_t value, int64_t fallback)
@@ -13934,7 +14015,8 @@ static sc_status sci_check_ttl(int64_t ttl_ms, bool may_be_none)
     if (ttl_ms == SC_TTL_FOREVER || (ttl_ms == SC_TTL_NONE && may_be_none) ||
         (ttl_ms > 0 && ttl_ms <= SCI_LONGEST_MS))
         return SC_OK;
-    return sc_fail(SC_ERR_ARGUMENT, "a TTL of %lld ms: it wants a positive number, SC_TTL_FOREVER%s",
+    return sc_fail(SC_ERR_ARGUMENT,
+                   "a TTL of %lld ms: it wants a positive number, SC_TTL_FOREVER%s",
                    (long long)ttl_ms, may_be_none ? " or SC_TTL_NONE" : "");
 }
 
@@ -13982,7 +14064,8 @@ SCI_PRIVATE void sci_cache_release(sc_cache *cache)
     sci_client_release(client);
 }
 
-static sc_status sci_cache_create(sc_client *client, const sc_cache_config *config, sc_cache **created)
+static sc_status sci_cache_create(sc_client *client, const sc_cache_config *config,
+                                  sc_cache **created)
 {
     sc_load_options defaults;
     memset(&defaults, 0, sizeof defaults);
@@ -14104,8 +14187,8 @@ static void sci_get_let_go(void *chunk)
     sci_chunk_release((sci_chunk *)chunk);
 }
 
-/* A large string stays where it was received; a small one is copied, since it would keep a whole receive
-   buffer. The carriage return behind a string has been read and gives room for the NUL. */
+/* A large string stays where it was received; a small one is copied, since it would keep a whole
+   receive buffer. The carriage return behind a string has been read and gives room for the NUL. */
 static sc_status sci_get_value(const sci_op *op, sc_slice bytes, sc_value **value)
 {
     const sc_memory *memory = &op->conn->client->memory;
@@ -14202,8 +14285,7 @@ SC_API sc_status sc_get_async(sc_cache *cache, sc_slice key, sc_on_value on_valu
 {
     sc_client *client = cache->client;
     size_t key_len = cache->prefix_len + key.len;
-    sci_get_call *call =
-        (sci_get_call *)sci_alloc_zeroed(&client->memory, sizeof *call + key_len);
+    sci_get_call *call = (sci_get_call *)sci_alloc_zeroed(&client->memory, sizeof *call + key_len);
     sc_status status = call ? sci_client_enter(client) : SC_ERR_MEMORY;
     if (status != SC_OK) {
         sci_free(&client->memory, call, sizeof *call + key_len);
@@ -14359,7 +14441,8 @@ SC_API sc_status sc_set(sc_cache *cache, sc_slice key, sc_slice value, int64_t t
         status = sci_client_enter(client);
         if (status == SC_OK) {
             status = sci_op_run(client, client->shared, &change.op, 0);
-            sci_flight_invalidate(cache, names.value); /* who waits, and comes next, gets this value */
+            sci_flight_invalidate(cache,
+                                  names.value); /* who waits, and comes next, gets this value */
             sci_client_leave(client);
         }
     }
@@ -14369,8 +14452,8 @@ SC_API sc_status sc_set(sc_cache *cache, sc_slice key, sc_slice value, int64_t t
 }
 
 /* One command on the key; its integer comes back. */
-static sc_status sci_change_key(sc_cache *cache, sc_slice key, const char *command, sc_slice argument,
-                                int64_t *number)
+static sc_status sci_change_key(sc_cache *cache, sc_slice key, const char *command,
+                                sc_slice argument, int64_t *number)
 {
     sci_key made;
     sci_change_op change;
@@ -14411,7 +14494,8 @@ SC_API sc_status sc_touch(sc_cache *cache, sc_slice key, int64_t ttl_ms)
     status = sci_change_key(cache, key, "PERSIST", sc_bytes(NULL, 0), &number);
     if (status != SC_OK || number == 1)
         return status;
-    status = sci_change_key(cache, key, "EXISTS", sc_bytes(NULL, 0), &number); /* it never expired */
+    status =
+        sci_change_key(cache, key, "EXISTS", sc_bytes(NULL, 0), &number); /* it never expired */
     return status == SC_OK && number == 0 ? SC_MISS : status;
 }
 
@@ -14484,9 +14568,9 @@ SC_API sc_status sc_get_or_load_async(sc_cache *cache, sc_slice key, sc_loader l
 
 /* How a load ended, in memory and on the wire.
 
-   Message: kind, token, payload. Kinds: v value, m there is none, e error, r read again, x begin again.
-   Result:  flag, token, kind, payload. Flags: N for everybody, S for those who wait for the token.
-   Payload of an error: its status as a decimal, a space, its words. */
+   Message: kind, token, payload. Kinds: v value, m there is none, e error, r read again, x begin
+   again. Result:  flag, token, kind, payload. Flags: N for everybody, S for those who wait for the
+   token. Payload of an error: its status as a decimal, a space, its words. */
 
 typedef struct sci_outcome {
     sc_status status;
@@ -14499,11 +14583,13 @@ typedef struct sci_outcome {
 SCI_PRIVATE void sci_outcome_init(sci_outcome *outcome, sc_status status);
 SCI_PRIVATE void sci_outcome_free(sci_outcome *outcome);
 /* SC_OK with a copy of `bytes`, or SC_ERR_MEMORY. */
-SCI_PRIVATE void sci_outcome_set_value(sci_outcome *outcome, const sc_memory *memory, sc_slice bytes);
+SCI_PRIVATE void sci_outcome_set_value(sci_outcome *outcome, const sc_memory *memory,
+                                       sc_slice bytes);
 /* What a loader has made; an error's words are this thread's. */
 SCI_PRIVATE void sci_outcome_from_load(sci_outcome *outcome, sc_load *load, sc_status status,
                                        bool is_interop, const sc_memory *memory);
-/* False when the message does not carry an outcome: ask again. `awaited` receives the token of r. */
+/* False when the message does not carry an outcome: ask again. `awaited` receives the token of r.
+ */
 SCI_PRIVATE bool sci_outcome_from_message(sci_outcome *outcome, const sc_memory *memory,
                                           sc_slice message, char *awaited);
 SCI_PRIVATE bool sci_outcome_from_result(sci_outcome *outcome, const sc_memory *memory,
@@ -14527,7 +14613,8 @@ SCI_PRIVATE void sci_outcome_free(sci_outcome *outcome)
     sci_outcome_init(outcome, SC_OK);
 }
 
-SCI_PRIVATE void sci_outcome_set_value(sci_outcome *outcome, const sc_memory *memory, sc_slice bytes)
+SCI_PRIVATE void sci_outcome_set_value(sci_outcome *outcome, const sc_memory *memory,
+                                       sc_slice bytes)
 {
     outcome->status = sc_value_create(memory, bytes, &outcome->value);
 }
@@ -14702,10 +14789,10 @@ struct sci_flight {
     sci_link joiners;
     sci_lease lease;
     char awaited[SCI_TOKEN_LEN + 1]; /* whose load is waited for, or "" */
-    bool asks_again;        /* a message came while asking */
+    bool asks_again;                 /* a message came while asking */
     int64_t poll_ms;
     sci_ear ears[SCI_FLIGHT_EARS];
-    sci_timer timer; /* ends a wait */
+    sci_timer timer;    /* ends a wait */
     sci_joiner *loader; /* who runs the loader */
     uintptr_t loader_thread;
     sc_load load;
@@ -14875,8 +14962,8 @@ static void sci_flight_retry(sci_flight *flight, sci_link *joiners)
     sci_flight_acquire(next);
 }
 
-/* What is being loaded is out of date, or may be: the loader's own caller keeps it; the others, and later
-   ones, begin anew. */
+/* What is being loaded is out of date, or may be: the loader's own caller keeps it; the others, and
+   later ones, begin anew. */
 static void sci_flight_retry_others(sci_flight *flight)
 {
     sci_link others;
@@ -14948,8 +15035,8 @@ static void sci_flight_give_back(sci_flight *flight);
 static void sci_flight_start_loading(sci_flight *flight);
 static void sci_flight_wait(sci_flight *flight, sc_slice holder, int64_t left_ms);
 
-/* The server cannot be asked. Who wants the error gets it; for the others one loads without a lease, and
-   nothing is stored. */
+/* The server cannot be asked. Who wants the error gets it; for the others one loads without a
+   lease, and nothing is stored. */
 static void sci_flight_outage(sci_flight *flight, sc_status status, const char *text)
 {
     sci_outcome outcome;
@@ -14993,8 +15080,7 @@ static void sci_flight_asked(sci_lease *lease, sc_status status, sci_lease_answe
                              sc_slice payload, int64_t left_ms)
 {
     sci_flight *flight = SCI_CONTAINER(lease, sci_flight, lease);
-    bool is_wanted =
-        flight->state != SCI_FLIGHT_DONE && !sci_list_is_empty(&flight->joiners);
+    bool is_wanted = flight->state != SCI_FLIGHT_DONE && !sci_list_is_empty(&flight->joiners);
     if (status == SC_OK && answer == SCI_LEASE_GRANTED && is_wanted)
         sci_flight_start_loading(flight);
     else if (status == SC_OK && answer == SCI_LEASE_GRANTED)
@@ -15176,7 +15262,8 @@ static void sci_flight_stored(sci_lease *lease, bool is_stored)
     sci_flight_release(flight);
 }
 
-/* Leave what `kind` and the outcome call for on the server, tell who waits, and give the lease back. */
+/* Leave what `kind` and the outcome call for on the server, tell who waits, and give the lease
+ * back. */
 static void sci_flight_store(sci_flight *flight, char kind, int64_t ttl_ms, const char *flag,
                              int64_t result_life_ms, bool is_published)
 {
@@ -15283,7 +15370,8 @@ SCI_PRIVATE sc_status sci_flight_join(sc_cache *cache, const sci_target *target,
     sci_list_append(&flight->joiners, &joiner->link);
     joiner->flight = flight;
     if (!is_new) {
-        bool is_asking = flight->state == SCI_FLIGHT_ACQUIRING || flight->state == SCI_FLIGHT_STORING;
+        bool is_asking =
+            flight->state == SCI_FLIGHT_ACQUIRING || flight->state == SCI_FLIGHT_STORING;
         if (joiner->is_blocking)
             sci_waiter_expect(cache->client, &joiner->waiter,
                               is_asking ? cache->client->shared : NULL);
@@ -15350,7 +15438,8 @@ SCI_PRIVATE void sci_flights_forget(sc_cache *cache)
 }
 
 /* MARK: - Get or load (Private) */
-/* Get-or-load: ask, join the flight for a missing key, run the loader when it falls to this caller. */
+/* Get-or-load: ask, join the flight for a missing key, run the loader when it falls to this caller.
+ */
 
 /* The loader's side. */
 
@@ -15441,7 +15530,8 @@ static sc_status sci_joiner_await(sc_client *client, sci_joiner *joiner, sc_slic
             deadline_ns = SCI_NEVER; /* what it has loaded it keeps */
         } else if (!is_finished && !client->is_closing) {
             sci_flight_leave(joiner); /* the flight may be gone */
-            return sc_fail(SC_ERR_NOT_SENT, "another caller was still loading \"%.*s\" after %lld ms (wait_ms)",
+            return sc_fail(SC_ERR_NOT_SENT,
+                           "another caller was still loading \"%.*s\" after %lld ms (wait_ms)",
                            (int)sci_min_size(key.len, 100), key.data,
                            (long long)joiner->options.wait_ms);
         }
@@ -15513,8 +15603,9 @@ SCI_PRIVATE sc_status sci_get_or_load(sc_cache *cache, const sci_target *target,
 
 SCI_PRIVATE bool sci_load_is_outage(sc_status status)
 {
-    return status < 0 && status != SC_ERR_REPLY && status != SC_ERR_TYPE && status != SC_ERR_CLOSED &&
-           status != SC_ERR_MEMORY && status != SC_ERR_ARGUMENT && status != SC_ERR_LIMIT;
+    return status < 0 && status != SC_ERR_REPLY && status != SC_ERR_TYPE &&
+           status != SC_ERR_CLOSED && status != SC_ERR_MEMORY && status != SC_ERR_ARGUMENT &&
+           status != SC_ERR_LIMIT;
 }
 
 /* Asynchronous. */
@@ -15604,7 +15695,8 @@ static void sci_load_call_expire(sci_timer *timer)
 {
     sci_load_call *call = SCI_CONTAINER(timer, sci_load_call, timer);
     sci_flight_leave(&call->joiner);
-    (void)sc_fail(SC_ERR_NOT_SENT, "another caller was still loading \"%.*s\" after %lld ms (wait_ms)",
+    (void)sc_fail(SC_ERR_NOT_SENT,
+                  "another caller was still loading \"%.*s\" after %lld ms (wait_ms)",
                   (int)sci_min_size(call->target.key.len, 100), call->target.key.data,
                   (long long)call->joiner.options.wait_ms);
     sci_load_call_end(call, SC_ERR_NOT_SENT, NULL);
@@ -15651,8 +15743,7 @@ static sc_slice sci_load_call_copy(char **at, sc_slice bytes)
 static sci_load_call *sci_load_call_create(sc_cache *cache, const sci_target *target)
 {
     size_t block_bytes = sizeof(sci_load_call) + target->key.len + target->shown.len;
-    sci_load_call *call =
-        (sci_load_call *)sci_alloc_zeroed(&cache->client->memory, block_bytes);
+    sci_load_call *call = (sci_load_call *)sci_alloc_zeroed(&cache->client->memory, block_bytes);
     if (!call)
         return NULL;
     char *at = (char *)(call + 1);
@@ -17192,8 +17283,8 @@ SC_API void sc_wrapped_close(sc_wrapped *wrapped)
 
 /* Keys. */
 
-/* PREFIX : KIND : NAME : SIGNATURE; without a kind for the value. Our own keys put name and signature
-   into a hash tag, so that all of a call's keys share a slot. */
+/* PREFIX : KIND : NAME : SIGNATURE; without a kind for the value. Our own keys put name and
+   signature into a hash tag, so that all of a call's keys share a slot. */
 static sc_status sci_wrap_name(const sc_wrapped *wrapped, const char *kind, sc_slice signature,
                                sci_bytes *out)
 {
@@ -17240,8 +17331,8 @@ static void sci_wrapped_call_free(sci_wrapped_call *call)
     sci_bytes_free(&call->key);
 }
 
-static sc_status sci_wrapped_call_init(sci_wrapped_call *call, sc_wrapped *wrapped, const sc_arg *args,
-                                       size_t arg_count)
+static sc_status sci_wrapped_call_init(sci_wrapped_call *call, sc_wrapped *wrapped,
+                                       const sc_arg *args, size_t arg_count)
 {
     memset(call, 0, sizeof *call);
     if (!wrapped)
@@ -17303,7 +17394,8 @@ static sc_status sci_wrapped_load(sc_load *load, void *user)
 
 /* Calls. */
 
-SC_API sc_status sc_call(sc_wrapped *wrapped, const sc_arg *args, size_t arg_count, sc_value **result)
+SC_API sc_status sc_call(sc_wrapped *wrapped, const sc_arg *args, size_t arg_count,
+                         sc_value **result)
 {
     sci_wrapped_call call;
     sci_target target;
@@ -17312,8 +17404,8 @@ SC_API sc_status sc_call(sc_wrapped *wrapped, const sc_arg *args, size_t arg_cou
     if (status != SC_OK)
         return status;
     sci_wrapped_target(&call, &target);
-    status = sci_get_or_load(wrapped->cache, &target, sci_wrapped_load, &call, &wrapped->cache->load,
-                             result);
+    status = sci_get_or_load(wrapped->cache, &target, sci_wrapped_load, &call,
+                             &wrapped->cache->load, result);
     sci_wrapped_call_free(&call);
     return status;
 }
@@ -17338,8 +17430,7 @@ SC_API sc_status sc_call_async(sc_wrapped *wrapped, const sc_arg *args, size_t a
     sc_status status = sci_args_copy(&wrapped->memory, args, arg_count, &copy);
     if (status != SC_OK)
         return status;
-    sci_wrapped_call *call =
-        (sci_wrapped_call *)sci_alloc_zeroed(&wrapped->memory, sizeof *call);
+    sci_wrapped_call *call = (sci_wrapped_call *)sci_alloc_zeroed(&wrapped->memory, sizeof *call);
     status = call ? sci_wrapped_call_init(call, wrapped, copy.at, copy.count) : SC_ERR_MEMORY;
     if (status != SC_OK) {
         sci_args_free(&copy);
@@ -17350,8 +17441,9 @@ SC_API sc_status sc_call_async(sc_wrapped *wrapped, const sc_arg *args, size_t a
     call->block_bytes = sizeof *call;
     (void)sci_atomic_add(&wrapped->references, 1);
     sci_wrapped_target(call, &target);
-    status = sci_get_or_load_async(wrapped->cache, &target, sci_wrapped_load, call,
-                                   &wrapped->cache->load, on_value, user, sci_wrapped_call_finished);
+    status =
+        sci_get_or_load_async(wrapped->cache, &target, sci_wrapped_load, call,
+                              &wrapped->cache->load, on_value, user, sci_wrapped_call_finished);
     if (status != SC_OK)
         sci_wrapped_call_finished(call);
     return status;
@@ -17389,7 +17481,8 @@ SC_API sc_status sc_call_invalidate(sc_wrapped *wrapped, const sc_arg *args, siz
     return status;
 }
 
-SC_API sc_status sc_call_key(sc_wrapped *wrapped, const sc_arg *args, size_t arg_count, sc_value **key)
+SC_API sc_status sc_call_key(sc_wrapped *wrapped, const sc_arg *args, size_t arg_count,
+                             sc_value **key)
 {
     sci_wrapped_call call;
     *key = NULL;

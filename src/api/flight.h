@@ -17,8 +17,9 @@ typedef sc_status (*sc_compute)(void *user, sc_slice key, sc_value **value);
 /* Run `compute` for `key`, or wait for the thread that is running it: of all that call at the same
    time, one computes and all get its status, its value (each a reference of its own) and its error
    text. Nothing is kept afterwards. SC_ERR_NOT_SENT when `timeout_ms` passed while another computed
-   (-1: wait for ever), SC_ERR_DEADLOCK when this thread is already computing this key, SC_ERR_MEMORY.
-   Any thread. Blocks as long as `compute` runs, or up to timeout_ms for another's. */
+   (-1: wait for ever), SC_ERR_DEADLOCK when this thread is already computing this key,
+   SC_ERR_MEMORY. Any thread. Blocks as long as `compute` runs, or up to timeout_ms for another's.
+ */
 SC_API sc_status sc_single_flight(sc_lockmap *map, sc_slice key, int64_t timeout_ms,
                                   sc_compute compute, void *user, sc_value **value);
 

@@ -29,7 +29,12 @@ typedef struct sc_random {
     sc_status (*fill)(void *user, void *buffer, size_t len);
 } sc_random;
 
-typedef enum sc_log_level { SC_LOG_ERROR = 1, SC_LOG_WARNING, SC_LOG_INFO, SC_LOG_DEBUG } sc_log_level;
+typedef enum sc_log_level {
+    SC_LOG_ERROR = 1,
+    SC_LOG_WARNING,
+    SC_LOG_INFO,
+    SC_LOG_DEBUG
+} sc_log_level;
 
 /* Where notes about the library's own life go (connected, lost, retrying). NULL: nowhere. The
    function is called with internal locks held: it must not call the library. */
@@ -47,10 +52,10 @@ typedef enum sc_family { SC_FAMILY_IPV4 = 1, SC_FAMILY_IPV6, SC_FAMILY_UNIX } sc
 /* Where a server listens. */
 typedef struct sc_address {
     sc_family family;
-    uint16_t port;             /* host byte order; 0 for Unix */
-    uint32_t scope_id;         /* IPv6 link-local interface, else 0 */
-    uint8_t ip[16];            /* network byte order; the first 4 for IPv4 */
-    char path[SC_PATH_BYTES];  /* Unix only */
+    uint16_t port;            /* host byte order; 0 for Unix */
+    uint32_t scope_id;        /* IPv6 link-local interface, else 0 */
+    uint8_t ip[16];           /* network byte order; the first 4 for IPv4 */
+    char path[SC_PATH_BYTES]; /* Unix only */
 } sc_address;
 
 /* A socket number, or what a port uses in its place. */
@@ -97,9 +102,10 @@ typedef struct sc_poller {
     void (*destroy)(void *poller);
     /* Set what `descriptor` is watched for; `interest` 0 forgets it. `tag` comes back in events. */
     sc_status (*watch)(void *poller, sc_descriptor descriptor, unsigned interest, void *tag);
-    /* Wait up to `timeout_ms` (0: look only; -1: for ever), fill up to `cap` events. SC_OK also when
-       none came, when a signal interrupted, or when woken. */
-    sc_status (*wait)(void *poller, int64_t timeout_ms, sc_event *events, size_t cap, size_t *count);
+    /* Wait up to `timeout_ms` (0: look only; -1: for ever), fill up to `cap` events. SC_OK also
+       when none came, when a signal interrupted, or when woken. */
+    sc_status (*wait)(void *poller, int64_t timeout_ms, sc_event *events, size_t cap,
+                      size_t *count);
     /* Make a `wait` that runs, or else the next one, return at once. Any thread. */
     void (*wake)(void *poller);
 } sc_poller;

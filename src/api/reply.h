@@ -47,16 +47,18 @@ SC_API sc_slice sc_item_slice(const sc_item *item);
 /* Bytes of a string or simple string. SC_MISS for nil, SC_ERR_REPLY (with the server's words as the
    detail text) for an error, SC_ERR_TYPE for anything else. */
 SC_API sc_status sc_item_bytes(const sc_item *item, sc_slice *bytes);
-/* An integer, or a string that is one decimal integer. Errors as sc_item_bytes; SC_ERR_TYPE also for
-   a string that is no integer or out of range. */
+/* An integer, or a string that is one decimal integer. Errors as sc_item_bytes; SC_ERR_TYPE also
+   for a string that is no integer or out of range. */
 SC_API sc_status sc_item_integer(const sc_item *item, int64_t *number);
 /* A string that is a number, or an integer. Errors as sc_item_integer. */
 SC_API sc_status sc_item_double(const sc_item *item, double *number);
-/* SC_OK for the simple string or string `text`; else errors as sc_item_bytes. For "OK" and the like. */
+/* SC_OK for the simple string or string `text`; else errors as sc_item_bytes. For "OK" and the
+ * like. */
 SC_API sc_status sc_item_expect(const sc_item *item, const char *text);
 /* SC_ERR_REPLY with the server's words as the detail text when the item is an error, else SC_OK. */
 SC_API sc_status sc_item_check(const sc_item *item);
-/* A new value with the bytes of a string. Errors as sc_item_bytes; SC_ERR_MEMORY. The caller owns it. */
+/* A new value with the bytes of a string. Errors as sc_item_bytes; SC_ERR_MEMORY. The caller owns
+ * it. */
 SC_API sc_status sc_item_value(const sc_reply *reply, const sc_item *item, sc_value **value);
 /* Number of elements of an array; 0 for anything else. */
 SC_API size_t sc_item_count(const sc_item *item);
@@ -65,5 +67,6 @@ SC_API const sc_item *sc_item_at(const sc_item *item, size_t index);
 /* Iterate an array in linear time: for (e = sc_item_first(a); e; e = sc_item_next(a, e)). */
 SC_API const sc_item *sc_item_first(const sc_item *array);
 SC_API const sc_item *sc_item_next(const sc_item *array, const sc_item *element);
-/* The value that follows the string `name` in a flat array of pairs (HGETALL, CONFIG GET), or NULL. */
+/* The value that follows the string `name` in a flat array of pairs (HGETALL, CONFIG GET), or NULL.
+ */
 SC_API const sc_item *sc_item_find(const sc_item *array, sc_slice name);

@@ -3,7 +3,8 @@
 
 #include "api/base.h"
 
-/* One list gives code, name and message. 0 is success, positive codes inform, negative are errors. */
+/* One list gives code, name and message. 0 is success, positive codes inform, negative are errors.
+ */
 #define SC_STATUS_LIST(X)                                                                          \
     X(SC_OK, 0, "success")                                                                         \
     X(SC_MISS, 1, "there is no value under this key")                                              \
@@ -21,7 +22,8 @@
     X(SC_ERR_RESOLVE, -4, "the host name could not be resolved, nothing was executed")             \
     X(SC_ERR_CONNECT, -5, "no connection could be made, nothing was executed")                     \
     X(SC_ERR_AUTH, -6, "the server refused the credentials, nothing was executed")                 \
-    X(SC_ERR_NOT_SENT, -7, "the deadline passed before the command was sent, nothing was executed") \
+    X(SC_ERR_NOT_SENT, -7,                                                                         \
+      "the deadline passed before the command was sent, nothing was executed")                     \
     X(SC_ERR_TIMEOUT, -8, "the deadline passed; what was sent may still be executed")              \
     X(SC_ERR_DISCONNECTED, -9, "the connection was lost; what was sent may have been executed")    \
     X(SC_ERR_IO, -10, "the operating system reported an error")                                    \

@@ -15,8 +15,9 @@ typedef struct sc_message {
 /* SC_OK: a message, valid during the call. SC_GAP with `message` NULL: the connection was lost and
    the subscription has been made again; messages in between are lost, so read again what they were
    about. An error with `message` NULL: the server refuses the channel (an ACL); it
-   is asked again on the next connection. Called without locks, one at a time and in order, on the client's thread or, without one,
-   inside sc_poll or a blocking call. May call anything but sc_close. */
+   is asked again on the next connection. Called without locks, one at a time and in order, on the
+   client's thread or, without one, inside sc_poll or a blocking call. May call anything but
+   sc_close. */
 typedef void (*sc_on_message)(void *user, sc_status status, const sc_message *message);
 
 /* Subscribe to a channel, on a connection that the client keeps for this; when SC_OK comes back the

@@ -5,8 +5,8 @@
 
 typedef struct sc_value sc_value;
 
-/* Make a value with a copy of `bytes`. `memory` NULL: the platform's. The caller owns one reference.
-   SC_ERR_MEMORY. Any thread. */
+/* Make a value with a copy of `bytes`. `memory` NULL: the platform's. The caller owns one
+   reference. SC_ERR_MEMORY. Any thread. */
 SC_API sc_status sc_value_create(const sc_memory *memory, sc_slice bytes, sc_value **value);
 
 /* The bytes, followed by a NUL that is not counted, so text may be printed with %s. Valid as long

@@ -29,7 +29,7 @@
 
 /* The struct of `type` whose `member` `pointer` points to. */
 #define SCI_CONTAINER(pointer, type, member)                                                       \
-    ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 #if defined(__GNUC__) || defined(__clang__)
 #define SCI_LIKELY(condition) __builtin_expect(!!(condition), 1)

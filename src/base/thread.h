@@ -26,8 +26,8 @@ typedef struct sci_thread {
 #include <pthread.h>
 #define SCI_THREAD_LOCAL __thread
 
-/* On Linux a futex, since a call locks several times and rarely meets anybody: two instructions each
-   way (mutex3 of Drepper, "Futexes Are Tricky", 2011). */
+/* On Linux a futex, since a call locks several times and rarely meets anybody: two instructions
+   each way (mutex3 of Drepper, "Futexes Are Tricky", 2011). */
 typedef struct sci_mutex {
 #if defined(__linux__)
     sci_atomic_u32 word; /* 0 free, 1 held, 2 held and somebody may sleep */

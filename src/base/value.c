@@ -1,4 +1,5 @@
-/* Values: one block that holds the header and the bytes, or a header over bytes of another owner. */
+/* Values: one block that holds the header and the bytes, or a header over bytes of another owner.
+ */
 
 #include "base/value.h"
 

@@ -16,8 +16,9 @@ static sc_status sci_check_ms(const char *field, int64_t ms, int64_t least, int6
 {
     if (ms >= least && ms <= most)
         return SC_OK;
-    return sc_fail(SC_ERR_ARGUMENT, "sc_load_options.%s is %lld; it wants %lld to %lld milliseconds",
-                   field, (long long)ms, (long long)least, (long long)most);
+    return sc_fail(SC_ERR_ARGUMENT,
+                   "sc_load_options.%s is %lld; it wants %lld to %lld milliseconds", field,
+                   (long long)ms, (long long)least, (long long)most);
 }
 
 static int64_t sci_either(int64_t value, int64_t fallback)
@@ -30,7 +31,8 @@ static sc_status sci_check_ttl(int64_t ttl_ms, bool may_be_none)
     if (ttl_ms == SC_TTL_FOREVER || (ttl_ms == SC_TTL_NONE && may_be_none) ||
         (ttl_ms > 0 && ttl_ms <= SCI_LONGEST_MS))
         return SC_OK;
-    return sc_fail(SC_ERR_ARGUMENT, "a TTL of %lld ms: it wants a positive number, SC_TTL_FOREVER%s",
+    return sc_fail(SC_ERR_ARGUMENT,
+                   "a TTL of %lld ms: it wants a positive number, SC_TTL_FOREVER%s",
                    (long long)ttl_ms, may_be_none ? " or SC_TTL_NONE" : "");
 }
 
@@ -78,7 +80,8 @@ SCI_PRIVATE void sci_cache_release(sc_cache *cache)
     sci_client_release(client);
 }
 
-static sc_status sci_cache_create(sc_client *client, const sc_cache_config *config, sc_cache **created)
+static sc_status sci_cache_create(sc_client *client, const sc_cache_config *config,
+                                  sc_cache **created)
 {
     sc_load_options defaults;
     memset(&defaults, 0, sizeof defaults);
@@ -200,8 +203,8 @@ static void sci_get_let_go(void *chunk)
     sci_chunk_release((sci_chunk *)chunk);
 }
 
-/* A large string stays where it was received; a small one is copied, since it would keep a whole receive
-   buffer. The carriage return behind a string has been read and gives room for the NUL. */
+/* A large string stays where it was received; a small one is copied, since it would keep a whole
+   receive buffer. The carriage return behind a string has been read and gives room for the NUL. */
 static sc_status sci_get_value(const sci_op *op, sc_slice bytes, sc_value **value)
 {
     const sc_memory *memory = &op->conn->client->memory;
@@ -298,8 +301,7 @@ SC_API sc_status sc_get_async(sc_cache *cache, sc_slice key, sc_on_value on_valu
 {
     sc_client *client = cache->client;
     size_t key_len = cache->prefix_len + key.len;
-    sci_get_call *call =
-        (sci_get_call *)sci_alloc_zeroed(&client->memory, sizeof *call + key_len);
+    sci_get_call *call = (sci_get_call *)sci_alloc_zeroed(&client->memory, sizeof *call + key_len);
     sc_status status = call ? sci_client_enter(client) : SC_ERR_MEMORY;
     if (status != SC_OK) {
         sci_free(&client->memory, call, sizeof *call + key_len);
@@ -455,7 +457,8 @@ SC_API sc_status sc_set(sc_cache *cache, sc_slice key, sc_slice value, int64_t t
         status = sci_client_enter(client);
         if (status == SC_OK) {
             status = sci_op_run(client, client->shared, &change.op, 0);
-            sci_flight_invalidate(cache, names.value); /* who waits, and comes next, gets this value */
+            sci_flight_invalidate(cache,
+                                  names.value); /* who waits, and comes next, gets this value */
             sci_client_leave(client);
         }
     }
@@ -465,8 +468,8 @@ SC_API sc_status sc_set(sc_cache *cache, sc_slice key, sc_slice value, int64_t t
 }
 
 /* One command on the key; its integer comes back. */
-static sc_status sci_change_key(sc_cache *cache, sc_slice key, const char *command, sc_slice argument,
-                                int64_t *number)
+static sc_status sci_change_key(sc_cache *cache, sc_slice key, const char *command,
+                                sc_slice argument, int64_t *number)
 {
     sci_key made;
     sci_change_op change;
@@ -507,7 +510,8 @@ SC_API sc_status sc_touch(sc_cache *cache, sc_slice key, int64_t ttl_ms)
     status = sci_change_key(cache, key, "PERSIST", sc_bytes(NULL, 0), &number);
     if (status != SC_OK || number == 1)
         return status;
-    status = sci_change_key(cache, key, "EXISTS", sc_bytes(NULL, 0), &number); /* it never expired */
+    status =
+        sci_change_key(cache, key, "EXISTS", sc_bytes(NULL, 0), &number); /* it never expired */
     return status == SC_OK && number == 0 ? SC_MISS : status;
 }
 

@@ -47,7 +47,7 @@ SCI_PRIVATE void sci_cache_release(sc_cache *cache);
 /* GET, with the value made as soon as the reply is in. */
 typedef struct sci_get_op {
     sci_op op;
-    sc_slice key; /* on the server; borrowed */
+    sc_slice key;     /* on the server; borrowed */
     sc_status result; /* SC_OK with `value`, SC_MISS, or an error */
     sc_value *value;
     void (*done)(struct sci_get_op *get); /* locked, as an op's `complete` */

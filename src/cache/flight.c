@@ -43,10 +43,10 @@ struct sci_flight {
     sci_link joiners;
     sci_lease lease;
     char awaited[SCI_TOKEN_LEN + 1]; /* whose load is waited for, or "" */
-    bool asks_again;        /* a message came while asking */
+    bool asks_again;                 /* a message came while asking */
     int64_t poll_ms;
     sci_ear ears[SCI_FLIGHT_EARS];
-    sci_timer timer; /* ends a wait */
+    sci_timer timer;    /* ends a wait */
     sci_joiner *loader; /* who runs the loader */
     uintptr_t loader_thread;
     sc_load load;
@@ -216,8 +216,8 @@ static void sci_flight_retry(sci_flight *flight, sci_link *joiners)
     sci_flight_acquire(next);
 }
 
-/* What is being loaded is out of date, or may be: the loader's own caller keeps it; the others, and later
-   ones, begin anew. */
+/* What is being loaded is out of date, or may be: the loader's own caller keeps it; the others, and
+   later ones, begin anew. */
 static void sci_flight_retry_others(sci_flight *flight)
 {
     sci_link others;
@@ -289,8 +289,8 @@ static void sci_flight_give_back(sci_flight *flight);
 static void sci_flight_start_loading(sci_flight *flight);
 static void sci_flight_wait(sci_flight *flight, sc_slice holder, int64_t left_ms);
 
-/* The server cannot be asked. Who wants the error gets it; for the others one loads without a lease, and
-   nothing is stored. */
+/* The server cannot be asked. Who wants the error gets it; for the others one loads without a
+   lease, and nothing is stored. */
 static void sci_flight_outage(sci_flight *flight, sc_status status, const char *text)
 {
     sci_outcome outcome;
@@ -334,8 +334,7 @@ static void sci_flight_asked(sci_lease *lease, sc_status status, sci_lease_answe
                              sc_slice payload, int64_t left_ms)
 {
     sci_flight *flight = SCI_CONTAINER(lease, sci_flight, lease);
-    bool is_wanted =
-        flight->state != SCI_FLIGHT_DONE && !sci_list_is_empty(&flight->joiners);
+    bool is_wanted = flight->state != SCI_FLIGHT_DONE && !sci_list_is_empty(&flight->joiners);
     if (status == SC_OK && answer == SCI_LEASE_GRANTED && is_wanted)
         sci_flight_start_loading(flight);
     else if (status == SC_OK && answer == SCI_LEASE_GRANTED)
@@ -517,7 +516,8 @@ static void sci_flight_stored(sci_lease *lease, bool is_stored)
     sci_flight_release(flight);
 }
 
-/* Leave what `kind` and the outcome call for on the server, tell who waits, and give the lease back. */
+/* Leave what `kind` and the outcome call for on the server, tell who waits, and give the lease
+ * back. */
 static void sci_flight_store(sci_flight *flight, char kind, int64_t ttl_ms, const char *flag,
                              int64_t result_life_ms, bool is_published)
 {
@@ -624,7 +624,8 @@ SCI_PRIVATE sc_status sci_flight_join(sc_cache *cache, const sci_target *target,
     sci_list_append(&flight->joiners, &joiner->link);
     joiner->flight = flight;
     if (!is_new) {
-        bool is_asking = flight->state == SCI_FLIGHT_ACQUIRING || flight->state == SCI_FLIGHT_STORING;
+        bool is_asking =
+            flight->state == SCI_FLIGHT_ACQUIRING || flight->state == SCI_FLIGHT_STORING;
         if (joiner->is_blocking)
             sci_waiter_expect(cache->client, &joiner->waiter,
                               is_asking ? cache->client->shared : NULL);

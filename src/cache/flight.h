@@ -1,12 +1,12 @@
 #pragma once
-/* A flight: one process's one attempt at one missing key. Its callers join it; it takes the lease or
-   waits for who has it; when it has it, one of the joiners loads for all. All locked.
+/* A flight: one process's one attempt at one missing key. Its callers join it; it takes the lease
+   or waits for who has it; when it has it, one of the joiners loads for all. All locked.
 
      ACQUIRING -> LOADING -> STORING -> done       the lease is ours
      ACQUIRING -> SUBSCRIBING -> ACQUIRING -> WAITING -> ACQUIRING ...   it is another's
 
-   Between the second ACQUIRING and the end of WAITING the channel is confirmed, so that no message can
-   fall into a gap; and should one be lost, the lease's end and the poll bound wake it. */
+   Between the second ACQUIRING and the end of WAITING the channel is confirmed, so that no message
+   can fall into a gap; and should one be lost, the lease's end and the poll bound wake it. */
 
 #include "cache/cache.h"
 #include "client/subscriber.h"
@@ -27,7 +27,7 @@ typedef struct sci_target {
 
 /* A caller of get-or-load. On its stack, or within an asynchronous call. */
 typedef struct sci_joiner {
-    sci_link link; /* in flight->joiners */
+    sci_link link;      /* in flight->joiners */
     sci_flight *flight; /* NULL: not yet, or no more */
     sc_loader loader;
     void *user;
@@ -54,9 +54,9 @@ struct sc_load {
     sci_flight *flight;
 };
 
-/* Join the flight for `target`, or begin one. `failure` not SC_OK: the server could not be asked just
-   now (words in sc_error_text), so do not ask again. SC_OK: the joiner will be done; else it is not
-   joined. */
+/* Join the flight for `target`, or begin one. `failure` not SC_OK: the server could not be asked
+   just now (words in sc_error_text), so do not ask again. SC_OK: the joiner will be done; else it
+   is not joined. */
 SCI_PRIVATE sc_status sci_flight_join(sc_cache *cache, const sci_target *target, sci_joiner *joiner,
                                       sc_status failure);
 /* The flight for a key, or NULL. */
@@ -65,8 +65,8 @@ SCI_PRIVATE sci_flight *sci_flight_find(sc_cache *cache, sc_slice key);
 SCI_PRIVATE bool sci_flight_is_under_way(sc_cache *cache, sc_slice key);
 /* The caller does not wait any longer. Not while it must load. */
 SCI_PRIVATE void sci_flight_leave(sci_joiner *joiner);
-/* The load that a joiner has to run, valid until sci_flight_loaded. The first is for a caller that runs the
-   loader on its own thread, where asking for the same key again would never end. */
+/* The load that a joiner has to run, valid until sci_flight_loaded. The first is for a caller that
+   runs the loader on its own thread, where asking for the same key again would never end. */
 SCI_PRIVATE sc_load *sci_flight_load(sci_flight *flight);
 SCI_PRIVATE sc_load *sci_flight_load_pending(sci_flight *flight);
 SCI_PRIVATE sc_client *sci_flight_client(const sci_flight *flight);

@@ -1,4 +1,5 @@
-/* Get-or-load: ask, join the flight for a missing key, run the loader when it falls to this caller. */
+/* Get-or-load: ask, join the flight for a missing key, run the loader when it falls to this caller.
+ */
 
 #include "cache/load.h"
 
@@ -94,7 +95,8 @@ static sc_status sci_joiner_await(sc_client *client, sci_joiner *joiner, sc_slic
             deadline_ns = SCI_NEVER; /* what it has loaded it keeps */
         } else if (!is_finished && !client->is_closing) {
             sci_flight_leave(joiner); /* the flight may be gone */
-            return sc_fail(SC_ERR_NOT_SENT, "another caller was still loading \"%.*s\" after %lld ms (wait_ms)",
+            return sc_fail(SC_ERR_NOT_SENT,
+                           "another caller was still loading \"%.*s\" after %lld ms (wait_ms)",
                            (int)sci_min_size(key.len, 100), key.data,
                            (long long)joiner->options.wait_ms);
         }
@@ -166,8 +168,9 @@ SCI_PRIVATE sc_status sci_get_or_load(sc_cache *cache, const sci_target *target,
 
 SCI_PRIVATE bool sci_load_is_outage(sc_status status)
 {
-    return status < 0 && status != SC_ERR_REPLY && status != SC_ERR_TYPE && status != SC_ERR_CLOSED &&
-           status != SC_ERR_MEMORY && status != SC_ERR_ARGUMENT && status != SC_ERR_LIMIT;
+    return status < 0 && status != SC_ERR_REPLY && status != SC_ERR_TYPE &&
+           status != SC_ERR_CLOSED && status != SC_ERR_MEMORY && status != SC_ERR_ARGUMENT &&
+           status != SC_ERR_LIMIT;
 }
 
 /* Asynchronous. */
@@ -257,7 +260,8 @@ static void sci_load_call_expire(sci_timer *timer)
 {
     sci_load_call *call = SCI_CONTAINER(timer, sci_load_call, timer);
     sci_flight_leave(&call->joiner);
-    (void)sc_fail(SC_ERR_NOT_SENT, "another caller was still loading \"%.*s\" after %lld ms (wait_ms)",
+    (void)sc_fail(SC_ERR_NOT_SENT,
+                  "another caller was still loading \"%.*s\" after %lld ms (wait_ms)",
                   (int)sci_min_size(call->target.key.len, 100), call->target.key.data,
                   (long long)call->joiner.options.wait_ms);
     sci_load_call_end(call, SC_ERR_NOT_SENT, NULL);
@@ -304,8 +308,7 @@ static sc_slice sci_load_call_copy(char **at, sc_slice bytes)
 static sci_load_call *sci_load_call_create(sc_cache *cache, const sci_target *target)
 {
     size_t block_bytes = sizeof(sci_load_call) + target->key.len + target->shown.len;
-    sci_load_call *call =
-        (sci_load_call *)sci_alloc_zeroed(&cache->client->memory, block_bytes);
+    sci_load_call *call = (sci_load_call *)sci_alloc_zeroed(&cache->client->memory, block_bytes);
     if (!call)
         return NULL;
     char *at = (char *)(call + 1);

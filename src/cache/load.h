@@ -6,8 +6,8 @@
 /* As sc_get_or_load. `options` are resolved. */
 SCI_PRIVATE sc_status sci_get_or_load(sc_cache *cache, const sci_target *target, sc_loader loader,
                                       void *user, const sc_load_options *options, sc_value **value);
-/* As sc_get_or_load_async. The target's key and shown key are copied; its owner must outlive the call.
-   `finished` (may be NULL) is called once after `on_value`, unlocked, with `user`. */
+/* As sc_get_or_load_async. The target's key and shown key are copied; its owner must outlive the
+   call. `finished` (may be NULL) is called once after `on_value`, unlocked, with `user`. */
 SCI_PRIVATE sc_status sci_get_or_load_async(sc_cache *cache, const sci_target *target,
                                             sc_loader loader, void *user,
                                             const sc_load_options *options, sc_on_value on_value,

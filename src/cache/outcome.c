@@ -21,7 +21,8 @@ SCI_PRIVATE void sci_outcome_free(sci_outcome *outcome)
     sci_outcome_init(outcome, SC_OK);
 }
 
-SCI_PRIVATE void sci_outcome_set_value(sci_outcome *outcome, const sc_memory *memory, sc_slice bytes)
+SCI_PRIVATE void sci_outcome_set_value(sci_outcome *outcome, const sc_memory *memory,
+                                       sc_slice bytes)
 {
     outcome->status = sc_value_create(memory, bytes, &outcome->value);
 }

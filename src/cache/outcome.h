@@ -1,9 +1,9 @@
 #pragma once
 /* How a load ended, in memory and on the wire.
 
-   Message: kind, token, payload. Kinds: v value, m there is none, e error, r read again, x begin again.
-   Result:  flag, token, kind, payload. Flags: N for everybody, S for those who wait for the token.
-   Payload of an error: its status as a decimal, a space, its words. */
+   Message: kind, token, payload. Kinds: v value, m there is none, e error, r read again, x begin
+   again. Result:  flag, token, kind, payload. Flags: N for everybody, S for those who wait for the
+   token. Payload of an error: its status as a decimal, a space, its words. */
 
 #include "cache/cache.h"
 
@@ -18,11 +18,13 @@ typedef struct sci_outcome {
 SCI_PRIVATE void sci_outcome_init(sci_outcome *outcome, sc_status status);
 SCI_PRIVATE void sci_outcome_free(sci_outcome *outcome);
 /* SC_OK with a copy of `bytes`, or SC_ERR_MEMORY. */
-SCI_PRIVATE void sci_outcome_set_value(sci_outcome *outcome, const sc_memory *memory, sc_slice bytes);
+SCI_PRIVATE void sci_outcome_set_value(sci_outcome *outcome, const sc_memory *memory,
+                                       sc_slice bytes);
 /* What a loader has made; an error's words are this thread's. */
 SCI_PRIVATE void sci_outcome_from_load(sci_outcome *outcome, sc_load *load, sc_status status,
                                        bool is_interop, const sc_memory *memory);
-/* False when the message does not carry an outcome: ask again. `awaited` receives the token of r. */
+/* False when the message does not carry an outcome: ask again. `awaited` receives the token of r.
+ */
 SCI_PRIVATE bool sci_outcome_from_message(sci_outcome *outcome, const sc_memory *memory,
                                           sc_slice message, char *awaited);
 SCI_PRIVATE bool sci_outcome_from_result(sci_outcome *outcome, const sc_memory *memory,

@@ -114,8 +114,8 @@ SC_API void sc_wrapped_close(sc_wrapped *wrapped)
 
 /* Keys. */
 
-/* PREFIX : KIND : NAME : SIGNATURE; without a kind for the value. Our own keys put name and signature
-   into a hash tag, so that all of a call's keys share a slot. */
+/* PREFIX : KIND : NAME : SIGNATURE; without a kind for the value. Our own keys put name and
+   signature into a hash tag, so that all of a call's keys share a slot. */
 static sc_status sci_wrap_name(const sc_wrapped *wrapped, const char *kind, sc_slice signature,
                                sci_bytes *out)
 {
@@ -162,8 +162,8 @@ static void sci_wrapped_call_free(sci_wrapped_call *call)
     sci_bytes_free(&call->key);
 }
 
-static sc_status sci_wrapped_call_init(sci_wrapped_call *call, sc_wrapped *wrapped, const sc_arg *args,
-                                       size_t arg_count)
+static sc_status sci_wrapped_call_init(sci_wrapped_call *call, sc_wrapped *wrapped,
+                                       const sc_arg *args, size_t arg_count)
 {
     memset(call, 0, sizeof *call);
     if (!wrapped)
@@ -225,7 +225,8 @@ static sc_status sci_wrapped_load(sc_load *load, void *user)
 
 /* Calls. */
 
-SC_API sc_status sc_call(sc_wrapped *wrapped, const sc_arg *args, size_t arg_count, sc_value **result)
+SC_API sc_status sc_call(sc_wrapped *wrapped, const sc_arg *args, size_t arg_count,
+                         sc_value **result)
 {
     sci_wrapped_call call;
     sci_target target;
@@ -234,8 +235,8 @@ SC_API sc_status sc_call(sc_wrapped *wrapped, const sc_arg *args, size_t arg_cou
     if (status != SC_OK)
         return status;
     sci_wrapped_target(&call, &target);
-    status = sci_get_or_load(wrapped->cache, &target, sci_wrapped_load, &call, &wrapped->cache->load,
-                             result);
+    status = sci_get_or_load(wrapped->cache, &target, sci_wrapped_load, &call,
+                             &wrapped->cache->load, result);
     sci_wrapped_call_free(&call);
     return status;
 }
@@ -260,8 +261,7 @@ SC_API sc_status sc_call_async(sc_wrapped *wrapped, const sc_arg *args, size_t a
     sc_status status = sci_args_copy(&wrapped->memory, args, arg_count, &copy);
     if (status != SC_OK)
         return status;
-    sci_wrapped_call *call =
-        (sci_wrapped_call *)sci_alloc_zeroed(&wrapped->memory, sizeof *call);
+    sci_wrapped_call *call = (sci_wrapped_call *)sci_alloc_zeroed(&wrapped->memory, sizeof *call);
     status = call ? sci_wrapped_call_init(call, wrapped, copy.at, copy.count) : SC_ERR_MEMORY;
     if (status != SC_OK) {
         sci_args_free(&copy);
@@ -272,8 +272,9 @@ SC_API sc_status sc_call_async(sc_wrapped *wrapped, const sc_arg *args, size_t a
     call->block_bytes = sizeof *call;
     (void)sci_atomic_add(&wrapped->references, 1);
     sci_wrapped_target(call, &target);
-    status = sci_get_or_load_async(wrapped->cache, &target, sci_wrapped_load, call,
-                                   &wrapped->cache->load, on_value, user, sci_wrapped_call_finished);
+    status =
+        sci_get_or_load_async(wrapped->cache, &target, sci_wrapped_load, call,
+                              &wrapped->cache->load, on_value, user, sci_wrapped_call_finished);
     if (status != SC_OK)
         sci_wrapped_call_finished(call);
     return status;
@@ -311,7 +312,8 @@ SC_API sc_status sc_call_invalidate(sc_wrapped *wrapped, const sc_arg *args, siz
     return status;
 }
 
-SC_API sc_status sc_call_key(sc_wrapped *wrapped, const sc_arg *args, size_t arg_count, sc_value **key)
+SC_API sc_status sc_call_key(sc_wrapped *wrapped, const sc_arg *args, size_t arg_count,
+                             sc_value **key)
 {
     sci_wrapped_call call;
     *key = NULL;

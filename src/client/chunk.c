@@ -17,8 +17,8 @@ SCI_PRIVATE sci_chunk *sci_chunk_resize(sci_chunk *chunk, size_t cap)
 {
     sci_assert(!sci_chunk_is_shared(chunk));
     sc_memory memory = chunk->memory;
-    chunk = (sci_chunk *)sci_resize(&memory, chunk, sizeof *chunk + chunk->cap,
-                                    sizeof *chunk + cap);
+    chunk =
+        (sci_chunk *)sci_resize(&memory, chunk, sizeof *chunk + chunk->cap, sizeof *chunk + cap);
     if (chunk)
         chunk->cap = cap;
     return chunk;

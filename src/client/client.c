@@ -34,7 +34,8 @@ static int64_t sci_default_i64(int64_t value, int64_t fallback)
     return value ? value : fallback;
 }
 
-SCI_PRIVATE int64_t sci_client_deadline_ns(const sc_client *client, int64_t timeout_ms, int64_t now_ns)
+SCI_PRIVATE int64_t sci_client_deadline_ns(const sc_client *client, int64_t timeout_ms,
+                                           int64_t now_ns)
 {
     int64_t ms = timeout_ms ? timeout_ms : client->config.timeout_ms;
     if (ms < 0 || ms >= (SCI_NEVER - now_ns) / SCI_NS_PER_MS)
@@ -60,19 +61,22 @@ SCI_PRIVATE void sci_client_log(sc_client *client, sc_log_level level, const cha
 static sc_status sci_config_check(const sc_config *config)
 {
     if (config->timeout_ms < -1)
-        return sc_fail(SC_ERR_ARGUMENT, "sc_config.timeout_ms is %lld; it wants milliseconds, 0 or -1",
+        return sc_fail(SC_ERR_ARGUMENT,
+                       "sc_config.timeout_ms is %lld; it wants milliseconds, 0 or -1",
                        (long long)config->timeout_ms);
     if (config->connect_timeout_ms < -1)
         return sc_fail(SC_ERR_ARGUMENT,
                        "sc_config.connect_timeout_ms is %lld; it wants milliseconds, 0 or -1",
                        (long long)config->connect_timeout_ms);
     if (config->backoff_min_ms < 0 || config->backoff_max_ms < 0)
-        return sc_fail(SC_ERR_ARGUMENT, "sc_config.backoff_min_ms and backoff_max_ms want milliseconds");
+        return sc_fail(SC_ERR_ARGUMENT,
+                       "sc_config.backoff_min_ms and backoff_max_ms want milliseconds");
     if (config->idle_check_ms < -1)
         return sc_fail(SC_ERR_ARGUMENT, "sc_config.idle_check_ms wants milliseconds, 0 or -1");
     if (config->receive_buffer_bytes &&
         config->receive_buffer_bytes < SCI_LEAST_RECEIVE_BUFFER_BYTES)
-        return sc_fail(SC_ERR_ARGUMENT, "sc_config.receive_buffer_bytes is %zu; it wants at least %d",
+        return sc_fail(SC_ERR_ARGUMENT,
+                       "sc_config.receive_buffer_bytes is %zu; it wants at least %d",
                        config->receive_buffer_bytes, SCI_LEAST_RECEIVE_BUFFER_BYTES);
     return SC_OK;
 }
@@ -82,7 +86,8 @@ static void sci_client_resolve_config(sc_client *client, const sc_config *config
     sc_config *own = &client->config;
     *own = *config;
     if (!own->timeout_ms)
-        own->timeout_ms = client->url.timeout_ms >= 0 ? client->url.timeout_ms : SCI_DEFAULT_TIMEOUT_MS;
+        own->timeout_ms =
+            client->url.timeout_ms >= 0 ? client->url.timeout_ms : SCI_DEFAULT_TIMEOUT_MS;
     if (!own->connect_timeout_ms)
         own->connect_timeout_ms =
             client->url.connect_timeout_ms >= 0 ? client->url.connect_timeout_ms : own->timeout_ms;
@@ -124,10 +129,12 @@ static sc_status sci_client_configure(sc_client *client, const sc_config *config
     if (status != SC_OK)
         return status;
     if (client->url.user && !client->url.password)
-        return sc_fail(SC_ERR_ARGUMENT, "a user without a password: add it to the URL or set sc_config.password");
+        return sc_fail(SC_ERR_ARGUMENT,
+                       "a user without a password: add it to the URL or set sc_config.password");
     if (client->url.scheme == SCI_SCHEME_REDISS && !config->transport)
-        return sc_fail(SC_ERR_UNSUPPORTED,
-                       "rediss:// needs a TLS transport: set sc_config.transport to that of a TLS port");
+        return sc_fail(
+            SC_ERR_UNSUPPORTED,
+            "rediss:// needs a TLS transport: set sc_config.transport to that of a TLS port");
     sci_client_resolve_config(client, config);
     return SC_OK;
 }
@@ -160,15 +167,15 @@ static sc_status sci_client_tables(sc_client *client, const sc_config *config, s
     if (config->logger)
         client->logger = *config->logger;
     if (lacking)
-        return sc_fail(SC_ERR_ARGUMENT, "this build has no %s of its own: set sc_config.%s", lacking,
-                       lacking);
+        return sc_fail(SC_ERR_ARGUMENT, "this build has no %s of its own: set sc_config.%s",
+                       lacking, lacking);
     return SC_OK;
 }
 
 static sc_status sci_client_seed(sc_client *client)
 {
-    sc_status status = client->random.fill(client->random.user, &client->hash_seed,
-                                           sizeof client->hash_seed);
+    sc_status status =
+        client->random.fill(client->random.user, &client->hash_seed, sizeof client->hash_seed);
     if (status == SC_OK)
         status = client->random.fill(client->random.user, &client->jitter, sizeof client->jitter);
     client->jitter |= 1; /* xorshift's state must not be 0 */
@@ -208,7 +215,8 @@ static sc_status sci_client_create(const sc_config *config, sc_client **created)
     if (config->memory)
         memory = *config->memory;
     else if (!sci_platform_memory(&memory))
-        return sc_fail(SC_ERR_ARGUMENT, "this build has no memory of its own: set sc_config.memory");
+        return sc_fail(SC_ERR_ARGUMENT,
+                       "this build has no memory of its own: set sc_config.memory");
     sc_client *client = (sc_client *)sci_alloc_zeroed(&memory, sizeof *client);
     if (!client)
         return SC_ERR_MEMORY;
@@ -385,9 +393,8 @@ SC_API sc_status sc_poll(sc_client *client, int64_t timeout_ms)
     sc_status status = sci_client_enter(client);
     if (status != SC_OK)
         return status;
-    int64_t timeout_ns = timeout_ms < 0 || timeout_ms > INT64_MAX / SCI_NS_PER_MS
-                             ? -1
-                             : timeout_ms * SCI_NS_PER_MS;
+    int64_t timeout_ns =
+        timeout_ms < 0 || timeout_ms > INT64_MAX / SCI_NS_PER_MS ? -1 : timeout_ms * SCI_NS_PER_MS;
     if (sci_loop_drive_begin(&client->loop)) {
         status = sci_client_step(client, timeout_ns);
         sci_client_stop_driving(client);

@@ -1,9 +1,9 @@
 #pragma once
-/* The client's structs. A client has connections; a connection (sci_conn) has an identity, a queue and,
-   while it stands, a wire (sci_wire): one incarnation with its socket, buffers and reader.
+/* The client's structs. A client has connections; a connection (sci_conn) has an identity, a queue
+   and, while it stands, a wire (sci_wire): one incarnation with its socket, buffers and reader.
 
-   One mutex, the loop's, guards all of it; "locked" means that the caller holds it. It is let go for
-   system calls, during which the wire's `users` keeps the socket open. */
+   One mutex, the loop's, guards all of it; "locked" means that the caller holds it. It is let go
+   for system calls, during which the wire's `users` keeps the socket open. */
 
 #include "api/subscribe.h"
 #include "base/bytes.h"
@@ -16,9 +16,9 @@
 #define SCI_NS_PER_MS 1000000
 #define SCI_NEVER INT64_MAX /* a deadline that does not come */
 
-/* Gates that waiting threads share: a batch of replies raises one, not one a thread. The first are for
-   ops on the shared connection, by batch; the next for other waits; the last is that of the client's
-   thread. */
+/* Gates that waiting threads share: a batch of replies raises one, not one a thread. The first are
+   for ops on the shared connection, by batch; the next for other waits; the last is that of the
+   client's thread. */
 #define SCI_CLIENT_OP_GATES 4
 #define SCI_CLIENT_WAIT_GATES 3
 #define SCI_CLIENT_GATES (SCI_CLIENT_OP_GATES + SCI_CLIENT_WAIT_GATES + 1)
@@ -33,19 +33,20 @@ typedef struct sci_waiter {
     uint32_t gate;
     bool is_sleeping; /* at its gate */
     bool is_driving;  /* inside the poller */
-    bool is_minded;   /* its deadline is the shared connection's to mind: it sleeps without a time-out,
-                         since a timer costs as much as the sleep */
+    bool is_minded;   /* its deadline is the shared connection's to mind: it sleeps without a
+                         time-out,   since a timer costs as much as the sleep */
     sci_conn *conn;   /* where the answer is expected, or NULL */
 } sci_waiter;
 
-/* A command, or some in one go, and what is to be done with the replies. Owned by whoever started it;
-   not to be freed before `complete` was called. */
+/* A command, or some in one go, and what is to be done with the replies. Owned by whoever started
+   it; not to be freed before `complete` was called. */
 typedef struct sci_op {
-    /* Locked, exactly once, when the replies are in (`status` SC_OK) or will not be. May start others. */
+    /* Locked, exactly once, when the replies are in (`status` SC_OK) or will not be. May start
+     * others. */
     void (*complete)(struct sci_op *op);
     /* Append the commands' bytes; called again when an idempotent op is sent again. */
     sc_status (*encode)(struct sci_op *op, sci_bytes *out);
-    sc_reply *reply;     /* where replies go; NULL: the wire's scratch, valid during `complete` */
+    sc_reply *reply;      /* where replies go; NULL: the wire's scratch, valid during `complete` */
     const sc_reply *view; /* during `complete` with SC_OK: the replies */
     sci_bulk_sink sink;   /* takes the bytes of a bulk reply in pieces, locked; may be NULL */
     void *sink_user;
@@ -66,9 +67,9 @@ typedef struct sci_op {
 /* A place in the queue of what was asked. When its op is gone (the call timed out), it remains as a
    tombstone so that the late reply finds nobody else. */
 typedef struct sci_slot {
-    sci_op *op;      /* NULL: a tombstone */
-    sc_reply *reply; /* owned until the replies are in; NULL: scratch */
-    size_t bytes;    /* of the encoded commands */
+    sci_op *op;       /* NULL: a tombstone */
+    sc_reply *reply;  /* owned until the replies are in; NULL: scratch */
+    size_t bytes;     /* of the encoded commands */
     uint32_t replies; /* still to come */
 } sci_slot;
 
@@ -108,9 +109,9 @@ typedef struct sci_wire {
     sci_chunk *chunk;    /* receive buffer, NULL while idle */
     size_t start;        /* first byte not consumed */
     size_t end;
-    size_t ask; /* what a receive asks for: grows up to the configured size */
+    size_t ask;      /* what a receive asks for: grows up to the configured size */
     bool was_filled; /* the last receive filled the room: there may be more */
-    bool has_items; /* the unfinished reply has nodes that point into `chunk` */
+    bool has_items;  /* the unfinished reply has nodes that point into `chunk` */
     sc_reply scratch;
     sci_reader reader;
 } sci_wire;
@@ -121,9 +122,9 @@ struct sci_conn {
     sci_conn_kind kind;
     sci_conn_state state;
     bool is_borrowed; /* a dedicated one that somebody uses */
-    bool is_bound;    /* its owner relies on this very wire (WATCH, a transfer): what is queued does not
-                         survive it */
-    sci_wire *wire; /* while dialing, in the prelude, and ready */
+    bool is_bound;    /* its owner relies on this very wire (WATCH, a transfer): what is queued does
+                         not    survive it */
+    sci_wire *wire;   /* while dialing, in the prelude, and ready */
 
     /* what was asked, oldest first: a ring */
     sci_slot *slots;
@@ -161,7 +162,7 @@ struct sci_conn {
     bool is_checking; /* the PING of the idle check is under way */
     sci_op check_op;
     sci_waiter *drain_waiter; /* finished when nothing is left to be sent */
-    bool is_paused; /* a download's consumer is busy: receive nothing meanwhile */
+    bool is_paused;           /* a download's consumer is busy: receive nothing meanwhile */
 
     /* for SCI_CONN_SUBSCRIBER */
     sci_subscriber *subscriber;
@@ -169,13 +170,13 @@ struct sci_conn {
 
 /* Who wants to end things in order when the client closes: a cache with loads under way. */
 typedef struct sci_close_hook {
-    sci_link link; /* in client->close_hooks */
+    sci_link link;                                /* in client->close_hooks */
     void (*closing)(struct sci_close_hook *hook); /* locked */
 } sci_close_hook;
 
 /* Who has threads of the parent's waiting: a cache with its flights. */
 typedef struct sci_fork_hook {
-    sci_link link; /* in client->fork_hooks */
+    sci_link link;                              /* in client->fork_hooks */
     void (*forked)(struct sci_fork_hook *hook); /* in the child, the only thread, before any lock */
 } sci_fork_hook;
 
@@ -194,8 +195,8 @@ struct sc_client {
     bool is_closing;
     sci_fork_guard fork_guard;
 
-    sci_conn *shared; /* owned */
-    sci_link conns;   /* all */
+    sci_conn *shared;  /* owned */
+    sci_link conns;    /* all */
     bool has_returned; /* a dedicated connection was given back: sweep when leaving */
     sci_link close_hooks;
     sci_link fork_hooks;
@@ -206,9 +207,9 @@ struct sc_client {
     uint64_t jitter; /* state of xorshift64* for back-off */
 
     sci_gate gates[SCI_CLIENT_GATES];
-    uint32_t raised;    /* gates whose sleepers are woken when the lock is let go: a bit each */
-    uint32_t called;    /* gates of which one sleeper is woken, whichever, to take over receiving */
-    sci_link sleepers;  /* waiters at their gates */
+    uint32_t raised;   /* gates whose sleepers are woken when the lock is let go: a bit each */
+    uint32_t called;   /* gates of which one sleeper is woken, whichever, to take over receiving */
+    sci_link sleepers; /* waiters at their gates */
 
     sci_thread thread;
     sci_waiter thread_waiter; /* never finished: it only sleeps while another drives */
@@ -220,7 +221,8 @@ struct sc_client {
 
 /* The calls below are made by the public functions of this and higher rooms. */
 
-/* Begin a call: count the caller, lock. SC_ERR_CLOSED (unlocked, not counted) when the client closes. */
+/* Begin a call: count the caller, lock. SC_ERR_CLOSED (unlocked, not counted) when the client
+ * closes. */
 SCI_PRIVATE sc_status sci_client_enter(sc_client *client);
 /* End a call: run callbacks that are due where no thread of the client's does, unlock. */
 SCI_PRIVATE void sci_client_leave(sc_client *client);
@@ -231,12 +233,14 @@ SCI_PRIVATE void sci_client_unlock(sc_client *client);
 /* The reference count of the struct; the last release frees it. */
 SCI_PRIVATE void sci_client_retain(sc_client *client);
 SCI_PRIVATE void sci_client_release(sc_client *client);
-/* Locked: start the client's thread, unless the program polls. Failing is no error: callers drive. */
+/* Locked: start the client's thread, unless the program polls. Failing is no error: callers drive.
+ */
 SCI_PRIVATE void sci_client_want_thread(sc_client *client);
 SCI_PRIVATE void sci_client_log(sc_client *client, sc_log_level level, const char *format, ...)
     SC_PRINTF(3, 4);
 /* Locked. The deadline `timeout_ms` (0: the client's own, -1: none) from now. */
-SCI_PRIVATE int64_t sci_client_deadline_ns(const sc_client *client, int64_t timeout_ms, int64_t now_ns);
+SCI_PRIVATE int64_t sci_client_deadline_ns(const sc_client *client, int64_t timeout_ms,
+                                           int64_t now_ns);
 /* Locked. A dedicated connection, and its return; one that is not fit for reuse is closed. Neither
    frees a connection at once, since its functions may still be on the stack. NULL: no memory. */
 SCI_PRIVATE sci_conn *sci_client_borrow_conn(sc_client *client);

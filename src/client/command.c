@@ -24,25 +24,35 @@ static bool sci_word_is(sc_slice word, const char *upper)
     return upper[word.len] == '\0';
 }
 
-/* Commands after which a connection's replies mean something else, or its state is not what the other
-   threads rely on. */
+/* Commands after which a connection's replies mean something else, or its state is not what the
+   other threads rely on. */
 static const char *sci_command_refusal(const sc_slice *argv, size_t argc)
 {
     static const struct {
         const char *word;
         const char *advice;
-    } refused[] = {
-        {"SUBSCRIBE", "use sc_subscribe"},     {"PSUBSCRIBE", "use sc_psubscribe"},
-        {"SSUBSCRIBE", "use sc_subscribe"},    {"UNSUBSCRIBE", "use sc_unsubscribe"},
-        {"PUNSUBSCRIBE", "use sc_unsubscribe"}, {"SUNSUBSCRIBE", "use sc_unsubscribe"},
-        {"MULTI", "use sc_pipeline_exec"},     {"EXEC", "use sc_pipeline_exec"},
-        {"DISCARD", "use sc_pipeline_clear"},  {"WATCH", "use sc_pipeline_watch"},
-        {"UNWATCH", "use sc_pipeline_clear"},  {"SELECT", "set the database in the URL"},
-        {"AUTH", "set the password in the URL"}, {"HELLO", "the client speaks RESP2"},
-        {"MONITOR", "it never ends"},          {"SYNC", "it never ends"},
-        {"PSYNC", "it never ends"},            {"QUIT", "use sc_close"},
-        {"RESET", "use sc_close"},             {"READONLY", "it changes the connection"},
-        {"READWRITE", "it changes the connection"}, {"ASKING", "it changes the connection"}};
+    } refused[] = {{"SUBSCRIBE", "use sc_subscribe"},
+                   {"PSUBSCRIBE", "use sc_psubscribe"},
+                   {"SSUBSCRIBE", "use sc_subscribe"},
+                   {"UNSUBSCRIBE", "use sc_unsubscribe"},
+                   {"PUNSUBSCRIBE", "use sc_unsubscribe"},
+                   {"SUNSUBSCRIBE", "use sc_unsubscribe"},
+                   {"MULTI", "use sc_pipeline_exec"},
+                   {"EXEC", "use sc_pipeline_exec"},
+                   {"DISCARD", "use sc_pipeline_clear"},
+                   {"WATCH", "use sc_pipeline_watch"},
+                   {"UNWATCH", "use sc_pipeline_clear"},
+                   {"SELECT", "set the database in the URL"},
+                   {"AUTH", "set the password in the URL"},
+                   {"HELLO", "the client speaks RESP2"},
+                   {"MONITOR", "it never ends"},
+                   {"SYNC", "it never ends"},
+                   {"PSYNC", "it never ends"},
+                   {"QUIT", "use sc_close"},
+                   {"RESET", "use sc_close"},
+                   {"READONLY", "it changes the connection"},
+                   {"READWRITE", "it changes the connection"},
+                   {"ASKING", "it changes the connection"}};
     for (size_t i = 0; i < SCI_COUNT(refused); i++)
         if (sci_word_is(argv[0], refused[i].word))
             return refused[i].advice;

@@ -10,7 +10,8 @@ SCI_PRIVATE sc_status sci_command_check(const sc_slice *argv, size_t argc);
    Takes over `op->reply`: on SC_OK it is handed to `*reply`, else released. Not locked. */
 SCI_PRIVATE sc_status sci_command_run(sc_client *client, sci_op *op, const sc_call_options *options,
                                       sc_reply **reply);
-/* SC_ERR_REPLY with the server's words when the one item is an error; then the reply is released. */
+/* SC_ERR_REPLY with the server's words when the one item is an error; then the reply is released.
+ */
 SCI_PRIVATE sc_status sci_reply_check(sc_reply **reply);
 
 /* An asynchronous call. Freed after its callback. */
@@ -18,7 +19,7 @@ typedef struct sci_async {
     sci_op op;
     sci_post post;
     sc_client *client;
-    sci_bytes bytes; /* the commands, when they outlive the starting call */
+    sci_bytes bytes;      /* the commands, when they outlive the starting call */
     sc_on_reply on_reply; /* NULL: nobody wants to know */
     void *user;
     sc_status status;
@@ -32,8 +33,8 @@ typedef struct sci_async {
 SCI_PRIVATE sci_async *sci_async_create(sc_client *client, const sc_call_options *options,
                                         sc_on_reply on_reply, void *user);
 SCI_PRIVATE void sci_async_free(sci_async *async);
-/* Enter, submit on `conn` (NULL: by the options), leave. An error means that the callback will not be
-   called, and frees `async`. */
+/* Enter, submit on `conn` (NULL: by the options), leave. An error means that the callback will not
+   be called, and frees `async`. */
 SCI_PRIVATE sc_status sci_async_start(sci_async *async, sci_conn *conn);
 /* `complete` of an async's op. */
 SCI_PRIVATE void sci_async_complete(sci_op *op);

@@ -12,7 +12,8 @@
 #define SCI_CONN_KEEP_OUTPUT (64u * 1024u)
 /* Commands gathered while replies are under way are sent at the latest when so many bytes wait. */
 #define SCI_CONN_GATHER_BYTES (64u * 1024u)
-/* A connection unused for so long is looked at before it is used, since the server may have closed it. */
+/* A connection unused for so long is looked at before it is used, since the server may have closed
+ * it. */
 #define SCI_CONN_STALE_NS ((int64_t)1000 * SCI_NS_PER_MS)
 /* An idempotent op is sent again so many times at most: it may be what kills the connection. */
 #define SCI_OP_RESENDS 3
@@ -130,8 +131,8 @@ static sc_status sci_conn_enqueue(sci_conn *conn, sci_op *op)
         return status;
     }
     op->sequence = conn->head_sequence + conn->slot_count;
-    if (!op->waiter.is_sleeping) /* sent again: it stays at its gate */
-        if (conn->kind == SCI_CONN_SHARED)
+    bool is_resent = op->waiter.is_sleeping; /* then its thread stays at its gate */
+    if (conn->kind == SCI_CONN_SHARED && !is_resent)
         op->waiter.gate = conn->batch % SCI_CLIENT_OP_GATES;
     op->is_queued = true;
     sci_slot *slot = &conn->slots[(conn->slot_head + conn->slot_count) & (conn->slot_cap - 1)];
@@ -146,9 +147,10 @@ static sc_status sci_conn_enqueue(sci_conn *conn, sci_op *op)
     return SC_OK;
 }
 
-/* Commands gather while replies are due within microseconds, until as many have gathered as are under way:
-   then many share a system call, and the server has the next batch before it is through with one. On a
-   slow network they do not gather, since a command would wait a round trip for nothing. */
+/* Commands gather while replies are due within microseconds, until as many have gathered as are
+   under way: then many share a system call, and the server has the next batch before it is through
+   with one. On a slow network they do not gather, since a command would wait a round trip for
+   nothing. */
 static bool sci_conn_should_send(const sci_conn *conn)
 {
     return conn->gathered >= conn->slot_count - conn->gathered || !conn->gathers ||
@@ -265,7 +267,8 @@ SCI_PRIVATE void sci_conn_expire(sci_conn *conn, sci_op *op, int64_t now_ns)
     op->is_queued = false;
     if (sci_conn_is_unsent(conn, index, &offset)) {
         sci_conn_cut(conn, index, offset);
-        (void)sci_format(text, sizeof text, "not sent to %s before the deadline (timeout_ms): %s", peer,
+        (void)sci_format(text, sizeof text, "not sent to %s before the deadline (timeout_ms): %s",
+                         peer,
                          conn->state == SCI_CONN_READY ? "the connection was busy"
                          : conn->failures              ? conn->failure_text
                                                        : "the connection was not ready");
@@ -332,9 +335,8 @@ SCI_PRIVATE void sci_conn_fail_sent(sci_conn *conn, sc_status status, const char
             !conn->client->is_closing)
             sci_conn_queue_again(conn, op);
         else
-            sci_op_finish(op,
-                          is_own_fault || status == SC_ERR_CLOSED ? status : SC_ERR_DISCONNECTED,
-                          text);
+            sci_op_finish(
+                op, is_own_fault || status == SC_ERR_CLOSED ? status : SC_ERR_DISCONNECTED, text);
     }
 }
 

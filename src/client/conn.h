@@ -8,8 +8,8 @@ SCI_PRIVATE sci_conn *sci_conn_create(sc_client *client, sci_conn_kind kind);
 /* Drop what stands and free. Ops in its queue end with SC_ERR_CLOSED. */
 SCI_PRIVATE void sci_conn_free(sci_conn *conn);
 
-/* Queue an op and send it when the time has come; connects when down. Ends with op->complete in every
-   case, perhaps before this returns. */
+/* Queue an op and send it when the time has come; connects when down. Ends with op->complete in
+   every case, perhaps before this returns. */
 SCI_PRIVATE void sci_conn_submit(sci_conn *conn, sci_op *op, int64_t now_ns);
 /* Send what is queued, if nobody is sending. Unlocks around the system call. */
 SCI_PRIVATE void sci_conn_flush(sci_conn *conn);
@@ -24,7 +24,8 @@ SCI_PRIVATE bool sci_conn_receive_soon(sci_conn *conn);
 SCI_PRIVATE void sci_conn_receive_now(sci_conn *conn);
 /* Nobody receives although replies are due: get a waiter, or the driver, to do it. */
 SCI_PRIVATE void sci_conn_pass_on(sci_conn *conn);
-/* End a queued op whose deadline has passed: unsent bytes are cut out, sent ones leave a tombstone. */
+/* End a queued op whose deadline has passed: unsent bytes are cut out, sent ones leave a tombstone.
+ */
 SCI_PRIVATE void sci_conn_expire(sci_conn *conn, sci_op *op, int64_t now_ns);
 
 /* End an op. `text` may be NULL. Takes no op that is queued. */
@@ -32,8 +33,8 @@ SCI_PRIVATE void sci_op_finish(sci_op *op, sc_status status, const char *text);
 /* `complete` of an op that a thread waits for. */
 SCI_PRIVATE void sci_op_wake(sci_op *op);
 
-/* For wire.c: where the next reply's nodes go. `*op`: who asked, or NULL; `*replies`: how many it still waits
-   for, or NULL when nobody asked. */
+/* For wire.c: where the next reply's nodes go. `*op`: who asked, or NULL; `*replies`: how many it
+   still waits for, or NULL when nobody asked. */
 SCI_PRIVATE sc_reply *sci_conn_reply_target(sci_conn *conn, sci_op **op, uint32_t **replies);
 /* All replies of the oldest op are in. */
 SCI_PRIVATE void sci_conn_reply_is_in(sci_conn *conn, sc_reply *reply);

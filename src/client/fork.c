@@ -1,5 +1,5 @@
-/* A forked child has its parent's memory but neither its threads nor any right to its sockets: it lets
-   both go and connects anew. Calls that were under way belong to the parent. */
+/* A forked child has its parent's memory but neither its threads nor any right to its sockets: it
+   lets both go and connects anew. Calls that were under way belong to the parent. */
 
 #include "client/conn.h"
 #include "client/life.h"
@@ -7,9 +7,9 @@
 #include "client/wait.h"
 #include "client/wire.h"
 
-/* The child's copy of a socket is closed without a word to the peer. When another thread was inside a
-   system call, or in the middle of a change, what it worked on is left alone: a leak in the child,
-   where a free could damage the heap. */
+/* The child's copy of a socket is closed without a word to the peer. When another thread was inside
+   a system call, or in the middle of a change, what it worked on is left alone: a leak in the
+   child, where a free could damage the heap. */
 static void sci_wire_abandon_in_child(sci_wire *wire, bool is_intact)
 {
     sc_client *client = wire->client;

@@ -1,4 +1,5 @@
-/* A connection's life. One attempt has one deadline, over the look-up, every address, and the prelude. */
+/* A connection's life. One attempt has one deadline, over the look-up, every address, and the
+ * prelude. */
 
 #include "client/life.h"
 
@@ -44,8 +45,8 @@ static int64_t sci_conn_backoff_ns(sci_conn *conn)
     const sc_config *config = &conn->client->config;
     uint32_t doublings = conn->failures - 1;
     int64_t bound_ms = config->backoff_min_ms;
-    for (uint32_t i = 0; i < doublings && i < SCI_LIFE_DOUBLINGS && bound_ms < config->backoff_max_ms;
-         i++)
+    for (uint32_t i = 0;
+         i < doublings && i < SCI_LIFE_DOUBLINGS && bound_ms < config->backoff_max_ms; i++)
         bound_ms *= 2;
     bound_ms = sci_min_i64(bound_ms, config->backoff_max_ms);
     uint64_t bound_ns = (uint64_t)bound_ms * SCI_NS_PER_MS;
@@ -75,7 +76,8 @@ SCI_PRIVATE void sci_conn_abandon(sci_conn *conn)
     conn->probe_countdown = 0;
 }
 
-/* The words are copied first: `text` may be the thread's detail text, which abandoning could change. */
+/* The words are copied first: `text` may be the thread's detail text, which abandoning could
+ * change. */
 static void sci_conn_note_failure(sci_conn *conn, sc_status status, const char *text)
 {
     conn->failure_status = status;
@@ -145,7 +147,8 @@ static void sci_conn_dial_next(sci_conn *conn)
             sci_loop_wake(&client->loop);
             return;
         }
-        sci_conn_fail_step(conn, status == SC_ERR_MEMORY ? status : SC_ERR_CONNECT, sc_error_text());
+        sci_conn_fail_step(conn, status == SC_ERR_MEMORY ? status : SC_ERR_CONNECT,
+                           sc_error_text());
         now_ns = sci_loop_now_ns(&client->loop);
     }
     sci_conn_attempt_failed(conn);
@@ -265,7 +268,12 @@ SCI_PRIVATE void sci_conn_connect(sci_conn *conn, int64_t now_ns)
 /* Prelude: one command at least, so that an error which the server sends unasked (too many clients,
    still loading) is never taken for the answer to a call. */
 
-typedef enum sci_prelude_step { SCI_PRELUDE_AUTH, SCI_PRELUDE_SELECT, SCI_PRELUDE_NAME, SCI_PRELUDE_PING } sci_prelude_step;
+typedef enum sci_prelude_step {
+    SCI_PRELUDE_AUTH,
+    SCI_PRELUDE_SELECT,
+    SCI_PRELUDE_NAME,
+    SCI_PRELUDE_PING
+} sci_prelude_step;
 
 /* The words of `step`, 0 when the configuration does not call for it. */
 static size_t sci_prelude_words(const sc_client *client, uint32_t step, sc_slice words[3],
@@ -346,8 +354,8 @@ static bool sci_answer_begins(sc_slice answer, const char *prefix)
 /* Errors that say that the server serves nobody now, whatever was asked. */
 static bool sci_answer_is_passing(sc_slice answer)
 {
-    static const char *const passing[] = {"LOADING", "MASTERDOWN", "BUSY", "TRYAGAIN", "CLUSTERDOWN",
-                                          "ERR max number of clients"};
+    static const char *const passing[] = {"LOADING",  "MASTERDOWN",  "BUSY",
+                                          "TRYAGAIN", "CLUSTERDOWN", "ERR max number of clients"};
     for (size_t i = 0; i < SCI_COUNT(passing); i++)
         if (sci_answer_begins(answer, passing[i]))
             return true;
@@ -403,7 +411,8 @@ static void sci_conn_is_ready(sci_conn *conn)
 
 SCI_PRIVATE void sci_conn_prelude_reply(sci_conn *conn, const sc_item *item)
 {
-    static const char *const names[SCI_PRELUDE_STEPS] = {"AUTH", "SELECT", "CLIENT SETNAME", "PING"};
+    static const char *const names[SCI_PRELUDE_STEPS] = {"AUTH", "SELECT", "CLIENT SETNAME",
+                                                         "PING"};
     const char *expected = conn->prelude_step == SCI_PRELUDE_PING ? "PONG" : "OK";
     if (sc_item_expect(item, expected) != SC_OK) {
         sc_slice answer = sc_item_slice(item);
@@ -471,7 +480,8 @@ static void sci_conn_check_idle(sci_conn *conn)
     sc_client *client = conn->client;
     int64_t now_ns = sci_loop_now_ns(&client->loop);
     int64_t check_ns = client->config.idle_check_ms * SCI_NS_PER_MS;
-    int64_t quiet_ns = now_ns - (conn->heard_ns > conn->active_ns ? conn->heard_ns : conn->active_ns);
+    int64_t quiet_ns =
+        now_ns - (conn->heard_ns > conn->active_ns ? conn->heard_ns : conn->active_ns);
     if (quiet_ns < check_ns) {
         sci_timer_arm(&client->loop, &conn->life_timer, now_ns + check_ns - quiet_ns);
         return;
@@ -505,7 +515,8 @@ SCI_PRIVATE void sci_conn_life_fire(sci_timer *timer)
         sci_conn_attempt_failed(conn);
         return;
     case SCI_CONN_DIALING:
-        sci_conn_fail_step(conn, SC_ERR_CONNECT, "no answer before the deadline (connect_timeout_ms)");
+        sci_conn_fail_step(conn, SC_ERR_CONNECT,
+                           "no answer before the deadline (connect_timeout_ms)");
         sci_conn_dial_next(conn);
         return;
     case SCI_CONN_PRELUDE:

@@ -1,5 +1,6 @@
 #pragma once
-/* A connection's life: look-up, addresses, prelude, ready, loss, back-off, idle check. All locked. */
+/* A connection's life: look-up, addresses, prelude, ready, loss, back-off, idle check. All locked.
+ */
 
 #include "client/client.h"
 

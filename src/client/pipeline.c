@@ -117,8 +117,8 @@ SC_API sc_status sc_pipeline_begin(sc_pipeline *pipeline, const char *command)
 SC_API sc_status sc_pipeline_bytes(sc_pipeline *pipeline, sc_slice word)
 {
     if (pipeline->word_count == 0)
-        return sci_pipeline_keep(pipeline, sc_fail(SC_ERR_ARGUMENT,
-                                                   "a word before sc_pipeline_begin"));
+        return sci_pipeline_keep(pipeline,
+                                 sc_fail(SC_ERR_ARGUMENT, "a word before sc_pipeline_begin"));
     if (pipeline->word_count == 1) {
         sc_slice command[2]; /* some are refused for their second word */
         command[0] = sci_bulk_text(sci_bytes_slice(&pipeline->words));
@@ -296,9 +296,8 @@ static sc_status sci_pipeline_run(sc_pipeline *pipeline, const sc_call_options *
     run.op.replies = (uint32_t)pipeline->count + (is_atomic ? 2 : 0);
     run.bytes = sci_bytes_slice(&pipeline->bytes);
     run.is_atomic = is_atomic;
-    return pipeline->conn && is_atomic
-               ? sci_pipeline_run_watched(pipeline, &run.op, options, reply)
-               : sci_command_run(pipeline->client, &run.op, options, reply);
+    return pipeline->conn && is_atomic ? sci_pipeline_run_watched(pipeline, &run.op, options, reply)
+                                       : sci_command_run(pipeline->client, &run.op, options, reply);
 }
 
 SC_API sc_status sc_pipeline_run(sc_pipeline *pipeline, const sc_call_options *options,

@@ -2,7 +2,6 @@
 
 #include "client/reply.h"
 
-
 /* Nodes that a reset reply keeps room for. */
 #define SCI_REPLY_KEEP_ITEMS 256
 
@@ -53,8 +52,9 @@ SCI_PRIVATE sc_status sci_reply_pin(sc_reply *reply, sci_chunk *chunk)
     if (reply->pin_count == reply->pin_cap) {
         size_t old_size = reply->pin_cap * sizeof(sci_chunk *);
         bool was_inline = reply->pins == reply->inline_pins;
-        sci_chunk **grown = (sci_chunk **)sci_resize(
-            &reply->memory, was_inline ? NULL : reply->pins, was_inline ? 0 : old_size, 2 * old_size);
+        sci_chunk **grown =
+            (sci_chunk **)sci_resize(&reply->memory, was_inline ? NULL : reply->pins,
+                                     was_inline ? 0 : old_size, 2 * old_size);
         if (!grown)
             return SC_ERR_MEMORY;
         if (was_inline)

@@ -44,8 +44,8 @@ SC_API sc_status sc_scan_open(sc_client *client, const sc_scan_config *config, s
         config = &defaults;
     sc_slice command = sc_text(config->command ? config->command : "SCAN");
     bool is_keys = sci_slice_equal(command, sc_text("SCAN"));
-    bool has_values = sci_slice_equal(command, sc_text("HSCAN")) ||
-                      sci_slice_equal(command, sc_text("ZSCAN"));
+    bool has_values =
+        sci_slice_equal(command, sc_text("HSCAN")) || sci_slice_equal(command, sc_text("ZSCAN"));
     if (!is_keys && !has_values && !sci_slice_equal(command, sc_text("SSCAN")))
         return sc_fail(SC_ERR_ARGUMENT,
                        "sc_scan_config.command is \"%s\"; it wants SCAN, HSCAN, SSCAN or ZSCAN",

@@ -192,9 +192,9 @@ SC_API sc_status sc_eval_async(sc_client *client, const sc_script *script, const
     if (!client || !script)
         return sc_fail(SC_ERR_ARGUMENT, "the %s is NULL", client ? "script" : "client");
     sci_async *async = sci_async_create(client, options, on_reply, user);
-    sci_eval_async *call = async ? sci_eval_async_create(&client->memory, script, keys, key_count,
-                                                         args, arg_count)
-                                 : NULL;
+    sci_eval_async *call =
+        async ? sci_eval_async_create(&client->memory, script, keys, key_count, args, arg_count)
+              : NULL;
     sc_status status = call ? sci_client_enter(client) : SC_ERR_MEMORY;
     if (status != SC_OK) {
         if (call)

@@ -1,5 +1,5 @@
-/* Public subscriptions: messages are copied, queued, and handed to the program's callback without the
-   lock. A consumer that is too slow loses messages, and is told so by a gap. */
+/* Public subscriptions: messages are copied, queued, and handed to the program's callback without
+   the lock. A consumer that is too slow loses messages, and is told so by a gap. */
 
 #include "api/subscribe.h"
 
@@ -16,10 +16,10 @@ typedef struct sci_subscription {
     void *user;
     size_t references; /* the list's, and one a queued message: guarded by the lock */
     size_t queued_bytes;
-    bool has_gap;       /* a gap notice is queued */
-    bool is_announced;  /* READY was heard once, or is to be told as a gap */
+    bool has_gap;      /* a gap notice is queued */
+    bool is_announced; /* READY was heard once, or is to be told as a gap */
     bool is_removed;
-    bool is_running;    /* in the callback */
+    bool is_running; /* in the callback */
     bool has_failed;
     sci_waiter *waiter; /* of the thread that subscribes, then of the one that ends it */
 } sci_subscription;
@@ -178,8 +178,7 @@ static void sci_subscription_end(sci_subscription *subscription)
 SCI_PRIVATE void sci_subscriptions_end_all(sc_client *client)
 {
     while (!sci_list_is_empty(&client->subscriptions))
-        sci_subscription_end(
-            SCI_CONTAINER(client->subscriptions.next, sci_subscription, link));
+        sci_subscription_end(SCI_CONTAINER(client->subscriptions.next, sci_subscription, link));
 }
 
 /* Locked: wait until the server has confirmed. */

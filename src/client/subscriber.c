@@ -23,11 +23,11 @@ struct sci_subscriber {
     sci_conn *conn; /* owned by the client's list */
     sci_map channels;
     sci_map patterns;
-    sci_link all;      /* channels and patterns */
-    sci_link pending;  /* listeners that have heard neither READY nor FAILED */
-    uint64_t sent;     /* commands that will be answered, on this wire */
+    sci_link all;     /* channels and patterns */
+    sci_link pending; /* listeners that have heard neither READY nor FAILED */
+    uint64_t sent;    /* commands that will be answered, on this wire */
     uint64_t answered;
-    bool is_checking;  /* a PING is unanswered */
+    bool is_checking; /* a PING is unanswered */
 };
 
 static sc_status sci_subscriber_create(sc_client *client)
@@ -291,8 +291,8 @@ static void sci_subscriber_message(sci_subscriber *subscriber, const sc_item *it
         message.pattern = sc_item_slice(sc_item_at(item, at++));
     message.channel = sc_item_slice(sc_item_at(item, at++));
     message.payload = sc_item_slice(sc_item_at(item, at));
-    sci_channel *channel = sci_subscriber_find(
-        subscriber, is_pattern ? message.pattern : message.channel, is_pattern);
+    sci_channel *channel =
+        sci_subscriber_find(subscriber, is_pattern ? message.pattern : message.channel, is_pattern);
     if (channel && channel->is_confirmed)
         sci_channel_tell(subscriber, channel, SCI_LISTEN_MESSAGE, &message);
 }

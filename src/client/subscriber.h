@@ -5,7 +5,7 @@
 
 typedef enum sci_listen_event {
     SCI_LISTEN_MESSAGE,
-    SCI_LISTEN_READY, /* the server has confirmed: for the first time, or after a gap */
+    SCI_LISTEN_READY,  /* the server has confirmed: for the first time, or after a gap */
     SCI_LISTEN_FAILED, /* the first attempt to connect failed; more will follow */
     SCI_LISTEN_REFUSED /* the server refuses this channel (ACL) */
 } sci_listen_event;
@@ -20,8 +20,8 @@ typedef struct sci_listener {
     void (*event)(struct sci_listener *listener, sci_listen_event event, const sc_message *message);
 } sci_listener;
 
-/* Begin to listen. READY comes later, or at once within this call when the channel is confirmed already.
-   SC_ERR_MEMORY. */
+/* Begin to listen. READY comes later, or at once within this call when the channel is confirmed
+   already. SC_ERR_MEMORY. */
 SCI_PRIVATE sc_status sci_listener_add(sc_client *client, sci_listener *listener, sc_slice name,
                                        bool is_pattern);
 /* Stop. Fine for one that is not listening. */

@@ -1,4 +1,5 @@
-/* Uploads and downloads: one large string in pieces, on a connection of its own, in bounded memory. */
+/* Uploads and downloads: one large string in pieces, on a connection of its own, in bounded memory.
+ */
 
 #include "base/error.h"
 #include "client/command.h"
@@ -63,8 +64,7 @@ static bool sci_transfer_wait(sci_transfer *transfer)
     waiter.conn = transfer->conn;
     transfer->waiter = &waiter;
     transfer->conn->drain_waiter = transfer->source ? &waiter : NULL;
-    bool is_done =
-        sci_waiter_wait_locked(transfer->client, &waiter, transfer->op.deadline_ns);
+    bool is_done = sci_waiter_wait_locked(transfer->client, &waiter, transfer->op.deadline_ns);
     transfer->waiter = NULL;
     transfer->conn->drain_waiter = NULL;
     return is_done;
@@ -92,7 +92,8 @@ static sc_status sci_transfer_perform(sci_transfer *transfer, int64_t timeout_ms
         (void)sci_op_result(&transfer->op);
         sci_error_text_set(words, strlen(words));
     } else {
-        bool is_in_time = true; /* an upload's wait also ends when the last bytes are on their way */
+        bool is_in_time =
+            true; /* an upload's wait also ends when the last bytes are on their way */
         while (is_in_time && !sci_transfer_is_done(transfer))
             is_in_time = sci_transfer_wait(transfer);
         if (!sci_transfer_is_done(transfer))
@@ -128,8 +129,8 @@ static sc_status sci_transfer_run(sc_client *client, sci_transfer *transfer, con
 
 /* Upload. */
 
-/* Locked: what was queued is on its way, so that the queue never holds more than a piece. False when the
-   op has ended or its deadline passed. */
+/* Locked: what was queued is on its way, so that the queue never holds more than a piece. False
+   when the op has ended or its deadline passed. */
 static bool sci_upload_drain(sci_transfer *transfer)
 {
     sci_conn *conn = transfer->conn;
@@ -201,8 +202,8 @@ SC_API sc_status sc_upload(sc_client *client, const sc_slice *argv, size_t argc,
 
 /* Download. */
 
-/* Locked, from the reader: keep the piece for the sink, which runs without the lock, and when there is
-   enough receive no more until it was taken. */
+/* Locked, from the reader: keep the piece for the sink, which runs without the lock, and when there
+   is enough receive no more until it was taken. */
 static sc_status sci_download_keep(void *user, size_t total, sc_slice piece)
 {
     sci_transfer *transfer = (sci_transfer *)user;

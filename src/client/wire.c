@@ -149,8 +149,8 @@ SCI_PRIVATE bool sci_wire_transmit(sci_wire *wire)
     return false;
 }
 
-/* What the unfinished token needs from `start` on, as far as it may be asked for: memory follows the
-   bytes that came, not the lengths that were announced. */
+/* What the unfinished token needs from `start` on, as far as it may be asked for: memory follows
+   the bytes that came, not the lengths that were announced. */
 static size_t sci_wire_wanted(const sci_wire *wire)
 {
     size_t have = wire->end - wire->start;
@@ -280,7 +280,7 @@ static void sci_wire_deliver(sci_wire *wire, sc_reply *target)
 SCI_PRIVATE void sci_wire_handle(sci_wire *wire)
 {
     sci_conn *conn = wire->conn;
-    sc_reply *target = NULL; /* for the reply that is read, while it is known */
+    sc_reply *target = NULL;  /* for the reply that is read, while it is known */
     uint32_t *replies = NULL; /* how many its op still waits for */
     while (wire->conn == conn && wire->start < wire->end && !conn->is_paused) {
         size_t used = 0;
@@ -292,9 +292,8 @@ SCI_PRIVATE void sci_wire_handle(sci_wire *wire)
                 sci_reader_stream(&wire->reader, op ? op->sink : NULL, op ? op->sink_user : NULL);
             }
         }
-        sc_status status =
-            sci_reader_read(&wire->reader, sci_chunk_data(wire->chunk) + wire->start,
-                            wire->end - wire->start, &used);
+        sc_status status = sci_reader_read(&wire->reader, sci_chunk_data(wire->chunk) + wire->start,
+                                           wire->end - wire->start, &used);
         wire->start += used;
         if (SCI_UNLIKELY(status != SC_OK)) {
             wire->has_items = target->items.count > 0;

@@ -103,7 +103,8 @@ static void sci_lease_acquired(sci_eval_op *eval)
         sci_lease_extend(lease, lease->asked_ns);
     }
     (void)sc_item_integer(sc_item_at(answer, 2), &left_ms);
-    lease->asked(lease, status, (sci_lease_answer)kind, sc_item_slice(sc_item_at(answer, 1)), left_ms);
+    lease->asked(lease, status, (sci_lease_answer)kind, sc_item_slice(sc_item_at(answer, 1)),
+                 left_ms);
 }
 
 SCI_PRIVATE void sci_lease_acquire(sci_lease *lease, const char *awaited, bool is_attended)

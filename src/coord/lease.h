@@ -1,6 +1,6 @@
 #pragma once
-/* A lease on a key: the right of one process to load it, for a bounded time, owned by a random token
-   (leases: Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013). All locked. */
+/* A lease on a key: the right of one process to load it, for a bounded time, owned by a random
+   token (leases: Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013). All locked. */
 
 #include "client/script.h"
 #include "coord/names.h"
@@ -32,17 +32,19 @@ typedef struct sci_lease {
     char token[SCI_TOKEN_LEN + 1];
     int64_t life_ms;
     bool is_held;
-    bool is_lost;     /* it was held, and ended before it was given back */
-    int64_t until_ns; /* ours for certain until then: counted from before the request, less the drift */
+    bool is_lost; /* it was held, and ended before it was given back */
+    int64_t
+        until_ns; /* ours for certain until then: counted from before the request, less the drift */
 
-    /* Locked. The answer is valid during the call; `status` other than SC_OK (words in sc_error_text): the
-       server could not be asked. */
-    void (*asked)(struct sci_lease *lease, sc_status status, sci_lease_answer answer, sc_slice payload,
-                  int64_t left_ms);
-    /* Locked. Stored and given back; `is_stored` false: it was not ours any more, or the server could not be
-       asked. */
+    /* Locked. The answer is valid during the call; `status` other than SC_OK (words in
+       sc_error_text): the server could not be asked. */
+    void (*asked)(struct sci_lease *lease, sc_status status, sci_lease_answer answer,
+                  sc_slice payload, int64_t left_ms);
+    /* Locked. Stored and given back; `is_stored` false: it was not ours any more, or the server
+       could not be asked. */
     void (*stored)(struct sci_lease *lease, bool is_stored);
-    /* Locked. A renewal begins: the lease must stay until it ends; `is_lost`: the lease is not ours any more. */
+    /* Locked. A renewal begins: the lease must stay until it ends; `is_lost`: the lease is not ours
+     * any more. */
     void (*renewal_begins)(struct sci_lease *lease);
     void (*renewal_ends)(struct sci_lease *lease, bool is_lost);
 
@@ -62,14 +64,15 @@ typedef struct sci_lease {
     char result_life_text[21];
 } sci_lease;
 
-/* `names` must outlive the lease; the callbacks are the caller's to set. Draws a token; its error. */
+/* `names` must outlive the lease; the callbacks are the caller's to set. Draws a token; its error.
+ */
 SCI_PRIVATE sc_status sci_lease_init(sci_lease *lease, sc_client *client,
                                      const sci_lease_scripts *scripts, const sci_names *names,
                                      int64_t life_ms);
 /* Not while an op is under way. */
 SCI_PRIVATE void sci_lease_free(sci_lease *lease);
-/* Ask for the value or the lease; ends with `asked`. `awaited`: the token of a flight whose result is wanted,
-   or "". `is_attended`: a thread is about to receive the answer. */
+/* Ask for the value or the lease; ends with `asked`. `awaited`: the token of a flight whose result
+   is wanted, or "". `is_attended`: a thread is about to receive the answer. */
 SCI_PRIVATE void sci_lease_acquire(sci_lease *lease, const char *awaited, bool is_attended);
 /* Renew at a third of its life from now on, until it is stored, let go, or lost. */
 SCI_PRIVATE void sci_lease_keep(sci_lease *lease);
@@ -77,12 +80,12 @@ SCI_PRIVATE void sci_lease_let_go(sci_lease *lease);
 
 /* What is left on the server when the lease is given back. */
 typedef struct sci_lease_store {
-    char kind;            /* of the message: v, m, e, x */
-    sc_slice payload;     /* borrowed until `stored` */
-    int64_t ttl_ms;       /* of the value; SC_TTL_NONE stores none */
-    const char *flag;     /* of the result: "", "N" or "S"; static */
+    char kind;        /* of the message: v, m, e, x */
+    sc_slice payload; /* borrowed until `stored` */
+    int64_t ttl_ms;   /* of the value; SC_TTL_NONE stores none */
+    const char *flag; /* of the result: "", "N" or "S"; static */
     int64_t result_life_ms;
-    bool is_published;    /* the message carries the payload */
+    bool is_published; /* the message carries the payload */
     bool is_attended;
 } sci_lease_store;
 

@@ -13,7 +13,7 @@
 /* What a key is held for: by one thread, while others wait. The key's bytes follow the struct. */
 typedef struct sci_holding {
     sci_map_node node;
-    sci_link waiters; /* first come, first served */
+    sci_link waiters;  /* first come, first served */
     size_t references; /* the holder's and the waiters' */
     size_t block_bytes;
     uintptr_t holder; /* thread */
@@ -150,9 +150,10 @@ static bool sci_holding_wait(sc_lockmap *map, sci_holding *holding, int64_t time
 {
     sci_local_waiter waiter;
     int64_t now_ns = map->clock.monotonic_ns(map->clock.user);
-    int64_t deadline_ns = timeout_ms < 0 || timeout_ms > (INT64_MAX - now_ns) / SCI_LOCKMAP_NS_PER_MS
-                              ? INT64_MAX
-                              : now_ns + timeout_ms * SCI_LOCKMAP_NS_PER_MS;
+    int64_t deadline_ns =
+        timeout_ms < 0 || timeout_ms > (INT64_MAX - now_ns) / SCI_LOCKMAP_NS_PER_MS
+            ? INT64_MAX
+            : now_ns + timeout_ms * SCI_LOCKMAP_NS_PER_MS;
     memset(&waiter, 0, sizeof waiter);
     sci_list_init(&waiter.link);
     sci_list_init(&waiter.all_link);
@@ -200,8 +201,8 @@ static sc_value *sci_local_flight_words(const sc_memory *memory, sc_status statu
     return words;
 }
 
-static sc_status sci_local_flight_lead(sc_lockmap *map, sci_holding *flight, sc_compute compute, void *user,
-                                 sc_value **value)
+static sc_status sci_local_flight_lead(sc_lockmap *map, sci_holding *flight, sc_compute compute,
+                                       void *user, sc_value **value)
 {
     sci_mutex_unlock(&map->mutex);
     sc_value *computed = NULL;
@@ -220,11 +221,12 @@ static sc_status sci_local_flight_lead(sc_lockmap *map, sci_holding *flight, sc_
 }
 
 static sc_status sci_local_flight_join(sc_lockmap *map, sci_holding *flight, int64_t timeout_ms,
-                                 sc_value **value)
+                                       sc_value **value)
 {
     if (sci_holding_is_deadlock(map, flight)) {
         flight->references++; /* the caller gives one back */
-        return sc_fail(SC_ERR_DEADLOCK, "this thread, or one that waits for it, is computing \"%.*s\"",
+        return sc_fail(SC_ERR_DEADLOCK,
+                       "this thread, or one that waits for it, is computing \"%.*s\"",
                        (int)sci_min_size(flight->node.key.len, 100), flight->node.key.data);
     }
     if (!sci_holding_wait(map, flight, timeout_ms))

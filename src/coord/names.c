@@ -47,8 +47,8 @@ SCI_PRIVATE unsigned sci_hash_slot(sc_slice key)
     return sci_crc16(sci_hash_tag(key)) % SCI_HASH_SLOTS;
 }
 
-/* A decimal number that hashes to `slot`: for keys that cannot be put into a tag. There is one in every
-   few ten thousand. */
+/* A decimal number that hashes to `slot`: for keys that cannot be put into a tag. There is one in
+   every few ten thousand. */
 static size_t sci_tag_for_slot(unsigned slot, char text[SCI_I64_TEXT_BYTES])
 {
     for (int64_t number = 0;; number++) {
@@ -78,7 +78,8 @@ static sc_status sci_names_append(sci_bytes *out, const char *kind, sc_slice key
     if (status == SC_OK)
         status = sci_bytes_append_text(out, "#{");
     if (status == SC_OK)
-        status = sci_bytes_append(out, sc_bytes(number, sci_tag_for_slot(sci_hash_slot(key), number)));
+        status =
+            sci_bytes_append(out, sc_bytes(number, sci_tag_for_slot(sci_hash_slot(key), number)));
     if (status == SC_OK)
         status = sci_bytes_append_char(out, '}');
     return status == SC_OK ? sci_bytes_append(out, key) : status;

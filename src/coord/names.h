@@ -1,6 +1,6 @@
 #pragma once
-/* Names on the server that belong to a key: its lease, its shared result, its channel. They share the
-   key's hash slot, so that scripts may use them together in a cluster
+/* Names on the server that belong to a key: its lease, its shared result, its channel. They share
+   the key's hash slot, so that scripts may use them together in a cluster
    (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/, "Hash tags"). */
 
 #include "base/bytes.h"
@@ -8,9 +8,9 @@
 /* Slices of one block. */
 typedef struct sci_names {
     sci_bytes block;
-    sc_slice value;       /* the key itself */
+    sc_slice value; /* the key itself */
     sc_slice lease;
-    sc_slice result;      /* what a flight that stores no value leaves for those who wait for it */
+    sc_slice result; /* what a flight that stores no value leaves for those who wait for it */
     sc_slice channel;
     sc_slice raw_channel; /* where others expect the bare value; empty: nowhere */
 } sci_names;

@@ -2,8 +2,9 @@
 /* The library's own Lua scripts. KEYS of all: value, lease, result (coord/names). */
 
 /* ARGV: token, lease in ms, token of the flight that is waited for (or "").
-   The value if it is there; else what that flight left; else the lease if it is free; else who has it
-   for how long. Taking it twice with one token is one taking, so a repeat after a lost reply is safe. */
+   The value if it is there; else what that flight left; else the lease if it is free; else who has
+   it for how long. Taking it twice with one token is one taking, so a repeat after a lost reply is
+   safe. */
 #define SCI_SCRIPT_ACQUIRE                                                                         \
     "local v = redis.call('GET', KEYS[1])\n"                                                       \
     "if v then return {1, v} end\n"                                                                \
@@ -16,10 +17,10 @@
     "if h == ARGV[1] then redis.call('PEXPIRE', KEYS[2], ARGV[2]) return {3} end\n"                \
     "return {4, h, redis.call('PTTL', KEYS[2])}\n"
 
-/* ARGV: token, TTL in ms ("0": store no value, "-1": no expiry), payload, result's flag ("": leave none,
-   "N": for everybody, "S": for those who wait for this token), result's life in ms, channel, kind, "1" if
-   the message carries the payload, channel for the bare payload (or "").
-   Does all that, and gives the lease back, if the lease is still ours. */
+/* ARGV: token, TTL in ms ("0": store no value, "-1": no expiry), payload, result's flag ("": leave
+   none, "N": for everybody, "S": for those who wait for this token), result's life in ms, channel,
+   kind, "1" if the message carries the payload, channel for the bare payload (or ""). Does all
+   that, and gives the lease back, if the lease is still ours. */
 #define SCI_SCRIPT_STORE                                                                           \
     "if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end\n"                                 \
     "redis.call('DEL', KEYS[2])\n"                                                                 \

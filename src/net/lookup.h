@@ -33,10 +33,10 @@ struct sc_lookup {
     sc_address addresses[SCI_LOOKUP_ADDRESSES];
 };
 
-/* Begin. SC_OK: `*lookup` belongs to the caller until sci_lookup_abandon. A numeric `host` is done at
-   once, without the resolver; then, as with any quick resolver, `notify` runs before this returns.
-   The block is freed by whoever lets go last: with a resolver that runs in a thread that can be after
-   the owner is gone, so `memory` must outlive it too. */
+/* Begin. SC_OK: `*lookup` belongs to the caller until sci_lookup_abandon. A numeric `host` is done
+   at once, without the resolver; then, as with any quick resolver, `notify` runs before this
+   returns. The block is freed by whoever lets go last: with a resolver that runs in a thread that
+   can be after the owner is gone, so `memory` must outlive it too. */
 SCI_PRIVATE sc_status sci_lookup_start(const sc_memory *memory, const sc_resolver *resolver,
                                        const char *host, uint16_t port, void (*notify)(void *user),
                                        void *notify_user, sc_lookup **lookup);

@@ -1,6 +1,6 @@
 #pragma once
-/* The scheduler: a poller, timers, and the callbacks that are due. One mutex guards a client and its
-   loop; "locked" below means that the caller holds it. One thread at a time drives. */
+/* The scheduler: a poller, timers, and the callbacks that are due. One mutex guards a client and
+   its loop; "locked" below means that the caller holds it. One thread at a time drives. */
 
 #include "base/heap.h"
 #include "base/list.h"
@@ -10,11 +10,12 @@
 typedef struct sci_loop sci_loop;
 
 typedef struct sci_timer {
-    sci_heap_node node; /* key: due time, monotonic nanoseconds */
+    sci_heap_node node;                    /* key: due time, monotonic nanoseconds */
     void (*fire)(struct sci_timer *timer); /* locked; may free the timer's owner */
 } sci_timer;
 
-/* Beside the poller's readiness: the poller could not watch the descriptor; sc_error_text says why. */
+/* Beside the poller's readiness: the poller could not watch the descriptor; sc_error_text says why.
+ */
 #define SCI_WATCH_FAILED 8u
 
 /* A descriptor that its owner wants to hear about. */
@@ -47,11 +48,11 @@ struct sci_loop {
     sci_heap timers;
     sci_link watches;
     sci_link posts;
-    uintptr_t driver;      /* the thread that drives, 0: nobody */
-    uintptr_t dispatcher;  /* the thread that runs callbacks, 0: nobody */
-    bool is_locked;        /* tells a forked child whether it was caught in the middle of a change */
-    bool is_waiting;       /* the driver is inside the poller, without the lock */
-    bool is_woken;         /* the poller has been told to return */
+    uintptr_t driver;     /* the thread that drives, 0: nobody */
+    uintptr_t dispatcher; /* the thread that runs callbacks, 0: nobody */
+    bool is_locked;       /* tells a forked child whether it was caught in the middle of a change */
+    bool is_waiting;      /* the driver is inside the poller, without the lock */
+    bool is_woken;        /* the poller has been told to return */
     int64_t waiting_until; /* monotonic ns, while is_waiting */
 };
 
@@ -97,8 +98,8 @@ SCI_PRIVATE void sci_loop_post(sci_loop *loop, sci_post *post);
 
 /* Take the driver's place if nobody has it. */
 SCI_PRIVATE bool sci_loop_drive_begin(sci_loop *loop);
-/* Wait up to `max_wait_ns` (-1: as long as timers allow), settle watches, fire timers. Unlocks while it
-   waits. Only for the driver. SC_OK, or the poller's error. */
+/* Wait up to `max_wait_ns` (-1: as long as timers allow), settle watches, fire timers. Unlocks
+   while it waits. Only for the driver. SC_OK, or the poller's error. */
 SCI_PRIVATE sc_status sci_loop_step(sci_loop *loop, int64_t max_wait_ns);
 SCI_PRIVATE void sci_loop_drive_end(sci_loop *loop);
 /* Run the callbacks that are due, unless another thread, or a caller of this one, is doing so.

@@ -1,6 +1,6 @@
 #pragma once
-/* The platform's own transport (TCP and Unix sockets), poller (poll(2)) and resolver (getaddrinfo in
-   a thread; in a forked helper without threads). None under SMARTCACHE_NO_POSIX. */
+/* The platform's own transport (TCP and Unix sockets), poller (poll(2)) and resolver (getaddrinfo
+   in a thread; in a forked helper without threads). None under SMARTCACHE_NO_POSIX. */
 
 #include "base/prelude.h"
 

@@ -8,13 +8,13 @@ typedef enum sci_scheme { SCI_SCHEME_REDIS = 1, SCI_SCHEME_REDISS, SCI_SCHEME_UN
 typedef struct sci_url {
     sc_memory memory;
     sci_scheme scheme;
-    char *host;     /* owned; decoded, IPv6 without brackets; NULL for unix */
-    char *path;     /* owned; decoded socket path; NULL unless unix */
-    char *user;     /* owned; NULL when absent */
-    char *password; /* owned; NULL when absent; wiped on freeing */
-    char *name;     /* owned; client name (`name=`); NULL when absent */
-    uint16_t port;  /* 6379 when absent */
-    int db;         /* 0 when absent */
+    char *host;                 /* owned; decoded, IPv6 without brackets; NULL for unix */
+    char *path;                 /* owned; decoded socket path; NULL unless unix */
+    char *user;                 /* owned; NULL when absent */
+    char *password;             /* owned; NULL when absent; wiped on freeing */
+    char *name;                 /* owned; client name (`name=`); NULL when absent */
+    uint16_t port;              /* 6379 when absent */
+    int db;                     /* 0 when absent */
     int64_t timeout_ms;         /* `timeout=`, -1 when absent */
     int64_t connect_timeout_ms; /* `connect_timeout=`, -1 when absent */
 } sci_url;

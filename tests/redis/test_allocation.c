@@ -1,5 +1,6 @@
-/* Every allocation fails in turn, once and for good, through the public calls: the call says so or gets by,
-   nothing leaks, and the client works afterwards. The client is polled, so that each run allocates alike. */
+/* Every allocation fails in turn, once and for good, through the public calls: the call says so or
+   gets by, nothing leaks, and the client works afterwards. The client is polled, so that each run
+   allocates alike. */
 #include "support/cache_test.h"
 
 #include <stdio.h>
@@ -33,8 +34,8 @@ static bool fail_one(const char *name, scenario run, size_t request, bool for_go
     failures = fault_memory_failures(test.memory);
     fault_memory_fail(test.memory, 0, false);
     if (failures ? !is_documented(status) : status != SC_OK)
-        fail_msg("%s, request %zu failing %s: %s, %s", name, request, for_good ? "for good" : "once",
-                 sc_status_name(status), sc_error_text());
+        fail_msg("%s, request %zu failing %s: %s, %s", name, request,
+                 for_good ? "for good" : "once", sc_status_name(status), sc_error_text());
     WAIT_UNTIL(test_call(client, NULL, NULL, "PING", (const char *)NULL) == SC_OK);
     status = run(client);
     if (status != SC_OK)
@@ -42,7 +43,8 @@ static bool fail_one(const char *name, scenario run, size_t request, bool for_go
                  for_good ? "for good" : "once", sc_status_name(status), sc_error_text());
     assert_status(SC_OK, sc_close(client));
     if (!fault_memory_is_clean(test.memory))
-        fail_msg("%s, request %zu failing %s: a leak", name, request, for_good ? "for good" : "once");
+        fail_msg("%s, request %zu failing %s: a leak", name, request,
+                 for_good ? "for good" : "once");
     fixture_command(test.server, "FLUSHALL", (const char *)NULL);
     return failures > 0;
 }
@@ -122,8 +124,7 @@ static sc_status run_eval(sc_client *client)
 {
     sc_script *script = NULL;
     sc_reply *reply = NULL;
-    sc_status status =
-        sc_script_create(&test.memory->table, "return {ARGV[1], ARGV[1]}", &script);
+    sc_status status = sc_script_create(&test.memory->table, "return {ARGV[1], ARGV[1]}", &script);
     sc_slice arg = sc_text("argument");
     if (status == SC_OK)
         status = sc_eval(client, script, NULL, 0, &arg, 1, NULL, &reply);

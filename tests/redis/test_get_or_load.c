@@ -201,8 +201,7 @@ static void the_loader_sees_the_key_without_the_prefix(void **state)
     sc_cache *cache = cache_open(test.client, "app:");
     sc_value *value = NULL;
     (void)state;
-    assert_status(SC_OK,
-                  sc_get_or_load(cache, sc_text("key"), load_own_key, NULL, NULL, &value));
+    assert_status(SC_OK, sc_get_or_load(cache, sc_text("key"), load_own_key, NULL, NULL, &value));
     assert_slice_text(sc_value_bytes(value), "key");
     sc_value_release(value);
     server_expect("app:key", "key");
@@ -344,8 +343,7 @@ static void a_failure_that_was_shared_is_not_remembered(void **state)
                   sc_get_or_load(cache, sc_text("key"), source_load, &from, NULL, &value));
     assert_null(value);
     from.status = SC_MISS;
-    assert_status(SC_MISS,
-                  sc_get_or_load(cache, sc_text("key"), source_load, &from, NULL, &value));
+    assert_status(SC_MISS, sc_get_or_load(cache, sc_text("key"), source_load, &from, NULL, &value));
     from.status = SC_OK;
     cache_expect(cache, "key", &from, NULL, "load 3");
     sc_cache_close(cache);
@@ -430,8 +428,8 @@ static void a_negative_ttl_remembers_that_there_is_none(void **state)
                   sc_get_or_load(cache, sc_text("key"), source_load, &from, &options, &value));
     assert_status(SC_MISS,
                   sc_get_or_load(cache, sc_text("key"), source_load, &from, &options, &value));
-    assert_status(SC_MISS, sc_get_or_load(other.cache, sc_text("key"), source_load, &from, &options,
-                                          &value));
+    assert_status(
+        SC_MISS, sc_get_or_load(other.cache, sc_text("key"), source_load, &from, &options, &value));
     assert_int_equal(source_loads(&from), 1);
     from.status = SC_OK;
     assert_status(SC_OK, sc_invalidate(other.cache, sc_text("key")));
@@ -679,8 +677,7 @@ static void a_value_is_written_in_pieces(void **state)
     sc_cache *cache = cache_open(test.client, NULL);
     sc_value *value = NULL;
     (void)state;
-    assert_status(SC_OK,
-                  sc_get_or_load(cache, sc_text("key"), load_in_pieces, NULL, NULL, &value));
+    assert_status(SC_OK, sc_get_or_load(cache, sc_text("key"), load_in_pieces, NULL, NULL, &value));
     assert_int_equal(sc_value_bytes(value).len, 10003);
     assert_memory_equal(sc_value_bytes(value).data + 9999, "9end", 4);
     sc_value_release(value);
@@ -794,8 +791,8 @@ static void a_loader_may_ask_for_other_keys(void **state)
     sc_cache *cache = cache_open(test.client, NULL);
     sc_value *value = NULL;
     (void)state;
-    assert_status(SC_OK, sc_get_or_load(cache, sc_text("outer"), load_calling_the_cache, cache, NULL,
-                                        &value));
+    assert_status(SC_OK, sc_get_or_load(cache, sc_text("outer"), load_calling_the_cache, cache,
+                                        NULL, &value));
     assert_slice_text(sc_value_bytes(value), "load 1");
     sc_value_release(value);
     server_expect("inner", "load 1");
@@ -986,12 +983,11 @@ static void expect_refused(const sc_load_options *options, const char *field)
     memset(&unused, 0, sizeof unused);
     memset(&config, 0, sizeof config);
     config.load = *options;
-    assert_status(SC_ERR_ARGUMENT, sc_get_or_load(cache, sc_text("key"), source_load, &from,
-                                                  options, &value));
-    assert_error_text_has(field);
     assert_status(SC_ERR_ARGUMENT,
-                  sc_get_or_load_async(cache, sc_text("key"), source_load, &from, options,
-                                       arrival_take, &unused));
+                  sc_get_or_load(cache, sc_text("key"), source_load, &from, options, &value));
+    assert_error_text_has(field);
+    assert_status(SC_ERR_ARGUMENT, sc_get_or_load_async(cache, sc_text("key"), source_load, &from,
+                                                        options, arrival_take, &unused));
     assert_error_text_has(field);
     assert_status(SC_ERR_ARGUMENT, sc_cache_open(test.client, &config, &none));
     assert_error_text_has(field);

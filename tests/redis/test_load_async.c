@@ -475,8 +475,8 @@ static void close_in_order(closing order, bool has_thread)
     memset(results, 0, sizeof results);
     if (has_thread)
         assert_status(SC_OK, sc_start(client));
-    assert_status(SC_OK, sc_get_or_load_async(elsewhere, sc_text("there"), pending_load, &held, NULL,
-                                              arrival_take, &results[3]));
+    assert_status(SC_OK, sc_get_or_load_async(elsewhere, sc_text("there"), pending_load, &held,
+                                              NULL, arrival_take, &results[3]));
     pending_wait(test.client, &held);
     assert_status(SC_OK, sc_get_or_load_async(cache, sc_text("key"), pending_load, &load, NULL,
                                               arrival_take, &results[0]));

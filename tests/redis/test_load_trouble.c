@@ -1,5 +1,5 @@
-/* Get-or-load where something goes wrong: a process dies, a message is lost, a key is invalidated, the
-   server goes, the client is closed. */
+/* Get-or-load where something goes wrong: a process dies, a message is lost, a key is invalidated,
+   the server goes, the client is closed. */
 #define SMARTCACHE_IMPLEMENTATION
 #include "smartcache.h"
 
@@ -244,8 +244,8 @@ static void waiters_share_an_unstored_result_when_the_publish_is_lost(void **sta
 
 static void messages_of_others_on_the_channel_do_no_harm(void **state)
 {
-    static const char *const messages[] = {"", "v", "hello", "x", "r", "e-18 not ours",
-                                           "z0123456789abcdef0123456789abcdef"};
+    static const char *const messages[] = {
+        "", "v", "hello", "x", "r", "e-18 not ours", "z0123456789abcdef0123456789abcdef"};
     sc_cache *cache = cache_open(test.client, NULL);
     stranger other = stranger_open();
     caller here;
@@ -405,8 +405,8 @@ static void a_loader_learns_that_its_load_is_void(void **state)
         source_hold(&from);
         callers_start(&loading, 1, cache, "key", &from, &options);
         WAIT_UNTIL(source_running(&from) == 1);
-        assert_status(SC_OK, sc_invalidate(who == BY_THE_SAME_CACHE ? cache : other.cache,
-                                           sc_text("key")));
+        assert_status(
+            SC_OK, sc_invalidate(who == BY_THE_SAME_CACHE ? cache : other.cache, sc_text("key")));
         from.pause_ms = 5 * options.lease_ms;
         source_release(&from);
         callers_join(&loading, 1);

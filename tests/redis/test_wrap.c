@@ -267,7 +267,7 @@ static void of_4_processes_with_4_threads_one_computes(void **state)
 
 static void different_arguments_have_different_results(void **state)
 {
-    static const char *const lists[] = {"[]",     "[1]",       "[\"1\"]", "[1,2]", "[[1,2]]",
+    static const char *const lists[] = {"[]",     "[1]",        "[\"1\"]", "[1,2]", "[[1,2]]",
                                         "[true]", "[\"true\"]", "[null]",  "[{}]",  "[\"\"]"};
     work self;
     sc_wrap_config config = wrap_config(&self, false);

@@ -1,6 +1,6 @@
 #pragma once
-/* A look into the flights of a cache, for tests that wait until callers wait. Only for a program that
-   implements the library. */
+/* A look into the flights of a cache, for tests that wait until callers wait. Only for a program
+   that implements the library. */
 
 #include "smartcache.h"
 

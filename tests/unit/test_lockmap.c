@@ -565,8 +565,7 @@ static void *mixed_run(void *argument)
         sc_value *value = NULL;
         sc_status status = sc_keylock_acquire(test.map, sc_text(i % 2 ? "l" : "m"), -1, &lock);
         if (status == SC_OK)
-            status =
-                sc_single_flight(test.map, sc_text("f"), -1, mixed_compute, NULL, &value);
+            status = sc_single_flight(test.map, sc_text("f"), -1, mixed_compute, NULL, &value);
         if (status != SC_OK)
             __atomic_add_fetch(problems, 1, __ATOMIC_ACQ_REL);
         sc_value_release(value);
