@@ -381,10 +381,14 @@ static void sci_flight_subscribe(sci_flight *flight)
     sci_flight_arm(flight, flight->poll_ms);
     sci_client_want_thread(client);
     flight->references++; /* listening may end the flight */
-    sc_status status =
-        sci_listener_add(client, &flight->ears[0].listener, flight->names.channel, false);
-    if (status == SC_OK && flight->names.raw_channel.len && flight->state == SCI_FLIGHT_SUBSCRIBING)
-        (void)sci_listener_add(client, &flight->ears[1].listener, flight->names.raw_channel, false);
+    sci_listener *raw = &flight->ears[1].listener;
+    sci_listener *own = &flight->ears[0].listener;
+    /* our own channel last: with it confirmed, the flight asks again. Without memory the timer does
+     */
+    if (flight->names.raw_channel.len && !raw->channel)
+        (void)sci_listener_add(client, raw, flight->names.raw_channel, false);
+    if (flight->state == SCI_FLIGHT_SUBSCRIBING && !own->channel)
+        (void)sci_listener_add(client, own, flight->names.channel, false);
     sci_flight_release(flight);
 }
 

@@ -58,42 +58,56 @@ static size_t sci_tag_for_slot(unsigned slot, char text[SCI_I64_TEXT_BYTES])
     }
 }
 
-/* Append `kind` and the key in a form that hashes as the key does, different for different keys:
+/* What a name puts between its kind and the key, and behind it, to hash as the key does. Names are
+   different for different keys:
      key with a tag       kind:KEY
      key without braces   kind{KEY}
      any other            kind#{NUMBER}KEY */
-static sc_status sci_names_append(sci_bytes *out, const char *kind, sc_slice key)
+typedef struct sci_name_form {
+    char before[3 + SCI_I64_TEXT_BYTES];
+    const char *behind;
+} sci_name_form;
+
+static void sci_name_form_choose(sci_name_form *form, sc_slice key)
 {
-    char number[SCI_I64_TEXT_BYTES];
     bool has_tag = sci_hash_tag(key).len != key.len;
     bool has_brace = key.len == 0 || memchr(key.data, '}', key.len);
-    sc_status status = sci_bytes_append_text(out, kind);
-    if (has_tag || !has_brace) {
-        if (status == SC_OK)
-            status = sci_bytes_append_char(out, has_tag ? ':' : '{');
-        if (status == SC_OK)
-            status = sci_bytes_append(out, key);
-        return status == SC_OK && !has_tag ? sci_bytes_append_char(out, '}') : status;
+    memset(form, 0, sizeof *form);
+    form->behind = "";
+    if (has_tag) {
+        form->before[0] = ':';
+    } else if (!has_brace) {
+        form->before[0] = '{';
+        form->behind = "}";
+    } else {
+        memcpy(form->before, "#{", 2);
+        size_t len = sci_tag_for_slot(sci_hash_slot(key), form->before + 2);
+        form->before[2 + len] = '}';
     }
+}
+
+static sc_status sci_names_append(sci_bytes *out, const char *kind, const sci_name_form *form,
+                                  sc_slice key)
+{
+    sc_status status = sci_bytes_append_text(out, kind);
     if (status == SC_OK)
-        status = sci_bytes_append_text(out, "#{");
+        status = sci_bytes_append_text(out, form->before);
     if (status == SC_OK)
-        status =
-            sci_bytes_append(out, sc_bytes(number, sci_tag_for_slot(sci_hash_slot(key), number)));
-    if (status == SC_OK)
-        status = sci_bytes_append_char(out, '}');
-    return status == SC_OK ? sci_bytes_append(out, key) : status;
+        status = sci_bytes_append(out, key);
+    return status == SC_OK ? sci_bytes_append_text(out, form->behind) : status;
 }
 
 SCI_PRIVATE sc_status sci_names_derive(sci_names *names, sc_slice key)
 {
     static const char *const kinds[] = {"sc:lease", "sc:result", "sc:done"};
     size_t ends[1 + SCI_COUNT(kinds)];
+    sci_name_form form;
     sci_bytes *block = &names->block;
+    sci_name_form_choose(&form, key);
     sc_status status = sci_bytes_append(block, key);
     ends[0] = sci_bytes_len(block);
     for (size_t i = 0; i < SCI_COUNT(kinds) && status == SC_OK; i++) {
-        status = sci_names_append(block, kinds[i], key);
+        status = sci_names_append(block, kinds[i], &form, key);
         ends[i + 1] = sci_bytes_len(block);
     }
     if (status != SC_OK)
