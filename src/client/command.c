@@ -187,6 +187,7 @@ SC_API sc_status sc_command_strings(sc_client *client, sc_reply **reply, ...)
         argv = (sc_slice *)sci_resize(&client->memory, NULL, 0, argc * sizeof *argv);
     if (!argv)
         return SC_ERR_MEMORY;
+    few[0] = sc_bytes(NULL, 0); /* no words at all: refused below */
     va_start(words, reply);
     for (size_t i = 0; i < argc; i++)
         argv[i] = sc_text(va_arg(words, const char *));
