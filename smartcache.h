@@ -8874,7 +8874,7 @@ SCI_PRIVATE sc_status sci_op_call(sc_client *client, sci_op *op, int64_t timeout
         sci_client_leave(client);
     else
         sci_client_left(client);
-    return sci_op_result(op);
+    return SCI_LIKELY(op->status >= 0) ? op->status : sci_op_result(op);
 }
 
 SCI_PRIVATE void *sci_client_thread(void *argument)
@@ -9295,7 +9295,8 @@ SCI_PRIVATE void sci_conn_flush(sci_conn *conn)
         }
         if (!sci_wire_transmit(wire))
             break;
-        if (sci_bytes_len(&wire->sending) == 0 && !sci_conn_should_send(conn))
+        if (sci_bytes_len(&wire->sending) == 0 &&
+            (sci_bytes_len(&conn->out) == 0 || !sci_conn_should_send(conn)))
             break;
     }
     wire->is_sending = false;
@@ -11419,7 +11420,8 @@ SC_API sc_status sc_command(sc_client *client, const sc_slice *argv, size_t argc
     status = sci_command_run(client, &command.op, options, result);
     if (status == SC_OK)
         status = sci_reply_check(result);
-    sc_reply_release(own);
+    if (own)
+        sc_reply_release(own);
     return status;
 }
 

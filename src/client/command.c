@@ -165,7 +165,8 @@ SC_API sc_status sc_command(sc_client *client, const sc_slice *argv, size_t argc
     status = sci_command_run(client, &command.op, options, result);
     if (status == SC_OK)
         status = sci_reply_check(result);
-    sc_reply_release(own);
+    if (own)
+        sc_reply_release(own);
     return status;
 }
 

@@ -374,7 +374,8 @@ SCI_PRIVATE void sci_conn_flush(sci_conn *conn)
         }
         if (!sci_wire_transmit(wire))
             break;
-        if (sci_bytes_len(&wire->sending) == 0 && !sci_conn_should_send(conn))
+        if (sci_bytes_len(&wire->sending) == 0 &&
+            (sci_bytes_len(&conn->out) == 0 || !sci_conn_should_send(conn)))
             break;
     }
     wire->is_sending = false;

@@ -208,7 +208,7 @@ SCI_PRIVATE sc_status sci_op_call(sc_client *client, sci_op *op, int64_t timeout
         sci_client_leave(client);
     else
         sci_client_left(client);
-    return sci_op_result(op);
+    return SCI_LIKELY(op->status >= 0) ? op->status : sci_op_result(op);
 }
 
 SCI_PRIVATE void *sci_client_thread(void *argument)
