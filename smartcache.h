@@ -145,7 +145,7 @@
    MARK: - Build switches
 
    Define them before including this file, in all files of the program alike. All are off by
-   default. Sizes are for x86-64 with -Os, where all of it has about 124 KiB.
+   default. Sizes are for x86-64 with -Os, where all of it has about 125 KiB.
 
        SMARTCACHE_IMPLEMENTATION   this file also holds the implementation; one file of the program
        SMARTCACHE_STATIC           every function is private to the including file; saves what the
@@ -8479,7 +8479,6 @@ struct sci_conn {
     int64_t next_attempt_ns;
     uint32_t failures; /* attempts in a row */
     uint32_t prelude_step;
-    uint32_t prelude_count;
     sc_status failure_status;
     char failure_text[SC_ERROR_TEXT_BYTES];
     bool is_checking; /* the PING of the idle check is under way */

@@ -156,7 +156,6 @@ struct sci_conn {
     int64_t next_attempt_ns;
     uint32_t failures; /* attempts in a row */
     uint32_t prelude_step;
-    uint32_t prelude_count;
     sc_status failure_status;
     char failure_text[SC_ERROR_TEXT_BYTES];
     bool is_checking; /* the PING of the idle check is under way */
