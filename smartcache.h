@@ -1622,6 +1622,18 @@ SCI_PRIVATE void sci_error_text_add(const char *format, ...) SC_PRINTF(1, 2);
 #define SCI_I64_TEXT_BYTES 21    /* "-9223372036854775808" and a NUL */
 #define SCI_DOUBLE_TEXT_BYTES 32 /* the longest JavaScript Number text and a NUL */
 
+/* The value of a hexadecimal digit, -1 for any other character. */
+static inline int sci_hex_digit(int c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
 /* Decimal digits of `number`, NUL-terminated; returns the length. */
 SCI_PRIVATE size_t sci_i64_to_text(int64_t number, char text[SCI_I64_TEXT_BYTES]);
 SCI_PRIVATE size_t sci_u64_to_text(uint64_t number, char text[SCI_I64_TEXT_BYTES]);
@@ -3368,6 +3380,8 @@ SCI_PRIVATE sc_status sci_json_next(sci_json_reader *reader, sci_json_token *tok
 /* Write the characters of a string or key token as UTF-8 into `out`, which has room for raw.len
    bytes; returns the length. Lone surrogates become U+FFFD. */
 SCI_PRIVATE size_t sci_json_unescape(const sci_json_token *token, char *out);
+/* What a backslash and `letter` stand for; not for u. */
+SCI_PRIVATE char sci_json_escaped(char letter);
 /* SC_OK when `text` is one complete JSON value; else as sci_json_next. */
 SCI_PRIVATE sc_status sci_json_check(sc_slice text);
 
@@ -3490,18 +3504,6 @@ static sc_status sci_json_skip_utf8(sci_json_reader *reader)
     return SC_OK;
 }
 
-/* The value of a hexadecimal digit, or -1. */
-static int sci_json_hex(int c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 static sc_status sci_json_skip_escape(sci_json_reader *reader)
 {
     reader->at++; /* the backslash */
@@ -3512,7 +3514,7 @@ static sc_status sci_json_skip_escape(sci_json_reader *reader)
     if (c != 'u')
         return SC_OK;
     for (int i = 0; i < 4; i++) {
-        if (sci_json_hex(sci_json_peek(reader)) < 0)
+        if (sci_hex_digit(sci_json_peek(reader)) < 0)
             return sci_json_fail(reader, "a hexadecimal digit");
         reader->at++;
     }
@@ -3750,7 +3752,7 @@ static uint32_t sci_json_code_unit(const char *at)
 {
     uint32_t unit = 0;
     for (int i = 0; i < 4; i++)
-        unit = unit * 16 + (uint32_t)sci_json_hex((unsigned char)at[i]);
+        unit = unit * 16 + (uint32_t)sci_hex_digit((unsigned char)at[i]);
     return unit;
 }
 
@@ -3793,7 +3795,7 @@ static uint32_t sci_json_take_code(const char **at, const char *end)
     return 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
 }
 
-static char sci_json_escaped(char letter)
+SCI_PRIVATE char sci_json_escaped(char letter)
 {
     switch (letter) {
     case 'b':
@@ -5638,18 +5640,6 @@ SCI_PRIVATE void sci_url_free(sci_url *url);
 
 /* Numeric addresses to and from text. Pure. */
 
-/* The value of a hexadecimal digit, -1 for any other character. */
-static inline int sci_address_hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* "host:port" or a path, for messages: brackets around IPv6, "%scope" by number. */
 #define SCI_ADDRESS_TEXT_BYTES (SC_PATH_BYTES + 16)
 SCI_PRIVATE void sci_address_to_text(const sc_address *address, char text[SCI_ADDRESS_TEXT_BYTES]);
@@ -5763,12 +5753,11 @@ static sc_status sci_url_take(const sci_url_parser *parser, sci_url_span *span, 
         return SC_OK;
     }
     for (size_t i = 1; i <= 2; i++)
-        if (span->start + i >= span->end ||
-            sci_address_hex_digit(parser->text[span->start + i]) < 0)
+        if (span->start + i >= span->end || sci_hex_digit(parser->text[span->start + i]) < 0)
             return sci_url_fail(parser, sci_min_size(span->start + i, span->end),
                                 "two hexadecimal digits after '%' (a '%' itself is %25)");
-    c = (char)(sci_address_hex_digit(parser->text[span->start + 1]) * 16 +
-               sci_address_hex_digit(parser->text[span->start + 2]));
+    c = (char)(sci_hex_digit(parser->text[span->start + 1]) * 16 +
+               sci_hex_digit(parser->text[span->start + 2]));
     if (c == '\0')
         return sci_url_fail(parser, span->start, "any byte but %00");
     *character = c;
@@ -6321,8 +6310,8 @@ static const char *sci_address_parse_group(const char *text, uint8_t pair[2])
 {
     const char *first = text;
     unsigned number = 0;
-    while (sci_address_hex_digit(*text) >= 0 && text - first < 4)
-        number = number * 16 + (unsigned)sci_address_hex_digit(*text++);
+    while (sci_hex_digit(*text) >= 0 && text - first < 4)
+        number = number * 16 + (unsigned)sci_hex_digit(*text++);
     if (text == first)
         return NULL;
     pair[0] = (uint8_t)(number >> 8);
@@ -15961,22 +15950,8 @@ static uint32_t sci_characters_escape(sci_characters *characters)
 {
     const unsigned char *at = characters->at;
     characters->at += 2;
-    switch (at[1]) {
-    case 'b':
-        return '\b';
-    case 'f':
-        return '\f';
-    case 'n':
-        return '\n';
-    case 'r':
-        return '\r';
-    case 't':
-        return '\t';
-    case 'u':
-        break;
-    default:
-        return at[1];
-    }
+    if (at[1] != 'u')
+        return (unsigned char)sci_json_escaped((char)at[1]);
     uint32_t unit = sci_characters_hex(at + 2);
     characters->at = at + 6;
     bool can_be_pair =

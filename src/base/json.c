@@ -2,6 +2,8 @@
 
 #include "base/json.h"
 
+#include "base/number.h"
+
 /* What the grammar allows next; the reader's `expect`. */
 enum {
     SCI_JSON_EXPECT_VALUE,
@@ -121,18 +123,6 @@ static sc_status sci_json_skip_utf8(sci_json_reader *reader)
     return SC_OK;
 }
 
-/* The value of a hexadecimal digit, or -1. */
-static int sci_json_hex(int c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 static sc_status sci_json_skip_escape(sci_json_reader *reader)
 {
     reader->at++; /* the backslash */
@@ -143,7 +133,7 @@ static sc_status sci_json_skip_escape(sci_json_reader *reader)
     if (c != 'u')
         return SC_OK;
     for (int i = 0; i < 4; i++) {
-        if (sci_json_hex(sci_json_peek(reader)) < 0)
+        if (sci_hex_digit(sci_json_peek(reader)) < 0)
             return sci_json_fail(reader, "a hexadecimal digit");
         reader->at++;
     }
@@ -381,7 +371,7 @@ static uint32_t sci_json_code_unit(const char *at)
 {
     uint32_t unit = 0;
     for (int i = 0; i < 4; i++)
-        unit = unit * 16 + (uint32_t)sci_json_hex((unsigned char)at[i]);
+        unit = unit * 16 + (uint32_t)sci_hex_digit((unsigned char)at[i]);
     return unit;
 }
 
@@ -424,7 +414,7 @@ static uint32_t sci_json_take_code(const char **at, const char *end)
     return 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
 }
 
-static char sci_json_escaped(char letter)
+SCI_PRIVATE char sci_json_escaped(char letter)
 {
     switch (letter) {
     case 'b':

@@ -41,5 +41,7 @@ SCI_PRIVATE sc_status sci_json_next(sci_json_reader *reader, sci_json_token *tok
 /* Write the characters of a string or key token as UTF-8 into `out`, which has room for raw.len
    bytes; returns the length. Lone surrogates become U+FFFD. */
 SCI_PRIVATE size_t sci_json_unescape(const sci_json_token *token, char *out);
+/* What a backslash and `letter` stand for; not for u. */
+SCI_PRIVATE char sci_json_escaped(char letter);
 /* SC_OK when `text` is one complete JSON value; else as sci_json_next. */
 SCI_PRIVATE sc_status sci_json_check(sc_slice text);

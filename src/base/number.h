@@ -6,6 +6,18 @@
 #define SCI_I64_TEXT_BYTES 21    /* "-9223372036854775808" and a NUL */
 #define SCI_DOUBLE_TEXT_BYTES 32 /* the longest JavaScript Number text and a NUL */
 
+/* The value of a hexadecimal digit, -1 for any other character. */
+static inline int sci_hex_digit(int c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
 /* Decimal digits of `number`, NUL-terminated; returns the length. */
 SCI_PRIVATE size_t sci_i64_to_text(int64_t number, char text[SCI_I64_TEXT_BYTES]);
 SCI_PRIVATE size_t sci_u64_to_text(uint64_t number, char text[SCI_I64_TEXT_BYTES]);

@@ -63,22 +63,8 @@ static uint32_t sci_characters_escape(sci_characters *characters)
 {
     const unsigned char *at = characters->at;
     characters->at += 2;
-    switch (at[1]) {
-    case 'b':
-        return '\b';
-    case 'f':
-        return '\f';
-    case 'n':
-        return '\n';
-    case 'r':
-        return '\r';
-    case 't':
-        return '\t';
-    case 'u':
-        break;
-    default:
-        return at[1];
-    }
+    if (at[1] != 'u')
+        return (unsigned char)sci_json_escaped((char)at[1]);
     uint32_t unit = sci_characters_hex(at + 2);
     characters->at = at + 6;
     bool can_be_pair =

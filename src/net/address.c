@@ -4,6 +4,7 @@
 #include "net/address.h"
 
 #include "base/error.h"
+#include "base/number.h"
 
 #define SCI_ADDRESS_IPV4_BYTES 4
 #define SCI_ADDRESS_IPV6_GROUPS 8
@@ -32,8 +33,8 @@ static const char *sci_address_parse_group(const char *text, uint8_t pair[2])
 {
     const char *first = text;
     unsigned number = 0;
-    while (sci_address_hex_digit(*text) >= 0 && text - first < 4)
-        number = number * 16 + (unsigned)sci_address_hex_digit(*text++);
+    while (sci_hex_digit(*text) >= 0 && text - first < 4)
+        number = number * 16 + (unsigned)sci_hex_digit(*text++);
     if (text == first)
         return NULL;
     pair[0] = (uint8_t)(number >> 8);

@@ -3,18 +3,6 @@
 
 #include "base/prelude.h"
 
-/* The value of a hexadecimal digit, -1 for any other character. */
-static inline int sci_address_hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* "host:port" or a path, for messages: brackets around IPv6, "%scope" by number. */
 #define SCI_ADDRESS_TEXT_BYTES (SC_PATH_BYTES + 16)
 SCI_PRIVATE void sci_address_to_text(const sc_address *address, char text[SCI_ADDRESS_TEXT_BYTES]);

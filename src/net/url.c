@@ -5,6 +5,7 @@
 #include "net/url.h"
 
 #include "base/error.h"
+#include "base/number.h"
 #include "net/address.h"
 
 #define SCI_URL_DEFAULT_PORT 6379
@@ -111,12 +112,11 @@ static sc_status sci_url_take(const sci_url_parser *parser, sci_url_span *span, 
         return SC_OK;
     }
     for (size_t i = 1; i <= 2; i++)
-        if (span->start + i >= span->end ||
-            sci_address_hex_digit(parser->text[span->start + i]) < 0)
+        if (span->start + i >= span->end || sci_hex_digit(parser->text[span->start + i]) < 0)
             return sci_url_fail(parser, sci_min_size(span->start + i, span->end),
                                 "two hexadecimal digits after '%' (a '%' itself is %25)");
-    c = (char)(sci_address_hex_digit(parser->text[span->start + 1]) * 16 +
-               sci_address_hex_digit(parser->text[span->start + 2]));
+    c = (char)(sci_hex_digit(parser->text[span->start + 1]) * 16 +
+               sci_hex_digit(parser->text[span->start + 2]));
     if (c == '\0')
         return sci_url_fail(parser, span->start, "any byte but %00");
     *character = c;
