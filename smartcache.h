@@ -1648,7 +1648,7 @@ SCI_PRIVATE bool sci_text_to_double(sc_slice text, double *number);
    (ECMA-262 section 6.1.6.1.20): "100000000000000000000", "1e+21", "1e-7", "NaN", "Infinity".
    Returns the length. */
 SCI_PRIVATE size_t sci_double_to_text(double number, char text[SCI_DOUBLE_TEXT_BYTES]);
-/* Threads, mutexes and gates. Under SMARTCACHE_NO_THREADS (default: off; saves about 2 KiB) they
+/* Threads, mutexes and gates. Under SMARTCACHE_NO_THREADS (default: off; saves about 1 KiB) they
    are empty and nothing waits. */
 
 #if !defined(SMARTCACHE_NO_THREADS) && defined(SMARTCACHE_NO_POSIX)

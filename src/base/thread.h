@@ -1,5 +1,5 @@
 #pragma once
-/* Threads, mutexes and gates. Under SMARTCACHE_NO_THREADS (default: off; saves about 2 KiB) they
+/* Threads, mutexes and gates. Under SMARTCACHE_NO_THREADS (default: off; saves about 1 KiB) they
    are empty and nothing waits. */
 
 #include "base/atomic.h"
