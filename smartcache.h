@@ -839,6 +839,11 @@ typedef struct sc_poller {
                       size_t *count);
     /* Make a `wait` that runs, or else the next one, return at once. Any thread. */
     void (*wake)(void *poller);
+    /* Optional, for a poller that stands in another event loop: while nobody waits, the client
+       wants sc_poll to be called after `delay_ns` (0: at once; -1: only when a watched descriptor
+       is ready). Holds until it is called again or the next `wait`. Any thread, with internal locks
+       held: it must not call the library. */
+    void (*schedule)(void *poller, int64_t delay_ns);
 } sc_poller;
 
 /* A name look-up under way; the resolver finishes it exactly once with sc_lookup_done. */
@@ -855,6 +860,12 @@ typedef struct sc_resolver {
    words are taken from sc_error_text. Any thread; frees `lookup`. */
 SC_API void sc_lookup_done(sc_lookup *lookup, sc_status status, const sc_address *addresses,
                            size_t count);
+
+/* The platform's own tables, for a port that is built upon one of them. False, and the table is all
+   NULL, in a build that has none (SMARTCACHE_NO_POSIX). Any thread. */
+SC_API bool sc_platform_transport(sc_transport *table);
+SC_API bool sc_platform_poller(sc_poller *table);
+SC_API bool sc_platform_resolver(sc_resolver *table);
 
 /* MARK: - Values (Public) */
 /* Values: immutable bytes, reference-counted, shared without copying. */
@@ -1008,6 +1019,11 @@ SC_API sc_status sc_start(sc_client *client);
    all; -1: until something happened), and run callbacks. SC_OK, also when nothing happened;
    SC_ERR_CLOSED. With a thread running it only waits. Blocks up to timeout_ms. */
 SC_API sc_status sc_poll(sc_client *client, int64_t timeout_ms);
+
+/* For a port's own functions: what `table->create` gave for this client, which keeps it until it is
+   closed; NULL when the client was opened with another poller. After a fork the child's is a new
+   one. Any thread; never blocks. */
+SC_API void *sc_client_poller(const sc_client *client, const sc_poller *table);
 
 /* How one call differs from the client's way. NULL or zeros: the defaults. */
 typedef struct sc_call_options {
@@ -1489,6 +1505,10 @@ static inline size_t sci_max_size(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+static inline int64_t sci_max_i64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
 static inline int64_t sci_min_i64(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -6682,11 +6702,6 @@ SCI_PRIVATE void sci_lookup_advance(sc_lookup *lookup)
 /* The platform's own transport (TCP and Unix sockets), poller (poll(2)) and resolver (getaddrinfo
    in a thread; in a forked helper without threads). None under SMARTCACHE_NO_POSIX. */
 
-/* Each copies the table into `*table`; false where there is none. */
-SCI_PRIVATE bool sci_posix_transport(sc_transport *table);
-SCI_PRIVATE bool sci_posix_poller(sc_poller *table);
-SCI_PRIVATE bool sci_posix_resolver(sc_resolver *table);
-
 #ifndef SMARTCACHE_NO_POSIX
 /* Words for an errno, such as "connection refused"; "errno 123" for one that is not in the list.
    Unlike strerror it may be called on any thread, and says the same in every locale. */
@@ -7074,7 +7089,7 @@ static sc_descriptor sci_posix_stream_descriptor(void *user)
     return ((const sci_posix_stream *)user)->fd;
 }
 
-SCI_PRIVATE bool sci_posix_transport(sc_transport *table)
+SC_API bool sc_platform_transport(sc_transport *table)
 {
     memset(table, 0, sizeof(*table));
     table->dial = sci_posix_stream_dial;
@@ -7091,7 +7106,7 @@ SCI_PRIVATE bool sci_posix_transport(sc_transport *table)
 
 #else
 
-SCI_PRIVATE bool sci_posix_transport(sc_transport *table)
+SC_API bool sc_platform_transport(sc_transport *table)
 {
     (void)table;
     return false;
@@ -7377,7 +7392,7 @@ static void sci_poll_wake(void *poller)
     errno = error;
 }
 
-SCI_PRIVATE bool sci_posix_poller(sc_poller *table)
+SC_API bool sc_platform_poller(sc_poller *table)
 {
     memset(table, 0, sizeof(*table));
     table->create = sci_poll_create;
@@ -7390,7 +7405,7 @@ SCI_PRIVATE bool sci_posix_poller(sc_poller *table)
 
 #else
 
-SCI_PRIVATE bool sci_posix_poller(sc_poller *table)
+SC_API bool sc_platform_poller(sc_poller *table)
 {
     (void)table;
     return false;
@@ -7773,7 +7788,7 @@ static sc_status sci_resolve_begin(void *user, sc_lookup *lookup, const char *ho
 
 #endif
 
-SCI_PRIVATE bool sci_posix_resolver(sc_resolver *table)
+SC_API bool sc_platform_resolver(sc_resolver *table)
 {
     memset(table, 0, sizeof(*table));
     table->resolve = sci_resolve_begin;
@@ -7782,7 +7797,7 @@ SCI_PRIVATE bool sci_posix_resolver(sc_resolver *table)
 
 #else
 
-SCI_PRIVATE bool sci_posix_resolver(sc_resolver *table)
+SC_API bool sc_platform_resolver(sc_resolver *table)
 {
     (void)table;
     return false;
@@ -7822,6 +7837,10 @@ typedef struct sci_watch {
     unsigned ready; /* private to loop.c */
 } sci_watch;
 
+/* Of scheduled_until, beside monotonic nanoseconds. */
+#define SCI_LOOP_AT_ONCE INT64_MIN
+#define SCI_LOOP_AT_NO_TIME INT64_MAX
+
 /* A user's callback that is due. Run in order, one at a time, without the lock. */
 typedef struct sci_post {
     sci_link link;
@@ -7842,7 +7861,9 @@ struct sci_loop {
     bool is_locked;       /* tells a forked child whether it was caught in the middle of a change */
     bool is_waiting;      /* the driver is inside the poller, without the lock */
     bool is_woken;        /* the poller has been told to return */
-    int64_t waiting_until; /* monotonic ns, while is_waiting */
+    bool is_settled;      /* nothing has happened since the poller was told what is wanted */
+    int64_t waiting_until;   /* monotonic ns, while is_waiting */
+    int64_t scheduled_until; /* when the poller's own loop is to call, while nobody drives */
 };
 
 SCI_PRIVATE sc_status sci_loop_init(sci_loop *loop, const sc_memory *memory, const sc_clock *clock,
@@ -7906,6 +7927,7 @@ SCI_PRIVATE sc_status sci_loop_init(sci_loop *loop, const sc_memory *memory, con
     loop->memory = *memory;
     loop->clock = *clock;
     loop->poller_table = *poller;
+    loop->scheduled_until = SCI_LOOP_AT_NO_TIME;
     sci_list_init(&loop->watches);
     sci_list_init(&loop->posts);
     sci_mutex_init(&loop->lock);
@@ -7925,9 +7947,32 @@ SCI_PRIVATE void sci_loop_free(sci_loop *loop)
     sci_mutex_free(&loop->lock);
 }
 
+/* Tell a poller that stands in another event loop when the next step is due. */
+static void sci_loop_schedule(sci_loop *loop, int64_t due_ns)
+{
+    int64_t delay_ns = -1;
+    loop->scheduled_until = due_ns;
+    if (due_ns == SCI_LOOP_AT_ONCE)
+        delay_ns = 0;
+    else if (due_ns != SCI_LOOP_AT_NO_TIME)
+        delay_ns = sci_max_i64(due_ns - sci_loop_now_ns(loop), 0);
+    loop->poller_table.schedule(loop->poller, delay_ns);
+}
+
+static void sci_loop_schedule_earlier(sci_loop *loop, int64_t due_ns)
+{
+    if (loop->poller_table.schedule && !loop->driver && due_ns < loop->scheduled_until)
+        sci_loop_schedule(loop, due_ns);
+}
+
 SCI_PRIVATE void sci_loop_wake(sci_loop *loop)
 {
-    if (!loop->is_waiting || loop->is_woken)
+    if (!loop->is_waiting) {
+        loop->is_settled = false;
+        sci_loop_schedule_earlier(loop, SCI_LOOP_AT_ONCE);
+        return;
+    }
+    if (loop->is_woken)
         return;
     loop->is_woken = true;
     loop->poller_table.wake(loop->poller);
@@ -7939,6 +7984,7 @@ SCI_PRIVATE void sci_timer_arm(sci_loop *loop, sci_timer *timer, int64_t due_ns)
     sci_heap_insert(&loop->timers, &timer->node, due_ns);
     if (due_ns < loop->waiting_until)
         sci_loop_wake(loop);
+    sci_loop_schedule_earlier(loop, due_ns);
 }
 
 SCI_PRIVATE void sci_timer_cancel(sci_loop *loop, sci_timer *timer)
@@ -7994,6 +8040,16 @@ SCI_PRIVATE void sci_loop_drive_end(sci_loop *loop)
 {
     sci_assert(loop->driver == sci_thread_self());
     loop->driver = 0;
+    if (!loop->poller_table.schedule)
+        return;
+    int64_t due_ns = SCI_LOOP_AT_NO_TIME;
+    const sci_heap_node *first = sci_heap_first(&loop->timers);
+    if (!loop->is_settled || !sci_list_is_empty(&loop->posts))
+        due_ns = SCI_LOOP_AT_ONCE; /* what is wanted now is told to the poller by a step */
+    else if (first)
+        due_ns = first->key;
+    if (due_ns != loop->scheduled_until)
+        sci_loop_schedule(loop, due_ns);
 }
 
 /* Tell the poller what the owners want now. */
@@ -8043,6 +8099,7 @@ static void sci_loop_fire_timers(sci_loop *loop)
          node = sci_heap_first(&loop->timers)) {
         sci_timer *timer = SCI_CONTAINER(node, sci_timer, node);
         sci_heap_remove(&loop->timers, node);
+        loop->is_settled = false;
         timer->fire(timer);
     }
 }
@@ -8072,6 +8129,8 @@ SCI_PRIVATE sc_status sci_loop_step(sci_loop *loop, int64_t max_wait_ns)
     sc_event events[SCI_LOOP_EVENTS];
     size_t count = 0;
     sci_assert(loop->driver == sci_thread_self());
+    loop->is_settled = true;
+    loop->scheduled_until = SCI_LOOP_AT_NO_TIME; /* the wait makes an end of it */
     sc_status prepared = sci_loop_prepare(loop);
     int64_t timeout_ms = prepared == SC_OK ? sci_loop_timeout_ms(loop, max_wait_ns) : 0;
 
@@ -8081,6 +8140,8 @@ SCI_PRIVATE sc_status sci_loop_step(sci_loop *loop, int64_t max_wait_ns)
         loop->poller_table.wait(loop->poller, timeout_ms, events, SCI_LOOP_EVENTS, &count);
     sci_loop_lock(loop);
     loop->is_waiting = false;
+    if (loop->is_woken || count > 0 || prepared != SC_OK)
+        loop->is_settled = false;
     loop->is_woken = false;
     loop->waiting_until = INT64_MIN;
 
@@ -10770,16 +10831,16 @@ static sc_status sci_client_tables(sc_client *client, const sc_config *config, s
         lacking = "random";
     if (config->transport)
         client->transport = *config->transport;
-    else if (!sci_posix_transport(&client->transport))
+    else if (!sc_platform_transport(&client->transport))
         lacking = "transport";
     if (config->poller)
         *poller = *config->poller;
-    else if (!sci_posix_poller(poller))
+    else if (!sc_platform_poller(poller))
         lacking = "poller";
     if (config->resolver)
         client->resolver = *config->resolver;
     else
-        (void)sci_posix_resolver(&client->resolver); /* without one, hosts have to be numeric */
+        (void)sc_platform_resolver(&client->resolver); /* without one, hosts have to be numeric */
     if (config->logger)
         client->logger = *config->logger;
     if (lacking)
@@ -11025,6 +11086,12 @@ SC_API sc_status sc_poll(sc_client *client, int64_t timeout_ms)
     return status;
 }
 
+SC_API void *sc_client_poller(const sc_client *client, const sc_poller *table)
+{
+    const sci_loop *loop = &client->loop;
+    return loop->poller_table.create == table->create ? loop->poller : NULL;
+}
+
 SC_API void sc_stats_get(sc_client *client, sc_stats *stats)
 {
     memset(stats, 0, sizeof *stats);
@@ -11178,6 +11245,8 @@ static void sci_loop_reset_in_child(sci_loop *loop)
     loop->is_locked = false;
     loop->is_waiting = false;
     loop->is_woken = false;
+    loop->is_settled = false;
+    loop->scheduled_until = SCI_LOOP_AT_NO_TIME;
 }
 
 SCI_PRIVATE void sci_client_after_fork(sc_client *client)

@@ -63,6 +63,11 @@ SC_API sc_status sc_start(sc_client *client);
    SC_ERR_CLOSED. With a thread running it only waits. Blocks up to timeout_ms. */
 SC_API sc_status sc_poll(sc_client *client, int64_t timeout_ms);
 
+/* For a port's own functions: what `table->create` gave for this client, which keeps it until it is
+   closed; NULL when the client was opened with another poller. After a fork the child's is a new
+   one. Any thread; never blocks. */
+SC_API void *sc_client_poller(const sc_client *client, const sc_poller *table);
+
 /* How one call differs from the client's way. NULL or zeros: the defaults. */
 typedef struct sc_call_options {
     int64_t timeout_ms; /* the deadline over queueing, connecting and the reply: the client's; -1:

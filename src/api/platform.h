@@ -108,6 +108,11 @@ typedef struct sc_poller {
                       size_t *count);
     /* Make a `wait` that runs, or else the next one, return at once. Any thread. */
     void (*wake)(void *poller);
+    /* Optional, for a poller that stands in another event loop: while nobody waits, the client
+       wants sc_poll to be called after `delay_ns` (0: at once; -1: only when a watched descriptor
+       is ready). Holds until it is called again or the next `wait`. Any thread, with internal locks
+       held: it must not call the library. */
+    void (*schedule)(void *poller, int64_t delay_ns);
 } sc_poller;
 
 /* A name look-up under way; the resolver finishes it exactly once with sc_lookup_done. */
@@ -124,3 +129,9 @@ typedef struct sc_resolver {
    words are taken from sc_error_text. Any thread; frees `lookup`. */
 SC_API void sc_lookup_done(sc_lookup *lookup, sc_status status, const sc_address *addresses,
                            size_t count);
+
+/* The platform's own tables, for a port that is built upon one of them. False, and the table is all
+   NULL, in a build that has none (SMARTCACHE_NO_POSIX). Any thread. */
+SC_API bool sc_platform_transport(sc_transport *table);
+SC_API bool sc_platform_poller(sc_poller *table);
+SC_API bool sc_platform_resolver(sc_resolver *table);

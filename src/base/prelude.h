@@ -49,6 +49,10 @@ static inline size_t sci_max_size(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+static inline int64_t sci_max_i64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
 static inline int64_t sci_min_i64(int64_t a, int64_t b)
 {
     return a < b ? a : b;

@@ -154,16 +154,16 @@ static sc_status sci_client_tables(sc_client *client, const sc_config *config, s
         lacking = "random";
     if (config->transport)
         client->transport = *config->transport;
-    else if (!sci_posix_transport(&client->transport))
+    else if (!sc_platform_transport(&client->transport))
         lacking = "transport";
     if (config->poller)
         *poller = *config->poller;
-    else if (!sci_posix_poller(poller))
+    else if (!sc_platform_poller(poller))
         lacking = "poller";
     if (config->resolver)
         client->resolver = *config->resolver;
     else
-        (void)sci_posix_resolver(&client->resolver); /* without one, hosts have to be numeric */
+        (void)sc_platform_resolver(&client->resolver); /* without one, hosts have to be numeric */
     if (config->logger)
         client->logger = *config->logger;
     if (lacking)
@@ -407,6 +407,12 @@ SC_API sc_status sc_poll(sc_client *client, int64_t timeout_ms)
     }
     sci_client_leave(client);
     return status;
+}
+
+SC_API void *sc_client_poller(const sc_client *client, const sc_poller *table)
+{
+    const sci_loop *loop = &client->loop;
+    return loop->poller_table.create == table->create ? loop->poller : NULL;
 }
 
 SC_API void sc_stats_get(sc_client *client, sc_stats *stats)

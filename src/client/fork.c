@@ -66,6 +66,8 @@ static void sci_loop_reset_in_child(sci_loop *loop)
     loop->is_locked = false;
     loop->is_waiting = false;
     loop->is_woken = false;
+    loop->is_settled = false;
+    loop->scheduled_until = SCI_LOOP_AT_NO_TIME;
 }
 
 SCI_PRIVATE void sci_client_after_fork(sc_client *client)

@@ -13,6 +13,7 @@ SCI_PRIVATE sc_status sci_loop_init(sci_loop *loop, const sc_memory *memory, con
     loop->memory = *memory;
     loop->clock = *clock;
     loop->poller_table = *poller;
+    loop->scheduled_until = SCI_LOOP_AT_NO_TIME;
     sci_list_init(&loop->watches);
     sci_list_init(&loop->posts);
     sci_mutex_init(&loop->lock);
@@ -32,9 +33,32 @@ SCI_PRIVATE void sci_loop_free(sci_loop *loop)
     sci_mutex_free(&loop->lock);
 }
 
+/* Tell a poller that stands in another event loop when the next step is due. */
+static void sci_loop_schedule(sci_loop *loop, int64_t due_ns)
+{
+    int64_t delay_ns = -1;
+    loop->scheduled_until = due_ns;
+    if (due_ns == SCI_LOOP_AT_ONCE)
+        delay_ns = 0;
+    else if (due_ns != SCI_LOOP_AT_NO_TIME)
+        delay_ns = sci_max_i64(due_ns - sci_loop_now_ns(loop), 0);
+    loop->poller_table.schedule(loop->poller, delay_ns);
+}
+
+static void sci_loop_schedule_earlier(sci_loop *loop, int64_t due_ns)
+{
+    if (loop->poller_table.schedule && !loop->driver && due_ns < loop->scheduled_until)
+        sci_loop_schedule(loop, due_ns);
+}
+
 SCI_PRIVATE void sci_loop_wake(sci_loop *loop)
 {
-    if (!loop->is_waiting || loop->is_woken)
+    if (!loop->is_waiting) {
+        loop->is_settled = false;
+        sci_loop_schedule_earlier(loop, SCI_LOOP_AT_ONCE);
+        return;
+    }
+    if (loop->is_woken)
         return;
     loop->is_woken = true;
     loop->poller_table.wake(loop->poller);
@@ -46,6 +70,7 @@ SCI_PRIVATE void sci_timer_arm(sci_loop *loop, sci_timer *timer, int64_t due_ns)
     sci_heap_insert(&loop->timers, &timer->node, due_ns);
     if (due_ns < loop->waiting_until)
         sci_loop_wake(loop);
+    sci_loop_schedule_earlier(loop, due_ns);
 }
 
 SCI_PRIVATE void sci_timer_cancel(sci_loop *loop, sci_timer *timer)
@@ -101,6 +126,16 @@ SCI_PRIVATE void sci_loop_drive_end(sci_loop *loop)
 {
     sci_assert(loop->driver == sci_thread_self());
     loop->driver = 0;
+    if (!loop->poller_table.schedule)
+        return;
+    int64_t due_ns = SCI_LOOP_AT_NO_TIME;
+    const sci_heap_node *first = sci_heap_first(&loop->timers);
+    if (!loop->is_settled || !sci_list_is_empty(&loop->posts))
+        due_ns = SCI_LOOP_AT_ONCE; /* what is wanted now is told to the poller by a step */
+    else if (first)
+        due_ns = first->key;
+    if (due_ns != loop->scheduled_until)
+        sci_loop_schedule(loop, due_ns);
 }
 
 /* Tell the poller what the owners want now. */
@@ -150,6 +185,7 @@ static void sci_loop_fire_timers(sci_loop *loop)
          node = sci_heap_first(&loop->timers)) {
         sci_timer *timer = SCI_CONTAINER(node, sci_timer, node);
         sci_heap_remove(&loop->timers, node);
+        loop->is_settled = false;
         timer->fire(timer);
     }
 }
@@ -179,6 +215,8 @@ SCI_PRIVATE sc_status sci_loop_step(sci_loop *loop, int64_t max_wait_ns)
     sc_event events[SCI_LOOP_EVENTS];
     size_t count = 0;
     sci_assert(loop->driver == sci_thread_self());
+    loop->is_settled = true;
+    loop->scheduled_until = SCI_LOOP_AT_NO_TIME; /* the wait makes an end of it */
     sc_status prepared = sci_loop_prepare(loop);
     int64_t timeout_ms = prepared == SC_OK ? sci_loop_timeout_ms(loop, max_wait_ns) : 0;
 
@@ -188,6 +226,8 @@ SCI_PRIVATE sc_status sci_loop_step(sci_loop *loop, int64_t max_wait_ns)
         loop->poller_table.wait(loop->poller, timeout_ms, events, SCI_LOOP_EVENTS, &count);
     sci_loop_lock(loop);
     loop->is_waiting = false;
+    if (loop->is_woken || count > 0 || prepared != SC_OK)
+        loop->is_settled = false;
     loop->is_woken = false;
     loop->waiting_until = INT64_MIN;
 

@@ -33,6 +33,10 @@ typedef struct sci_watch {
     unsigned ready; /* private to loop.c */
 } sci_watch;
 
+/* Of scheduled_until, beside monotonic nanoseconds. */
+#define SCI_LOOP_AT_ONCE INT64_MIN
+#define SCI_LOOP_AT_NO_TIME INT64_MAX
+
 /* A user's callback that is due. Run in order, one at a time, without the lock. */
 typedef struct sci_post {
     sci_link link;
@@ -53,7 +57,9 @@ struct sci_loop {
     bool is_locked;       /* tells a forked child whether it was caught in the middle of a change */
     bool is_waiting;      /* the driver is inside the poller, without the lock */
     bool is_woken;        /* the poller has been told to return */
-    int64_t waiting_until; /* monotonic ns, while is_waiting */
+    bool is_settled;      /* nothing has happened since the poller was told what is wanted */
+    int64_t waiting_until;   /* monotonic ns, while is_waiting */
+    int64_t scheduled_until; /* when the poller's own loop is to call, while nobody drives */
 };
 
 SCI_PRIVATE sc_status sci_loop_init(sci_loop *loop, const sc_memory *memory, const sc_clock *clock,

@@ -4,11 +4,6 @@
 
 #include "base/prelude.h"
 
-/* Each copies the table into `*table`; false where there is none. */
-SCI_PRIVATE bool sci_posix_transport(sc_transport *table);
-SCI_PRIVATE bool sci_posix_poller(sc_poller *table);
-SCI_PRIVATE bool sci_posix_resolver(sc_resolver *table);
-
 #ifndef SMARTCACHE_NO_POSIX
 /* Words for an errno, such as "connection refused"; "errno 123" for one that is not in the list.
    Unlike strerror it may be called on any thread, and says the same in every locale. */

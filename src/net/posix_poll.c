@@ -280,7 +280,7 @@ static void sci_poll_wake(void *poller)
     errno = error;
 }
 
-SCI_PRIVATE bool sci_posix_poller(sc_poller *table)
+SC_API bool sc_platform_poller(sc_poller *table)
 {
     memset(table, 0, sizeof(*table));
     table->create = sci_poll_create;
@@ -293,7 +293,7 @@ SCI_PRIVATE bool sci_posix_poller(sc_poller *table)
 
 #else
 
-SCI_PRIVATE bool sci_posix_poller(sc_poller *table)
+SC_API bool sc_platform_poller(sc_poller *table)
 {
     (void)table;
     return false;

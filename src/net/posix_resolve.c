@@ -378,7 +378,7 @@ static sc_status sci_resolve_begin(void *user, sc_lookup *lookup, const char *ho
 
 #endif
 
-SCI_PRIVATE bool sci_posix_resolver(sc_resolver *table)
+SC_API bool sc_platform_resolver(sc_resolver *table)
 {
     memset(table, 0, sizeof(*table));
     table->resolve = sci_resolve_begin;
@@ -387,7 +387,7 @@ SCI_PRIVATE bool sci_posix_resolver(sc_resolver *table)
 
 #else
 
-SCI_PRIVATE bool sci_posix_resolver(sc_resolver *table)
+SC_API bool sc_platform_resolver(sc_resolver *table)
 {
     (void)table;
     return false;

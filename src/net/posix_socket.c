@@ -387,7 +387,7 @@ static sc_descriptor sci_posix_stream_descriptor(void *user)
     return ((const sci_posix_stream *)user)->fd;
 }
 
-SCI_PRIVATE bool sci_posix_transport(sc_transport *table)
+SC_API bool sc_platform_transport(sc_transport *table)
 {
     memset(table, 0, sizeof(*table));
     table->dial = sci_posix_stream_dial;
@@ -404,7 +404,7 @@ SCI_PRIVATE bool sci_posix_transport(sc_transport *table)
 
 #else
 
-SCI_PRIVATE bool sci_posix_transport(sc_transport *table)
+SC_API bool sc_platform_transport(sc_transport *table)
 {
     (void)table;
     return false;

@@ -476,6 +476,7 @@ typedef struct race {
     uint32_t is_over;
     uint32_t stale_reads;
     uint32_t failures;
+    char why[256]; /* of the first failure */
 } race;
 
 static sc_status race_load(sc_load *load, void *user)
@@ -499,10 +500,12 @@ static void *race_read(void *argument)
         uint32_t certain = __atomic_load_n(&all->certain, __ATOMIC_ACQUIRE);
         uint32_t version = 0;
         sc_value *value = NULL;
-        if (sc_get_or_load(self->cache, sc_text("key"), race_load, all, NULL, &value) != SC_OK)
-            __atomic_add_fetch(&all->failures, 1, __ATOMIC_ACQ_REL);
-        else
+        sc_status status =
+            sc_get_or_load(self->cache, sc_text("key"), race_load, all, NULL, &value);
+        if (status == SC_OK)
             memcpy(&version, sc_value_bytes(value).data, sizeof version);
+        else if (__atomic_fetch_add(&all->failures, 1, __ATOMIC_ACQ_REL) == 0)
+            snprintf(all->why, sizeof all->why, "%s: %s", sc_status_name(status), sc_error_text());
         if (value && version < certain)
             __atomic_add_fetch(&all->stale_reads, 1, __ATOMIC_ACQ_REL);
         sc_value_release(value);
@@ -533,6 +536,7 @@ static void no_read_after_an_invalidation_sees_what_was_before(void **state)
     __atomic_store_n(&all.is_over, 1, __ATOMIC_RELEASE);
     for (i = 0; i < RACE_READERS; i++)
         pthread_join(readers[i].thread, NULL);
+    assert_string_equal(all.why, "");
     assert_int_equal(all.failures, 0);
     assert_int_equal(all.stale_reads, 0);
     stranger_close(&other);

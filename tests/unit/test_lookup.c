@@ -594,7 +594,7 @@ int main(void)
 #endif
     };
     (void)test_folder();
-    if (!sci_posix_resolver(&resolver))
+    if (!sc_platform_resolver(&resolver))
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -355,7 +355,7 @@ int main(void)
         TEST(a_signal_ends_a_wait_without_an_error),
         TEST(a_poller_without_memory_leaves_nothing),
     };
-    if (!sci_posix_poller(&poller_table))
+    if (!sc_platform_poller(&poller_table))
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -625,7 +625,7 @@ int main(void)
         TEST(an_unlisted_errno_is_given_by_number),
     };
     (void)test_folder();
-    if (!sci_posix_transport(&transport) || !sci_posix_poller(&poller_table))
+    if (!sc_platform_transport(&transport) || !sc_platform_poller(&poller_table))
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
