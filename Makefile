@@ -30,13 +30,14 @@ ROOMS = $(shell find src -type f)
 UNIT = $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
 REDIS = $(patsubst tests/redis/%.c,$B/redis/%,$(wildcard tests/redis/test_*.c))
 SUPPORT = $(patsubst tests/support/%.c,$B/support/%.o,$(wildcard tests/support/*.c))
+PORTS = $(patsubst tests/ports/%.c,$B/ports/%,$(wildcard tests/ports/test_*.c))
 INTEROP = $(wildcard tests/interop/test_*.sh)
 FUZZ = $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 EXAMPLES = $(patsubst examples/%.c,build/examples/%,$(wildcard examples/*.c))
 BENCH = $(patsubst bench/%.c,build/bench/%,$(wildcard bench/*.c))
-FORMATTED = $(shell find src tests examples bench tools -name '*.[ch]' -type f)
+FORMATTED = $(shell find src ports tests examples bench tools -name '*.[ch]' -type f)
 
-.PHONY: all help demo test check unit redis sanitize layers compile fuzz fuzz-smoke bench \
+.PHONY: all help demo test check unit redis ports sanitize layers compile fuzz fuzz-smoke bench \
         bench-instructions examples sizes format clean programs
 
 all: smartcache.h
@@ -47,6 +48,7 @@ help:
 	@echo 'make test                everything but the slow checks; installs what it needs'
 	@echo 'make unit                tests without a server'
 	@echo 'make redis               tests on a real redis-server'
+	@echo 'make ports               tests of ports/'
 	@echo 'make sanitize            both of these under address+undefined and thread sanitizers'
 	@echo 'make layers              no room knows a higher floor; no room calls the system but its own'
 	@echo 'make compile             every compiler, standard and switch, without a warning'
@@ -69,15 +71,18 @@ test:
 	@tests/setup.sh test examples
 	@tests/header_is_current
 	-@$(MAKE) --no-print-directory --keep-going $(PARALLEL) programs $(EXAMPLES)
-	@tests/run $(UNIT) $(REDIS) $(INTEROP) tests/examples_run tests/readme_snippets
+	@tests/run $(UNIT) $(REDIS) $(PORTS) $(INTEROP) tests/examples_run tests/readme_snippets
 
-programs: $(UNIT) $(REDIS)
+programs: $(UNIT) $(REDIS) $(PORTS)
 
 check: programs
-	@tests/run $(UNIT) $(REDIS)
+	@tests/run $(UNIT) $(REDIS) $(PORTS)
 
 unit: $(UNIT)
 	@tests/run $(UNIT)
+
+ports: $(PORTS)
+	@tests/run $(PORTS)
 
 redis: $(REDIS)
 	@tests/run $(REDIS) $(INTEROP)
@@ -86,6 +91,14 @@ $B/unit/%: tests/unit/%.c smartcache.h $B/libsupport.a $B/libsmartcache.a
 	@mkdir -p $(@D)
 	@echo 'build $@'
 	@$(CC) $(UNIT_FLAGS) $(DEPENDENCIES) -o $@ $< $B/libsupport.a $B/libsmartcache.a -lcmocka -pthread -lm
+
+# A port's test adds what it needs to PORT_FLAGS and PORT_LIBS, as in `$B/ports/test_x: PORT_LIBS = -lx`.
+PORT_FLAGS =
+PORT_LIBS =
+$B/ports/%: tests/ports/%.c smartcache.h tests/port_conformance.h $(wildcard ports/*.h) $B/libsupport.a $B/libsmartcache.a
+	@mkdir -p $(@D)
+	@echo 'build $@'
+	@$(CC) $(TEST_FLAGS) -Iports $(PORT_FLAGS) $(DEPENDENCIES) -o $@ $< $B/libsupport.a $B/libsmartcache.a -lcmocka $(PORT_LIBS) -pthread -lm
 
 $B/redis/%: tests/redis/%.c smartcache.h $B/libsupport.a $B/libsmartcache.a
 	@mkdir -p $(@D)
