@@ -14008,7 +14008,8 @@ typedef struct sci_joiner {
     sc_loader loader;
     void *user;
     sc_load_options options;
-    sci_waiter waiter; /* of a blocking caller: finished for `must_load` as for the end */
+    uint32_t asks_before; /* flight->asks when it joined */
+    sci_waiter waiter;    /* of a blocking caller: finished for `must_load` as for the end */
     bool is_blocking;
     bool must_load; /* this caller runs its loader now */
     bool is_done;
@@ -14662,8 +14663,8 @@ SCI_PRIVATE void sci_outcome_set_value(sci_outcome *outcome, const sc_memory *me
 /* What a loader has made; an error's words are this thread's. */
 SCI_PRIVATE void sci_outcome_from_load(sci_outcome *outcome, sc_load *load, sc_status status,
                                        bool is_interop, const sc_memory *memory);
-/* False when the message does not carry an outcome: ask again. `awaited` receives the token of r.
- */
+/* False when the message does not carry the outcome of the load `awaited`: ask again, for that of
+   the load which the message tells of, whose token `awaited` receives. */
 SCI_PRIVATE bool sci_outcome_from_message(sci_outcome *outcome, const sc_memory *memory,
                                           sc_slice message, char *awaited);
 SCI_PRIVATE bool sci_outcome_from_result(sci_outcome *outcome, const sc_memory *memory,
@@ -14784,9 +14785,9 @@ SCI_PRIVATE bool sci_outcome_from_message(sci_outcome *outcome, const sc_memory 
     if (message.len < 1 + SCI_TOKEN_LEN)
         return false; /* not ours: anybody may publish */
     char kind = message.data[0];
-    if (kind == 'r')
-        memcpy(awaited, message.data + 1, SCI_TOKEN_LEN);
-    if (kind != 'v' && kind != 'm' && kind != 'e')
+    bool is_awaited = memcmp(awaited, message.data + 1, SCI_TOKEN_LEN) == 0;
+    memcpy(awaited, message.data + 1, SCI_TOKEN_LEN);
+    if (!is_awaited || (kind != 'v' && kind != 'm' && kind != 'e'))
         return false;
     sci_outcome_decode(outcome, memory, kind,
                        sc_bytes(message.data + 1 + SCI_TOKEN_LEN, message.len - 1 - SCI_TOKEN_LEN));
@@ -14832,6 +14833,7 @@ SCI_PRIVATE bool sci_outcome_is_falsy(sc_slice json)
 #define SCI_RESULT_LIFE_MS 5000
 /* A larger payload is not published: who waits is told to read. */
 #define SCI_PUBLISH_BYTES (64u * 1024u)
+
 typedef enum sci_flight_state {
     SCI_FLIGHT_ACQUIRING,
     SCI_FLIGHT_SUBSCRIBING,
@@ -14840,6 +14842,9 @@ typedef enum sci_flight_state {
     SCI_FLIGHT_STORING,
     SCI_FLIGHT_DONE
 } sci_flight_state;
+
+/* An outcome that no question to the server stands behind. */
+#define SCI_FLIGHT_ANY_ASK UINT32_MAX
 
 /* The wait's two ears: our channel, and that of the bare value. */
 #define SCI_FLIGHT_EARS 2
@@ -14863,6 +14868,8 @@ struct sci_flight {
     sci_link joiners;
     sci_lease lease;
     char awaited[SCI_TOKEN_LEN + 1]; /* whose load is waited for, or "" */
+    uint32_t asks;                   /* questions and stores sent to the server */
+    uint32_t held_ask;               /* the last question whose answer was that another loads */
     bool asks_again;                 /* a message came while asking */
     int64_t poll_ms;
     sci_ear ears[SCI_FLIGHT_EARS];
@@ -15006,8 +15013,8 @@ static sc_status sci_flight_copy_names(const sci_target *target, sci_names *name
     return sci_names_copy(names, (const sci_names *)target->owner);
 }
 
-/* Those who do not share failures try again, together. */
-static void sci_flight_retry(sci_flight *flight, sci_link *joiners)
+/* These try again, together. `awaited`: a load whose result they may still have, or "". */
+static void sci_flight_retry(sci_flight *flight, sci_link *joiners, const char *awaited)
 {
     const sci_joiner *first = SCI_CONTAINER(joiners->next, sci_joiner, link);
     sci_target target;
@@ -15024,6 +15031,7 @@ static void sci_flight_retry(sci_flight *flight, sci_link *joiners)
         sci_joiner *joiner = SCI_CONTAINER(link, sci_joiner, link);
         if (next) {
             joiner->flight = next;
+            joiner->asks_before = 0;
             sci_list_append(&next->joiners, link);
         } else {
             sci_joiner_end(joiner, &no_memory);
@@ -15031,6 +15039,7 @@ static void sci_flight_retry(sci_flight *flight, sci_link *joiners)
     }
     if (!next)
         return;
+    memcpy(next->awaited, awaited, strlen(awaited) + 1);
     if (!sci_flight_find(flight->cache, next->names.value))
         sci_flight_put(next);
     sci_flight_acquire(next);
@@ -15049,17 +15058,21 @@ static void sci_flight_retry_others(sci_flight *flight)
         sci_list_append(&flight->joiners, &flight->loader->link);
     }
     if (!sci_list_is_empty(&others))
-        sci_flight_retry(flight, &others);
+        sci_flight_retry(flight, &others, "");
 }
 
-/* Everybody gets the outcome; the flight is over. */
-static void sci_flight_resolve(sci_flight *flight, const sci_outcome *outcome)
+/* The flight is over. The outcome is for those who had joined before question or store `ask` was
+   sent: it was not out of date when the server saw that. Who joined later may know of an
+   invalidation after it, and asks again. */
+static void sci_flight_resolve(sci_flight *flight, const sci_outcome *outcome, uint32_t ask)
 {
     sci_link retrying;
+    sci_link late;
     if (flight->state == SCI_FLIGHT_DONE)
         return;
     flight->state = SCI_FLIGHT_DONE;
     sci_list_init(&retrying);
+    sci_list_init(&late);
     sci_flight_detach(flight);
     sci_timer_cancel(&flight->cache->client->loop, &flight->timer);
     for (sci_link *link = sci_list_take_first(&flight->joiners); link;
@@ -15068,12 +15081,16 @@ static void sci_flight_resolve(sci_flight *flight, const sci_outcome *outcome)
         if (outcome->is_from_loader && outcome->status < 0 && joiner->options.private_errors &&
             joiner != flight->loader)
             sci_list_append(&retrying, link);
+        else if (joiner->asks_before >= ask && joiner != flight->loader)
+            sci_list_append(&late, link);
         else
             sci_joiner_end(joiner, outcome);
     }
     flight->loader = NULL;
+    if (!sci_list_is_empty(&late))
+        sci_flight_retry(flight, &late, flight->awaited);
     if (!sci_list_is_empty(&retrying))
-        sci_flight_retry(flight, &retrying);
+        sci_flight_retry(flight, &retrying, "");
     sci_flight_stop_listening(flight);
     sci_flight_release(flight);
 }
@@ -15083,7 +15100,7 @@ static void sci_flight_fail(sci_flight *flight, sc_status status, const char *te
     sci_outcome outcome;
     sci_outcome_init(&outcome, status);
     (void)sc_value_create(&flight->cache->client->memory, sc_text(text), &outcome.error_text);
-    sci_flight_resolve(flight, &outcome);
+    sci_flight_resolve(flight, &outcome, SCI_FLIGHT_ANY_ASK);
     sci_outcome_free(&outcome);
 }
 
@@ -15126,7 +15143,7 @@ static void sci_flight_outage(sci_flight *flight, sc_status status, const char *
         sci_joiner_end(joiner, &outcome);
     }
     if (sci_list_is_empty(&flight->joiners)) {
-        sci_flight_resolve(flight, &outcome);
+        sci_flight_resolve(flight, &outcome, SCI_FLIGHT_ANY_ASK);
     } else {
         sci_atomic_store_release(&flight->load.is_void, 1);
         sci_flight_start_loading(flight);
@@ -15146,7 +15163,7 @@ static void sci_flight_answered(sci_flight *flight, sci_lease_answer answer, sc_
         sci_flight_wait(flight, payload, left_ms);
         return;
     }
-    sci_flight_resolve(flight, &outcome);
+    sci_flight_resolve(flight, &outcome, flight->asks);
     sci_outcome_free(&outcome);
 }
 
@@ -15171,6 +15188,7 @@ static void sci_flight_acquire(sci_flight *flight)
     sc_client *client = flight->cache->client;
     flight->state = SCI_FLIGHT_ACQUIRING;
     flight->asks_again = false;
+    flight->asks++;
     flight->references++;
     sci_timer_cancel(&client->loop, &flight->timer);
     sci_flight_expect(flight, client->shared);
@@ -15217,6 +15235,7 @@ static void sci_flight_wait(sci_flight *flight, sc_slice holder, int64_t left_ms
     memset(flight->awaited, 0, sizeof flight->awaited);
     if (holder.len == SCI_TOKEN_LEN)
         memcpy(flight->awaited, holder.data, SCI_TOKEN_LEN);
+    flight->held_ask = flight->asks;
     sci_flight_expect(flight, NULL);
     if (sci_list_is_empty(&flight->joiners)) {
         sci_flight_fail(flight, SC_ERR_CANCELLED, "nobody waits any longer");
@@ -15241,8 +15260,8 @@ static void sci_flight_hear(sci_flight *flight, const sci_ear *ear, sc_slice pay
         sci_outcome_set_value(&outcome, memory, payload);
     else
         is_whole = sci_outcome_from_message(&outcome, memory, payload, flight->awaited);
-    if (is_whole)
-        sci_flight_resolve(flight, &outcome);
+    if (is_whole) /* whoever held the lease at that question had not stored before it */
+        sci_flight_resolve(flight, &outcome, flight->held_ask);
     else if (flight->state == SCI_FLIGHT_ACQUIRING)
         flight->asks_again = true;
     else
@@ -15333,10 +15352,9 @@ static void sci_flight_fire(sci_timer *timer)
 static void sci_flight_stored(sci_lease *lease, bool is_stored)
 {
     sci_flight *flight = SCI_CONTAINER(lease, sci_flight, lease);
-    (void)is_stored; /* the loader's own caller has its value in any case */
     if (lease->is_lost)
         sci_flight_retry_others(flight);
-    sci_flight_resolve(flight, &flight->outcome);
+    sci_flight_resolve(flight, &flight->outcome, is_stored ? flight->asks : SCI_FLIGHT_ANY_ASK);
     sci_flight_release(flight);
 }
 
@@ -15354,6 +15372,8 @@ static void sci_flight_store(sci_flight *flight, char kind, int64_t ttl_ms, cons
     store.result_life_ms = result_life_ms;
     store.is_published = is_published;
     store.is_attended = sci_flight_is_attended(flight);
+    memcpy(flight->awaited, flight->lease.token, sizeof flight->awaited);
+    flight->asks++;
     flight->references++;
     sci_flight_expect(flight, flight->cache->client->shared);
     sci_lease_give_back(&flight->lease, &store);
@@ -15408,7 +15428,7 @@ SCI_PRIVATE void sci_flight_loaded(sci_flight *flight, sc_status status)
     if (flight->lease.is_lost)
         sci_flight_retry_others(flight);
     if (!flight->lease.is_held)
-        sci_flight_resolve(flight, &flight->outcome);
+        sci_flight_resolve(flight, &flight->outcome, SCI_FLIGHT_ANY_ASK);
     else if (flight->outcome.status == SC_OK)
         sci_flight_store_value(flight);
     else
@@ -15447,6 +15467,7 @@ SCI_PRIVATE sc_status sci_flight_join(sc_cache *cache, const sci_target *target,
     sci_list_init(&joiner->link);
     sci_list_append(&flight->joiners, &joiner->link);
     joiner->flight = flight;
+    joiner->asks_before = flight->asks;
     if (!is_new) {
         bool is_asking =
             flight->state == SCI_FLIGHT_ACQUIRING || flight->state == SCI_FLIGHT_STORING;

@@ -32,7 +32,8 @@ typedef struct sci_joiner {
     sc_loader loader;
     void *user;
     sc_load_options options;
-    sci_waiter waiter; /* of a blocking caller: finished for `must_load` as for the end */
+    uint32_t asks_before; /* flight->asks when it joined */
+    sci_waiter waiter;    /* of a blocking caller: finished for `must_load` as for the end */
     bool is_blocking;
     bool must_load; /* this caller runs its loader now */
     bool is_done;

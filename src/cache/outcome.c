@@ -118,9 +118,9 @@ SCI_PRIVATE bool sci_outcome_from_message(sci_outcome *outcome, const sc_memory 
     if (message.len < 1 + SCI_TOKEN_LEN)
         return false; /* not ours: anybody may publish */
     char kind = message.data[0];
-    if (kind == 'r')
-        memcpy(awaited, message.data + 1, SCI_TOKEN_LEN);
-    if (kind != 'v' && kind != 'm' && kind != 'e')
+    bool is_awaited = memcmp(awaited, message.data + 1, SCI_TOKEN_LEN) == 0;
+    memcpy(awaited, message.data + 1, SCI_TOKEN_LEN);
+    if (!is_awaited || (kind != 'v' && kind != 'm' && kind != 'e'))
         return false;
     sci_outcome_decode(outcome, memory, kind,
                        sc_bytes(message.data + 1 + SCI_TOKEN_LEN, message.len - 1 - SCI_TOKEN_LEN));

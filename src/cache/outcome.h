@@ -23,8 +23,8 @@ SCI_PRIVATE void sci_outcome_set_value(sci_outcome *outcome, const sc_memory *me
 /* What a loader has made; an error's words are this thread's. */
 SCI_PRIVATE void sci_outcome_from_load(sci_outcome *outcome, sc_load *load, sc_status status,
                                        bool is_interop, const sc_memory *memory);
-/* False when the message does not carry an outcome: ask again. `awaited` receives the token of r.
- */
+/* False when the message does not carry the outcome of the load `awaited`: ask again, for that of
+   the load which the message tells of, whose token `awaited` receives. */
 SCI_PRIVATE bool sci_outcome_from_message(sci_outcome *outcome, const sc_memory *memory,
                                           sc_slice message, char *awaited);
 SCI_PRIVATE bool sci_outcome_from_result(sci_outcome *outcome, const sc_memory *memory,

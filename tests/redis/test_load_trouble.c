@@ -465,6 +465,61 @@ static void a_delete_during_a_load_lets_it_store(void **state)
     sc_cache_close(cache);
 }
 
+/* Who asks after an invalidation joins others here that wait for what was before it, and the word
+   of that is still on its way: they may have it, the late one may not. */
+static void who_joins_after_an_invalidation_gets_nothing_from_before(bool loads_here)
+{
+    proxy *relay = proxy_start(test.kind, fixture_endpoint(test.server, test.kind));
+    sc_cache *cache = cache_open(test.client, NULL);
+    stranger other = stranger_open_at(proxy_url(relay));
+    sc_load_options options = load_options();
+    caller loading;
+    caller early;
+    caller late;
+    source from;
+    source before;
+    memset(&from, 0, sizeof from);
+    memset(&before, 0, sizeof before);
+    cache_expect(other.cache, "scripts are known now", &before, NULL, "load 1");
+    options.poll_ms = 60000;
+    source_hold(&from);
+    callers_start(&loading, 1, loads_here ? other.cache : cache, "key", &from, &options);
+    WAIT_UNTIL(source_running(&from) == 1);
+    callers_start(&early, 1, other.cache, "key", &from, &options);
+    if (loads_here)
+        WAIT_UNTIL(flights_joined(other.cache, "key") == 2);
+    else
+        WAIT_UNTIL(flights_listen(other.cache, "key"));
+    proxy_black_hole(relay, PROXY_TO_CLIENT);
+    source_release(&from);
+    WAIT_UNTIL(strstr(fixture_command(test.server, "GET", "key", (const char *)NULL), "load 1"));
+    assert_status(SC_OK, sc_invalidate(cache, sc_text("key")));
+    callers_start(&late, 1, other.cache, "key", &from, &options);
+    WAIT_UNTIL(flights_joined(other.cache, "key") == (loads_here ? 3u : 2u));
+    proxy_black_hole(relay, 0);
+    callers_join(&loading, 1);
+    callers_join(&early, 1);
+    callers_join(&late, 1);
+    callers_expect(&loading, 1, SC_OK, "load 1");
+    callers_expect(&early, 1, SC_OK, "load 1");
+    callers_expect(&late, 1, SC_OK, "load 2");
+    stranger_close(&other);
+    proxy_stop(relay);
+    sc_cache_close(cache);
+}
+
+static void who_joins_after_an_invalidation_gets_no_message_from_before(void **state)
+{
+    (void)state;
+    who_joins_after_an_invalidation_gets_nothing_from_before(false);
+}
+
+static void who_joins_after_an_invalidation_gets_nothing_stored_before(void **state)
+{
+    (void)state;
+    who_joins_after_an_invalidation_gets_nothing_from_before(true);
+}
+
 /* Readers and an invalidator race: after an invalidation no read may see what was loaded before. */
 #define RACE_READERS 6
 #define RACE_INVALIDATIONS 300
@@ -476,7 +531,7 @@ typedef struct race {
     uint32_t is_over;
     uint32_t stale_reads;
     uint32_t failures;
-    char why[256]; /* of the first failure */
+    char why[SC_ERROR_TEXT_BYTES + 32]; /* of the first failure */
 } race;
 
 static sc_status race_load(sc_load *load, void *user)
@@ -759,6 +814,8 @@ int main(void)
         client_unit_test(a_value_set_during_a_load_stays_and_is_what_who_waits_gets),
         client_unit_test(a_value_set_by_another_process_during_a_load_stays_too),
         client_unit_test(a_delete_during_a_load_lets_it_store),
+        client_unit_test(who_joins_after_an_invalidation_gets_no_message_from_before),
+        client_unit_test(who_joins_after_an_invalidation_gets_nothing_stored_before),
         client_unit_test(no_read_after_an_invalidation_sees_what_was_before),
         client_unit_test(an_outage_costs_one_load_at_a_time_and_no_error),
         client_unit_test(an_outage_is_an_error_for_who_asks_for_that),
