@@ -1824,10 +1824,12 @@ SC_API bool sc_not_executed(sc_status status)
     }
 }
 
-/* Where formatted text goes: cut at `end`, which keeps one byte for the NUL. */
+/* Where formatted text goes, cut at `end`, which keeps one byte for the NUL; and where its
+   arguments come from. */
 typedef struct sci_format_out {
     char *at;
     char *end;
+    va_list arguments;
 } sci_format_out;
 
 static void sci_format_put(sci_format_out *out, const char *text, size_t len)
@@ -1883,6 +1885,49 @@ static bool sci_format_take(const char **at, const char *word)
     return true;
 }
 
+/* The conversion of text at `*at`, moved past; false when there is none. */
+static bool sci_format_string(sci_format_out *out, const char **at)
+{
+    if (sci_format_take(at, "s")) {
+        sci_format_put_text(out, va_arg(out->arguments, const char *), -1);
+    } else if (sci_format_take(at, ".*s")) {
+        int limit = va_arg(out->arguments, int);
+        sci_format_put_text(out, va_arg(out->arguments, const char *), limit);
+    } else if (sci_format_take(at, "c")) {
+        char c = (char)va_arg(out->arguments, int);
+        sci_format_put(out, &c, 1);
+    } else if (sci_format_take(at, "%")) {
+        sci_format_put(out, "%", 1);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* The conversion of a number at `*at`, moved past; false when there is none. */
+static bool sci_format_number(sci_format_out *out, const char **at)
+{
+    if (sci_format_take(at, "d"))
+        sci_format_put_signed(out, va_arg(out->arguments, int));
+    else if (sci_format_take(at, "u"))
+        sci_format_put_unsigned(out, va_arg(out->arguments, unsigned));
+    else if (sci_format_take(at, "x"))
+        sci_format_put_hex(out, va_arg(out->arguments, unsigned));
+    else if (sci_format_take(at, "ld"))
+        sci_format_put_signed(out, va_arg(out->arguments, long));
+    else if (sci_format_take(at, "lu"))
+        sci_format_put_unsigned(out, va_arg(out->arguments, unsigned long));
+    else if (sci_format_take(at, "lld"))
+        sci_format_put_signed(out, va_arg(out->arguments, long long));
+    else if (sci_format_take(at, "llu"))
+        sci_format_put_unsigned(out, va_arg(out->arguments, unsigned long long));
+    else if (sci_format_take(at, "zu"))
+        sci_format_put_unsigned(out, va_arg(out->arguments, size_t));
+    else
+        return false;
+    return true;
+}
+
 SCI_PRIVATE size_t sci_format_list(char *out, size_t cap, const char *format, va_list arguments)
 {
     if (cap == 0)
@@ -1890,6 +1935,7 @@ SCI_PRIVATE size_t sci_format_list(char *out, size_t cap, const char *format, va
     sci_format_out to;
     to.at = out;
     to.end = out + cap - 1;
+    va_copy(to.arguments, arguments);
     while (*format) {
         const char *percent = format;
         while (*percent && *percent != '%')
@@ -1898,39 +1944,14 @@ SCI_PRIVATE size_t sci_format_list(char *out, size_t cap, const char *format, va
         format = percent;
         if (!sci_format_take(&format, "%"))
             break;
-        if (sci_format_take(&format, "s")) {
-            sci_format_put_text(&to, va_arg(arguments, const char *), -1);
-        } else if (sci_format_take(&format, ".*s")) {
-            int limit = va_arg(arguments, int);
-            sci_format_put_text(&to, va_arg(arguments, const char *), limit);
-        } else if (sci_format_take(&format, "c")) {
-            char c = (char)va_arg(arguments, int);
-            sci_format_put(&to, &c, 1);
-        } else if (sci_format_take(&format, "d")) {
-            sci_format_put_signed(&to, va_arg(arguments, int));
-        } else if (sci_format_take(&format, "u")) {
-            sci_format_put_unsigned(&to, va_arg(arguments, unsigned));
-        } else if (sci_format_take(&format, "x")) {
-            sci_format_put_hex(&to, va_arg(arguments, unsigned));
-        } else if (sci_format_take(&format, "ld")) {
-            sci_format_put_signed(&to, va_arg(arguments, long));
-        } else if (sci_format_take(&format, "lu")) {
-            sci_format_put_unsigned(&to, va_arg(arguments, unsigned long));
-        } else if (sci_format_take(&format, "lld")) {
-            sci_format_put_signed(&to, va_arg(arguments, long long));
-        } else if (sci_format_take(&format, "llu")) {
-            sci_format_put_unsigned(&to, va_arg(arguments, unsigned long long));
-        } else if (sci_format_take(&format, "zu")) {
-            sci_format_put_unsigned(&to, va_arg(arguments, size_t));
-        } else if (sci_format_take(&format, "%")) {
-            sci_format_put(&to, "%", 1);
-        } else {
+        if (!sci_format_string(&to, &format) && !sci_format_number(&to, &format)) {
             /* Unknown, so its argument's size is unknown too: show the rest as it stands. */
             sci_format_put(&to, "%", 1);
             sci_format_put_text(&to, format, -1);
             break;
         }
     }
+    va_end(to.arguments);
     *to.at = '\0';
     return (size_t)(to.at - out);
 }
@@ -3019,36 +3040,40 @@ static const char *sci_decimal_parse_digits(sci_decimal *decimal, const char *at
     return at;
 }
 
-/* The grammar of JSON's numbers (RFC 8259 section 6). */
-static bool sci_decimal_parse(sci_decimal *decimal, sc_slice text)
+/* A sign and digits without leading zeros, and a point with digits. Returns the end, NULL when it
+   is none of that. */
+static const char *sci_decimal_parse_mantissa(sci_decimal *decimal, const char *at, const char *end)
 {
-    const char *at = text.data;
-    const char *end = at + text.len;
     unsigned count = 0;
-    memset(decimal, 0, sizeof *decimal);
     if (at < end && *at == '-') {
         decimal->is_negative = true;
         at++;
     }
     if (at == end || !sci_is_digit(*at))
-        return false;
+        return NULL;
     if (*at == '0' && end - at > 1 && sci_is_digit(at[1]))
-        return false;
+        return NULL;
     at = sci_decimal_parse_digits(decimal, at, end, 0, &count);
     if (at < end && *at == '.') {
         const char *fraction = ++at;
         at = sci_decimal_parse_digits(decimal, at, end, 1, &count);
         if (at == fraction)
-            return false;
+            return NULL;
     }
     if (decimal->significant.data)
         decimal->significant.len = (size_t)(at - decimal->significant.data);
-    if (at < end && (*at == 'e' || *at == 'E')) {
+    return at;
+}
+
+/* The grammar of JSON's numbers (RFC 8259 section 6). */
+static bool sci_decimal_parse(sci_decimal *decimal, sc_slice text)
+{
+    const char *end = text.data + text.len;
+    memset(decimal, 0, sizeof *decimal);
+    const char *at = sci_decimal_parse_mantissa(decimal, text.data, end);
+    if (at && at < end && (*at == 'e' || *at == 'E'))
         at = sci_decimal_parse_exponent(at + 1, end, &decimal->exponent);
-        if (!at)
-            return false;
-    }
-    return at == end;
+    return at && at == end;
 }
 
 /* Bits of the double nearest to digits * 10^power, after Eisel and Lemire. */
@@ -6306,6 +6331,12 @@ SCI_PRIVATE void sci_url_free(sci_url *url)
 #define SCI_ADDRESS_IPV4_BYTES 4
 #define SCI_ADDRESS_IPV6_GROUPS 8
 
+/* An IPv6 address may be followed by its scope. */
+static bool sci_address_at_end(const char *text)
+{
+    return *text == '\0' || *text == '%';
+}
+
 /* Four decimal bytes up to the end or a '%'; no leading zeros, which some read as octal. Returns
    where the quad ends, NULL when there is none. */
 static const char *sci_address_parse_quad(const char *text, uint8_t ip[SCI_ADDRESS_IPV4_BYTES])
@@ -6322,7 +6353,7 @@ static const char *sci_address_parse_quad(const char *text, uint8_t ip[SCI_ADDRE
             return NULL;
         ip[i] = (uint8_t)number;
     }
-    return *text == '\0' || *text == '%' ? text : NULL;
+    return sci_address_at_end(text) ? text : NULL;
 }
 
 /* One group of up to four hexadecimal digits. Returns where it ends, NULL when there is none. */
@@ -6366,6 +6397,22 @@ static bool sci_address_fill_gap(uint8_t ip[16], int len, int gap)
     return true;
 }
 
+/* What follows a group that ends `len` bytes: the end, ":" and more, or the one "::", which sets
+   `*gap`. Returns where it ends, NULL when it is none of these. */
+static const char *sci_address_parse_colons(const char *text, int len, int *gap)
+{
+    if (sci_address_at_end(text))
+        return text;
+    if (*text++ != ':')
+        return NULL;
+    if (*text != ':')
+        return sci_address_at_end(text) ? NULL : text;
+    if (*gap >= 0)
+        return NULL;
+    *gap = len;
+    return text + 1;
+}
+
 static bool sci_address_parse_ipv6(const char *text, uint8_t ip[16], uint32_t *scope_id)
 {
     int len = 0;  /* bytes read so far */
@@ -6374,7 +6421,7 @@ static bool sci_address_parse_ipv6(const char *text, uint8_t ip[16], uint32_t *s
         gap = 0;
         text += 2;
     }
-    while (*text != '\0' && *text != '%') {
+    while (text && !sci_address_at_end(text)) {
         const char *end = len <= 12 ? sci_address_parse_quad(text, ip + len) : NULL;
         if (end) {
             len += SCI_ADDRESS_IPV4_BYTES;
@@ -6384,22 +6431,12 @@ static bool sci_address_parse_ipv6(const char *text, uint8_t ip[16], uint32_t *s
         if (len == 16)
             return false;
         text = sci_address_parse_group(text, ip + len);
-        if (!text)
-            return false;
         len += 2;
-        if (text[0] == ':' && text[1] == ':') {
-            if (gap >= 0)
-                return false;
-            gap = len;
-            text += 2;
-        } else if (text[0] == ':') {
-            text++;
-            if (*text == '\0' || *text == '%')
-                return false;
-        } else if (*text != '\0' && *text != '%') {
-            return false;
-        }
+        if (text)
+            text = sci_address_parse_colons(text, len, &gap);
     }
+    if (!text)
+        return false;
     return sci_address_fill_gap(ip, len, gap) && sci_address_parse_scope(text, scope_id);
 }
 
@@ -9127,31 +9164,42 @@ static bool sci_conn_should_send(const sci_conn *conn)
            sci_bytes_len(&conn->out) >= SCI_CONN_GATHER_BYTES;
 }
 
-SCI_PRIVATE void sci_conn_submit(sci_conn *conn, sci_op *op, int64_t now_ns)
+/* What lay in the socket while nobody called is handled first: a server that closed an idle
+   connection says so there. */
+static void sci_conn_freshen(sci_conn *conn, int64_t now_ns)
 {
-    sc_client *client = conn->client;
-    op->conn = conn;
-    op->is_queued = false;
-    if (client->is_closing) {
+    if (now_ns - conn->active_ns > SCI_CONN_STALE_NS)
+        sci_conn_receive_now(conn);
+    conn->heard_ns = now_ns;
+}
+
+/* Put the op into the queue, or finish it with the reason why it cannot be there; then false. */
+static bool sci_conn_admit(sci_conn *conn, sci_op *op, int64_t now_ns)
+{
+    if (conn->client->is_closing) {
         sci_op_finish(op, SC_ERR_CLOSED, NULL);
-        return;
+        return false;
     }
-    if (conn->state == SCI_CONN_READY && conn->slot_count == 0) {
-        if (now_ns - conn->active_ns > SCI_CONN_STALE_NS)
-            sci_conn_receive_now(conn);
-        conn->heard_ns = now_ns;
-    }
+    if (conn->state == SCI_CONN_READY && conn->slot_count == 0)
+        sci_conn_freshen(conn, now_ns);
     conn->active_ns = now_ns;
     if (conn->state == SCI_CONN_DOWN && (conn->is_bound || !sci_conn_may_connect(conn, now_ns))) {
         sci_op_finish(op, conn->is_bound ? SC_ERR_NOT_SENT : conn->failure_status,
                       conn->failure_text);
-        return;
+        return false;
     }
     sc_status status = sci_conn_enqueue(conn, op);
-    if (status != SC_OK) {
+    if (status != SC_OK)
         sci_op_finish(op, status, sc_error_text());
+    return status == SC_OK;
+}
+
+SCI_PRIVATE void sci_conn_submit(sci_conn *conn, sci_op *op, int64_t now_ns)
+{
+    op->conn = conn;
+    op->is_queued = false;
+    if (!sci_conn_admit(conn, op, now_ns))
         return;
-    }
     /* Sending lets go of the lock: the op may have ended, and be gone, afterwards. */
     bool needs_receiver = !op->is_watched && !op->is_attended;
     if (conn->state == SCI_CONN_DOWN) {
@@ -9164,7 +9212,7 @@ SCI_PRIVATE void sci_conn_submit(sci_conn *conn, sci_op *op, int64_t now_ns)
         if (sci_conn_should_send(conn))
             sci_conn_flush(conn);
         if (needs_receiver && conn->wire && conn->wire->receiver == SCI_RECEIVER_NONE)
-            sci_loop_wake(&client->loop);
+            sci_loop_wake(&conn->client->loop);
     }
 }
 
@@ -9324,6 +9372,21 @@ SCI_PRIVATE void sci_conn_fail_all(sci_conn *conn, sc_status status, const char 
 
 /* Sending and receiving on behalf of the queue. */
 
+SCI_PRIVATE bool sci_conn_is_drained(const sci_conn *conn)
+{
+    return conn->state == SCI_CONN_READY && sci_bytes_len(&conn->out) == 0 &&
+           sci_bytes_len(&conn->wire->sending) == 0;
+}
+
+/* Wake who waits until all is sent. */
+static void sci_conn_tell_drained(sci_conn *conn)
+{
+    if (conn->drain_waiter && sci_conn_is_drained(conn)) {
+        sci_waiter_finish(conn->client, conn->drain_waiter);
+        conn->drain_waiter = NULL;
+    }
+}
+
 SCI_PRIVATE void sci_conn_flush(sci_conn *conn)
 {
     sci_wire *wire = conn->wire;
@@ -9349,17 +9412,8 @@ SCI_PRIVATE void sci_conn_flush(sci_conn *conn)
             break;
     }
     wire->is_sending = false;
-    if (conn->drain_waiter && sci_conn_is_drained(conn)) {
-        sci_waiter_finish(conn->client, conn->drain_waiter);
-        conn->drain_waiter = NULL;
-    }
+    sci_conn_tell_drained(conn);
     sci_wire_leave(wire);
-}
-
-SCI_PRIVATE bool sci_conn_is_drained(const sci_conn *conn)
-{
-    return conn->state == SCI_CONN_READY && sci_bytes_len(&conn->out) == 0 &&
-           sci_bytes_len(&conn->wire->sending) == 0;
 }
 
 /* Whether commands should gather is decided by how long a lone command's reply takes. */
@@ -9682,23 +9736,35 @@ static sc_status sci_wire_move(sci_wire *wire, size_t cap)
     return SC_OK;
 }
 
+/* Whether the chunk's room is enough to go on with. */
+static bool sci_wire_has_room(const sci_wire *wire, size_t missing)
+{
+    size_t room = wire->chunk->cap - wire->end;
+    if (missing > 0)
+        return wire->start + missing <= wire->chunk->cap;
+    return room >= sci_min_size(SCI_WIRE_LEAST_ROOM, wire->ask / 4);
+}
+
+/* Begin at the front again of a chunk that nobody needs, unless it is too small or too large. */
+static sc_status sci_wire_restart(sci_wire *wire)
+{
+    wire->start = 0;
+    wire->end = 0;
+    if (wire->chunk->cap >= wire->ask && wire->chunk->cap <= SCI_WIRE_KEEP_ASKS * wire->ask)
+        return SC_OK;
+    return sci_wire_move(wire, wire->ask);
+}
+
 static sc_status sci_wire_make_room(sci_wire *wire)
 {
     sci_chunk *chunk = wire->chunk;
     if (!chunk)
         return sci_wire_move(wire, wire->ask);
     bool is_free = !wire->has_items && !sci_chunk_is_shared(chunk);
-    if (wire->start == wire->end && is_free) {
-        wire->start = 0;
-        wire->end = 0;
-        if (chunk->cap >= wire->ask && chunk->cap <= SCI_WIRE_KEEP_ASKS * wire->ask)
-            return SC_OK;
-        return sci_wire_move(wire, wire->ask);
-    }
+    if (wire->start == wire->end && is_free)
+        return sci_wire_restart(wire);
     size_t missing = sci_reader_missing(&wire->reader);
-    size_t room = chunk->cap - wire->end;
-    size_t least = sci_min_size(SCI_WIRE_LEAST_ROOM, wire->ask / 4);
-    if (missing > 0 ? wire->start + missing <= chunk->cap : room >= least)
+    if (sci_wire_has_room(wire, missing))
         return SC_OK;
     size_t wanted = sci_wire_wanted(wire);
     if (wire->start == 0 && is_free && wanted > chunk->cap) {
@@ -9708,7 +9774,7 @@ static sc_status sci_wire_make_room(sci_wire *wire)
         wire->chunk = chunk;
         return SC_OK;
     }
-    if (wire->start == 0 && room > 0 && missing > 0)
+    if (wire->start == 0 && wire->end < chunk->cap && missing > 0)
         return SC_OK; /* fill what is there before growing */
     return sci_wire_move(wire, wanted);
 }
@@ -12392,6 +12458,48 @@ static bool sci_scan_copy(sc_scan *scan, char **copy, size_t *len, sc_slice text
     return *copy != NULL;
 }
 
+/* What the command named in the configuration iterates over. */
+typedef enum sci_scan_kind {
+    SCI_SCAN_UNKNOWN,
+    SCI_SCAN_KEYS,
+    SCI_SCAN_SET,
+    SCI_SCAN_PAIRS
+} sci_scan_kind;
+
+static sci_scan_kind sci_scan_kind_of(sc_slice command)
+{
+    if (sci_slice_equal(command, sc_text("SCAN")))
+        return SCI_SCAN_KEYS;
+    if (sci_slice_equal(command, sc_text("SSCAN")))
+        return SCI_SCAN_SET;
+    if (sci_slice_equal(command, sc_text("HSCAN")) || sci_slice_equal(command, sc_text("ZSCAN")))
+        return SCI_SCAN_PAIRS;
+    return SCI_SCAN_UNKNOWN;
+}
+
+static sc_status sci_scan_check(const sc_scan_config *config, sci_scan_kind kind)
+{
+    if (kind == SCI_SCAN_UNKNOWN)
+        return sc_fail(SC_ERR_ARGUMENT,
+                       "sc_scan_config.command is \"%s\"; it wants SCAN, HSCAN, SSCAN or ZSCAN",
+                       config->command);
+    if (config->count < 0)
+        return sc_fail(SC_ERR_ARGUMENT, "sc_scan_config.count must not be negative");
+    if (kind == SCI_SCAN_KEYS && config->key.len)
+        return sc_fail(SC_ERR_ARGUMENT, "SCAN takes no sc_scan_config.key");
+    return SC_OK;
+}
+
+/* False when there is no memory. */
+static bool sci_scan_copy_words(sc_scan *scan, sc_slice command, const sc_scan_config *config)
+{
+    size_t command_len;
+    return sci_scan_copy(scan, &scan->command, &command_len, command) &&
+           sci_scan_copy(scan, &scan->key, &scan->key_len, config->key) &&
+           sci_scan_copy(scan, &scan->match, &scan->match_len, config->match) &&
+           sci_scan_copy(scan, &scan->type, &scan->type_len, config->type);
+}
+
 SC_API sc_status sc_scan_open(sc_client *client, const sc_scan_config *config, sc_scan **scan)
 {
     sc_scan_config defaults;
@@ -12402,36 +12510,23 @@ SC_API sc_status sc_scan_open(sc_client *client, const sc_scan_config *config, s
     if (!config)
         config = &defaults;
     sc_slice command = sc_text(config->command ? config->command : "SCAN");
-    bool is_keys = sci_slice_equal(command, sc_text("SCAN"));
-    bool has_values =
-        sci_slice_equal(command, sc_text("HSCAN")) || sci_slice_equal(command, sc_text("ZSCAN"));
-    if (!is_keys && !has_values && !sci_slice_equal(command, sc_text("SSCAN")))
-        return sc_fail(SC_ERR_ARGUMENT,
-                       "sc_scan_config.command is \"%s\"; it wants SCAN, HSCAN, SSCAN or ZSCAN",
-                       config->command);
-    if (config->count < 0)
-        return sc_fail(SC_ERR_ARGUMENT, "sc_scan_config.count must not be negative");
-    if (is_keys && config->key.len)
-        return sc_fail(SC_ERR_ARGUMENT, "SCAN takes no sc_scan_config.key");
+    sci_scan_kind kind = sci_scan_kind_of(command);
+    sc_status status = sci_scan_check(config, kind);
+    if (status != SC_OK)
+        return status;
     sc_scan *opened = (sc_scan *)sci_alloc_zeroed(&client->memory, sizeof *opened);
     if (!opened)
         return SC_ERR_MEMORY;
     sci_client_retain(client);
     opened->client = client;
     opened->count = config->count ? config->count : SCI_SCAN_DEFAULT_COUNT;
-    opened->has_values = has_values;
+    opened->has_values = kind == SCI_SCAN_PAIRS;
     opened->cursor[0] = '0';
     opened->cursor_len = 1;
-    size_t command_len;
-    if (!sci_scan_copy(opened, &opened->command, &command_len, command) ||
-        !sci_scan_copy(opened, &opened->key, &opened->key_len, config->key) ||
-        !sci_scan_copy(opened, &opened->match, &opened->match_len, config->match) ||
-        !sci_scan_copy(opened, &opened->type, &opened->type_len, config->type)) {
+    if (!sci_scan_copy_words(opened, command, config)) {
         sc_scan_close(opened);
         return SC_ERR_MEMORY;
     }
-    if (is_keys)
-        opened->key_len = 0;
     *scan = opened;
     return SC_OK;
 }
@@ -14826,13 +14921,11 @@ SCI_PRIVATE bool sci_outcome_is_falsy(sc_slice json)
 }
 
 /* MARK: - Flights (Private) */
-/* Flights: the lease, the wait, and the load. */
+/* Flights: their beginning, their callers, and their end. */
 
-/* How long a flight that stores no value leaves its result for those who wait for it: they may be
-   between asking and subscribing. */
-#define SCI_RESULT_LIFE_MS 5000
-/* A larger payload is not published: who waits is told to read. */
-#define SCI_PUBLISH_BYTES (64u * 1024u)
+/* What the parts of a flight share: flight.c has its beginning, its callers and its end,
+   flight_ask.c the questions to the server and the wait, flight_store.c the load and what is left
+   of it. */
 
 typedef enum sci_flight_state {
     SCI_FLIGHT_ACQUIRING,
@@ -14880,15 +14973,49 @@ struct sci_flight {
     sci_outcome outcome; /* of the loader, while storing */
 };
 
-static void sci_flight_acquire(sci_flight *flight);
-static void sci_flight_listen_event(sci_listener *listener, sci_listen_event event,
-                                    const sc_message *message);
-static void sci_flight_fire(sci_timer *timer);
-static void sci_flight_asked(sci_lease *lease, sc_status status, sci_lease_answer answer,
-                             sc_slice payload, int64_t left_ms);
-static void sci_flight_stored(sci_lease *lease, bool is_stored);
-static void sci_flight_renewal_begins(sci_lease *lease);
-static void sci_flight_renewal_ends(sci_lease *lease, bool is_lost);
+/* flight.c */
+
+SCI_PRIVATE void sci_flight_release(sci_flight *flight);
+/* Nobody may join any longer. */
+SCI_PRIVATE void sci_flight_detach(sci_flight *flight);
+/* Lets go of the lock for a moment: what is read of the flight before may have changed after. */
+SCI_PRIVATE void sci_flight_stop_listening(sci_flight *flight);
+SCI_PRIVATE void sci_joiner_end(sci_joiner *joiner, const sci_outcome *outcome);
+/* What is being loaded is out of date, or may be: the loader's own caller keeps it; the others, and
+   later ones, begin anew. */
+SCI_PRIVATE void sci_flight_retry_others(sci_flight *flight);
+/* The flight is over. The outcome is for those who had joined before question or store `ask` was
+   sent: it was not out of date when the server saw that. Who joined later may know of an
+   invalidation after it, and asks again. */
+SCI_PRIVATE void sci_flight_resolve(sci_flight *flight, const sci_outcome *outcome, uint32_t ask);
+SCI_PRIVATE void sci_flight_fail(sci_flight *flight, sc_status status, const char *text);
+/* Those who block will receive on this connection, or need not (NULL). */
+SCI_PRIVATE void sci_flight_expect(sci_flight *flight, sci_conn *conn);
+/* The first caller blocks, and so will receive by itself. */
+SCI_PRIVATE bool sci_flight_is_attended(const sci_flight *flight);
+
+/* flight_ask.c */
+
+SCI_PRIVATE void sci_flight_acquire(sci_flight *flight);
+/* The server cannot be asked. Who wants the error gets it; for the others one loads without a
+   lease, and nothing is stored. */
+SCI_PRIVATE void sci_flight_outage(sci_flight *flight, sc_status status, const char *text);
+SCI_PRIVATE void sci_flight_asked(sci_lease *lease, sc_status status, sci_lease_answer answer,
+                                  sc_slice payload, int64_t left_ms);
+SCI_PRIVATE void sci_flight_listen_event(sci_listener *listener, sci_listen_event event,
+                                         const sc_message *message);
+SCI_PRIVATE void sci_flight_fire(sci_timer *timer);
+/* Every channel that is listened to is confirmed, our own among them. */
+SCI_PRIVATE bool sci_flight_hears(const sci_flight *flight);
+
+/* flight_store.c */
+
+SCI_PRIVATE void sci_flight_start_loading(sci_flight *flight);
+/* Nobody wants the lease that we just got. */
+SCI_PRIVATE void sci_flight_give_back(sci_flight *flight);
+SCI_PRIVATE void sci_flight_stored(sci_lease *lease, bool is_stored);
+SCI_PRIVATE void sci_flight_renewal_begins(sci_lease *lease);
+SCI_PRIVATE void sci_flight_renewal_ends(sci_lease *lease, bool is_lost);
 
 /* Making and freeing. */
 
@@ -14908,7 +15035,7 @@ static void sci_flight_free(sci_flight *flight)
     sci_cache_release(cache);
 }
 
-static void sci_flight_release(sci_flight *flight)
+SCI_PRIVATE void sci_flight_release(sci_flight *flight)
 {
     if (--flight->references == 0)
         sci_flight_free(flight);
@@ -14963,7 +15090,7 @@ static sci_flight *sci_flight_create(sc_cache *cache, const sci_target *target,
     return flight;
 }
 
-static void sci_flight_detach(sci_flight *flight)
+SCI_PRIVATE void sci_flight_detach(sci_flight *flight)
 {
     if (!flight->is_in_map)
         return;
@@ -14981,7 +15108,7 @@ static void sci_flight_put(sci_flight *flight)
 
 /* Ends. */
 
-static void sci_joiner_end(sci_joiner *joiner, const sci_outcome *outcome)
+SCI_PRIVATE void sci_joiner_end(sci_joiner *joiner, const sci_outcome *outcome)
 {
     sci_flight *flight = joiner->flight;
     sc_client *client = flight->cache->client;
@@ -14999,8 +15126,7 @@ static void sci_joiner_end(sci_joiner *joiner, const sci_outcome *outcome)
         joiner->done(joiner);
 }
 
-/* Lets go of the lock for a moment: what is read of the flight before may have changed after. */
-static void sci_flight_stop_listening(sci_flight *flight)
+SCI_PRIVATE void sci_flight_stop_listening(sci_flight *flight)
 {
     sc_client *client = flight->cache->client;
     sci_timer_cancel(&client->loop, &flight->timer);
@@ -15045,9 +15171,7 @@ static void sci_flight_retry(sci_flight *flight, sci_link *joiners, const char *
     sci_flight_acquire(next);
 }
 
-/* What is being loaded is out of date, or may be: the loader's own caller keeps it; the others, and
-   later ones, begin anew. */
-static void sci_flight_retry_others(sci_flight *flight)
+SCI_PRIVATE void sci_flight_retry_others(sci_flight *flight)
 {
     sci_link others;
     sci_list_init(&others);
@@ -15061,10 +15185,7 @@ static void sci_flight_retry_others(sci_flight *flight)
         sci_flight_retry(flight, &others, "");
 }
 
-/* The flight is over. The outcome is for those who had joined before question or store `ask` was
-   sent: it was not out of date when the server saw that. Who joined later may know of an
-   invalidation after it, and asks again. */
-static void sci_flight_resolve(sci_flight *flight, const sci_outcome *outcome, uint32_t ask)
+SCI_PRIVATE void sci_flight_resolve(sci_flight *flight, const sci_outcome *outcome, uint32_t ask)
 {
     sci_link retrying;
     sci_link late;
@@ -15095,7 +15216,7 @@ static void sci_flight_resolve(sci_flight *flight, const sci_outcome *outcome, u
     sci_flight_release(flight);
 }
 
-static void sci_flight_fail(sci_flight *flight, sc_status status, const char *text)
+SCI_PRIVATE void sci_flight_fail(sci_flight *flight, sc_status status, const char *text)
 {
     sci_outcome outcome;
     sci_outcome_init(&outcome, status);
@@ -15104,10 +15225,9 @@ static void sci_flight_fail(sci_flight *flight, sc_status status, const char *te
     sci_outcome_free(&outcome);
 }
 
-/* Asking the server. */
+/* Joining and leaving. */
 
-/* Those who block will receive on this connection, or need not. */
-static void sci_flight_expect(sci_flight *flight, sci_conn *conn)
+SCI_PRIVATE void sci_flight_expect(sci_flight *flight, sci_conn *conn)
 {
     for (sci_link *link = flight->joiners.next; link != &flight->joiners; link = link->next) {
         sci_joiner *joiner = SCI_CONTAINER(link, sci_joiner, link);
@@ -15116,327 +15236,11 @@ static void sci_flight_expect(sci_flight *flight, sci_conn *conn)
     }
 }
 
-static bool sci_flight_is_attended(const sci_flight *flight)
+SCI_PRIVATE bool sci_flight_is_attended(const sci_flight *flight)
 {
     const sci_link *first = flight->joiners.next;
     return first != &flight->joiners && SCI_CONTAINER(first, sci_joiner, link)->is_blocking;
 }
-
-static void sci_flight_give_back(sci_flight *flight);
-static void sci_flight_start_loading(sci_flight *flight);
-static void sci_flight_wait(sci_flight *flight, sc_slice holder, int64_t left_ms);
-
-/* The server cannot be asked. Who wants the error gets it; for the others one loads without a
-   lease, and nothing is stored. */
-static void sci_flight_outage(sci_flight *flight, sc_status status, const char *text)
-{
-    sci_outcome outcome;
-    sci_outcome_init(&outcome, status);
-    (void)sc_value_create(&flight->cache->client->memory, sc_text(text), &outcome.error_text);
-    for (sci_link *link = flight->joiners.next, *next; link != &flight->joiners; link = next) {
-        sci_joiner *joiner = SCI_CONTAINER(link, sci_joiner, link);
-        next = link->next;
-        if (joiner->options.outage == SC_OUTAGE_LOAD && status != SC_ERR_CLOSED &&
-            status != SC_ERR_MEMORY)
-            continue;
-        sci_list_remove(link);
-        sci_joiner_end(joiner, &outcome);
-    }
-    if (sci_list_is_empty(&flight->joiners)) {
-        sci_flight_resolve(flight, &outcome, SCI_FLIGHT_ANY_ASK);
-    } else {
-        sci_atomic_store_release(&flight->load.is_void, 1);
-        sci_flight_start_loading(flight);
-    }
-    sci_outcome_free(&outcome);
-}
-
-static void sci_flight_answered(sci_flight *flight, sci_lease_answer answer, sc_slice payload,
-                                int64_t left_ms)
-{
-    const sc_memory *memory = &flight->cache->client->memory;
-    sci_outcome outcome;
-    sci_outcome_init(&outcome, SC_OK);
-    if (answer == SCI_LEASE_VALUE)
-        sci_outcome_set_value(&outcome, memory, payload);
-    else if (answer != SCI_LEASE_RESULT || !sci_outcome_from_result(&outcome, memory, payload)) {
-        sci_flight_wait(flight, payload, left_ms);
-        return;
-    }
-    sci_flight_resolve(flight, &outcome, flight->asks);
-    sci_outcome_free(&outcome);
-}
-
-static void sci_flight_asked(sci_lease *lease, sc_status status, sci_lease_answer answer,
-                             sc_slice payload, int64_t left_ms)
-{
-    sci_flight *flight = SCI_CONTAINER(lease, sci_flight, lease);
-    bool is_wanted = flight->state != SCI_FLIGHT_DONE && !sci_list_is_empty(&flight->joiners);
-    if (status == SC_OK && answer == SCI_LEASE_GRANTED && is_wanted)
-        sci_flight_start_loading(flight);
-    else if (status == SC_OK && answer == SCI_LEASE_GRANTED)
-        sci_flight_give_back(flight);
-    else if (flight->state != SCI_FLIGHT_DONE && status == SC_OK)
-        sci_flight_answered(flight, answer, payload, left_ms);
-    else if (flight->state != SCI_FLIGHT_DONE)
-        sci_flight_outage(flight, status, sc_error_text());
-    sci_flight_release(flight);
-}
-
-static void sci_flight_acquire(sci_flight *flight)
-{
-    sc_client *client = flight->cache->client;
-    flight->state = SCI_FLIGHT_ACQUIRING;
-    flight->asks_again = false;
-    flight->asks++;
-    flight->references++;
-    sci_timer_cancel(&client->loop, &flight->timer);
-    sci_flight_expect(flight, client->shared);
-    sci_lease_acquire(&flight->lease, flight->awaited, sci_flight_is_attended(flight));
-}
-
-/* Waiting for another's load. */
-
-static bool sci_flight_hears(const sci_flight *flight)
-{
-    for (size_t i = 0; i < SCI_FLIGHT_EARS; i++)
-        if (flight->ears[i].listener.channel && !flight->ears[i].listener.is_confirmed)
-            return false;
-    return flight->ears[0].listener.channel != NULL;
-}
-
-static void sci_flight_arm(sci_flight *flight, int64_t wait_ms)
-{
-    sci_loop *loop = &flight->cache->client->loop;
-    sci_timer_arm(loop, &flight->timer, sci_loop_now_ns(loop) + wait_ms * SCI_NS_PER_MS);
-}
-
-/* Begin to listen; what is confirmed already says so within the call. */
-static void sci_flight_subscribe(sci_flight *flight)
-{
-    sc_client *client = flight->cache->client;
-    flight->state = SCI_FLIGHT_SUBSCRIBING;
-    sci_flight_arm(flight, flight->poll_ms);
-    sci_client_want_thread(client);
-    flight->references++; /* listening may end the flight */
-    sci_listener *raw = &flight->ears[1].listener;
-    sci_listener *own = &flight->ears[0].listener;
-    /* our own channel last: with it confirmed, the flight asks again. Without memory the timer does
-     */
-    if (flight->names.raw_channel.len && !raw->channel)
-        (void)sci_listener_add(client, raw, flight->names.raw_channel, false);
-    if (flight->state == SCI_FLIGHT_SUBSCRIBING && !own->channel)
-        (void)sci_listener_add(client, own, flight->names.channel, false);
-    sci_flight_release(flight);
-}
-
-static void sci_flight_wait(sci_flight *flight, sc_slice holder, int64_t left_ms)
-{
-    memset(flight->awaited, 0, sizeof flight->awaited);
-    if (holder.len == SCI_TOKEN_LEN)
-        memcpy(flight->awaited, holder.data, SCI_TOKEN_LEN);
-    flight->held_ask = flight->asks;
-    sci_flight_expect(flight, NULL);
-    if (sci_list_is_empty(&flight->joiners)) {
-        sci_flight_fail(flight, SC_ERR_CANCELLED, "nobody waits any longer");
-    } else if (!flight->ears[0].listener.channel) {
-        sci_flight_subscribe(flight);
-    } else if (flight->asks_again) {
-        sci_flight_acquire(flight);
-    } else {
-        bool has_end = left_ms >= 0 && left_ms < flight->poll_ms;
-        flight->state = SCI_FLIGHT_WAITING;
-        sci_flight_arm(flight, has_end ? left_ms + 1 : flight->poll_ms);
-    }
-}
-
-static void sci_flight_hear(sci_flight *flight, const sci_ear *ear, sc_slice payload)
-{
-    const sc_memory *memory = &flight->cache->client->memory;
-    sci_outcome outcome;
-    sci_outcome_init(&outcome, SC_OK);
-    bool is_whole = true;
-    if (ear->is_raw)
-        sci_outcome_set_value(&outcome, memory, payload);
-    else
-        is_whole = sci_outcome_from_message(&outcome, memory, payload, flight->awaited);
-    if (is_whole) /* whoever held the lease at that question had not stored before it */
-        sci_flight_resolve(flight, &outcome, flight->held_ask);
-    else if (flight->state == SCI_FLIGHT_ACQUIRING)
-        flight->asks_again = true;
-    else
-        sci_flight_acquire(flight);
-    sci_outcome_free(&outcome);
-}
-
-static void sci_flight_listen_event(sci_listener *listener, sci_listen_event event,
-                                    const sc_message *message)
-{
-    sci_ear *ear = SCI_CONTAINER(listener, sci_ear, listener);
-    sci_flight *flight = ear->flight;
-    bool is_waiting =
-        flight->state == SCI_FLIGHT_SUBSCRIBING || flight->state == SCI_FLIGHT_WAITING;
-    if (event == SCI_LISTEN_MESSAGE && (is_waiting || flight->state == SCI_FLIGHT_ACQUIRING))
-        sci_flight_hear(flight, ear, message->payload);
-    else if (event == SCI_LISTEN_READY && is_waiting && sci_flight_hears(flight))
-        sci_flight_acquire(flight); /* for the first time, or after a gap */
-    else if (event == SCI_LISTEN_READY && flight->state == SCI_FLIGHT_ACQUIRING)
-        flight->asks_again = true;
-}
-
-/* Loading. */
-
-static void sci_flight_start_loading(sci_flight *flight)
-{
-    sc_client *client = flight->cache->client;
-    sci_joiner *joiner = SCI_CONTAINER(flight->joiners.next, sci_joiner, link);
-    sci_timer_cancel(&client->loop, &flight->timer);
-    flight->state = SCI_FLIGHT_LOADING;
-    flight->loader = joiner;
-    flight->references += 2; /* one given back by sci_flight_loaded, one below */
-    flight->load.ttl_ms = joiner->options.ttl_ms;
-    sci_flight_expect(flight, NULL);
-    if (flight->lease.is_held) {
-        sci_client_want_thread(client);
-        sci_lease_keep(&flight->lease);
-    }
-    joiner->must_load = true;
-    if (joiner->is_blocking)
-        sci_waiter_finish(client, &joiner->waiter);
-    else
-        joiner->load(joiner);
-    sci_flight_stop_listening(flight);
-    sci_flight_release(flight);
-}
-
-SCI_PRIVATE sc_load *sci_flight_load(sci_flight *flight)
-{
-    flight->loader_thread = sci_thread_self();
-    return &flight->load;
-}
-
-SCI_PRIVATE sc_load *sci_flight_load_pending(sci_flight *flight)
-{
-    return &flight->load;
-}
-
-SCI_PRIVATE sc_client *sci_flight_client(const sci_flight *flight)
-{
-    return flight->cache->client;
-}
-
-static void sci_flight_renewal_begins(sci_lease *lease)
-{
-    SCI_CONTAINER(lease, sci_flight, lease)->references++;
-}
-
-static void sci_flight_renewal_ends(sci_lease *lease, bool is_lost)
-{
-    sci_flight *flight = SCI_CONTAINER(lease, sci_flight, lease);
-    if (is_lost && flight->state == SCI_FLIGHT_LOADING) {
-        sci_atomic_store_release(&flight->load.is_void, 1);
-        sci_client_log(flight->cache->client, SC_LOG_INFO,
-                       "the lease of \"%.*s\" was lost or invalidated",
-                       (int)sci_min_size(flight->names.value.len, 100), flight->names.value.data);
-    }
-    sci_flight_release(flight);
-}
-
-static void sci_flight_fire(sci_timer *timer)
-{
-    sci_flight_acquire(SCI_CONTAINER(timer, sci_flight, timer));
-}
-
-/* Storing. */
-
-static void sci_flight_stored(sci_lease *lease, bool is_stored)
-{
-    sci_flight *flight = SCI_CONTAINER(lease, sci_flight, lease);
-    if (lease->is_lost)
-        sci_flight_retry_others(flight);
-    sci_flight_resolve(flight, &flight->outcome, is_stored ? flight->asks : SCI_FLIGHT_ANY_ASK);
-    sci_flight_release(flight);
-}
-
-/* Leave what `kind` and the outcome call for on the server, tell who waits, and give the lease
- * back. */
-static void sci_flight_store(sci_flight *flight, char kind, int64_t ttl_ms, const char *flag,
-                             int64_t result_life_ms, bool is_published)
-{
-    sci_lease_store store;
-    memset(&store, 0, sizeof store);
-    store.kind = kind;
-    store.payload = sci_outcome_payload(&flight->outcome);
-    store.ttl_ms = ttl_ms;
-    store.flag = flag;
-    store.result_life_ms = result_life_ms;
-    store.is_published = is_published;
-    store.is_attended = sci_flight_is_attended(flight);
-    memcpy(flight->awaited, flight->lease.token, sizeof flight->awaited);
-    flight->asks++;
-    flight->references++;
-    sci_flight_expect(flight, flight->cache->client->shared);
-    sci_lease_give_back(&flight->lease, &store);
-}
-
-/* Nobody wants the lease that we just got. */
-static void sci_flight_give_back(sci_flight *flight)
-{
-    sci_flight_detach(flight); /* nobody may join what does not load */
-    sci_flight_store(flight, 'x', SC_TTL_NONE, "", 0, true);
-}
-
-/* What a success leaves on the server. */
-static void sci_flight_store_value(sci_flight *flight)
-{
-    sc_slice value = sc_value_bytes(flight->outcome.value);
-    bool is_small = value.len <= SCI_PUBLISH_BYTES;
-    int64_t ttl_ms = flight->load.ttl_ms;
-    if (flight->is_interop && sci_outcome_is_falsy(value))
-        ttl_ms = SC_TTL_NONE; /* the other package takes such a value for a miss */
-    if (ttl_ms == SC_TTL_NONE)
-        sci_flight_store(flight, 'v', ttl_ms, "S", SCI_RESULT_LIFE_MS, is_small);
-    else
-        sci_flight_store(flight, 'v', ttl_ms, "", 0, is_small);
-}
-
-/* What a failure, or "there is none", leaves. */
-static void sci_flight_store_negative(sci_flight *flight)
-{
-    const sc_load_options *options = &flight->loader->options;
-    bool is_error = flight->outcome.status < 0;
-    char kind = is_error ? 'e' : 'm';
-    if (is_error && options->private_errors)
-        sci_flight_store(flight, 'x', SC_TTL_NONE, "", 0, true);
-    else if (options->negative_ttl_ms > 0)
-        sci_flight_store(flight, kind, SC_TTL_NONE, "N", options->negative_ttl_ms, true);
-    else
-        sci_flight_store(flight, kind, SC_TTL_NONE, "S", SCI_RESULT_LIFE_MS, true);
-}
-
-SCI_PRIVATE void sci_flight_loaded(sci_flight *flight, sc_status status)
-{
-    flight->loader_thread = 0;
-    if (flight->state != SCI_FLIGHT_LOADING) { /* closed, or forked, meanwhile */
-        sci_flight_release(flight);
-        return;
-    }
-    sci_lease_let_go(&flight->lease);
-    sci_outcome_from_load(&flight->outcome, &flight->load, status, flight->is_interop,
-                          &flight->cache->client->memory);
-    flight->state = SCI_FLIGHT_STORING;
-    if (flight->lease.is_lost)
-        sci_flight_retry_others(flight);
-    if (!flight->lease.is_held)
-        sci_flight_resolve(flight, &flight->outcome, SCI_FLIGHT_ANY_ASK);
-    else if (flight->outcome.status == SC_OK)
-        sci_flight_store_value(flight);
-    else
-        sci_flight_store_negative(flight);
-    sci_flight_release(flight);
-}
-
-/* Joining and leaving. */
 
 SCI_PRIVATE sci_flight *sci_flight_find(sc_cache *cache, sc_slice key)
 {
@@ -15534,6 +15338,327 @@ SCI_PRIVATE void sci_flights_forget(sc_cache *cache)
         sci_flight_detach(flight);
         sci_flight_stop_listening(flight);
     }
+}
+
+/* MARK: - Flights: asking and waiting (Private) */
+/* A flight's questions to the server, and its wait for another's load. */
+
+static void sci_flight_wait(sci_flight *flight, sc_slice holder, int64_t left_ms);
+
+SCI_PRIVATE void sci_flight_outage(sci_flight *flight, sc_status status, const char *text)
+{
+    sci_outcome outcome;
+    sci_outcome_init(&outcome, status);
+    (void)sc_value_create(&flight->cache->client->memory, sc_text(text), &outcome.error_text);
+    for (sci_link *link = flight->joiners.next, *next; link != &flight->joiners; link = next) {
+        sci_joiner *joiner = SCI_CONTAINER(link, sci_joiner, link);
+        next = link->next;
+        if (joiner->options.outage == SC_OUTAGE_LOAD && status != SC_ERR_CLOSED &&
+            status != SC_ERR_MEMORY)
+            continue;
+        sci_list_remove(link);
+        sci_joiner_end(joiner, &outcome);
+    }
+    if (sci_list_is_empty(&flight->joiners)) {
+        sci_flight_resolve(flight, &outcome, SCI_FLIGHT_ANY_ASK);
+    } else {
+        sci_atomic_store_release(&flight->load.is_void, 1);
+        sci_flight_start_loading(flight);
+    }
+    sci_outcome_free(&outcome);
+}
+
+static void sci_flight_answered(sci_flight *flight, sci_lease_answer answer, sc_slice payload,
+                                int64_t left_ms)
+{
+    const sc_memory *memory = &flight->cache->client->memory;
+    sci_outcome outcome;
+    sci_outcome_init(&outcome, SC_OK);
+    if (answer == SCI_LEASE_VALUE)
+        sci_outcome_set_value(&outcome, memory, payload);
+    else if (answer != SCI_LEASE_RESULT || !sci_outcome_from_result(&outcome, memory, payload)) {
+        sci_flight_wait(flight, payload, left_ms);
+        return;
+    }
+    sci_flight_resolve(flight, &outcome, flight->asks);
+    sci_outcome_free(&outcome);
+}
+
+SCI_PRIVATE void sci_flight_asked(sci_lease *lease, sc_status status, sci_lease_answer answer,
+                                  sc_slice payload, int64_t left_ms)
+{
+    sci_flight *flight = SCI_CONTAINER(lease, sci_flight, lease);
+    bool is_wanted = flight->state != SCI_FLIGHT_DONE && !sci_list_is_empty(&flight->joiners);
+    if (status == SC_OK && answer == SCI_LEASE_GRANTED && is_wanted)
+        sci_flight_start_loading(flight);
+    else if (status == SC_OK && answer == SCI_LEASE_GRANTED)
+        sci_flight_give_back(flight);
+    else if (flight->state != SCI_FLIGHT_DONE && status == SC_OK)
+        sci_flight_answered(flight, answer, payload, left_ms);
+    else if (flight->state != SCI_FLIGHT_DONE)
+        sci_flight_outage(flight, status, sc_error_text());
+    sci_flight_release(flight);
+}
+
+SCI_PRIVATE void sci_flight_acquire(sci_flight *flight)
+{
+    sc_client *client = flight->cache->client;
+    flight->state = SCI_FLIGHT_ACQUIRING;
+    flight->asks_again = false;
+    flight->asks++;
+    flight->references++;
+    sci_timer_cancel(&client->loop, &flight->timer);
+    sci_flight_expect(flight, client->shared);
+    sci_lease_acquire(&flight->lease, flight->awaited, sci_flight_is_attended(flight));
+}
+
+/* Waiting for another's load. */
+
+SCI_PRIVATE bool sci_flight_hears(const sci_flight *flight)
+{
+    for (size_t i = 0; i < SCI_FLIGHT_EARS; i++)
+        if (flight->ears[i].listener.channel && !flight->ears[i].listener.is_confirmed)
+            return false;
+    return flight->ears[0].listener.channel != NULL;
+}
+
+static void sci_flight_arm(sci_flight *flight, int64_t wait_ms)
+{
+    sci_loop *loop = &flight->cache->client->loop;
+    sci_timer_arm(loop, &flight->timer, sci_loop_now_ns(loop) + wait_ms * SCI_NS_PER_MS);
+}
+
+/* Begin to listen; what is confirmed already says so within the call. */
+static void sci_flight_subscribe(sci_flight *flight)
+{
+    sc_client *client = flight->cache->client;
+    flight->state = SCI_FLIGHT_SUBSCRIBING;
+    sci_flight_arm(flight, flight->poll_ms);
+    sci_client_want_thread(client);
+    flight->references++; /* listening may end the flight */
+    sci_listener *raw = &flight->ears[1].listener;
+    sci_listener *own = &flight->ears[0].listener;
+    /* our own channel last: with it confirmed, the flight asks again. Without memory the timer does
+     */
+    if (flight->names.raw_channel.len && !raw->channel)
+        (void)sci_listener_add(client, raw, flight->names.raw_channel, false);
+    if (flight->state == SCI_FLIGHT_SUBSCRIBING && !own->channel)
+        (void)sci_listener_add(client, own, flight->names.channel, false);
+    sci_flight_release(flight);
+}
+
+static void sci_flight_wait(sci_flight *flight, sc_slice holder, int64_t left_ms)
+{
+    memset(flight->awaited, 0, sizeof flight->awaited);
+    if (holder.len == SCI_TOKEN_LEN)
+        memcpy(flight->awaited, holder.data, SCI_TOKEN_LEN);
+    flight->held_ask = flight->asks;
+    sci_flight_expect(flight, NULL);
+    if (sci_list_is_empty(&flight->joiners)) {
+        sci_flight_fail(flight, SC_ERR_CANCELLED, "nobody waits any longer");
+    } else if (!flight->ears[0].listener.channel) {
+        sci_flight_subscribe(flight);
+    } else if (flight->asks_again) {
+        sci_flight_acquire(flight);
+    } else {
+        bool has_end = left_ms >= 0 && left_ms < flight->poll_ms;
+        flight->state = SCI_FLIGHT_WAITING;
+        sci_flight_arm(flight, has_end ? left_ms + 1 : flight->poll_ms);
+    }
+}
+
+static void sci_flight_hear(sci_flight *flight, const sci_ear *ear, sc_slice payload)
+{
+    const sc_memory *memory = &flight->cache->client->memory;
+    sci_outcome outcome;
+    sci_outcome_init(&outcome, SC_OK);
+    bool is_whole = true;
+    if (ear->is_raw)
+        sci_outcome_set_value(&outcome, memory, payload);
+    else
+        is_whole = sci_outcome_from_message(&outcome, memory, payload, flight->awaited);
+    if (is_whole) /* whoever held the lease at that question had not stored before it */
+        sci_flight_resolve(flight, &outcome, flight->held_ask);
+    else if (flight->state == SCI_FLIGHT_ACQUIRING)
+        flight->asks_again = true;
+    else
+        sci_flight_acquire(flight);
+    sci_outcome_free(&outcome);
+}
+
+SCI_PRIVATE void sci_flight_listen_event(sci_listener *listener, sci_listen_event event,
+                                         const sc_message *message)
+{
+    sci_ear *ear = SCI_CONTAINER(listener, sci_ear, listener);
+    sci_flight *flight = ear->flight;
+    bool is_waiting =
+        flight->state == SCI_FLIGHT_SUBSCRIBING || flight->state == SCI_FLIGHT_WAITING;
+    if (event == SCI_LISTEN_MESSAGE && (is_waiting || flight->state == SCI_FLIGHT_ACQUIRING))
+        sci_flight_hear(flight, ear, message->payload);
+    else if (event == SCI_LISTEN_READY && is_waiting && sci_flight_hears(flight))
+        sci_flight_acquire(flight); /* for the first time, or after a gap */
+    else if (event == SCI_LISTEN_READY && flight->state == SCI_FLIGHT_ACQUIRING)
+        flight->asks_again = true;
+}
+
+SCI_PRIVATE void sci_flight_fire(sci_timer *timer)
+{
+    sci_flight_acquire(SCI_CONTAINER(timer, sci_flight, timer));
+}
+
+/* MARK: - Flights: loading and storing (Private) */
+/* A flight's load, and what it leaves on the server. */
+
+/* How long a flight that stores no value leaves its result for those who wait for it: they may be
+   between asking and subscribing. */
+#define SCI_RESULT_LIFE_MS 5000
+/* A larger payload is not published: who waits is told to read. */
+#define SCI_PUBLISH_BYTES (64u * 1024u)
+
+/* Loading. */
+
+SCI_PRIVATE void sci_flight_start_loading(sci_flight *flight)
+{
+    sc_client *client = flight->cache->client;
+    sci_joiner *joiner = SCI_CONTAINER(flight->joiners.next, sci_joiner, link);
+    sci_timer_cancel(&client->loop, &flight->timer);
+    flight->state = SCI_FLIGHT_LOADING;
+    flight->loader = joiner;
+    flight->references += 2; /* one given back by sci_flight_loaded, one below */
+    flight->load.ttl_ms = joiner->options.ttl_ms;
+    sci_flight_expect(flight, NULL);
+    if (flight->lease.is_held) {
+        sci_client_want_thread(client);
+        sci_lease_keep(&flight->lease);
+    }
+    joiner->must_load = true;
+    if (joiner->is_blocking)
+        sci_waiter_finish(client, &joiner->waiter);
+    else
+        joiner->load(joiner);
+    sci_flight_stop_listening(flight);
+    sci_flight_release(flight);
+}
+
+SCI_PRIVATE sc_load *sci_flight_load(sci_flight *flight)
+{
+    flight->loader_thread = sci_thread_self();
+    return &flight->load;
+}
+
+SCI_PRIVATE sc_load *sci_flight_load_pending(sci_flight *flight)
+{
+    return &flight->load;
+}
+
+SCI_PRIVATE sc_client *sci_flight_client(const sci_flight *flight)
+{
+    return flight->cache->client;
+}
+
+SCI_PRIVATE void sci_flight_renewal_begins(sci_lease *lease)
+{
+    SCI_CONTAINER(lease, sci_flight, lease)->references++;
+}
+
+SCI_PRIVATE void sci_flight_renewal_ends(sci_lease *lease, bool is_lost)
+{
+    sci_flight *flight = SCI_CONTAINER(lease, sci_flight, lease);
+    if (is_lost && flight->state == SCI_FLIGHT_LOADING) {
+        sci_atomic_store_release(&flight->load.is_void, 1);
+        sci_client_log(flight->cache->client, SC_LOG_INFO,
+                       "the lease of \"%.*s\" was lost or invalidated",
+                       (int)sci_min_size(flight->names.value.len, 100), flight->names.value.data);
+    }
+    sci_flight_release(flight);
+}
+
+/* Storing. */
+
+SCI_PRIVATE void sci_flight_stored(sci_lease *lease, bool is_stored)
+{
+    sci_flight *flight = SCI_CONTAINER(lease, sci_flight, lease);
+    if (lease->is_lost)
+        sci_flight_retry_others(flight);
+    sci_flight_resolve(flight, &flight->outcome, is_stored ? flight->asks : SCI_FLIGHT_ANY_ASK);
+    sci_flight_release(flight);
+}
+
+/* Leave what `kind` and the outcome call for on the server, tell who waits, and give the lease
+ * back. */
+static void sci_flight_store(sci_flight *flight, char kind, int64_t ttl_ms, const char *flag,
+                             int64_t result_life_ms, bool is_published)
+{
+    sci_lease_store store;
+    memset(&store, 0, sizeof store);
+    store.kind = kind;
+    store.payload = sci_outcome_payload(&flight->outcome);
+    store.ttl_ms = ttl_ms;
+    store.flag = flag;
+    store.result_life_ms = result_life_ms;
+    store.is_published = is_published;
+    store.is_attended = sci_flight_is_attended(flight);
+    memcpy(flight->awaited, flight->lease.token, sizeof flight->awaited);
+    flight->asks++;
+    flight->references++;
+    sci_flight_expect(flight, flight->cache->client->shared);
+    sci_lease_give_back(&flight->lease, &store);
+}
+
+SCI_PRIVATE void sci_flight_give_back(sci_flight *flight)
+{
+    sci_flight_detach(flight); /* nobody may join what does not load */
+    sci_flight_store(flight, 'x', SC_TTL_NONE, "", 0, true);
+}
+
+/* What a success leaves on the server. */
+static void sci_flight_store_value(sci_flight *flight)
+{
+    sc_slice value = sc_value_bytes(flight->outcome.value);
+    bool is_small = value.len <= SCI_PUBLISH_BYTES;
+    int64_t ttl_ms = flight->load.ttl_ms;
+    if (flight->is_interop && sci_outcome_is_falsy(value))
+        ttl_ms = SC_TTL_NONE; /* the other package takes such a value for a miss */
+    if (ttl_ms == SC_TTL_NONE)
+        sci_flight_store(flight, 'v', ttl_ms, "S", SCI_RESULT_LIFE_MS, is_small);
+    else
+        sci_flight_store(flight, 'v', ttl_ms, "", 0, is_small);
+}
+
+/* What a failure, or "there is none", leaves. */
+static void sci_flight_store_negative(sci_flight *flight)
+{
+    const sc_load_options *options = &flight->loader->options;
+    bool is_error = flight->outcome.status < 0;
+    char kind = is_error ? 'e' : 'm';
+    if (is_error && options->private_errors)
+        sci_flight_store(flight, 'x', SC_TTL_NONE, "", 0, true);
+    else if (options->negative_ttl_ms > 0)
+        sci_flight_store(flight, kind, SC_TTL_NONE, "N", options->negative_ttl_ms, true);
+    else
+        sci_flight_store(flight, kind, SC_TTL_NONE, "S", SCI_RESULT_LIFE_MS, true);
+}
+
+SCI_PRIVATE void sci_flight_loaded(sci_flight *flight, sc_status status)
+{
+    flight->loader_thread = 0;
+    if (flight->state != SCI_FLIGHT_LOADING) { /* closed, or forked, meanwhile */
+        sci_flight_release(flight);
+        return;
+    }
+    sci_lease_let_go(&flight->lease);
+    sci_outcome_from_load(&flight->outcome, &flight->load, status, flight->is_interop,
+                          &flight->cache->client->memory);
+    flight->state = SCI_FLIGHT_STORING;
+    if (flight->lease.is_lost)
+        sci_flight_retry_others(flight);
+    if (!flight->lease.is_held)
+        sci_flight_resolve(flight, &flight->outcome, SCI_FLIGHT_ANY_ASK);
+    else if (flight->outcome.status == SC_OK)
+        sci_flight_store_value(flight);
+    else
+        sci_flight_store_negative(flight);
+    sci_flight_release(flight);
 }
 
 /* MARK: - Get or load (Private) */
@@ -15996,6 +16121,14 @@ SCI_PRIVATE sci_characters sci_characters_of_bytes(sc_slice bytes)
     return sci_characters_of_json(bytes, true);
 }
 
+/* Whether RFC 3629 has this character, in so many bytes. */
+static bool sci_characters_is_allowed(uint32_t character, size_t len)
+{
+    bool is_overlong = (len == 3 && character < 0x800) || (len == 4 && character < 0x10000);
+    bool is_surrogate = character >= 0xd800 && character <= 0xdfff;
+    return !is_overlong && !is_surrogate && character <= 0x10ffff;
+}
+
 /* One character of UTF-8 as RFC 3629 allows it, or a byte that begins none. */
 static uint32_t sci_characters_utf8(sci_characters *characters)
 {
@@ -16015,9 +16148,7 @@ static uint32_t sci_characters_utf8(sci_characters *characters)
             return SCI_CHARACTER_BYTE + lead;
         character = (character << 6) | (at[i] & 0x3fu);
     }
-    bool is_overlong = (len == 3 && character < 0x800) || (len == 4 && character < 0x10000);
-    bool is_surrogate = character >= 0xd800 && character <= 0xdfff;
-    if (is_overlong || is_surrogate || character > 0x10ffff)
+    if (!sci_characters_is_allowed(character, len))
         return SCI_CHARACTER_BYTE + lead;
     characters->at = at + len;
     return character;
@@ -16837,38 +16968,57 @@ static sc_status sci_sigmund_name(sci_sigmund *sigmund, const sci_tree *tree,
                               node->is_name_plain);
 }
 
+/* One node without those below it; `*is_entered` when they come next. */
+static sc_status sci_sigmund_node(sci_sigmund *sigmund, const sci_tree *tree,
+                                  const sci_tree_node *node, unsigned level, size_t *index,
+                                  bool *is_entered)
+{
+    bool is_hidden = false;
+    sc_status status = SC_OK;
+    *is_entered = false;
+    if (level > 1)
+        status = sci_sigmund_name(sigmund, tree, node, index, &is_hidden);
+    if (status != SC_OK || is_hidden)
+        return status;
+    if (node->kind != SCI_JSON_ARRAY_BEGIN && node->kind != SCI_JSON_OBJECT_BEGIN)
+        return sci_sigmund_scalar(sigmund, tree, node);
+    if (level >= SCI_SIGMUND_DEPTH)
+        return SC_OK;
+    *is_entered = node->first != SCI_TREE_NONE;
+    return sci_sigmund_bytes(sigmund, sc_text("{"));
+}
+
+/* The node after `*at` and all below it: the next in its container or, where that ends, the next
+   after the container. False when there is none. */
+static bool sci_sigmund_advance(const sci_tree *tree, uint32_t *at, unsigned *level)
+{
+    for (; tree->nodes[*at].next == SCI_TREE_NONE; (*level)--) {
+        if (*level == 1)
+            return false;
+        *at = tree->nodes[*at].parent;
+    }
+    *at = tree->nodes[*at].next;
+    return true;
+}
+
 static sc_status sci_sigmund_tree(sci_sigmund *sigmund, const sci_tree *tree)
 {
     size_t indices[SCI_SIGMUND_DEPTH + 1]; /* the next element's, a level */
     unsigned level = 1;                    /* level 0 is the argument list */
     uint32_t at = 0;
-
     for (;;) {
         const sci_tree_node *node = &tree->nodes[at];
-        bool is_container =
-            node->kind == SCI_JSON_ARRAY_BEGIN || node->kind == SCI_JSON_OBJECT_BEGIN;
-        bool is_hidden = false;
-        sc_status status = SC_OK;
-        if (level > 1)
-            status = sci_sigmund_name(sigmund, tree, node, &indices[level], &is_hidden);
-        if (status == SC_OK && !is_hidden && !is_container)
-            status = sci_sigmund_scalar(sigmund, tree, node);
-        if (status == SC_OK && !is_hidden && is_container && level < SCI_SIGMUND_DEPTH) {
-            status = sci_sigmund_bytes(sigmund, sc_text("{"));
-            if (status == SC_OK && node->first != SCI_TREE_NONE) {
-                at = node->first;
-                indices[++level] = 0;
-                continue;
-            }
-        }
+        bool is_entered;
+        sc_status status =
+            sci_sigmund_node(sigmund, tree, node, level, &indices[level], &is_entered);
         if (status != SC_OK)
             return status;
-        for (; tree->nodes[at].next == SCI_TREE_NONE; level--) {
-            if (level == 1)
-                return SC_OK;
-            at = tree->nodes[at].parent;
+        if (is_entered) {
+            at = node->first;
+            indices[++level] = 0;
+        } else if (!sci_sigmund_advance(tree, &at, &level)) {
+            return SC_OK;
         }
-        at = tree->nodes[at].next;
     }
 }
 

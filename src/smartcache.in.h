@@ -780,6 +780,12 @@ extern "C" {
 /* MARK: - Flights (Private) */
 #include "cache/flight.c"
 
+/* MARK: - Flights: asking and waiting (Private) */
+#include "cache/flight_ask.c"
+
+/* MARK: - Flights: loading and storing (Private) */
+#include "cache/flight_store.c"
+
 /* MARK: - Get or load (Private) */
 #include "cache/load.c"
 

@@ -19,6 +19,14 @@ SCI_PRIVATE sci_characters sci_characters_of_bytes(sc_slice bytes)
     return sci_characters_of_json(bytes, true);
 }
 
+/* Whether RFC 3629 has this character, in so many bytes. */
+static bool sci_characters_is_allowed(uint32_t character, size_t len)
+{
+    bool is_overlong = (len == 3 && character < 0x800) || (len == 4 && character < 0x10000);
+    bool is_surrogate = character >= 0xd800 && character <= 0xdfff;
+    return !is_overlong && !is_surrogate && character <= 0x10ffff;
+}
+
 /* One character of UTF-8 as RFC 3629 allows it, or a byte that begins none. */
 static uint32_t sci_characters_utf8(sci_characters *characters)
 {
@@ -38,9 +46,7 @@ static uint32_t sci_characters_utf8(sci_characters *characters)
             return SCI_CHARACTER_BYTE + lead;
         character = (character << 6) | (at[i] & 0x3fu);
     }
-    bool is_overlong = (len == 3 && character < 0x800) || (len == 4 && character < 0x10000);
-    bool is_surrogate = character >= 0xd800 && character <= 0xdfff;
-    if (is_overlong || is_surrogate || character > 0x10ffff)
+    if (!sci_characters_is_allowed(character, len))
         return SCI_CHARACTER_BYTE + lead;
     characters->at = at + len;
     return character;

@@ -134,38 +134,57 @@ static sc_status sci_sigmund_name(sci_sigmund *sigmund, const sci_tree *tree,
                               node->is_name_plain);
 }
 
+/* One node without those below it; `*is_entered` when they come next. */
+static sc_status sci_sigmund_node(sci_sigmund *sigmund, const sci_tree *tree,
+                                  const sci_tree_node *node, unsigned level, size_t *index,
+                                  bool *is_entered)
+{
+    bool is_hidden = false;
+    sc_status status = SC_OK;
+    *is_entered = false;
+    if (level > 1)
+        status = sci_sigmund_name(sigmund, tree, node, index, &is_hidden);
+    if (status != SC_OK || is_hidden)
+        return status;
+    if (node->kind != SCI_JSON_ARRAY_BEGIN && node->kind != SCI_JSON_OBJECT_BEGIN)
+        return sci_sigmund_scalar(sigmund, tree, node);
+    if (level >= SCI_SIGMUND_DEPTH)
+        return SC_OK;
+    *is_entered = node->first != SCI_TREE_NONE;
+    return sci_sigmund_bytes(sigmund, sc_text("{"));
+}
+
+/* The node after `*at` and all below it: the next in its container or, where that ends, the next
+   after the container. False when there is none. */
+static bool sci_sigmund_advance(const sci_tree *tree, uint32_t *at, unsigned *level)
+{
+    for (; tree->nodes[*at].next == SCI_TREE_NONE; (*level)--) {
+        if (*level == 1)
+            return false;
+        *at = tree->nodes[*at].parent;
+    }
+    *at = tree->nodes[*at].next;
+    return true;
+}
+
 static sc_status sci_sigmund_tree(sci_sigmund *sigmund, const sci_tree *tree)
 {
     size_t indices[SCI_SIGMUND_DEPTH + 1]; /* the next element's, a level */
     unsigned level = 1;                    /* level 0 is the argument list */
     uint32_t at = 0;
-
     for (;;) {
         const sci_tree_node *node = &tree->nodes[at];
-        bool is_container =
-            node->kind == SCI_JSON_ARRAY_BEGIN || node->kind == SCI_JSON_OBJECT_BEGIN;
-        bool is_hidden = false;
-        sc_status status = SC_OK;
-        if (level > 1)
-            status = sci_sigmund_name(sigmund, tree, node, &indices[level], &is_hidden);
-        if (status == SC_OK && !is_hidden && !is_container)
-            status = sci_sigmund_scalar(sigmund, tree, node);
-        if (status == SC_OK && !is_hidden && is_container && level < SCI_SIGMUND_DEPTH) {
-            status = sci_sigmund_bytes(sigmund, sc_text("{"));
-            if (status == SC_OK && node->first != SCI_TREE_NONE) {
-                at = node->first;
-                indices[++level] = 0;
-                continue;
-            }
-        }
+        bool is_entered;
+        sc_status status =
+            sci_sigmund_node(sigmund, tree, node, level, &indices[level], &is_entered);
         if (status != SC_OK)
             return status;
-        for (; tree->nodes[at].next == SCI_TREE_NONE; level--) {
-            if (level == 1)
-                return SC_OK;
-            at = tree->nodes[at].parent;
+        if (is_entered) {
+            at = node->first;
+            indices[++level] = 0;
+        } else if (!sci_sigmund_advance(tree, &at, &level)) {
+            return SC_OK;
         }
-        at = tree->nodes[at].next;
     }
 }
 
