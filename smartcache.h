@@ -798,7 +798,8 @@ typedef intptr_t sc_descriptor;
 #define SC_HANGUP 4u /* readiness only: closed or failed; reading and writing will say which */
 
 /* A connected byte stream. No function may block, `receive_soon` excepted. A stream is used by one
-   thread at a time, but sending and receiving may happen on two threads at once. */
+   thread at a time, but sending and receiving may happen on two threads at once. `memory` outlives
+   the stream. */
 typedef struct sc_transport {
     void *user;
     /* Begin to connect. `host` is the name that the user gave (for TLS); it outlives the stream. */
@@ -826,7 +827,8 @@ typedef struct sc_event {
     unsigned ready; /* SC_READABLE | SC_WRITABLE | SC_HANGUP */
 } sc_event;
 
-/* Waits on descriptors. The library never calls `watch` while `wait` runs. */
+/* Waits on descriptors. The library never calls `watch` while `wait` runs. `memory` outlives what
+   `create` made. */
 typedef struct sc_poller {
     void *user;
     sc_status (*create)(void *user, const sc_memory *memory, void **poller);
@@ -982,7 +984,8 @@ typedef struct sc_config {
     int64_t backoff_max_ms;  /* doubles from 50 to 2,000 (exponential back-off with full jitter) */
     int64_t idle_check_ms;   /* PING a connection that was silent for so long: 30,000; -1: never */
     size_t max_output_bytes; /* commands not sent yet, on one connection: 64 MiB */
-    size_t receive_buffer_bytes; /* what one receive asks for: 16 KiB */
+    size_t receive_buffer_bytes; /* what one receive asks for: 16 KiB; sc_upload and sc_download
+                                    take pieces of four times it */
     sc_limits limits;            /* on replies */
     bool lazy;                   /* sc_open does not connect; the first call does */
     bool
@@ -1326,12 +1329,14 @@ SC_API void sc_load_finish(sc_load *load, sc_status status);
 
 /* Get the value, or load it: of any number of threads and processes that miss the key together, one
    runs its loader and all get the result.
-     SC_OK     `*value` is the caller's until sc_value_release
-     SC_MISS   the loader said that there is none
-     SC_ERR_LOADER or the loader's own error, with its words, for the loader's caller and all who
-   waited SC_ERR_NOT_SENT   `wait_ms` passed while another was loading SC_ERR_DEADLOCK   called from
-   the loader of the same key others as sc_command, when the server cannot be asked and `outage` is
-   SC_OUTAGE_ERROR `options` NULL: the cache's. Any thread. Blocks for the loader, or up to wait_ms
+     SC_OK            `*value` is the caller's until sc_value_release
+     SC_MISS          the loader said that there is none
+     SC_ERR_LOADER    or the loader's own error, with its words: for the loader's caller and all
+                      who waited
+     SC_ERR_NOT_SENT  `wait_ms` passed while another was loading
+     SC_ERR_DEADLOCK  called from the loader of the same key
+     and those of sc_command, when the server cannot be asked and `outage` is SC_OUTAGE_ERROR.
+   `options` NULL: the cache's. Any thread. Blocks for the loader, or up to wait_ms
    for another's. On the wire: GET; on a miss one script takes the lease or tells who holds it; the
    winner stores and publishes by a second script that checks the lease (leases: Nishtala et al.,
    "Scaling Memcache at Facebook", NSDI 2013). */
@@ -1461,6 +1466,10 @@ SC_API sc_status sc_call_key(sc_wrapped *wrapped, const sc_arg *args, size_t arg
 
 #include <string.h>
 
+#if !defined(SMARTCACHE_NO_THREADS) && defined(SMARTCACHE_NO_POSIX)
+#define SMARTCACHE_NO_THREADS
+#endif
+
 /* Functions that rooms share. The product is one translation unit, so there they are static;
    `make layers` compiles each room alone and sets this to extern. */
 #ifndef SCI_PRIVATE
@@ -1520,43 +1529,138 @@ static inline bool sci_slice_equal(sc_slice a, sc_slice b)
 }
 /* Atomic integers with the memory order in the name. */
 
+/* gcc and clang have functions of their own, C11 has a header, tcc on x86 takes assembly, whose
+   locked instructions order everything. One thread on a processor without atomic instructions does
+   with plain integers. */
+#if (defined(__GNUC__) || defined(__clang__)) &&                                                   \
+    (!defined(SMARTCACHE_NO_THREADS) || __GCC_ATOMIC_INT_LOCK_FREE == 2)
+typedef uint32_t sci_atomic_word;
+#define SCI_ATOMIC_LOAD(at, order) __atomic_load_n(at, __ATOMIC_##order)
+#define SCI_ATOMIC_STORE(at, value, order) __atomic_store_n(at, value, __ATOMIC_##order)
+#define SCI_ATOMIC_ADD(at, amount) __atomic_fetch_add(at, amount, __ATOMIC_ACQ_REL)
+#define SCI_ATOMIC_EXCHANGE(at, value) __atomic_exchange_n(at, value, __ATOMIC_ACQ_REL)
+#define SCI_ATOMIC_REPLACE(at, expected, value, order, order_if_not)                               \
+    __atomic_compare_exchange_n(at, expected, value, false, __ATOMIC_##order,                      \
+                                __ATOMIC_##order_if_not)
+#elif !defined(SMARTCACHE_NO_THREADS) && !defined(__TINYC__) && !defined(__cplusplus) &&           \
+    __STDC_VERSION__ >= 201112L && !defined(__STDC_NO_ATOMICS__)
+#include <stdatomic.h>
+typedef _Atomic uint32_t sci_atomic_word;
+#define SCI_ATOMIC_LOAD(at, order) atomic_load(at)
+#define SCI_ATOMIC_STORE(at, value, order) atomic_store(at, value)
+#define SCI_ATOMIC_ADD(at, amount) atomic_fetch_add(at, amount)
+#define SCI_ATOMIC_EXCHANGE(at, value) atomic_exchange(at, value)
+#define SCI_ATOMIC_REPLACE(at, expected, value, order, order_if_not)                               \
+    atomic_compare_exchange_strong(at, expected, value)
+#else
+typedef volatile uint32_t sci_atomic_word;
+#define SCI_ATOMIC_LOAD(at, order) (*(at))
+#define SCI_ATOMIC_STORE(at, value, order) ((void)(*(at) = (value)))
+#define SCI_ATOMIC_ADD(at, amount) sci_atomic_word_add(at, amount)
+#define SCI_ATOMIC_EXCHANGE(at, value) sci_atomic_word_exchange(at, value)
+#define SCI_ATOMIC_REPLACE(at, expected, value, order, order_if_not)                               \
+    sci_atomic_word_replace(at, expected, value)
+
+#if !defined(SMARTCACHE_NO_THREADS) &&                                                             \
+    (!defined(__TINYC__) || !(defined(__x86_64__) || defined(__i386__)))
+#error "smartcache knows no atomic operations of this compiler: define SMARTCACHE_NO_THREADS"
+#endif
+
+static inline uint32_t sci_atomic_word_add(sci_atomic_word *at, uint32_t amount)
+{
+#if defined(SMARTCACHE_NO_THREADS)
+    uint32_t before = *at;
+    *at = before + amount;
+    return before;
+#else
+    __asm__ __volatile__("lock; xaddl %0, %1" : "=r"(amount), "+m"(*at) : "0"(amount) : "memory");
+    return amount;
+#endif
+}
+
+static inline uint32_t sci_atomic_word_exchange(sci_atomic_word *at, uint32_t value)
+{
+#if defined(SMARTCACHE_NO_THREADS)
+    uint32_t before = *at;
+    *at = value;
+    return before;
+#else
+    __asm__ __volatile__("xchgl %0, %1" : "=r"(value), "+m"(*at) : "0"(value) : "memory");
+    return value;
+#endif
+}
+
+static inline bool sci_atomic_word_replace(sci_atomic_word *at, uint32_t *expected, uint32_t value)
+{
+    uint32_t before;
+#if defined(SMARTCACHE_NO_THREADS)
+    before = *at;
+    if (before == *expected)
+        *at = value;
+#else
+    __asm__ __volatile__("lock; cmpxchgl %2, %1"
+                         : "=a"(before), "+m"(*at)
+                         : "r"(value), "0"(*expected)
+                         : "memory");
+#endif
+    bool is_replaced = before == *expected;
+    *expected = before;
+    return is_replaced;
+}
+#endif
+
 /* Reference counts and flags are 32 bits wide on every target. */
 typedef struct sci_atomic_u32 {
-    uint32_t value;
+    sci_atomic_word value;
 } sci_atomic_u32;
+
+static inline uint32_t sci_atomic_load_relaxed(const sci_atomic_u32 *atomic)
+{
+    return SCI_ATOMIC_LOAD(&atomic->value, RELAXED);
+}
 
 static inline uint32_t sci_atomic_load_acquire(const sci_atomic_u32 *atomic)
 {
-    return __atomic_load_n(&atomic->value, __ATOMIC_ACQUIRE);
+    return SCI_ATOMIC_LOAD(&atomic->value, ACQUIRE);
+}
+
+static inline void sci_atomic_store_relaxed(sci_atomic_u32 *atomic, uint32_t value)
+{
+    SCI_ATOMIC_STORE(&atomic->value, value, RELAXED);
 }
 
 static inline void sci_atomic_store_release(sci_atomic_u32 *atomic, uint32_t value)
 {
-    __atomic_store_n(&atomic->value, value, __ATOMIC_RELEASE);
+    SCI_ATOMIC_STORE(&atomic->value, value, RELEASE);
 }
 
 /* Both return the value before. */
 static inline uint32_t sci_atomic_add(sci_atomic_u32 *atomic, uint32_t amount)
 {
-    return __atomic_fetch_add(&atomic->value, amount, __ATOMIC_ACQ_REL);
+    return SCI_ATOMIC_ADD(&atomic->value, amount);
 }
 
 static inline uint32_t sci_atomic_subtract(sci_atomic_u32 *atomic, uint32_t amount)
 {
-    return __atomic_fetch_sub(&atomic->value, amount, __ATOMIC_ACQ_REL);
+    return SCI_ATOMIC_ADD(&atomic->value, 0u - amount);
 }
 
 /* Set to `value` if it is `expected`; true when it was. */
 static inline bool sci_atomic_swap_if(sci_atomic_u32 *atomic, uint32_t expected, uint32_t value)
 {
-    return __atomic_compare_exchange_n(&atomic->value, &expected, value, false, __ATOMIC_ACQUIRE,
-                                       __ATOMIC_RELAXED);
+    return SCI_ATOMIC_REPLACE(&atomic->value, &expected, value, ACQUIRE, RELAXED);
+}
+
+/* Set to `value` if it is `*expected`; else false, and `*expected` is what it is. */
+static inline bool sci_atomic_replace(sci_atomic_u32 *atomic, uint32_t *expected, uint32_t value)
+{
+    return SCI_ATOMIC_REPLACE(&atomic->value, expected, value, ACQ_REL, ACQUIRE);
 }
 
 /* Set to `value`; returns what it was. */
 static inline uint32_t sci_atomic_exchange(sci_atomic_u32 *atomic, uint32_t value)
 {
-    return __atomic_exchange_n(&atomic->value, value, __ATOMIC_ACQ_REL);
+    return SCI_ATOMIC_EXCHANGE(&atomic->value, value);
 }
 /* An intrusive, circular, doubly linked list: no allocation, removal without knowing the list. */
 
@@ -1671,10 +1775,6 @@ SCI_PRIVATE size_t sci_double_to_text(double number, char text[SCI_DOUBLE_TEXT_B
 /* Threads, mutexes and gates. Under SMARTCACHE_NO_THREADS (default: off; saves about 1 KiB) they
    are empty and nothing waits. */
 
-#if !defined(SMARTCACHE_NO_THREADS) && defined(SMARTCACHE_NO_POSIX)
-#define SMARTCACHE_NO_THREADS
-#endif
-
 /* The bit of a gate's word that says that somebody may sleep; the bits above count raises. */
 #define SCI_GATE_SLEEPERS 1u
 
@@ -1691,7 +1791,14 @@ typedef struct sci_thread {
 } sci_thread;
 #else
 #include <pthread.h>
+/* Where this is not defined (tcc among others), sci_thread_text stands in. */
+#if defined(__GNUC__) || defined(__clang__)
 #define SCI_THREAD_LOCAL __thread
+#elif defined(__cplusplus)
+#define SCI_THREAD_LOCAL thread_local
+#elif __STDC_VERSION__ >= 201112L && !defined(__STDC_NO_THREADS__) && !defined(__TINYC__)
+#define SCI_THREAD_LOCAL _Thread_local
+#endif
 
 /* On Linux a futex, since a call locks several times and rarely meets anybody: two instructions
    each way (mutex3 of Drepper, "Futexes Are Tricky", 2011). */
@@ -1764,13 +1871,18 @@ SCI_PRIVATE sc_status sci_thread_start(sci_thread *thread, void *(*run)(void *),
 /* As above for a thread that nobody joins. */
 SCI_PRIVATE sc_status sci_thread_start_detached(void *(*run)(void *), void *argument);
 SCI_PRIVATE void sci_thread_join(sci_thread *thread);
+#if !defined(SCI_THREAD_LOCAL)
+/* This thread's SC_ERROR_TEXT_BYTES, empty at first; NULL when there is no memory. */
+SCI_PRIVATE char *sci_thread_text(void);
+#endif
+
 /* A number that differs between the living threads of a process; 1 without threads. */
 SCI_PRIVATE uintptr_t sci_thread_self(void);
 
 /* Tells a forked child from its parent without a system call where the kernel can
    (MADV_WIPEONFORK, Linux 4.14), else by process id. */
 typedef struct sci_fork_guard {
-    volatile uint32_t *page; /* owned mapping, or NULL: use process_id */
+    sci_atomic_u32 *page; /* owned mapping, or NULL: use process_id */
     long process_id;
 } sci_fork_guard;
 
@@ -1780,7 +1892,20 @@ SCI_PRIVATE void sci_fork_guard_free(sci_fork_guard *guard);
 SCI_PRIVATE bool sci_fork_guard_is_child(const sci_fork_guard *guard);
 SCI_PRIVATE void sci_fork_guard_reset(sci_fork_guard *guard);
 
+/* Where this thread's text stands; NULL when there is no memory for it. */
+#if defined(SCI_THREAD_LOCAL)
 static SCI_THREAD_LOCAL char sci_error_buffer[SC_ERROR_TEXT_BYTES];
+
+static inline char *sci_error_own(void)
+{
+    return sci_error_buffer;
+}
+#else
+static inline char *sci_error_own(void)
+{
+    return sci_thread_text();
+}
+#endif
 
 SC_API const char *sc_status_name(sc_status status)
 {
@@ -1967,7 +2092,8 @@ SCI_PRIVATE size_t sci_format(char *out, size_t cap, const char *format, ...)
 
 SC_API const char *sc_error_text(void)
 {
-    return sci_error_buffer;
+    const char *own = sci_error_own();
+    return own ? own : "";
 }
 
 SC_API sc_status sc_fail(sc_status status, const char *format, ...)
@@ -1978,29 +2104,35 @@ SC_API sc_status sc_fail(sc_status status, const char *format, ...)
     va_start(arguments, format);
     size_t len = sci_format_list(text, sizeof text, format, arguments);
     va_end(arguments);
-    memcpy(sci_error_buffer, text, len + 1);
+    sci_error_text_set(text, len);
     return status;
 }
 
 SCI_PRIVATE void sci_error_text_set(const char *text, size_t len)
 {
+    char *own = sci_error_own();
+    if (!own)
+        return;
     len = sci_min_size(len, SC_ERROR_TEXT_BYTES - 1);
     if (len > 0)
-        memmove(sci_error_buffer, text, len);
-    sci_error_buffer[len] = '\0';
+        memmove(own, text, len);
+    own[len] = '\0';
 }
 
 SCI_PRIVATE void sci_error_text_add(const char *format, ...)
 {
     char text[SC_ERROR_TEXT_BYTES];
+    char *own = sci_error_own();
+    if (!own)
+        return;
     va_list arguments;
     va_start(arguments, format);
     size_t len = sci_format_list(text, sizeof text, format, arguments);
     va_end(arguments);
-    size_t start = strlen(sci_error_buffer);
+    size_t start = strlen(own);
     len = sci_min_size(len, SC_ERROR_TEXT_BYTES - 1 - start);
-    memcpy(sci_error_buffer + start, text, len);
-    sci_error_buffer[start + len] = '\0';
+    memcpy(own + start, text, len);
+    own[start + len] = '\0';
 }
 
 /* MARK: - Memory (Private) */
@@ -4003,6 +4135,7 @@ SC_API void sc_value_release(sc_value *value)
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <time.h>
 #if defined(__linux__)
 #include <sys/syscall.h>
@@ -4023,8 +4156,7 @@ static bool sci_gate_announce(sci_gate *gate, uint32_t ticket)
     while (!((word ^ ticket) & ~SCI_GATE_SLEEPERS)) {
         if (word & SCI_GATE_SLEEPERS)
             return true;
-        if (__atomic_compare_exchange_n(&gate->word.value, &word, word | SCI_GATE_SLEEPERS, false,
-                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        if (sci_atomic_replace(&gate->word, &word, word | SCI_GATE_SLEEPERS))
             return true;
     }
     return false;
@@ -4037,8 +4169,7 @@ static bool sci_gate_raise_for_all(sci_gate *gate)
     uint32_t raised;
     do {
         raised = (word & ~SCI_GATE_SLEEPERS) + SCI_GATE_STEP;
-    } while (!__atomic_compare_exchange_n(&gate->word.value, &word, raised, false, __ATOMIC_ACQ_REL,
-                                          __ATOMIC_ACQUIRE));
+    } while (!sci_atomic_replace(&gate->word, &word, raised));
     return (word & SCI_GATE_SLEEPERS) != 0;
 }
 
@@ -4304,6 +4435,33 @@ SCI_PRIVATE uintptr_t sci_thread_self(void)
     return (uintptr_t)pthread_self();
 }
 
+#if !defined(SCI_THREAD_LOCAL)
+static pthread_key_t sci_thread_text_key;
+static pthread_once_t sci_thread_text_once = PTHREAD_ONCE_INIT;
+static bool sci_thread_text_has_key;
+
+static void sci_thread_text_make_key(void)
+{
+    sci_thread_text_has_key = pthread_key_create(&sci_thread_text_key, free) == 0;
+}
+
+SCI_PRIVATE char *sci_thread_text(void)
+{
+    (void)pthread_once(&sci_thread_text_once, sci_thread_text_make_key);
+    if (!sci_thread_text_has_key)
+        return NULL;
+    char *text = (char *)pthread_getspecific(sci_thread_text_key);
+    if (text)
+        return text;
+    text = (char *)calloc(1, SC_ERROR_TEXT_BYTES);
+    if (text && pthread_setspecific(sci_thread_text_key, text) != 0) {
+        free(text);
+        text = NULL;
+    }
+    return text;
+}
+#endif
+
 #else /* SMARTCACHE_NO_THREADS */
 
 SCI_PRIVATE void sci_mutex_init(sci_mutex *mutex)
@@ -4384,7 +4542,7 @@ SCI_PRIVATE uintptr_t sci_thread_self(void)
 #include <unistd.h>
 
 /* A part of a page; the kernel rounds up. */
-#define SCI_FORK_GUARD_BYTES sizeof(uint32_t)
+#define SCI_FORK_GUARD_BYTES sizeof(sci_atomic_u32)
 
 #if defined(__linux__)
 #if defined(MADV_WIPEONFORK)
@@ -4394,7 +4552,7 @@ SCI_PRIVATE uintptr_t sci_thread_self(void)
 #endif
 
 /* A page that reads 0 in a forked child, or NULL. */
-static volatile uint32_t *sci_fork_guard_map(void)
+static sci_atomic_u32 *sci_fork_guard_map(void)
 {
     void *page = mmap(NULL, SCI_FORK_GUARD_BYTES, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -4403,12 +4561,12 @@ static volatile uint32_t *sci_fork_guard_map(void)
     /* Emulators exist that answer 0 to any advice: then the advice counts for nothing. */
     bool is_honest = madvise(page, SCI_FORK_GUARD_BYTES, -1) != 0;
     if (is_honest && madvise(page, SCI_FORK_GUARD_BYTES, SCI_MADV_WIPEONFORK) == 0)
-        return (volatile uint32_t *)page;
+        return (sci_atomic_u32 *)page;
     (void)munmap(page, SCI_FORK_GUARD_BYTES);
     return NULL;
 }
 #else
-static volatile uint32_t *sci_fork_guard_map(void)
+static sci_atomic_u32 *sci_fork_guard_map(void)
 {
     return NULL;
 }
@@ -4423,14 +4581,14 @@ SCI_PRIVATE void sci_fork_guard_init(sci_fork_guard *guard)
 SCI_PRIVATE void sci_fork_guard_free(sci_fork_guard *guard)
 {
     if (guard->page)
-        (void)munmap((void *)(uintptr_t)guard->page, SCI_FORK_GUARD_BYTES);
+        (void)munmap(guard->page, SCI_FORK_GUARD_BYTES);
     guard->page = NULL;
 }
 
 SCI_PRIVATE bool sci_fork_guard_is_child(const sci_fork_guard *guard)
 {
     if (guard->page)
-        return __atomic_load_n(guard->page, __ATOMIC_RELAXED) == 0;
+        return sci_atomic_load_relaxed(guard->page) == 0;
     return (long)getpid() != guard->process_id;
 }
 
@@ -4438,7 +4596,7 @@ SCI_PRIVATE void sci_fork_guard_reset(sci_fork_guard *guard)
 {
     guard->process_id = (long)getpid();
     if (guard->page)
-        __atomic_store_n(guard->page, 1, __ATOMIC_RELAXED);
+        sci_atomic_store_relaxed(guard->page, 1);
 }
 
 #else /* SMARTCACHE_NO_POSIX: nothing forks */
@@ -10970,7 +11128,7 @@ static sc_status sci_client_create(const sc_config *config, sc_client **created)
     if (status == SC_OK)
         status = sci_client_seed(client);
     if (status == SC_OK)
-        status = sci_loop_init(&client->loop, &memory, &clock, &poller);
+        status = sci_loop_init(&client->loop, &client->memory, &clock, &poller);
     if (status != SC_OK) {
         sci_client_free(client);
         return status;
@@ -12623,8 +12781,9 @@ SC_API sc_status sc_scan_next(sc_scan *scan, sc_slice *element, sc_slice *value)
 /* Uploads and downloads: one large string in pieces, on a connection of its own, in bounded memory.
  */
 
-/* What is asked of a source at once. */
-#define SCI_TRANSFER_PIECE_BYTES ((size_t)64 * 1024)
+/* What a source is asked for at once, and about what a sink is given: this many times what one
+   receive asks for. */
+#define SCI_TRANSFER_PIECE_RECEIVES 4
 
 typedef struct sci_transfer sci_transfer;
 
@@ -12663,6 +12822,13 @@ static void sci_transfer_complete(sci_op *op)
     if (transfer->waiter)
         sci_waiter_finish(transfer->client, transfer->waiter);
     sci_op_wake(op);
+}
+
+static size_t sci_transfer_piece_bytes(const sci_transfer *transfer)
+{
+    size_t receive_bytes = transfer->client->config.receive_buffer_bytes;
+    return sci_min_size(receive_bytes, SIZE_MAX / SCI_TRANSFER_PIECE_RECEIVES) *
+           SCI_TRANSFER_PIECE_RECEIVES;
 }
 
 static bool sci_transfer_is_done(const sci_transfer *transfer)
@@ -12765,12 +12931,13 @@ static sc_status sci_upload_move(sci_transfer *transfer)
     sc_client *client = transfer->client;
     size_t left = transfer->total;
     sc_status status = SC_OK;
-    char *piece = (char *)sci_resize(&client->memory, NULL, 0, SCI_TRANSFER_PIECE_BYTES);
+    size_t piece_bytes = sci_transfer_piece_bytes(transfer);
+    char *piece = (char *)sci_resize(&client->memory, NULL, 0, piece_bytes);
     if (!piece)
         return SC_ERR_MEMORY;
     while (left > 0 && status == SC_OK && sci_upload_drain(transfer)) {
         size_t filled = 0;
-        size_t cap = sci_min_size(left, SCI_TRANSFER_PIECE_BYTES);
+        size_t cap = sci_min_size(left, piece_bytes);
         sci_client_unlock(client);
         status = transfer->source(transfer->user, piece, cap, &filled);
         if (status == SC_OK && (filled == 0 || filled > cap))
@@ -12786,7 +12953,7 @@ static sc_status sci_upload_move(sci_transfer *transfer)
         status = sci_bytes_append_text(&transfer->conn->out, "\r\n");
         sci_conn_flush(transfer->conn);
     }
-    sci_free(&client->memory, piece, SCI_TRANSFER_PIECE_BYTES);
+    sci_free(&client->memory, piece, piece_bytes);
     return status;
 }
 
@@ -12826,7 +12993,7 @@ static sc_status sci_download_keep(void *user, size_t total, sc_slice piece)
     transfer->has_begun = true;
     conn->is_bound = true;
     sc_status status = sci_bytes_append(&transfer->piece, piece);
-    conn->is_paused = sci_bytes_len(&transfer->piece) >= SCI_TRANSFER_PIECE_BYTES;
+    conn->is_paused = sci_bytes_len(&transfer->piece) >= sci_transfer_piece_bytes(transfer);
     if (conn->is_paused && transfer->waiter)
         sci_waiter_finish(transfer->client, transfer->waiter);
     return status;
@@ -14137,10 +14304,11 @@ SCI_PRIVATE sci_flight *sci_flight_find(sc_cache *cache, sc_slice key);
 SCI_PRIVATE bool sci_flight_is_under_way(sc_cache *cache, sc_slice key);
 /* The caller does not wait any longer. Not while it must load. */
 SCI_PRIVATE void sci_flight_leave(sci_joiner *joiner);
-/* The load that a joiner has to run, valid until sci_flight_loaded. The first is for a caller that
-   runs the loader on its own thread, where asking for the same key again would never end. */
-SCI_PRIVATE sc_load *sci_flight_load(sci_flight *flight);
-SCI_PRIVATE sc_load *sci_flight_load_pending(sci_flight *flight);
+/* Before and after the loader of a joiner that must load is called on this thread, where asking for
+   the same key again would never end. `status` of the loader: SC_PENDING, or it has ended (words of
+   an error in sc_error_text). Between the two the flight stays. */
+SCI_PRIVATE sc_load *sci_flight_loader_begins(sci_flight *flight);
+SCI_PRIVATE void sci_flight_loader_ends(sci_flight *flight, sc_status status);
 SCI_PRIVATE sc_client *sci_flight_client(const sci_flight *flight);
 /* The loader has ended; words of an error in sc_error_text. */
 SCI_PRIVATE void sci_flight_loaded(sci_flight *flight, sc_status status);
@@ -15540,15 +15708,19 @@ SCI_PRIVATE void sci_flight_start_loading(sci_flight *flight)
     sci_flight_release(flight);
 }
 
-SCI_PRIVATE sc_load *sci_flight_load(sci_flight *flight)
+SCI_PRIVATE sc_load *sci_flight_loader_begins(sci_flight *flight)
 {
+    flight->references++;
     flight->loader_thread = sci_thread_self();
     return &flight->load;
 }
 
-SCI_PRIVATE sc_load *sci_flight_load_pending(sci_flight *flight)
+SCI_PRIVATE void sci_flight_loader_ends(sci_flight *flight, sc_status status)
 {
-    return &flight->load;
+    flight->loader_thread = 0;
+    if (status != SC_PENDING)
+        sci_flight_loaded(flight, status);
+    sci_flight_release(flight);
 }
 
 SCI_PRIVATE sc_client *sci_flight_client(const sci_flight *flight)
@@ -15641,7 +15813,6 @@ static void sci_flight_store_negative(sci_flight *flight)
 
 SCI_PRIVATE void sci_flight_loaded(sci_flight *flight, sc_status status)
 {
-    flight->loader_thread = 0;
     if (flight->state != SCI_FLIGHT_LOADING) { /* closed, or forked, meanwhile */
         sci_flight_release(flight);
         return;
@@ -15715,6 +15886,17 @@ SC_API void sc_load_finish(sc_load *load, sc_status status)
     sci_client_release(client);
 }
 
+/* Locked on entry and exit: run the loader on this thread, without the lock. `joiner` may be gone
+   afterwards. */
+static void sci_joiner_run_loader(sc_client *client, sci_joiner *joiner, sci_flight *flight)
+{
+    sc_load *load = sci_flight_loader_begins(flight);
+    sci_client_unlock(client);
+    sc_status status = joiner->loader(load, joiner->user);
+    sci_loop_lock(&client->loop);
+    sci_flight_loader_ends(flight, status);
+}
+
 /* Blocking. */
 
 static void sci_joiner_init(sci_joiner *joiner, sc_loader loader, void *user,
@@ -15727,20 +15909,6 @@ static void sci_joiner_init(sci_joiner *joiner, sc_loader loader, void *user,
     joiner->options = *options;
 }
 
-/* Locked on entry and exit: run the loader on this thread, without the lock. */
-static void sci_joiner_run_loader(sc_client *client, sci_joiner *joiner)
-{
-    sci_flight *flight = joiner->flight;
-    sc_load *load = sci_flight_load(flight);
-    joiner->must_load = false;
-    sci_waiter_init(&joiner->waiter, joiner->waiter.gate);
-    sci_client_unlock(client);
-    sc_status status = joiner->loader(load, joiner->user);
-    sci_loop_lock(&client->loop);
-    if (status != SC_PENDING)
-        sci_flight_loaded(flight, status);
-}
-
 /* Locked on entry and exit: until the flight has ended, or the deadline. */
 static sc_status sci_joiner_await(sc_client *client, sci_joiner *joiner, sc_slice key,
                                   int64_t deadline_ns)
@@ -15750,7 +15918,9 @@ static sc_status sci_joiner_await(sc_client *client, sci_joiner *joiner, sc_slic
         if (joiner->is_done)
             break;
         if (joiner->must_load) {
-            sci_joiner_run_loader(client, joiner);
+            joiner->must_load = false;
+            sci_waiter_init(&joiner->waiter, joiner->waiter.gate);
+            sci_joiner_run_loader(client, joiner, joiner->flight);
             deadline_ns = SCI_NEVER; /* what it has loaded it keeps */
         } else if (!is_finished && !client->is_closing) {
             sci_flight_leave(joiner); /* the flight may be gone */
@@ -15842,7 +16012,7 @@ typedef struct sci_load_call {
     sci_timer timer; /* wait_ms */
     sc_cache *cache; /* a reference */
     sci_target target;
-    sc_load *load;
+    sci_flight *loading; /* whose loader this call runs */
     sc_on_value on_value;
     void *on_value_user;
     void (*finished)(void *user);
@@ -15898,10 +16068,12 @@ static void sci_load_call_end(sci_load_call *call, sc_status status, sc_value *v
 static void sci_load_call_run_loader(sci_post *post)
 {
     sci_load_call *call = SCI_CONTAINER(post, sci_load_call, load_post);
-    sc_load *load = call->load;
-    sc_status status = call->joiner.loader(load, call->joiner.user);
-    if (status != SC_PENDING)
-        sc_load_finish(load, status); /* the call may be gone afterwards */
+    sc_client *client = call->cache->client;
+    sci_client_retain(client);
+    sci_loop_lock(&client->loop);
+    sci_joiner_run_loader(client, &call->joiner, call->loading);
+    sci_client_unlock(client);
+    sci_client_release(client);
 }
 
 /* Locked. */
@@ -15911,7 +16083,7 @@ static void sci_load_call_load(sci_joiner *joiner)
     sci_loop *loop = &call->cache->client->loop;
     sci_timer_cancel(loop, &call->timer);
     joiner->must_load = false;
-    call->load = sci_flight_load_pending(joiner->flight);
+    call->loading = joiner->flight;
     sci_loop_post(loop, &call->load_post);
 }
 

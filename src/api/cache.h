@@ -72,12 +72,14 @@ SC_API void sc_load_finish(sc_load *load, sc_status status);
 
 /* Get the value, or load it: of any number of threads and processes that miss the key together, one
    runs its loader and all get the result.
-     SC_OK     `*value` is the caller's until sc_value_release
-     SC_MISS   the loader said that there is none
-     SC_ERR_LOADER or the loader's own error, with its words, for the loader's caller and all who
-   waited SC_ERR_NOT_SENT   `wait_ms` passed while another was loading SC_ERR_DEADLOCK   called from
-   the loader of the same key others as sc_command, when the server cannot be asked and `outage` is
-   SC_OUTAGE_ERROR `options` NULL: the cache's. Any thread. Blocks for the loader, or up to wait_ms
+     SC_OK            `*value` is the caller's until sc_value_release
+     SC_MISS          the loader said that there is none
+     SC_ERR_LOADER    or the loader's own error, with its words: for the loader's caller and all
+                      who waited
+     SC_ERR_NOT_SENT  `wait_ms` passed while another was loading
+     SC_ERR_DEADLOCK  called from the loader of the same key
+     and those of sc_command, when the server cannot be asked and `outage` is SC_OUTAGE_ERROR.
+   `options` NULL: the cache's. Any thread. Blocks for the loader, or up to wait_ms
    for another's. On the wire: GET; on a miss one script takes the lease or tells who holds it; the
    winner stores and publishes by a second script that checks the lease (leases: Nishtala et al.,
    "Scaling Memcache at Facebook", NSDI 2013). */

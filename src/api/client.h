@@ -25,7 +25,8 @@ typedef struct sc_config {
     int64_t backoff_max_ms;  /* doubles from 50 to 2,000 (exponential back-off with full jitter) */
     int64_t idle_check_ms;   /* PING a connection that was silent for so long: 30,000; -1: never */
     size_t max_output_bytes; /* commands not sent yet, on one connection: 64 MiB */
-    size_t receive_buffer_bytes; /* what one receive asks for: 16 KiB */
+    size_t receive_buffer_bytes; /* what one receive asks for: 16 KiB; sc_upload and sc_download
+                                    take pieces of four times it */
     sc_limits limits;            /* on replies */
     bool lazy;                   /* sc_open does not connect; the first call does */
     bool

@@ -67,7 +67,8 @@ typedef intptr_t sc_descriptor;
 #define SC_HANGUP 4u /* readiness only: closed or failed; reading and writing will say which */
 
 /* A connected byte stream. No function may block, `receive_soon` excepted. A stream is used by one
-   thread at a time, but sending and receiving may happen on two threads at once. */
+   thread at a time, but sending and receiving may happen on two threads at once. `memory` outlives
+   the stream. */
 typedef struct sc_transport {
     void *user;
     /* Begin to connect. `host` is the name that the user gave (for TLS); it outlives the stream. */
@@ -95,7 +96,8 @@ typedef struct sc_event {
     unsigned ready; /* SC_READABLE | SC_WRITABLE | SC_HANGUP */
 } sc_event;
 
-/* Waits on descriptors. The library never calls `watch` while `wait` runs. */
+/* Waits on descriptors. The library never calls `watch` while `wait` runs. `memory` outlives what
+   `create` made. */
 typedef struct sc_poller {
     void *user;
     sc_status (*create)(void *user, const sc_memory *memory, void **poller);

@@ -5,7 +5,20 @@
 #include "base/number.h"
 #include "base/thread.h"
 
+/* Where this thread's text stands; NULL when there is no memory for it. */
+#if defined(SCI_THREAD_LOCAL)
 static SCI_THREAD_LOCAL char sci_error_buffer[SC_ERROR_TEXT_BYTES];
+
+static inline char *sci_error_own(void)
+{
+    return sci_error_buffer;
+}
+#else
+static inline char *sci_error_own(void)
+{
+    return sci_thread_text();
+}
+#endif
 
 SC_API const char *sc_status_name(sc_status status)
 {
@@ -49,10 +62,12 @@ SC_API bool sc_not_executed(sc_status status)
     }
 }
 
-/* Where formatted text goes: cut at `end`, which keeps one byte for the NUL. */
+/* Where formatted text goes, cut at `end`, which keeps one byte for the NUL; and where its
+   arguments come from. */
 typedef struct sci_format_out {
     char *at;
     char *end;
+    va_list arguments;
 } sci_format_out;
 
 static void sci_format_put(sci_format_out *out, const char *text, size_t len)
@@ -108,6 +123,49 @@ static bool sci_format_take(const char **at, const char *word)
     return true;
 }
 
+/* The conversion of text at `*at`, moved past; false when there is none. */
+static bool sci_format_string(sci_format_out *out, const char **at)
+{
+    if (sci_format_take(at, "s")) {
+        sci_format_put_text(out, va_arg(out->arguments, const char *), -1);
+    } else if (sci_format_take(at, ".*s")) {
+        int limit = va_arg(out->arguments, int);
+        sci_format_put_text(out, va_arg(out->arguments, const char *), limit);
+    } else if (sci_format_take(at, "c")) {
+        char c = (char)va_arg(out->arguments, int);
+        sci_format_put(out, &c, 1);
+    } else if (sci_format_take(at, "%")) {
+        sci_format_put(out, "%", 1);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* The conversion of a number at `*at`, moved past; false when there is none. */
+static bool sci_format_number(sci_format_out *out, const char **at)
+{
+    if (sci_format_take(at, "d"))
+        sci_format_put_signed(out, va_arg(out->arguments, int));
+    else if (sci_format_take(at, "u"))
+        sci_format_put_unsigned(out, va_arg(out->arguments, unsigned));
+    else if (sci_format_take(at, "x"))
+        sci_format_put_hex(out, va_arg(out->arguments, unsigned));
+    else if (sci_format_take(at, "ld"))
+        sci_format_put_signed(out, va_arg(out->arguments, long));
+    else if (sci_format_take(at, "lu"))
+        sci_format_put_unsigned(out, va_arg(out->arguments, unsigned long));
+    else if (sci_format_take(at, "lld"))
+        sci_format_put_signed(out, va_arg(out->arguments, long long));
+    else if (sci_format_take(at, "llu"))
+        sci_format_put_unsigned(out, va_arg(out->arguments, unsigned long long));
+    else if (sci_format_take(at, "zu"))
+        sci_format_put_unsigned(out, va_arg(out->arguments, size_t));
+    else
+        return false;
+    return true;
+}
+
 SCI_PRIVATE size_t sci_format_list(char *out, size_t cap, const char *format, va_list arguments)
 {
     if (cap == 0)
@@ -115,6 +173,7 @@ SCI_PRIVATE size_t sci_format_list(char *out, size_t cap, const char *format, va
     sci_format_out to;
     to.at = out;
     to.end = out + cap - 1;
+    va_copy(to.arguments, arguments);
     while (*format) {
         const char *percent = format;
         while (*percent && *percent != '%')
@@ -123,39 +182,14 @@ SCI_PRIVATE size_t sci_format_list(char *out, size_t cap, const char *format, va
         format = percent;
         if (!sci_format_take(&format, "%"))
             break;
-        if (sci_format_take(&format, "s")) {
-            sci_format_put_text(&to, va_arg(arguments, const char *), -1);
-        } else if (sci_format_take(&format, ".*s")) {
-            int limit = va_arg(arguments, int);
-            sci_format_put_text(&to, va_arg(arguments, const char *), limit);
-        } else if (sci_format_take(&format, "c")) {
-            char c = (char)va_arg(arguments, int);
-            sci_format_put(&to, &c, 1);
-        } else if (sci_format_take(&format, "d")) {
-            sci_format_put_signed(&to, va_arg(arguments, int));
-        } else if (sci_format_take(&format, "u")) {
-            sci_format_put_unsigned(&to, va_arg(arguments, unsigned));
-        } else if (sci_format_take(&format, "x")) {
-            sci_format_put_hex(&to, va_arg(arguments, unsigned));
-        } else if (sci_format_take(&format, "ld")) {
-            sci_format_put_signed(&to, va_arg(arguments, long));
-        } else if (sci_format_take(&format, "lu")) {
-            sci_format_put_unsigned(&to, va_arg(arguments, unsigned long));
-        } else if (sci_format_take(&format, "lld")) {
-            sci_format_put_signed(&to, va_arg(arguments, long long));
-        } else if (sci_format_take(&format, "llu")) {
-            sci_format_put_unsigned(&to, va_arg(arguments, unsigned long long));
-        } else if (sci_format_take(&format, "zu")) {
-            sci_format_put_unsigned(&to, va_arg(arguments, size_t));
-        } else if (sci_format_take(&format, "%")) {
-            sci_format_put(&to, "%", 1);
-        } else {
+        if (!sci_format_string(&to, &format) && !sci_format_number(&to, &format)) {
             /* Unknown, so its argument's size is unknown too: show the rest as it stands. */
             sci_format_put(&to, "%", 1);
             sci_format_put_text(&to, format, -1);
             break;
         }
     }
+    va_end(to.arguments);
     *to.at = '\0';
     return (size_t)(to.at - out);
 }
@@ -171,7 +205,8 @@ SCI_PRIVATE size_t sci_format(char *out, size_t cap, const char *format, ...)
 
 SC_API const char *sc_error_text(void)
 {
-    return sci_error_buffer;
+    const char *own = sci_error_own();
+    return own ? own : "";
 }
 
 SC_API sc_status sc_fail(sc_status status, const char *format, ...)
@@ -182,27 +217,33 @@ SC_API sc_status sc_fail(sc_status status, const char *format, ...)
     va_start(arguments, format);
     size_t len = sci_format_list(text, sizeof text, format, arguments);
     va_end(arguments);
-    memcpy(sci_error_buffer, text, len + 1);
+    sci_error_text_set(text, len);
     return status;
 }
 
 SCI_PRIVATE void sci_error_text_set(const char *text, size_t len)
 {
+    char *own = sci_error_own();
+    if (!own)
+        return;
     len = sci_min_size(len, SC_ERROR_TEXT_BYTES - 1);
     if (len > 0)
-        memmove(sci_error_buffer, text, len);
-    sci_error_buffer[len] = '\0';
+        memmove(own, text, len);
+    own[len] = '\0';
 }
 
 SCI_PRIVATE void sci_error_text_add(const char *format, ...)
 {
     char text[SC_ERROR_TEXT_BYTES];
+    char *own = sci_error_own();
+    if (!own)
+        return;
     va_list arguments;
     va_start(arguments, format);
     size_t len = sci_format_list(text, sizeof text, format, arguments);
     va_end(arguments);
-    size_t start = strlen(sci_error_buffer);
+    size_t start = strlen(own);
     len = sci_min_size(len, SC_ERROR_TEXT_BYTES - 1 - start);
-    memcpy(sci_error_buffer + start, text, len);
-    sci_error_buffer[start + len] = '\0';
+    memcpy(own + start, text, len);
+    own[start + len] = '\0';
 }

@@ -363,36 +363,40 @@ static const char *sci_decimal_parse_digits(sci_decimal *decimal, const char *at
     return at;
 }
 
-/* The grammar of JSON's numbers (RFC 8259 section 6). */
-static bool sci_decimal_parse(sci_decimal *decimal, sc_slice text)
+/* A sign and digits without leading zeros, and a point with digits. Returns the end, NULL when it
+   is none of that. */
+static const char *sci_decimal_parse_mantissa(sci_decimal *decimal, const char *at, const char *end)
 {
-    const char *at = text.data;
-    const char *end = at + text.len;
     unsigned count = 0;
-    memset(decimal, 0, sizeof *decimal);
     if (at < end && *at == '-') {
         decimal->is_negative = true;
         at++;
     }
     if (at == end || !sci_is_digit(*at))
-        return false;
+        return NULL;
     if (*at == '0' && end - at > 1 && sci_is_digit(at[1]))
-        return false;
+        return NULL;
     at = sci_decimal_parse_digits(decimal, at, end, 0, &count);
     if (at < end && *at == '.') {
         const char *fraction = ++at;
         at = sci_decimal_parse_digits(decimal, at, end, 1, &count);
         if (at == fraction)
-            return false;
+            return NULL;
     }
     if (decimal->significant.data)
         decimal->significant.len = (size_t)(at - decimal->significant.data);
-    if (at < end && (*at == 'e' || *at == 'E')) {
+    return at;
+}
+
+/* The grammar of JSON's numbers (RFC 8259 section 6). */
+static bool sci_decimal_parse(sci_decimal *decimal, sc_slice text)
+{
+    const char *end = text.data + text.len;
+    memset(decimal, 0, sizeof *decimal);
+    const char *at = sci_decimal_parse_mantissa(decimal, text.data, end);
+    if (at && at < end && (*at == 'e' || *at == 'E'))
         at = sci_decimal_parse_exponent(at + 1, end, &decimal->exponent);
-        if (!at)
-            return false;
-    }
-    return at == end;
+    return at && at == end;
 }
 
 /* Bits of the double nearest to digits * 10^power, after Eisel and Lemire. */

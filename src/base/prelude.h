@@ -5,6 +5,10 @@
 
 #include <string.h>
 
+#if !defined(SMARTCACHE_NO_THREADS) && defined(SMARTCACHE_NO_POSIX)
+#define SMARTCACHE_NO_THREADS
+#endif
+
 /* Functions that rooms share. The product is one translation unit, so there they are static;
    `make layers` compiles each room alone and sets this to extern. */
 #ifndef SCI_PRIVATE

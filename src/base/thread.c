@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <time.h>
 #if defined(__linux__)
 #include <sys/syscall.h>
@@ -27,8 +28,7 @@ static bool sci_gate_announce(sci_gate *gate, uint32_t ticket)
     while (!((word ^ ticket) & ~SCI_GATE_SLEEPERS)) {
         if (word & SCI_GATE_SLEEPERS)
             return true;
-        if (__atomic_compare_exchange_n(&gate->word.value, &word, word | SCI_GATE_SLEEPERS, false,
-                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        if (sci_atomic_replace(&gate->word, &word, word | SCI_GATE_SLEEPERS))
             return true;
     }
     return false;
@@ -41,8 +41,7 @@ static bool sci_gate_raise_for_all(sci_gate *gate)
     uint32_t raised;
     do {
         raised = (word & ~SCI_GATE_SLEEPERS) + SCI_GATE_STEP;
-    } while (!__atomic_compare_exchange_n(&gate->word.value, &word, raised, false, __ATOMIC_ACQ_REL,
-                                          __ATOMIC_ACQUIRE));
+    } while (!sci_atomic_replace(&gate->word, &word, raised));
     return (word & SCI_GATE_SLEEPERS) != 0;
 }
 
@@ -308,6 +307,33 @@ SCI_PRIVATE uintptr_t sci_thread_self(void)
     return (uintptr_t)pthread_self();
 }
 
+#if !defined(SCI_THREAD_LOCAL)
+static pthread_key_t sci_thread_text_key;
+static pthread_once_t sci_thread_text_once = PTHREAD_ONCE_INIT;
+static bool sci_thread_text_has_key;
+
+static void sci_thread_text_make_key(void)
+{
+    sci_thread_text_has_key = pthread_key_create(&sci_thread_text_key, free) == 0;
+}
+
+SCI_PRIVATE char *sci_thread_text(void)
+{
+    (void)pthread_once(&sci_thread_text_once, sci_thread_text_make_key);
+    if (!sci_thread_text_has_key)
+        return NULL;
+    char *text = (char *)pthread_getspecific(sci_thread_text_key);
+    if (text)
+        return text;
+    text = (char *)calloc(1, SC_ERROR_TEXT_BYTES);
+    if (text && pthread_setspecific(sci_thread_text_key, text) != 0) {
+        free(text);
+        text = NULL;
+    }
+    return text;
+}
+#endif
+
 #else /* SMARTCACHE_NO_THREADS */
 
 SCI_PRIVATE void sci_mutex_init(sci_mutex *mutex)
@@ -388,7 +414,7 @@ SCI_PRIVATE uintptr_t sci_thread_self(void)
 #include <unistd.h>
 
 /* A part of a page; the kernel rounds up. */
-#define SCI_FORK_GUARD_BYTES sizeof(uint32_t)
+#define SCI_FORK_GUARD_BYTES sizeof(sci_atomic_u32)
 
 #if defined(__linux__)
 #if defined(MADV_WIPEONFORK)
@@ -398,7 +424,7 @@ SCI_PRIVATE uintptr_t sci_thread_self(void)
 #endif
 
 /* A page that reads 0 in a forked child, or NULL. */
-static volatile uint32_t *sci_fork_guard_map(void)
+static sci_atomic_u32 *sci_fork_guard_map(void)
 {
     void *page = mmap(NULL, SCI_FORK_GUARD_BYTES, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -407,12 +433,12 @@ static volatile uint32_t *sci_fork_guard_map(void)
     /* Emulators exist that answer 0 to any advice: then the advice counts for nothing. */
     bool is_honest = madvise(page, SCI_FORK_GUARD_BYTES, -1) != 0;
     if (is_honest && madvise(page, SCI_FORK_GUARD_BYTES, SCI_MADV_WIPEONFORK) == 0)
-        return (volatile uint32_t *)page;
+        return (sci_atomic_u32 *)page;
     (void)munmap(page, SCI_FORK_GUARD_BYTES);
     return NULL;
 }
 #else
-static volatile uint32_t *sci_fork_guard_map(void)
+static sci_atomic_u32 *sci_fork_guard_map(void)
 {
     return NULL;
 }
@@ -427,14 +453,14 @@ SCI_PRIVATE void sci_fork_guard_init(sci_fork_guard *guard)
 SCI_PRIVATE void sci_fork_guard_free(sci_fork_guard *guard)
 {
     if (guard->page)
-        (void)munmap((void *)(uintptr_t)guard->page, SCI_FORK_GUARD_BYTES);
+        (void)munmap(guard->page, SCI_FORK_GUARD_BYTES);
     guard->page = NULL;
 }
 
 SCI_PRIVATE bool sci_fork_guard_is_child(const sci_fork_guard *guard)
 {
     if (guard->page)
-        return __atomic_load_n(guard->page, __ATOMIC_RELAXED) == 0;
+        return sci_atomic_load_relaxed(guard->page) == 0;
     return (long)getpid() != guard->process_id;
 }
 
@@ -442,7 +468,7 @@ SCI_PRIVATE void sci_fork_guard_reset(sci_fork_guard *guard)
 {
     guard->process_id = (long)getpid();
     if (guard->page)
-        __atomic_store_n(guard->page, 1, __ATOMIC_RELAXED);
+        sci_atomic_store_relaxed(guard->page, 1);
 }
 
 #else /* SMARTCACHE_NO_POSIX: nothing forks */

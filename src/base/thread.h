@@ -4,10 +4,6 @@
 
 #include "base/atomic.h"
 
-#if !defined(SMARTCACHE_NO_THREADS) && defined(SMARTCACHE_NO_POSIX)
-#define SMARTCACHE_NO_THREADS
-#endif
-
 /* The bit of a gate's word that says that somebody may sleep; the bits above count raises. */
 #define SCI_GATE_SLEEPERS 1u
 
@@ -24,7 +20,14 @@ typedef struct sci_thread {
 } sci_thread;
 #else
 #include <pthread.h>
+/* Where this is not defined (tcc among others), sci_thread_text stands in. */
+#if defined(__GNUC__) || defined(__clang__)
 #define SCI_THREAD_LOCAL __thread
+#elif defined(__cplusplus)
+#define SCI_THREAD_LOCAL thread_local
+#elif __STDC_VERSION__ >= 201112L && !defined(__STDC_NO_THREADS__) && !defined(__TINYC__)
+#define SCI_THREAD_LOCAL _Thread_local
+#endif
 
 /* On Linux a futex, since a call locks several times and rarely meets anybody: two instructions
    each way (mutex3 of Drepper, "Futexes Are Tricky", 2011). */
@@ -97,13 +100,18 @@ SCI_PRIVATE sc_status sci_thread_start(sci_thread *thread, void *(*run)(void *),
 /* As above for a thread that nobody joins. */
 SCI_PRIVATE sc_status sci_thread_start_detached(void *(*run)(void *), void *argument);
 SCI_PRIVATE void sci_thread_join(sci_thread *thread);
+#if !defined(SCI_THREAD_LOCAL)
+/* This thread's SC_ERROR_TEXT_BYTES, empty at first; NULL when there is no memory. */
+SCI_PRIVATE char *sci_thread_text(void);
+#endif
+
 /* A number that differs between the living threads of a process; 1 without threads. */
 SCI_PRIVATE uintptr_t sci_thread_self(void);
 
 /* Tells a forked child from its parent without a system call where the kernel can
    (MADV_WIPEONFORK, Linux 4.14), else by process id. */
 typedef struct sci_fork_guard {
-    volatile uint32_t *page; /* owned mapping, or NULL: use process_id */
+    sci_atomic_u32 *page; /* owned mapping, or NULL: use process_id */
     long process_id;
 } sci_fork_guard;
 

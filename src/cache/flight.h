@@ -66,10 +66,11 @@ SCI_PRIVATE sci_flight *sci_flight_find(sc_cache *cache, sc_slice key);
 SCI_PRIVATE bool sci_flight_is_under_way(sc_cache *cache, sc_slice key);
 /* The caller does not wait any longer. Not while it must load. */
 SCI_PRIVATE void sci_flight_leave(sci_joiner *joiner);
-/* The load that a joiner has to run, valid until sci_flight_loaded. The first is for a caller that
-   runs the loader on its own thread, where asking for the same key again would never end. */
-SCI_PRIVATE sc_load *sci_flight_load(sci_flight *flight);
-SCI_PRIVATE sc_load *sci_flight_load_pending(sci_flight *flight);
+/* Before and after the loader of a joiner that must load is called on this thread, where asking for
+   the same key again would never end. `status` of the loader: SC_PENDING, or it has ended (words of
+   an error in sc_error_text). Between the two the flight stays. */
+SCI_PRIVATE sc_load *sci_flight_loader_begins(sci_flight *flight);
+SCI_PRIVATE void sci_flight_loader_ends(sci_flight *flight, sc_status status);
 SCI_PRIVATE sc_client *sci_flight_client(const sci_flight *flight);
 /* The loader has ended; words of an error in sc_error_text. */
 SCI_PRIVATE void sci_flight_loaded(sci_flight *flight, sc_status status);

@@ -35,15 +35,19 @@ SCI_PRIVATE void sci_flight_start_loading(sci_flight *flight)
     sci_flight_release(flight);
 }
 
-SCI_PRIVATE sc_load *sci_flight_load(sci_flight *flight)
+SCI_PRIVATE sc_load *sci_flight_loader_begins(sci_flight *flight)
 {
+    flight->references++;
     flight->loader_thread = sci_thread_self();
     return &flight->load;
 }
 
-SCI_PRIVATE sc_load *sci_flight_load_pending(sci_flight *flight)
+SCI_PRIVATE void sci_flight_loader_ends(sci_flight *flight, sc_status status)
 {
-    return &flight->load;
+    flight->loader_thread = 0;
+    if (status != SC_PENDING)
+        sci_flight_loaded(flight, status);
+    sci_flight_release(flight);
 }
 
 SCI_PRIVATE sc_client *sci_flight_client(const sci_flight *flight)
@@ -136,7 +140,6 @@ static void sci_flight_store_negative(sci_flight *flight)
 
 SCI_PRIVATE void sci_flight_loaded(sci_flight *flight, sc_status status)
 {
-    flight->loader_thread = 0;
     if (flight->state != SCI_FLIGHT_LOADING) { /* closed, or forked, meanwhile */
         sci_flight_release(flight);
         return;

@@ -56,6 +56,17 @@ SC_API void sc_load_finish(sc_load *load, sc_status status)
     sci_client_release(client);
 }
 
+/* Locked on entry and exit: run the loader on this thread, without the lock. `joiner` may be gone
+   afterwards. */
+static void sci_joiner_run_loader(sc_client *client, sci_joiner *joiner, sci_flight *flight)
+{
+    sc_load *load = sci_flight_loader_begins(flight);
+    sci_client_unlock(client);
+    sc_status status = joiner->loader(load, joiner->user);
+    sci_loop_lock(&client->loop);
+    sci_flight_loader_ends(flight, status);
+}
+
 /* Blocking. */
 
 static void sci_joiner_init(sci_joiner *joiner, sc_loader loader, void *user,
@@ -68,20 +79,6 @@ static void sci_joiner_init(sci_joiner *joiner, sc_loader loader, void *user,
     joiner->options = *options;
 }
 
-/* Locked on entry and exit: run the loader on this thread, without the lock. */
-static void sci_joiner_run_loader(sc_client *client, sci_joiner *joiner)
-{
-    sci_flight *flight = joiner->flight;
-    sc_load *load = sci_flight_load(flight);
-    joiner->must_load = false;
-    sci_waiter_init(&joiner->waiter, joiner->waiter.gate);
-    sci_client_unlock(client);
-    sc_status status = joiner->loader(load, joiner->user);
-    sci_loop_lock(&client->loop);
-    if (status != SC_PENDING)
-        sci_flight_loaded(flight, status);
-}
-
 /* Locked on entry and exit: until the flight has ended, or the deadline. */
 static sc_status sci_joiner_await(sc_client *client, sci_joiner *joiner, sc_slice key,
                                   int64_t deadline_ns)
@@ -91,7 +88,9 @@ static sc_status sci_joiner_await(sc_client *client, sci_joiner *joiner, sc_slic
         if (joiner->is_done)
             break;
         if (joiner->must_load) {
-            sci_joiner_run_loader(client, joiner);
+            joiner->must_load = false;
+            sci_waiter_init(&joiner->waiter, joiner->waiter.gate);
+            sci_joiner_run_loader(client, joiner, joiner->flight);
             deadline_ns = SCI_NEVER; /* what it has loaded it keeps */
         } else if (!is_finished && !client->is_closing) {
             sci_flight_leave(joiner); /* the flight may be gone */
@@ -183,7 +182,7 @@ typedef struct sci_load_call {
     sci_timer timer; /* wait_ms */
     sc_cache *cache; /* a reference */
     sci_target target;
-    sc_load *load;
+    sci_flight *loading; /* whose loader this call runs */
     sc_on_value on_value;
     void *on_value_user;
     void (*finished)(void *user);
@@ -239,10 +238,12 @@ static void sci_load_call_end(sci_load_call *call, sc_status status, sc_value *v
 static void sci_load_call_run_loader(sci_post *post)
 {
     sci_load_call *call = SCI_CONTAINER(post, sci_load_call, load_post);
-    sc_load *load = call->load;
-    sc_status status = call->joiner.loader(load, call->joiner.user);
-    if (status != SC_PENDING)
-        sc_load_finish(load, status); /* the call may be gone afterwards */
+    sc_client *client = call->cache->client;
+    sci_client_retain(client);
+    sci_loop_lock(&client->loop);
+    sci_joiner_run_loader(client, &call->joiner, call->loading);
+    sci_client_unlock(client);
+    sci_client_release(client);
 }
 
 /* Locked. */
@@ -252,7 +253,7 @@ static void sci_load_call_load(sci_joiner *joiner)
     sci_loop *loop = &call->cache->client->loop;
     sci_timer_cancel(loop, &call->timer);
     joiner->must_load = false;
-    call->load = sci_flight_load_pending(joiner->flight);
+    call->loading = joiner->flight;
     sci_loop_post(loop, &call->load_post);
 }
 

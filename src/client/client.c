@@ -227,7 +227,7 @@ static sc_status sci_client_create(const sc_config *config, sc_client **created)
     if (status == SC_OK)
         status = sci_client_seed(client);
     if (status == SC_OK)
-        status = sci_loop_init(&client->loop, &memory, &clock, &poller);
+        status = sci_loop_init(&client->loop, &client->memory, &clock, &poller);
     if (status != SC_OK) {
         sci_client_free(client);
         return status;

@@ -157,31 +157,42 @@ static bool sci_conn_should_send(const sci_conn *conn)
            sci_bytes_len(&conn->out) >= SCI_CONN_GATHER_BYTES;
 }
 
-SCI_PRIVATE void sci_conn_submit(sci_conn *conn, sci_op *op, int64_t now_ns)
+/* What lay in the socket while nobody called is handled first: a server that closed an idle
+   connection says so there. */
+static void sci_conn_freshen(sci_conn *conn, int64_t now_ns)
 {
-    sc_client *client = conn->client;
-    op->conn = conn;
-    op->is_queued = false;
-    if (client->is_closing) {
+    if (now_ns - conn->active_ns > SCI_CONN_STALE_NS)
+        sci_conn_receive_now(conn);
+    conn->heard_ns = now_ns;
+}
+
+/* Put the op into the queue, or finish it with the reason why it cannot be there; then false. */
+static bool sci_conn_admit(sci_conn *conn, sci_op *op, int64_t now_ns)
+{
+    if (conn->client->is_closing) {
         sci_op_finish(op, SC_ERR_CLOSED, NULL);
-        return;
+        return false;
     }
-    if (conn->state == SCI_CONN_READY && conn->slot_count == 0) {
-        if (now_ns - conn->active_ns > SCI_CONN_STALE_NS)
-            sci_conn_receive_now(conn);
-        conn->heard_ns = now_ns;
-    }
+    if (conn->state == SCI_CONN_READY && conn->slot_count == 0)
+        sci_conn_freshen(conn, now_ns);
     conn->active_ns = now_ns;
     if (conn->state == SCI_CONN_DOWN && (conn->is_bound || !sci_conn_may_connect(conn, now_ns))) {
         sci_op_finish(op, conn->is_bound ? SC_ERR_NOT_SENT : conn->failure_status,
                       conn->failure_text);
-        return;
+        return false;
     }
     sc_status status = sci_conn_enqueue(conn, op);
-    if (status != SC_OK) {
+    if (status != SC_OK)
         sci_op_finish(op, status, sc_error_text());
+    return status == SC_OK;
+}
+
+SCI_PRIVATE void sci_conn_submit(sci_conn *conn, sci_op *op, int64_t now_ns)
+{
+    op->conn = conn;
+    op->is_queued = false;
+    if (!sci_conn_admit(conn, op, now_ns))
         return;
-    }
     /* Sending lets go of the lock: the op may have ended, and be gone, afterwards. */
     bool needs_receiver = !op->is_watched && !op->is_attended;
     if (conn->state == SCI_CONN_DOWN) {
@@ -194,7 +205,7 @@ SCI_PRIVATE void sci_conn_submit(sci_conn *conn, sci_op *op, int64_t now_ns)
         if (sci_conn_should_send(conn))
             sci_conn_flush(conn);
         if (needs_receiver && conn->wire && conn->wire->receiver == SCI_RECEIVER_NONE)
-            sci_loop_wake(&client->loop);
+            sci_loop_wake(&conn->client->loop);
     }
 }
 
@@ -354,6 +365,21 @@ SCI_PRIVATE void sci_conn_fail_all(sci_conn *conn, sc_status status, const char 
 
 /* Sending and receiving on behalf of the queue. */
 
+SCI_PRIVATE bool sci_conn_is_drained(const sci_conn *conn)
+{
+    return conn->state == SCI_CONN_READY && sci_bytes_len(&conn->out) == 0 &&
+           sci_bytes_len(&conn->wire->sending) == 0;
+}
+
+/* Wake who waits until all is sent. */
+static void sci_conn_tell_drained(sci_conn *conn)
+{
+    if (conn->drain_waiter && sci_conn_is_drained(conn)) {
+        sci_waiter_finish(conn->client, conn->drain_waiter);
+        conn->drain_waiter = NULL;
+    }
+}
+
 SCI_PRIVATE void sci_conn_flush(sci_conn *conn)
 {
     sci_wire *wire = conn->wire;
@@ -379,17 +405,8 @@ SCI_PRIVATE void sci_conn_flush(sci_conn *conn)
             break;
     }
     wire->is_sending = false;
-    if (conn->drain_waiter && sci_conn_is_drained(conn)) {
-        sci_waiter_finish(conn->client, conn->drain_waiter);
-        conn->drain_waiter = NULL;
-    }
+    sci_conn_tell_drained(conn);
     sci_wire_leave(wire);
-}
-
-SCI_PRIVATE bool sci_conn_is_drained(const sci_conn *conn)
-{
-    return conn->state == SCI_CONN_READY && sci_bytes_len(&conn->out) == 0 &&
-           sci_bytes_len(&conn->wire->sending) == 0;
 }
 
 /* Whether commands should gather is decided by how long a lone command's reply takes. */

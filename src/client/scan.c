@@ -33,6 +33,48 @@ static bool sci_scan_copy(sc_scan *scan, char **copy, size_t *len, sc_slice text
     return *copy != NULL;
 }
 
+/* What the command named in the configuration iterates over. */
+typedef enum sci_scan_kind {
+    SCI_SCAN_UNKNOWN,
+    SCI_SCAN_KEYS,
+    SCI_SCAN_SET,
+    SCI_SCAN_PAIRS
+} sci_scan_kind;
+
+static sci_scan_kind sci_scan_kind_of(sc_slice command)
+{
+    if (sci_slice_equal(command, sc_text("SCAN")))
+        return SCI_SCAN_KEYS;
+    if (sci_slice_equal(command, sc_text("SSCAN")))
+        return SCI_SCAN_SET;
+    if (sci_slice_equal(command, sc_text("HSCAN")) || sci_slice_equal(command, sc_text("ZSCAN")))
+        return SCI_SCAN_PAIRS;
+    return SCI_SCAN_UNKNOWN;
+}
+
+static sc_status sci_scan_check(const sc_scan_config *config, sci_scan_kind kind)
+{
+    if (kind == SCI_SCAN_UNKNOWN)
+        return sc_fail(SC_ERR_ARGUMENT,
+                       "sc_scan_config.command is \"%s\"; it wants SCAN, HSCAN, SSCAN or ZSCAN",
+                       config->command);
+    if (config->count < 0)
+        return sc_fail(SC_ERR_ARGUMENT, "sc_scan_config.count must not be negative");
+    if (kind == SCI_SCAN_KEYS && config->key.len)
+        return sc_fail(SC_ERR_ARGUMENT, "SCAN takes no sc_scan_config.key");
+    return SC_OK;
+}
+
+/* False when there is no memory. */
+static bool sci_scan_copy_words(sc_scan *scan, sc_slice command, const sc_scan_config *config)
+{
+    size_t command_len;
+    return sci_scan_copy(scan, &scan->command, &command_len, command) &&
+           sci_scan_copy(scan, &scan->key, &scan->key_len, config->key) &&
+           sci_scan_copy(scan, &scan->match, &scan->match_len, config->match) &&
+           sci_scan_copy(scan, &scan->type, &scan->type_len, config->type);
+}
+
 SC_API sc_status sc_scan_open(sc_client *client, const sc_scan_config *config, sc_scan **scan)
 {
     sc_scan_config defaults;
@@ -43,36 +85,23 @@ SC_API sc_status sc_scan_open(sc_client *client, const sc_scan_config *config, s
     if (!config)
         config = &defaults;
     sc_slice command = sc_text(config->command ? config->command : "SCAN");
-    bool is_keys = sci_slice_equal(command, sc_text("SCAN"));
-    bool has_values =
-        sci_slice_equal(command, sc_text("HSCAN")) || sci_slice_equal(command, sc_text("ZSCAN"));
-    if (!is_keys && !has_values && !sci_slice_equal(command, sc_text("SSCAN")))
-        return sc_fail(SC_ERR_ARGUMENT,
-                       "sc_scan_config.command is \"%s\"; it wants SCAN, HSCAN, SSCAN or ZSCAN",
-                       config->command);
-    if (config->count < 0)
-        return sc_fail(SC_ERR_ARGUMENT, "sc_scan_config.count must not be negative");
-    if (is_keys && config->key.len)
-        return sc_fail(SC_ERR_ARGUMENT, "SCAN takes no sc_scan_config.key");
+    sci_scan_kind kind = sci_scan_kind_of(command);
+    sc_status status = sci_scan_check(config, kind);
+    if (status != SC_OK)
+        return status;
     sc_scan *opened = (sc_scan *)sci_alloc_zeroed(&client->memory, sizeof *opened);
     if (!opened)
         return SC_ERR_MEMORY;
     sci_client_retain(client);
     opened->client = client;
     opened->count = config->count ? config->count : SCI_SCAN_DEFAULT_COUNT;
-    opened->has_values = has_values;
+    opened->has_values = kind == SCI_SCAN_PAIRS;
     opened->cursor[0] = '0';
     opened->cursor_len = 1;
-    size_t command_len;
-    if (!sci_scan_copy(opened, &opened->command, &command_len, command) ||
-        !sci_scan_copy(opened, &opened->key, &opened->key_len, config->key) ||
-        !sci_scan_copy(opened, &opened->match, &opened->match_len, config->match) ||
-        !sci_scan_copy(opened, &opened->type, &opened->type_len, config->type)) {
+    if (!sci_scan_copy_words(opened, command, config)) {
         sc_scan_close(opened);
         return SC_ERR_MEMORY;
     }
-    if (is_keys)
-        opened->key_len = 0;
     *scan = opened;
     return SC_OK;
 }

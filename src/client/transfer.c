@@ -9,8 +9,9 @@
 #include "client/wire.h"
 #include "resp/writer.h"
 
-/* What is asked of a source at once. */
-#define SCI_TRANSFER_PIECE_BYTES ((size_t)64 * 1024)
+/* What a source is asked for at once, and about what a sink is given: this many times what one
+   receive asks for. */
+#define SCI_TRANSFER_PIECE_RECEIVES 4
 
 typedef struct sci_transfer sci_transfer;
 
@@ -49,6 +50,13 @@ static void sci_transfer_complete(sci_op *op)
     if (transfer->waiter)
         sci_waiter_finish(transfer->client, transfer->waiter);
     sci_op_wake(op);
+}
+
+static size_t sci_transfer_piece_bytes(const sci_transfer *transfer)
+{
+    size_t receive_bytes = transfer->client->config.receive_buffer_bytes;
+    return sci_min_size(receive_bytes, SIZE_MAX / SCI_TRANSFER_PIECE_RECEIVES) *
+           SCI_TRANSFER_PIECE_RECEIVES;
 }
 
 static bool sci_transfer_is_done(const sci_transfer *transfer)
@@ -151,12 +159,13 @@ static sc_status sci_upload_move(sci_transfer *transfer)
     sc_client *client = transfer->client;
     size_t left = transfer->total;
     sc_status status = SC_OK;
-    char *piece = (char *)sci_resize(&client->memory, NULL, 0, SCI_TRANSFER_PIECE_BYTES);
+    size_t piece_bytes = sci_transfer_piece_bytes(transfer);
+    char *piece = (char *)sci_resize(&client->memory, NULL, 0, piece_bytes);
     if (!piece)
         return SC_ERR_MEMORY;
     while (left > 0 && status == SC_OK && sci_upload_drain(transfer)) {
         size_t filled = 0;
-        size_t cap = sci_min_size(left, SCI_TRANSFER_PIECE_BYTES);
+        size_t cap = sci_min_size(left, piece_bytes);
         sci_client_unlock(client);
         status = transfer->source(transfer->user, piece, cap, &filled);
         if (status == SC_OK && (filled == 0 || filled > cap))
@@ -172,7 +181,7 @@ static sc_status sci_upload_move(sci_transfer *transfer)
         status = sci_bytes_append_text(&transfer->conn->out, "\r\n");
         sci_conn_flush(transfer->conn);
     }
-    sci_free(&client->memory, piece, SCI_TRANSFER_PIECE_BYTES);
+    sci_free(&client->memory, piece, piece_bytes);
     return status;
 }
 
@@ -212,7 +221,7 @@ static sc_status sci_download_keep(void *user, size_t total, sc_slice piece)
     transfer->has_begun = true;
     conn->is_bound = true;
     sc_status status = sci_bytes_append(&transfer->piece, piece);
-    conn->is_paused = sci_bytes_len(&transfer->piece) >= SCI_TRANSFER_PIECE_BYTES;
+    conn->is_paused = sci_bytes_len(&transfer->piece) >= sci_transfer_piece_bytes(transfer);
     if (conn->is_paused && transfer->waiter)
         sci_waiter_finish(transfer->client, transfer->waiter);
     return status;

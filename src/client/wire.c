@@ -184,23 +184,35 @@ static sc_status sci_wire_move(sci_wire *wire, size_t cap)
     return SC_OK;
 }
 
+/* Whether the chunk's room is enough to go on with. */
+static bool sci_wire_has_room(const sci_wire *wire, size_t missing)
+{
+    size_t room = wire->chunk->cap - wire->end;
+    if (missing > 0)
+        return wire->start + missing <= wire->chunk->cap;
+    return room >= sci_min_size(SCI_WIRE_LEAST_ROOM, wire->ask / 4);
+}
+
+/* Begin at the front again of a chunk that nobody needs, unless it is too small or too large. */
+static sc_status sci_wire_restart(sci_wire *wire)
+{
+    wire->start = 0;
+    wire->end = 0;
+    if (wire->chunk->cap >= wire->ask && wire->chunk->cap <= SCI_WIRE_KEEP_ASKS * wire->ask)
+        return SC_OK;
+    return sci_wire_move(wire, wire->ask);
+}
+
 static sc_status sci_wire_make_room(sci_wire *wire)
 {
     sci_chunk *chunk = wire->chunk;
     if (!chunk)
         return sci_wire_move(wire, wire->ask);
     bool is_free = !wire->has_items && !sci_chunk_is_shared(chunk);
-    if (wire->start == wire->end && is_free) {
-        wire->start = 0;
-        wire->end = 0;
-        if (chunk->cap >= wire->ask && chunk->cap <= SCI_WIRE_KEEP_ASKS * wire->ask)
-            return SC_OK;
-        return sci_wire_move(wire, wire->ask);
-    }
+    if (wire->start == wire->end && is_free)
+        return sci_wire_restart(wire);
     size_t missing = sci_reader_missing(&wire->reader);
-    size_t room = chunk->cap - wire->end;
-    size_t least = sci_min_size(SCI_WIRE_LEAST_ROOM, wire->ask / 4);
-    if (missing > 0 ? wire->start + missing <= chunk->cap : room >= least)
+    if (sci_wire_has_room(wire, missing))
         return SC_OK;
     size_t wanted = sci_wire_wanted(wire);
     if (wire->start == 0 && is_free && wanted > chunk->cap) {
@@ -210,7 +222,7 @@ static sc_status sci_wire_make_room(sci_wire *wire)
         wire->chunk = chunk;
         return SC_OK;
     }
-    if (wire->start == 0 && room > 0 && missing > 0)
+    if (wire->start == 0 && wire->end < chunk->cap && missing > 0)
         return SC_OK; /* fill what is there before growing */
     return sci_wire_move(wire, wanted);
 }

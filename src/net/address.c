@@ -9,6 +9,12 @@
 #define SCI_ADDRESS_IPV4_BYTES 4
 #define SCI_ADDRESS_IPV6_GROUPS 8
 
+/* An IPv6 address may be followed by its scope. */
+static bool sci_address_at_end(const char *text)
+{
+    return *text == '\0' || *text == '%';
+}
+
 /* Four decimal bytes up to the end or a '%'; no leading zeros, which some read as octal. Returns
    where the quad ends, NULL when there is none. */
 static const char *sci_address_parse_quad(const char *text, uint8_t ip[SCI_ADDRESS_IPV4_BYTES])
@@ -25,7 +31,7 @@ static const char *sci_address_parse_quad(const char *text, uint8_t ip[SCI_ADDRE
             return NULL;
         ip[i] = (uint8_t)number;
     }
-    return *text == '\0' || *text == '%' ? text : NULL;
+    return sci_address_at_end(text) ? text : NULL;
 }
 
 /* One group of up to four hexadecimal digits. Returns where it ends, NULL when there is none. */
@@ -69,6 +75,22 @@ static bool sci_address_fill_gap(uint8_t ip[16], int len, int gap)
     return true;
 }
 
+/* What follows a group that ends `len` bytes: the end, ":" and more, or the one "::", which sets
+   `*gap`. Returns where it ends, NULL when it is none of these. */
+static const char *sci_address_parse_colons(const char *text, int len, int *gap)
+{
+    if (sci_address_at_end(text))
+        return text;
+    if (*text++ != ':')
+        return NULL;
+    if (*text != ':')
+        return sci_address_at_end(text) ? NULL : text;
+    if (*gap >= 0)
+        return NULL;
+    *gap = len;
+    return text + 1;
+}
+
 static bool sci_address_parse_ipv6(const char *text, uint8_t ip[16], uint32_t *scope_id)
 {
     int len = 0;  /* bytes read so far */
@@ -77,7 +99,7 @@ static bool sci_address_parse_ipv6(const char *text, uint8_t ip[16], uint32_t *s
         gap = 0;
         text += 2;
     }
-    while (*text != '\0' && *text != '%') {
+    while (text && !sci_address_at_end(text)) {
         const char *end = len <= 12 ? sci_address_parse_quad(text, ip + len) : NULL;
         if (end) {
             len += SCI_ADDRESS_IPV4_BYTES;
@@ -87,22 +109,12 @@ static bool sci_address_parse_ipv6(const char *text, uint8_t ip[16], uint32_t *s
         if (len == 16)
             return false;
         text = sci_address_parse_group(text, ip + len);
-        if (!text)
-            return false;
         len += 2;
-        if (text[0] == ':' && text[1] == ':') {
-            if (gap >= 0)
-                return false;
-            gap = len;
-            text += 2;
-        } else if (text[0] == ':') {
-            text++;
-            if (*text == '\0' || *text == '%')
-                return false;
-        } else if (*text != '\0' && *text != '%') {
-            return false;
-        }
+        if (text)
+            text = sci_address_parse_colons(text, len, &gap);
     }
+    if (!text)
+        return false;
     return sci_address_fill_gap(ip, len, gap) && sci_address_parse_scope(text, scope_id);
 }
 

@@ -9,12 +9,17 @@ typedef struct stranger {
     sc_cache *cache;
 } stranger;
 
-static inline stranger stranger_open(const char *prefix)
+static inline stranger stranger_open_at(const char *url, const char *prefix)
 {
     stranger other;
-    other.client = test_open_url(test_url());
+    other.client = test_open_url(url);
     other.cache = cache_open(other.client, prefix);
     return other;
+}
+
+static inline stranger stranger_open(const char *prefix)
+{
+    return stranger_open_at(test_url(), prefix);
 }
 
 static inline void stranger_close(stranger *other)

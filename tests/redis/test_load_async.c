@@ -2,6 +2,8 @@
 #define SMARTCACHE_IMPLEMENTATION
 #include "smartcache.h"
 
+#include "stranger.h"
+
 #include "support/cache_test.h"
 #include "support/flights.h"
 
@@ -10,26 +12,6 @@
 
 #define CALLS 100
 #define THREADS 8
-
-/* Another process, as far as the library can tell: nothing is shared but the server. */
-typedef struct stranger {
-    sc_client *client;
-    sc_cache *cache;
-} stranger;
-
-static stranger stranger_open(void)
-{
-    stranger other;
-    other.client = test_open_url(test_url());
-    other.cache = cache_open(other.client, NULL);
-    return other;
-}
-
-static void stranger_close(stranger *other)
-{
-    sc_cache_close(other->cache);
-    assert_status(SC_OK, sc_close(other->client));
-}
 
 static void ask(sc_cache *cache, const char *key, source *from, const sc_load_options *options,
                 arrival *result)
@@ -132,7 +114,7 @@ static void many_asynchronous_callers_share_one_load(void **state)
     static arrival results[CALLS];
     static arrival elsewhere[CALLS];
     sc_cache *cache = cache_open(test.client, NULL);
-    stranger other = stranger_open();
+    stranger other = stranger_open(NULL);
     pending load;
     size_t i;
     (void)state;
@@ -279,7 +261,7 @@ static void a_blocking_callers_load_may_be_pending_too(void **state)
 static void an_asynchronous_waiter_gives_up_after_wait_ms(void **state)
 {
     sc_cache *cache = cache_open(test.client, NULL);
-    stranger other = stranger_open();
+    stranger other = stranger_open(NULL);
     sc_load_options options = load_options();
     pending load;
     arrival loading;
@@ -641,7 +623,7 @@ static void closing_at_any_moment_ends_all(void **state)
         size_t i;
         size_t k;
         for (k = 0; k < 2; k++) {
-            side[k] = stranger_open();
+            side[k] = stranger_open(NULL);
             for (i = 0; i < THREADS / 2; i++) {
                 threads[k][i].cache = side[k].cache;
                 threads[k][i].seed = round * 16 + (unsigned)(k * 8 + i);
@@ -664,6 +646,29 @@ static void closing_at_any_moment_ends_all(void **state)
     }
 }
 
+static sc_status load_asking_for_itself(sc_load *load, void *user)
+{
+    sc_cache *cache = (sc_cache *)user;
+    sc_value *value = NULL;
+    sc_status status =
+        sc_get_or_load(cache, sc_load_key(load), load_asking_for_itself, user, NULL, &value);
+    sc_value_release(value);
+    return status;
+}
+
+static void a_callback_that_asks_for_the_key_that_it_loads_is_told_so(void **state)
+{
+    sc_cache *cache = cache_open(test.client, NULL);
+    arrival result;
+    (void)state;
+    memset(&result, 0, sizeof result);
+    assert_status(SC_OK, sc_get_or_load_async(cache, sc_text("key"), load_asking_for_itself, cache,
+                                              NULL, arrival_take, &result));
+    arrival_wait(test.client, &result);
+    assert_status(SC_ERR_DEADLOCK, result.status);
+    sc_cache_close(cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -681,6 +686,7 @@ int main(void)
         client_unit_test(closing_ends_those_who_wait_and_waits_for_who_loads),
         client_unit_test(a_cache_whose_client_is_closed_says_so),
         client_unit_test(closing_at_any_moment_ends_all),
+        client_unit_test(a_callback_that_asks_for_the_key_that_it_loads_is_told_so),
     };
     return run_on_both_wires("asynchronous get-or-load", tests);
 }

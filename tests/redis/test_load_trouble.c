@@ -3,6 +3,8 @@
 #define SMARTCACHE_IMPLEMENTATION
 #include "smartcache.h"
 
+#include "stranger.h"
+
 #include "support/cache_test.h"
 #include "support/flights.h"
 #include "support/processes.h"
@@ -13,31 +15,6 @@
 #include <unistd.h>
 
 #define THREADS 16
-
-/* Another process, as far as the library can tell: nothing is shared but the server. */
-typedef struct stranger {
-    sc_client *client;
-    sc_cache *cache;
-} stranger;
-
-static stranger stranger_open_at(const char *url)
-{
-    stranger other;
-    other.client = test_open_url(url);
-    other.cache = cache_open(other.client, NULL);
-    return other;
-}
-
-static stranger stranger_open(void)
-{
-    return stranger_open_at(test_url());
-}
-
-static void stranger_close(stranger *other)
-{
-    sc_cache_close(other->cache);
-    assert_status(SC_OK, sc_close(other->client));
-}
 
 /* --- the loading process dies */
 
@@ -151,7 +128,7 @@ static void a_killed_loader_is_replaced_by_one_other_when_its_lease_ends(void **
 static void a_waiter_gets_the_value_when_its_subscription_is_cut_before_the_publish(void **state)
 {
     sc_cache *cache = cache_open(test.client, NULL);
-    stranger other = stranger_open();
+    stranger other = stranger_open(NULL);
     caller here;
     caller there[THREADS];
     source from;
@@ -176,7 +153,7 @@ static void a_waiter_gets_the_value_when_the_publish_is_lost(void **state)
 {
     proxy *relay = proxy_start(test.kind, fixture_endpoint(test.server, test.kind));
     sc_cache *cache = cache_open(test.client, NULL);
-    stranger other = stranger_open_at(proxy_url(relay));
+    stranger other = stranger_open_at(proxy_url(relay), NULL);
     sc_load_options options = load_options();
     caller here;
     caller there[THREADS];
@@ -211,7 +188,7 @@ static void waiters_share_an_unstored_result_when_the_publish_is_lost(void **sta
     for (i = 0; i < COUNT_OF(ends); i++) {
         proxy *relay = proxy_start(test.kind, fixture_endpoint(test.server, test.kind));
         sc_cache *cache = cache_open(test.client, NULL);
-        stranger other = stranger_open_at(proxy_url(relay));
+        stranger other = stranger_open_at(proxy_url(relay), NULL);
         sc_load_options options = load_options();
         caller here;
         caller there[THREADS];
@@ -247,7 +224,7 @@ static void messages_of_others_on_the_channel_do_no_harm(void **state)
     static const char *const messages[] = {
         "", "v", "hello", "x", "r", "e-18 not ours", "z0123456789abcdef0123456789abcdef"};
     sc_cache *cache = cache_open(test.client, NULL);
-    stranger other = stranger_open();
+    stranger other = stranger_open(NULL);
     caller here;
     caller there[4];
     source from;
@@ -277,7 +254,7 @@ static void a_reply_lost_after_the_lease_was_taken_costs_no_second_load(void **s
     (void)state;
     for (i = 0; i < COUNT_OF(words); i++) {
         proxy *relay = proxy_start(test.kind, fixture_endpoint(test.server, test.kind));
-        stranger other = stranger_open_at(proxy_url(relay));
+        stranger other = stranger_open_at(proxy_url(relay), NULL);
         source from;
         memset(&from, 0, sizeof from);
         cache_expect(other.cache, "scripts are known now", &from, NULL, "load 1");
@@ -310,7 +287,7 @@ static void change_begin(change_case *self)
 {
     memset(self, 0, sizeof *self);
     self->cache = cache_open(test.client, NULL);
-    self->other = stranger_open();
+    self->other = stranger_open(NULL);
     self->stale.value = sc_text("stale");
     self->fresh.value = sc_text("fresh");
     source_hold(&self->stale);
@@ -373,7 +350,7 @@ static void a_load_that_another_process_invalidated_is_not_stored_nor_shared(voi
 static void a_load_that_was_invalidated_while_nobody_waited_is_not_stored(void **state)
 {
     sc_cache *cache = cache_open(test.client, NULL);
-    stranger other = stranger_open();
+    stranger other = stranger_open(NULL);
     caller loading;
     source from;
     (void)state;
@@ -400,7 +377,7 @@ static void a_loader_learns_that_its_load_is_void(void **state)
     options.lease_ms = 60;
     for (who = BY_THE_SAME_CACHE; who <= BY_ANOTHER_PROCESS; who = (changer)(who + 1)) {
         sc_cache *cache = cache_open(test.client, NULL);
-        stranger other = stranger_open();
+        stranger other = stranger_open(NULL);
         memset(&from, 0, sizeof from);
         source_hold(&from);
         callers_start(&loading, 1, cache, "key", &from, &options);
@@ -471,7 +448,7 @@ static void who_joins_after_an_invalidation_gets_nothing_from_before(bool loads_
 {
     proxy *relay = proxy_start(test.kind, fixture_endpoint(test.server, test.kind));
     sc_cache *cache = cache_open(test.client, NULL);
-    stranger other = stranger_open_at(proxy_url(relay));
+    stranger other = stranger_open_at(proxy_url(relay), NULL);
     sc_load_options options = load_options();
     caller loading;
     caller early;
@@ -570,7 +547,7 @@ static void *race_read(void *argument)
 
 static void no_read_after_an_invalidation_sees_what_was_before(void **state)
 {
-    stranger other = stranger_open();
+    stranger other = stranger_open(NULL);
     race_reader readers[RACE_READERS];
     race all;
     uint32_t i;
@@ -700,7 +677,7 @@ static void a_server_that_goes_during_a_load_takes_nobodys_value(void **state)
 static void a_server_that_goes_while_others_wait_lets_one_of_them_load(void **state)
 {
     sc_cache *cache = cache_open(test.client, NULL);
-    stranger other = stranger_open();
+    stranger other = stranger_open(NULL);
     sc_load_options options = load_options();
     caller loading;
     caller there[THREADS];
@@ -730,7 +707,7 @@ static void a_server_that_goes_while_others_wait_lets_one_of_them_load(void **st
 static void a_server_that_restarts_empty_during_a_load_does_no_harm(void **state)
 {
     sc_cache *cache = cache_open(test.client, NULL);
-    stranger other = stranger_open();
+    stranger other = stranger_open(NULL);
     caller loading;
     source from;
     (void)state;
