@@ -159,10 +159,11 @@
        SMARTCACHE_ASSERT           checks the library's own invariants and aborts on a broken one;
                                    costs about 3 KiB, saves nothing
 
-   With SMARTCACHE_IMPLEMENTATION the file asks the C library for its POSIX and BSD functions
-   (_DEFAULT_SOURCE), which counts only before the first system header: hence "before it includes
-   any system header". Compilers in their GNU mode, the default of gcc and clang, ask for them
-   anyway.
+   The implementation needs POSIX.1-2008 of the C library's headers. It asks for it by
+   _DEFAULT_SOURCE, unless SMARTCACHE_NO_POSIX is defined or the program has asked by _GNU_SOURCE,
+   _DEFAULT_SOURCE, _POSIX_C_SOURCE (200809L or more) or _XOPEN_SOURCE (700 or more). That counts
+   only before the first system header: hence "before it includes any system header". Compilers in
+   their GNU mode, the default of gcc and clang, ask for it anyway. Declarations need none of this.
 
    MARK: - Errors
 
@@ -591,8 +592,12 @@
    Every section begins with a line "MARK: - Name (Public)" or "MARK: - Name (Private)". A public
    function's comment stands at its declaration. */
 
-/* The implementation needs more of the system's headers than plain C declares. */
-#if defined(SMARTCACHE_IMPLEMENTATION) && !defined(_DEFAULT_SOURCE) && !defined(_GNU_SOURCE)
+/* The implementation needs POSIX.1-2008 of the system's headers, and asks for it unless the program
+   has. */
+#if defined(SMARTCACHE_IMPLEMENTATION) && !defined(SMARTCACHE_NO_POSIX) &&                         \
+    !defined(_DEFAULT_SOURCE) && !defined(_GNU_SOURCE) &&                                          \
+    !(defined(_POSIX_C_SOURCE) && _POSIX_C_SOURCE - 0 >= 200809L) &&                               \
+    !(defined(_XOPEN_SOURCE) && _XOPEN_SOURCE - 0 >= 700)
 #define _DEFAULT_SOURCE 1
 #endif
 
@@ -605,6 +610,13 @@
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+
+/* Where all functions are static, a file may declare them without implementing them, for the
+   types. */
+#if defined(SMARTCACHE_STATIC) && defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function"
 #endif
 
 /* MARK: - Version and slices (Public) */
@@ -1451,6 +1463,10 @@ SC_API sc_status sc_call_invalidate(sc_wrapped *wrapped, const sc_arg *args, siz
    releases it. */
 SC_API sc_status sc_call_key(sc_wrapped *wrapped, const sc_arg *args, size_t arg_count,
                              sc_value **key);
+
+#if defined(SMARTCACHE_STATIC) && defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
 
 #ifdef __cplusplus
 }
@@ -4130,17 +4146,62 @@ SC_API void sc_value_release(sc_value *value)
 /* MARK: - Threads (Private) */
 /* Threads, mutexes, gates and the fork guard on POSIX. */
 
+/* What the platform's files need to see of the system's headers. POSIX.1-2008 is enough; what they
+   call beyond it is declared here where the headers hide it. */
+
+#ifndef SMARTCACHE_NO_POSIX
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#if !defined(CLOCK_MONOTONIC) || !defined(O_CLOEXEC)
+#error                                                                                             \
+    "smartcache.h needs POSIX.1-2008, and a system header came before it without: include smartcache.h first, or compile with -D_POSIX_C_SOURCE=200809L"
+#endif
+
+#if defined(__linux__)
+#include <sys/syscall.h>
+
+/* Both of BSD, and in every C library for Linux, whose headers show them where they show
+   MADV_NORMAL. */
+#if !defined(MADV_NORMAL)
+#ifdef __cplusplus
+extern "C" {
+#endif
+extern long syscall(long number, ...);
+extern int madvise(void *address, size_t len, int advice);
+#ifdef __cplusplus
+}
+#endif
+#endif
+
+/* The kernel's numbers, where the headers hide them. A wrong one would be refused. */
+#if defined(MAP_ANONYMOUS)
+#define SCI_MAP_ANONYMOUS MAP_ANONYMOUS
+#elif defined(__mips__) || defined(__xtensa__)
+#define SCI_MAP_ANONYMOUS 0x800
+#elif defined(__alpha__) || defined(__hppa__)
+#define SCI_MAP_ANONYMOUS 0x10
+#else
+#define SCI_MAP_ANONYMOUS 0x20
+#endif
+#if defined(MADV_WIPEONFORK)
+#define SCI_MADV_WIPEONFORK MADV_WIPEONFORK
+#else
+#define SCI_MADV_WIPEONFORK 18
+#endif
+#endif
+
+#endif
+
 #ifndef SMARTCACHE_NO_THREADS
 
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <time.h>
-#if defined(__linux__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
 
 #define SCI_NS_PER_S INT64_C(1000000000)
 
@@ -4538,24 +4599,15 @@ SCI_PRIVATE uintptr_t sci_thread_self(void)
 
 #ifndef SMARTCACHE_NO_POSIX
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 /* A part of a page; the kernel rounds up. */
 #define SCI_FORK_GUARD_BYTES sizeof(sci_atomic_u32)
 
 #if defined(__linux__)
-#if defined(MADV_WIPEONFORK)
-#define SCI_MADV_WIPEONFORK MADV_WIPEONFORK
-#else
-#define SCI_MADV_WIPEONFORK 18
-#endif
-
 /* A page that reads 0 in a forked child, or NULL. */
 static sci_atomic_u32 *sci_fork_guard_map(void)
 {
     void *page = mmap(NULL, SCI_FORK_GUARD_BYTES, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                      MAP_PRIVATE | SCI_MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED)
         return NULL;
     /* Emulators exist that answer 0 to any advice: then the advice counts for nothing. */
@@ -4631,13 +4683,8 @@ SCI_PRIVATE void sci_fork_guard_reset(sci_fork_guard *guard)
 #ifndef SMARTCACHE_NO_POSIX
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
-#if defined(__linux__)
-#include <sys/syscall.h>
-#elif defined(__APPLE__)
+#if defined(__APPLE__)
 #include <sys/random.h>
 #endif
 
@@ -7735,13 +7782,8 @@ static sc_status sci_resolve_begin(void *user, sc_lookup *lookup, const char *ho
 
 #else /* SMARTCACHE_NO_THREADS */
 
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
-#include <unistd.h>
-#ifdef __linux__
-#include <sys/syscall.h>
-#endif
 
 /* A helper ends by itself when the name server takes longer, and when its answer has waited longer
    to be taken: the application may wait for all its children meanwhile. */
@@ -8156,7 +8198,8 @@ static void sci_loop_schedule(sci_loop *loop, int64_t due_ns)
 
 static void sci_loop_schedule_earlier(sci_loop *loop, int64_t due_ns)
 {
-    if (loop->poller_table.schedule && !loop->driver && due_ns < loop->scheduled_until)
+    if (loop->poller_table.schedule && loop->poller && !loop->driver &&
+        due_ns < loop->scheduled_until)
         sci_loop_schedule(loop, due_ns);
 }
 
@@ -8223,6 +8266,12 @@ SCI_PRIVATE void sci_loop_post(sci_loop *loop, sci_post *post)
     sci_loop_wake(loop);
 }
 
+/* Who is running one now will run those that wait. */
+static bool sci_loop_has_callbacks(const sci_loop *loop)
+{
+    return !loop->dispatcher && !sci_list_is_empty(&loop->posts);
+}
+
 SCI_PRIVATE bool sci_loop_drive_begin(sci_loop *loop)
 {
     if (loop->driver)
@@ -8235,11 +8284,11 @@ SCI_PRIVATE void sci_loop_drive_end(sci_loop *loop)
 {
     sci_assert(loop->driver == sci_thread_self());
     loop->driver = 0;
-    if (!loop->poller_table.schedule)
+    if (!loop->poller_table.schedule || !loop->poller)
         return;
     int64_t due_ns = SCI_LOOP_AT_NO_TIME;
     const sci_heap_node *first = sci_heap_first(&loop->timers);
-    if (!loop->is_settled || !sci_list_is_empty(&loop->posts))
+    if (!loop->is_settled || sci_loop_has_callbacks(loop))
         due_ns = SCI_LOOP_AT_ONCE; /* what is wanted now is told to the poller by a step */
     else if (first)
         due_ns = first->key;
@@ -8304,7 +8353,7 @@ static int64_t sci_loop_timeout_ms(sci_loop *loop, int64_t max_wait_ns)
 {
     int64_t wait_ns = max_wait_ns;
     loop->waiting_until = INT64_MAX;
-    if (!sci_list_is_empty(&loop->posts))
+    if (sci_loop_has_callbacks(loop))
         wait_ns = 0;
     sci_heap_node *first = sci_heap_first(&loop->timers);
     if (wait_ns != 0 && (first || wait_ns > 0)) {
@@ -8324,6 +8373,12 @@ SCI_PRIVATE sc_status sci_loop_step(sci_loop *loop, int64_t max_wait_ns)
     sc_event events[SCI_LOOP_EVENTS];
     size_t count = 0;
     sci_assert(loop->driver == sci_thread_self());
+    if (!loop->poller) { /* in a forked child that had no memory or descriptor for it */
+        sc_status created =
+            loop->poller_table.create(loop->poller_table.user, &loop->memory, &loop->poller);
+        if (created != SC_OK)
+            return created;
+    }
     loop->is_settled = true;
     loop->scheduled_until = SCI_LOOP_AT_NO_TIME; /* the wait makes an end of it */
     sc_status prepared = sci_loop_prepare(loop);
@@ -9169,6 +9224,8 @@ SCI_PRIVATE bool sci_wire_transmit(sci_wire *wire);
 /* Receive once by `receive`, unlocked. True when bytes came and the wire still stands; a failure
    has dropped the connection. The caller holds a use. */
 SCI_PRIVATE bool sci_wire_receive(sci_wire *wire, sci_transport_receive *receive);
+/* Bytes wait inside the stream, where the poller cannot see them. */
+SCI_PRIVATE bool sci_wire_is_pending(const sci_wire *wire);
 /* Read the replies that are in the buffer. */
 SCI_PRIVATE void sci_wire_handle(sci_wire *wire);
 
@@ -9672,6 +9729,7 @@ SCI_PRIVATE void sci_conn_pass_on(sci_conn *conn)
             client->raised |= 1u << op->waiter.gate;
         return; /* else it is awake, and about to look for itself */
     }
+    sci_loop_wake(&client->loop); /* a program that polls has to be told */
     sci_client_call_driver(client);
 }
 
@@ -9724,6 +9782,12 @@ SCI_PRIVATE void sci_subscriptions_end_all(sc_client *client);
 /* An empty buffer of more than so many receives, left by a large value, is given back. */
 #define SCI_WIRE_KEEP_ASKS 8
 
+SCI_PRIVATE bool sci_wire_is_pending(const sci_wire *wire)
+{
+    const sc_transport *table = &wire->client->transport;
+    return table->pending && table->pending(wire->stream);
+}
+
 static unsigned sci_wire_prepare(sci_watch *watch)
 {
     sci_wire *wire = SCI_CONTAINER(watch, sci_wire, watch);
@@ -9738,6 +9802,8 @@ static unsigned sci_wire_prepare(sci_watch *watch)
     if (is_due && !conn->is_paused && wire->receiver == SCI_RECEIVER_NONE) {
         wire->receiver = SCI_RECEIVER_LOOP;
         interest |= SC_READABLE;
+        if (sci_wire_is_pending(wire)) /* the wait ends at once, and settling receives */
+            wire->client->loop.poller_table.wake(wire->client->loop.poller);
     }
     if (wire->is_stalled)
         interest |= SC_WRITABLE;
@@ -9748,8 +9814,11 @@ static void sci_wire_settle(sci_watch *watch, unsigned ready)
 {
     sci_wire *wire = SCI_CONTAINER(watch, sci_wire, watch);
     sci_conn *conn = wire->conn;
-    if (wire->receiver == SCI_RECEIVER_LOOP)
+    if (wire->receiver == SCI_RECEIVER_LOOP) {
         wire->receiver = SCI_RECEIVER_NONE;
+        if (conn && sci_wire_is_pending(wire))
+            ready |= SC_READABLE;
+    }
     if (!conn || !ready)
         return;
     if (ready & SCI_WATCH_FAILED) {
@@ -15159,7 +15228,7 @@ SCI_PRIVATE void sci_flight_resolve(sci_flight *flight, const sci_outcome *outco
 SCI_PRIVATE void sci_flight_fail(sci_flight *flight, sc_status status, const char *text);
 /* Those who block will receive on this connection, or need not (NULL). */
 SCI_PRIVATE void sci_flight_expect(sci_flight *flight, sci_conn *conn);
-/* The first caller blocks, and so will receive by itself. */
+/* The first caller blocks and is at work now: it will receive by itself. */
 SCI_PRIVATE bool sci_flight_is_attended(const sci_flight *flight);
 
 /* flight_ask.c */
@@ -15407,7 +15476,10 @@ SCI_PRIVATE void sci_flight_expect(sci_flight *flight, sci_conn *conn)
 SCI_PRIVATE bool sci_flight_is_attended(const sci_flight *flight)
 {
     const sci_link *first = flight->joiners.next;
-    return first != &flight->joiners && SCI_CONTAINER(first, sci_joiner, link)->is_blocking;
+    if (first == &flight->joiners)
+        return false;
+    const sci_joiner *joiner = SCI_CONTAINER(first, sci_joiner, link);
+    return joiner->is_blocking && !joiner->waiter.is_sleeping && !joiner->waiter.is_driving;
 }
 
 SCI_PRIVATE sci_flight *sci_flight_find(sc_cache *cache, sc_slice key)

@@ -159,10 +159,11 @@
        SMARTCACHE_ASSERT           checks the library's own invariants and aborts on a broken one;
                                    costs about 3 KiB, saves nothing
 
-   With SMARTCACHE_IMPLEMENTATION the file asks the C library for its POSIX and BSD functions
-   (_DEFAULT_SOURCE), which counts only before the first system header: hence "before it includes
-   any system header". Compilers in their GNU mode, the default of gcc and clang, ask for them
-   anyway.
+   The implementation needs POSIX.1-2008 of the C library's headers. It asks for it by
+   _DEFAULT_SOURCE, unless SMARTCACHE_NO_POSIX is defined or the program has asked by _GNU_SOURCE,
+   _DEFAULT_SOURCE, _POSIX_C_SOURCE (200809L or more) or _XOPEN_SOURCE (700 or more). That counts
+   only before the first system header: hence "before it includes any system header". Compilers in
+   their GNU mode, the default of gcc and clang, ask for it anyway. Declarations need none of this.
 
    MARK: - Errors
 
@@ -591,8 +592,12 @@
    Every section begins with a line "MARK: - Name (Public)" or "MARK: - Name (Private)". A public
    function's comment stands at its declaration. */
 
-/* The implementation needs more of the system's headers than plain C declares. */
-#if defined(SMARTCACHE_IMPLEMENTATION) && !defined(_DEFAULT_SOURCE) && !defined(_GNU_SOURCE)
+/* The implementation needs POSIX.1-2008 of the system's headers, and asks for it unless the program
+   has. */
+#if defined(SMARTCACHE_IMPLEMENTATION) && !defined(SMARTCACHE_NO_POSIX) &&                         \
+    !defined(_DEFAULT_SOURCE) && !defined(_GNU_SOURCE) &&                                          \
+    !(defined(_POSIX_C_SOURCE) && _POSIX_C_SOURCE - 0 >= 200809L) &&                               \
+    !(defined(_XOPEN_SOURCE) && _XOPEN_SOURCE - 0 >= 700)
 #define _DEFAULT_SOURCE 1
 #endif
 
@@ -605,6 +610,13 @@
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+
+/* Where all functions are static, a file may declare them without implementing them, for the
+   types. */
+#if defined(SMARTCACHE_STATIC) && defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function"
 #endif
 
 /* MARK: - Version and slices (Public) */
@@ -636,6 +648,10 @@ extern "C" {
 
 /* MARK: - Wrapped functions (Public) */
 #include "api/wrap.h"
+
+#if defined(SMARTCACHE_STATIC) && defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
 
 #ifdef __cplusplus
 }

@@ -2,16 +2,13 @@
 
 #include "base/platform.h"
 
+#include "base/platform_system.h"
+
 #ifndef SMARTCACHE_NO_POSIX
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
-#if defined(__linux__)
-#include <sys/syscall.h>
-#elif defined(__APPLE__)
+#if defined(__APPLE__)
 #include <sys/random.h>
 #endif
 

@@ -2,17 +2,14 @@
 
 #include "base/thread.h"
 
+#include "base/platform_system.h"
+
 #ifndef SMARTCACHE_NO_THREADS
 
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <time.h>
-#if defined(__linux__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
 
 #define SCI_NS_PER_S INT64_C(1000000000)
 
@@ -410,24 +407,15 @@ SCI_PRIVATE uintptr_t sci_thread_self(void)
 
 #ifndef SMARTCACHE_NO_POSIX
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 /* A part of a page; the kernel rounds up. */
 #define SCI_FORK_GUARD_BYTES sizeof(sci_atomic_u32)
 
 #if defined(__linux__)
-#if defined(MADV_WIPEONFORK)
-#define SCI_MADV_WIPEONFORK MADV_WIPEONFORK
-#else
-#define SCI_MADV_WIPEONFORK 18
-#endif
-
 /* A page that reads 0 in a forked child, or NULL. */
 static sci_atomic_u32 *sci_fork_guard_map(void)
 {
     void *page = mmap(NULL, SCI_FORK_GUARD_BYTES, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                      MAP_PRIVATE | SCI_MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED)
         return NULL;
     /* Emulators exist that answer 0 to any advice: then the advice counts for nothing. */

@@ -228,7 +228,10 @@ SCI_PRIVATE void sci_flight_expect(sci_flight *flight, sci_conn *conn)
 SCI_PRIVATE bool sci_flight_is_attended(const sci_flight *flight)
 {
     const sci_link *first = flight->joiners.next;
-    return first != &flight->joiners && SCI_CONTAINER(first, sci_joiner, link)->is_blocking;
+    if (first == &flight->joiners)
+        return false;
+    const sci_joiner *joiner = SCI_CONTAINER(first, sci_joiner, link);
+    return joiner->is_blocking && !joiner->waiter.is_sleeping && !joiner->waiter.is_driving;
 }
 
 SCI_PRIVATE sci_flight *sci_flight_find(sc_cache *cache, sc_slice key)

@@ -70,7 +70,7 @@ SCI_PRIVATE void sci_flight_resolve(sci_flight *flight, const sci_outcome *outco
 SCI_PRIVATE void sci_flight_fail(sci_flight *flight, sc_status status, const char *text);
 /* Those who block will receive on this connection, or need not (NULL). */
 SCI_PRIVATE void sci_flight_expect(sci_flight *flight, sci_conn *conn);
-/* The first caller blocks, and so will receive by itself. */
+/* The first caller blocks and is at work now: it will receive by itself. */
 SCI_PRIVATE bool sci_flight_is_attended(const sci_flight *flight);
 
 /* flight_ask.c */

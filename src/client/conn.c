@@ -507,5 +507,6 @@ SCI_PRIVATE void sci_conn_pass_on(sci_conn *conn)
             client->raised |= 1u << op->waiter.gate;
         return; /* else it is awake, and about to look for itself */
     }
+    sci_loop_wake(&client->loop); /* a program that polls has to be told */
     sci_client_call_driver(client);
 }

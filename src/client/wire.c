@@ -14,6 +14,12 @@
 /* An empty buffer of more than so many receives, left by a large value, is given back. */
 #define SCI_WIRE_KEEP_ASKS 8
 
+SCI_PRIVATE bool sci_wire_is_pending(const sci_wire *wire)
+{
+    const sc_transport *table = &wire->client->transport;
+    return table->pending && table->pending(wire->stream);
+}
+
 static unsigned sci_wire_prepare(sci_watch *watch)
 {
     sci_wire *wire = SCI_CONTAINER(watch, sci_wire, watch);
@@ -28,6 +34,8 @@ static unsigned sci_wire_prepare(sci_watch *watch)
     if (is_due && !conn->is_paused && wire->receiver == SCI_RECEIVER_NONE) {
         wire->receiver = SCI_RECEIVER_LOOP;
         interest |= SC_READABLE;
+        if (sci_wire_is_pending(wire)) /* the wait ends at once, and settling receives */
+            wire->client->loop.poller_table.wake(wire->client->loop.poller);
     }
     if (wire->is_stalled)
         interest |= SC_WRITABLE;
@@ -38,8 +46,11 @@ static void sci_wire_settle(sci_watch *watch, unsigned ready)
 {
     sci_wire *wire = SCI_CONTAINER(watch, sci_wire, watch);
     sci_conn *conn = wire->conn;
-    if (wire->receiver == SCI_RECEIVER_LOOP)
+    if (wire->receiver == SCI_RECEIVER_LOOP) {
         wire->receiver = SCI_RECEIVER_NONE;
+        if (conn && sci_wire_is_pending(wire))
+            ready |= SC_READABLE;
+    }
     if (!conn || !ready)
         return;
     if (ready & SCI_WATCH_FAILED) {

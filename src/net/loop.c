@@ -47,7 +47,8 @@ static void sci_loop_schedule(sci_loop *loop, int64_t due_ns)
 
 static void sci_loop_schedule_earlier(sci_loop *loop, int64_t due_ns)
 {
-    if (loop->poller_table.schedule && !loop->driver && due_ns < loop->scheduled_until)
+    if (loop->poller_table.schedule && loop->poller && !loop->driver &&
+        due_ns < loop->scheduled_until)
         sci_loop_schedule(loop, due_ns);
 }
 
@@ -114,6 +115,12 @@ SCI_PRIVATE void sci_loop_post(sci_loop *loop, sci_post *post)
     sci_loop_wake(loop);
 }
 
+/* Who is running one now will run those that wait. */
+static bool sci_loop_has_callbacks(const sci_loop *loop)
+{
+    return !loop->dispatcher && !sci_list_is_empty(&loop->posts);
+}
+
 SCI_PRIVATE bool sci_loop_drive_begin(sci_loop *loop)
 {
     if (loop->driver)
@@ -126,11 +133,11 @@ SCI_PRIVATE void sci_loop_drive_end(sci_loop *loop)
 {
     sci_assert(loop->driver == sci_thread_self());
     loop->driver = 0;
-    if (!loop->poller_table.schedule)
+    if (!loop->poller_table.schedule || !loop->poller)
         return;
     int64_t due_ns = SCI_LOOP_AT_NO_TIME;
     const sci_heap_node *first = sci_heap_first(&loop->timers);
-    if (!loop->is_settled || !sci_list_is_empty(&loop->posts))
+    if (!loop->is_settled || sci_loop_has_callbacks(loop))
         due_ns = SCI_LOOP_AT_ONCE; /* what is wanted now is told to the poller by a step */
     else if (first)
         due_ns = first->key;
@@ -195,7 +202,7 @@ static int64_t sci_loop_timeout_ms(sci_loop *loop, int64_t max_wait_ns)
 {
     int64_t wait_ns = max_wait_ns;
     loop->waiting_until = INT64_MAX;
-    if (!sci_list_is_empty(&loop->posts))
+    if (sci_loop_has_callbacks(loop))
         wait_ns = 0;
     sci_heap_node *first = sci_heap_first(&loop->timers);
     if (wait_ns != 0 && (first || wait_ns > 0)) {
@@ -215,6 +222,12 @@ SCI_PRIVATE sc_status sci_loop_step(sci_loop *loop, int64_t max_wait_ns)
     sc_event events[SCI_LOOP_EVENTS];
     size_t count = 0;
     sci_assert(loop->driver == sci_thread_self());
+    if (!loop->poller) { /* in a forked child that had no memory or descriptor for it */
+        sc_status created =
+            loop->poller_table.create(loop->poller_table.user, &loop->memory, &loop->poller);
+        if (created != SC_OK)
+            return created;
+    }
     loop->is_settled = true;
     loop->scheduled_until = SCI_LOOP_AT_NO_TIME; /* the wait makes an end of it */
     sc_status prepared = sci_loop_prepare(loop);

@@ -6,6 +6,7 @@
 #ifndef SMARTCACHE_NO_POSIX
 
 #include "base/error.h"
+#include "base/platform_system.h"
 #include "base/thread.h"
 #include "net/lookup.h"
 
@@ -130,13 +131,8 @@ static sc_status sci_resolve_begin(void *user, sc_lookup *lookup, const char *ho
 
 #else /* SMARTCACHE_NO_THREADS */
 
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
-#include <unistd.h>
-#ifdef __linux__
-#include <sys/syscall.h>
-#endif
 
 /* A helper ends by itself when the name server takes longer, and when its answer has waited longer
    to be taken: the application may wait for all its children meanwhile. */

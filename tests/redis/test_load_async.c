@@ -217,7 +217,9 @@ typedef struct blocked {
     pthread_t thread;
     sc_cache *cache;
     pending *load;
+    const sc_load_options *options; /* NULL: the cache's */
     sc_status status;
+    uint32_t is_back; /* atomic */
     char text[CALLER_TEXT_BYTES];
 } blocked;
 
@@ -225,12 +227,53 @@ static void *blocked_run(void *argument)
 {
     blocked *self = (blocked *)argument;
     sc_value *value = NULL;
-    self->status =
-        sc_get_or_load(self->cache, sc_text("key"), pending_load, self->load, NULL, &value);
+    self->status = sc_get_or_load(self->cache, sc_text("key"), pending_load, self->load,
+                                  self->options, &value);
     snprintf(self->text, sizeof self->text, "%.*s", (int)sc_value_bytes(value).len,
              value ? sc_value_bytes(value).data : "");
     sc_value_release(value);
+    __atomic_store_n(&self->is_back, 1, __ATOMIC_RELEASE);
     return NULL;
+}
+
+static bool client_is_in_its_poller(sc_client *client)
+{
+    sci_loop_lock(&client->loop);
+    bool is_waiting = client->loop.is_waiting;
+    sci_client_unlock(client);
+    return is_waiting;
+}
+
+/* No timer is near that would wake it by chance. */
+static void the_end_of_a_pending_load_wakes_its_caller_from_the_poller(void **state)
+{
+    sc_config config = test_config(test_url());
+    sc_load_options options = load_options();
+    sc_client *client;
+    sc_cache *cache;
+    blocked caller;
+    pending load;
+    (void)state;
+    memset(&load, 0, sizeof load);
+    memset(&caller, 0, sizeof caller);
+    config.timeout_ms = -1;
+    config.idle_check_ms = -1;
+    options.wait_ms = -1;
+    options.lease_ms = 10 * WAIT_WATCHDOG_MS;
+    client = test_open(&config);
+    cache = cache_open(client, NULL);
+    caller.cache = cache;
+    caller.load = &load;
+    caller.options = &options;
+    assert_int_equal(pthread_create(&caller.thread, NULL, blocked_run, &caller), 0);
+    WAIT_UNTIL(pending_look(&load) != NULL && client_is_in_its_poller(client));
+    finish_elsewhere(load.load, SC_OK);
+    WAIT_UNTIL(__atomic_load_n(&caller.is_back, __ATOMIC_ACQUIRE));
+    pthread_join(caller.thread, NULL);
+    assert_status(SC_OK, caller.status);
+    assert_string_equal(caller.text, "later");
+    sc_cache_close(cache);
+    assert_status(SC_OK, sc_close(client));
 }
 
 static void a_blocking_callers_load_may_be_pending_too(void **state)
@@ -677,6 +720,7 @@ int main(void)
         client_unit_test(asynchronous_and_blocking_callers_share_one_load),
         client_unit_test(a_pending_load_is_ended_on_another_thread),
         client_unit_test(a_blocking_callers_load_may_be_pending_too),
+        client_unit_test(the_end_of_a_pending_load_wakes_its_caller_from_the_poller),
         client_unit_test(an_asynchronous_waiter_gives_up_after_wait_ms),
         client_unit_test(a_polled_client_needs_no_thread),
         client_unit_test(a_polled_client_renews_its_lease_while_a_load_is_pending),
