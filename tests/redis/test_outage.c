@@ -41,6 +41,7 @@ static void a_call_may_wait_until_the_server_is_back(void **state)
     memset(&result, 0, sizeof result);
     quick_backoff(&config);
     config.wait_while_down = true;
+    config.polled = true; /* and so notices at once */
     client = test_open(&config);
     fixture_stop(test.server);
     words[0] = sc_text("GET");
