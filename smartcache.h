@@ -30,6 +30,7 @@
        Fork and signals
        Memory and limits
        Platforms
+       Writing a port
        What a program can rely on
        The rooms of this file
    then the public API (search for "(Public)"), the implementation ("(Private)") and the licence.
@@ -145,17 +146,17 @@
    MARK: - Build switches
 
    Define them before including this file, in all files of the program alike. All are off by
-   default. Sizes are for x86-64 with -Os, where all of it has about 125 KiB.
+   default. Sizes are for x86-64 with -Os, where all of it has about 126 KiB.
 
        SMARTCACHE_IMPLEMENTATION   this file also holds the implementation; one file of the program
-       SMARTCACHE_STATIC           every function is private to the including file; saves what the
-                                   compiler finds unused
+       SMARTCACHE_STATIC           every function is private to the including file, the only one
+                                   that can call them; saves what the compiler finds unused
        SMARTCACHE_NO_THREADS       no locks and no threads: one thread uses the library; saves
                                    -pthread and about 1 KiB (host names are then looked up in a
                                    forked helper)
        SMARTCACHE_NO_POSIX         no sockets, clock, memory and random numbers of the library's
                                    own: sc_config brings each table; implies SMARTCACHE_NO_THREADS;
-                                   saves about 10 KiB
+                                   saves about 11 KiB
        SMARTCACHE_ASSERT           checks the library's own invariants and aborts on a broken one;
                                    costs about 3 KiB, saves nothing
 
@@ -564,6 +565,220 @@
    SMARTCACHE_NO_POSIX leaves the POSIX ones out. C99 or newer, C++11 or newer, 32 and 64 bits,
    either byte order.
 
+   Under SMARTCACHE_NO_POSIX the object needs the types of stdbool.h, stddef.h, stdint.h, float.h,
+   limits.h and stdarg.h, and of the C library no function but these of string.h:
+
+       memchr memcmp memcpy memmove memset strchr strcmp strlen strncmp
+
+   Compilers call some more by themselves: functions of their own library for arithmetic that the
+   processor lacks (__aeabi_uldivmod, __udivdi3, __clzdi2), and clang calls bcmp where it knows the
+   C library to have it. SMARTCACHE_ASSERT adds what assert calls.
+
+   Besides gcc and clang, tcc (x86) compiles all of it, threads included; in its C99 it has no
+   thread-local variables, so the error texts come from malloc there, one block a thread. Another C
+   compiler needs C11's atomics, or SMARTCACHE_NO_THREADS.
+
+   MARK: - Writing a port
+
+   The client meets the network in two tables: sc_transport, a connected byte stream, and sc_poller,
+   which waits on descriptors. Fill one, give it in sc_config, and all else stays as it is: blocking
+   calls, threads, callbacks, time-outs. Where a platform has poll and sockets, the tables that the
+   library would use are there by sc_platform_transport, sc_platform_poller and
+   sc_platform_resolver, to be wrapped or to be used beside one of your own. These ports come with
+   the library, each one header in ports/:
+
+       smartcache_select.h    poller on select(2)
+       smartcache_epoll.h     poller on epoll; one descriptor stands for the client in another loop
+       smartcache_lwip.h      transport, poller and resolver on lwIP's sockets
+       smartcache_openssl.h   TLS, over any transport
+
+   For both tables: internal locks may be held when a function is called, so none may block (`wait`
+   and `receive_soon` excepted, which say how long) nor call the library, but for sc_fail and
+   sc_error_text. What fails says why by sc_fail, in the words of the cause; the caller of the
+   command reads them. Memory comes from the sc_memory given: copy the struct, tell `resize` the old
+   size, and return SC_ERR_MEMORY when it gives none. The table's `user` is passed to `dial` and
+   `create`; all else gets what these have made. The table itself is copied by sc_open. Keep
+   descriptors from being inherited by other programs (FD_CLOEXEC), and raise no signal
+   (MSG_NOSIGNAL).
+
+   The life of a stream:
+
+       dial          begins to connect to one address; on an error nothing is left. The host's name
+                     has been looked up by then; TLS verifies it. NULL for a Unix socket
+       progress      until it says SC_OK: once right after dial, then whenever `*interest` is ready.
+                     Handshakes are made here. Deadlines are the client's: it hangs up
+       transmit      takes what it can. After SC_AGAIN the same bytes come again when the descriptor
+                     is writable, perhaps from another address and with more behind them. A stream
+                     that stores bytes must say SC_AGAIN some time, or nothing bounds the memory
+       receive       gives what is there. Called when the descriptor is readable, or `pending` true,
+                     and once more after a buffer was filled
+       receive_soon  optional: a caller who is alone waits inside of it, and needs no poller
+       pending       optional: bytes wait inside the stream, so that the descriptor does not show
+                     them. False when receive would say SC_AGAIN
+       descriptor    for the poller; the same from dial to hangup
+       hangup        at any time after dial, in mid-handshake too, and while nothing else runs on
+                     the stream. Not `orderly` in a forked child: say nothing to the peer, since the
+                     parent talks on
+
+   One thread sends while another may receive; beside that a stream is one thread's at a time. A
+   transport whose streams cannot do that locks them.
+
+   A poller:
+
+       create        also makes the means by which `wake` ends a wait: a pipe, an eventfd, a
+                     semaphore
+       watch         sets what a descriptor is watched for, in place of what was set before, and
+                     its tag; interest 0 forgets it, also if it was not watched. Never called while
+                     `wait` runs
+       wait          one thread at a time. What is ready is told as long as it is ready (level-
+                     triggered). A full array must not keep the same descriptors out each time.
+                     To return early, without events, is always right; never to return is not
+       wake          from any thread, at any time: the wait that runs returns, else the next one.
+                     Waking often before a wait is as waking once
+       schedule      optional: for a poller whose one descriptor stands in another event loop; the
+                     port then calls sc_poll(client, 0). sc_client_poller finds what `create` made
+       destroy       nobody waits any more. In a forked child it must not touch what is the parent's
+
+   A whole transport, for IPv4 over the usual socket calls; another system's differ by their names:
+
+   ```c
+   // cc -O2 tcp4.c -o tcp4 -pthread
+   #define SMARTCACHE_IMPLEMENTATION
+   #include "smartcache.h"
+
+   #include <errno.h>
+   #include <fcntl.h>
+   #include <netinet/in.h>
+   #include <stdio.h>
+   #include <string.h>
+   #include <sys/socket.h>
+   #include <unistd.h>
+
+   typedef struct tcp4 {
+       sc_memory memory; // a copy: it frees this struct
+       int fd;
+   } tcp4;
+
+   static sc_status tcp4_fail(sc_status status, const char *what)
+   {
+       return sc_fail(status, "%s: %s", what, strerror(errno));
+   }
+
+   static void tcp4_hangup(void *stream, bool orderly)
+   {
+       tcp4 *self = (tcp4 *)stream;
+       sc_memory memory = self->memory;
+       if (orderly)
+           (void)shutdown(self->fd, SHUT_RDWR);
+       (void)close(self->fd);
+       (void)memory.resize(memory.user, self, sizeof *self, 0);
+   }
+
+   static sc_status tcp4_dial(void *user, const sc_memory *memory, const sc_address *address,
+                              const char *host, void **stream)
+   {
+       struct sockaddr_in to = {0};
+       (void)user;
+       if (address->family != SC_FAMILY_IPV4)
+           return sc_fail(SC_ERR_CONNECT, "this transport knows IPv4 alone");
+       tcp4 *self = (tcp4 *)memory->resize(memory->user, NULL, 0, sizeof *self);
+       if (!self)
+           return sc_fail(SC_ERR_MEMORY, "no memory for a connection");
+       self->memory = *memory;
+       self->fd = socket(AF_INET, SOCK_STREAM, 0);
+       to.sin_family = AF_INET;
+       to.sin_port = htons(address->port);
+       memcpy(&to.sin_addr, address->ip, sizeof to.sin_addr);
+       if (self->fd < 0 || fcntl(self->fd, F_SETFD, FD_CLOEXEC) < 0 ||
+           fcntl(self->fd, F_SETFL, O_NONBLOCK) < 0 ||
+           (connect(self->fd, (struct sockaddr *)&to, sizeof to) < 0 && errno != EINPROGRESS)) {
+           sc_status status = tcp4_fail(SC_ERR_CONNECT, host);
+           tcp4_hangup(self, false);
+           return status;
+       }
+       *stream = self;
+       return SC_OK;
+   }
+
+   static sc_status tcp4_progress(void *stream, unsigned *interest)
+   {
+       const tcp4 *self = (const tcp4 *)stream;
+       struct sockaddr_in peer;
+       int error = 0;
+       socklen_t peer_len = sizeof peer, error_len = sizeof error;
+       if (getsockopt(self->fd, SOL_SOCKET, SO_ERROR, &error, &error_len) == 0)
+           errno = error;
+       if (errno != 0)
+           return tcp4_fail(SC_ERR_CONNECT, "connecting");
+       if (getpeername(self->fd, (struct sockaddr *)&peer, &peer_len) == 0)
+           return SC_OK;
+       *interest = SC_WRITABLE;
+       return SC_AGAIN;
+   }
+
+   static bool tcp4_is_again(void)
+   {
+       return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+   }
+
+   static sc_status tcp4_transmit(void *stream, const void *data, size_t len, size_t *sent)
+   {
+       ssize_t count = send(((tcp4 *)stream)->fd, data, len, MSG_NOSIGNAL);
+       if (count < 0)
+           return tcp4_is_again() ? SC_AGAIN : tcp4_fail(SC_ERR_DISCONNECTED, "sending");
+       *sent = (size_t)count;
+       return SC_OK;
+   }
+
+   static sc_status tcp4_receive(void *stream, void *buffer, size_t cap, size_t *received)
+   {
+       ssize_t count = recv(((tcp4 *)stream)->fd, buffer, cap, 0);
+       if (count < 0)
+           return tcp4_is_again() ? SC_AGAIN : tcp4_fail(SC_ERR_DISCONNECTED, "receiving");
+       *received = (size_t)count;
+       return count > 0 ? SC_OK : SC_END;
+   }
+
+   static sc_descriptor tcp4_descriptor(void *stream)
+   {
+       return ((const tcp4 *)stream)->fd;
+   }
+
+   static void tcp4_transport(sc_transport *table)
+   {
+       memset(table, 0, sizeof *table); // receive_soon and pending are optional
+       table->dial = tcp4_dial;
+       table->progress = tcp4_progress;
+       table->transmit = tcp4_transmit;
+       table->receive = tcp4_receive;
+       table->descriptor = tcp4_descriptor;
+       table->hangup = tcp4_hangup;
+   }
+
+   int main(int argc, char **argv)
+   {
+       sc_transport transport;
+       sc_config config = {0};
+       sc_client *client = NULL;
+       tcp4_transport(&transport);
+       config.url = argc > 1 ? argv[1] : NULL;
+       config.transport = &transport;
+       sc_status status = sc_open(&config, &client);
+       if (status == SC_OK)
+           status = sc_command_strings(client, NULL, "PING", (const char *)NULL);
+       if (status != SC_OK)
+           fprintf(stderr, "%s\n", sc_error_text());
+       sc_close(client);
+       return status == SC_OK ? 0 : 1;
+   }
+   ```
+
+   To see whether a port keeps all this, run it through tests/port_conformance.h, which needs cmocka
+   and nothing else: fill in a struct, and call port_conformance_transport or
+   port_conformance_poller. Its head tells how; the transport above passes it. It tries what is
+   easily overlooked: bytes that sit unread, a peer that does not read, a hang-up in mid-dial,
+   wake-ups that get lost, descriptors that starve, and each allocation failing in turn.
+
    MARK: - What a program can rely on
 
    - A zero-initialised option struct means the documented defaults; each field's comment gives its
@@ -610,13 +825,6 @@
 
 #ifdef __cplusplus
 extern "C" {
-#endif
-
-/* Where all functions are static, a file may declare them without implementing them, for the
-   types. */
-#if defined(SMARTCACHE_STATIC) && defined(__GNUC__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-function"
 #endif
 
 /* MARK: - Version and slices (Public) */
@@ -1463,10 +1671,6 @@ SC_API sc_status sc_call_invalidate(sc_wrapped *wrapped, const sc_arg *args, siz
    releases it. */
 SC_API sc_status sc_call_key(sc_wrapped *wrapped, const sc_arg *args, size_t arg_count,
                              sc_value **key);
-
-#if defined(SMARTCACHE_STATIC) && defined(__GNUC__)
-#pragma GCC diagnostic pop
-#endif
 
 #ifdef __cplusplus
 }
@@ -3338,7 +3542,8 @@ static bool sci_decimal_simple(const sci_decimal *decimal, double *number)
         decimal->exponent > 22)
         return false;
     unsigned power = (unsigned)(decimal->exponent < 0 ? -decimal->exponent : decimal->exponent);
-    double ten = (double)sci_power_of_five(power) * (double)(UINT32_C(1) << power);
+    uint64_t five = sci_power_of_five(power);
+    double ten = (double)five * (double)(UINT32_C(1) << power);
     double digits = (double)decimal->digits;
     *number = decimal->exponent < 0 ? digits / ten : digits * ten;
     return true;
@@ -5093,11 +5298,6 @@ SC_API const sc_item *sc_item_find(const sc_item *array, sc_slice name)
    reading with that status. */
 typedef sc_status (*sci_bulk_sink)(void *user, size_t total, sc_slice piece);
 
-typedef struct sci_reader_level {
-    uint32_t item;    /* index of the array's node */
-    size_t remaining; /* elements still to come */
-} sci_reader_level;
-
 typedef struct sci_reader {
     sc_limits limits;   /* resolved: no zeros */
     sci_items *items;   /* where nodes go; borrowed, set by sci_reader_target */
@@ -5111,10 +5311,10 @@ typedef struct sci_reader {
     size_t bulk_streamed;  /* bytes of it that the sink already has */
     uint32_t reply_start;  /* index of the first node of the current, or last finished, reply */
     uint32_t depth;        /* open arrays */
+    uint32_t innermost;    /* index of the last opened one's node, when there are any */
     char type;             /* first byte of the unfinished line */
     bool is_negative;      /* its number has a sign */
     unsigned char phase;   /* private to reader.c */
-    sci_reader_level levels[SCI_READER_DEPTH_CAP];
 } sci_reader;
 
 /* `limits` NULL or zero fields: the documented defaults; depth is capped at SCI_READER_DEPTH_CAP.
@@ -5368,12 +5568,19 @@ static inline const char *sci_reader_quick(const char *at, const char *end, size
     }
 }
 
+/* An open array's node keeps what a stack would: the elements still to come, and in `span` the node
+   of the array around it. */
+static sc_item *sci_reader_innermost(const sci_reader *reader)
+{
+    return &reader->items->at[reader->innermost];
+}
+
 /* As many elements of the innermost array as that can take. */
 static void sci_reader_elements(sci_reader *reader, sci_reader_cursor *cursor)
 {
     sci_items *items = reader->items;
-    sci_reader_level *level = &reader->levels[reader->depth - 1];
-    size_t room = sci_min_size(level->remaining, items->cap - items->count);
+    sc_item *array = sci_reader_innermost(reader);
+    size_t room = sci_min_size((size_t)array->is.integer, items->cap - items->count);
     sc_item *first = items->at + items->count;
     sc_item *item = first;
     const char *at = cursor->at;
@@ -5384,7 +5591,7 @@ static void sci_reader_elements(sci_reader *reader, sci_reader_cursor *cursor)
         at = after;
     }
     cursor->at = at;
-    level->remaining -= (size_t)(item - first);
+    array->is.integer -= item - first;
     items->count += (uint32_t)(item - first);
 }
 
@@ -5402,7 +5609,7 @@ static sc_item *sci_reader_append(sci_reader *reader, sc_kind kind, const char *
     item->kind = (uint32_t)kind;
     item->span = 1;
     if (reader->depth > 0)
-        reader->levels[reader->depth - 1].remaining--;
+        sci_reader_innermost(reader)->is.integer--;
     reader->phase = SCI_READER_AT_TYPE;
     return item;
 }
@@ -5564,12 +5771,14 @@ static sc_status sci_reader_open_array(sci_reader *reader)
     if (reader->number > reader->limits.max_elements - reader->reply_elements)
         return sci_reader_refuse_limit("elements", reader->limits.max_elements, "max_elements");
     size_t count = (size_t)reader->number;
-    if (!sci_reader_append(reader, SC_ARRAY, NULL, count))
+    sc_item *array = sci_reader_append(reader, SC_ARRAY, NULL, count);
+    if (!array)
         return SC_ERR_MEMORY;
+    array->is.integer = (int64_t)count;
+    array->span = reader->innermost;
+    reader->innermost = reader->items->count - 1;
+    reader->depth++;
     reader->reply_elements += count;
-    sci_reader_level *level = &reader->levels[reader->depth++];
-    level->item = reader->items->count - 1;
-    level->remaining = count;
     return SC_OK;
 }
 
@@ -5633,10 +5842,13 @@ static sc_status sci_reader_step(sci_reader *reader, sci_reader_cursor *cursor)
 static bool sci_reader_close_arrays(sci_reader *reader)
 {
     while (reader->depth > 0) {
-        const sci_reader_level *level = &reader->levels[reader->depth - 1];
-        if (level->remaining > 0)
+        sc_item *array = sci_reader_innermost(reader);
+        if (array->is.integer > 0)
             return false;
-        reader->items->at[level->item].span = reader->items->count - level->item;
+        uint32_t around = array->span;
+        array->is.text = NULL;
+        array->span = reader->items->count - reader->innermost;
+        reader->innermost = around;
         reader->depth--;
     }
     return true;
@@ -8055,8 +8267,8 @@ typedef struct sci_timer {
     void (*fire)(struct sci_timer *timer); /* locked; may free the timer's owner */
 } sci_timer;
 
-/* Beside the poller's readiness: the poller could not watch the descriptor; sc_error_text says why.
- */
+/* Beside the poller's readiness: the poller could not watch the descriptor: `failure`, with words in
+   sc_error_text. */
 #define SCI_WATCH_FAILED 8u
 
 /* A descriptor that its owner wants to hear about. */
@@ -8071,7 +8283,8 @@ typedef struct sci_watch {
     void (*settle)(struct sci_watch *watch, unsigned ready);
     /* Locked. A retired watch is let go: close the descriptor, free the owner. */
     void (*release)(struct sci_watch *watch);
-    unsigned ready; /* private to loop.c */
+    unsigned ready;    /* private to loop.c */
+    sc_status failure; /* with SCI_WATCH_FAILED */
 } sci_watch;
 
 /* Of scheduled_until, beside monotonic nanoseconds. */
@@ -8311,6 +8524,7 @@ static sc_status sci_loop_prepare(sci_loop *loop)
             watch->polled = wanted;
         } else {
             watch->ready = SCI_WATCH_FAILED;
+            watch->failure = status;
             result = status;
         }
     }
@@ -8656,6 +8870,7 @@ typedef struct sci_waiter {
     uint32_t gate;
     bool is_sleeping; /* at its gate */
     bool is_driving;  /* inside the poller */
+    bool is_called;   /* to drive, because nobody did */
     bool is_minded;   /* its deadline is the shared connection's to mind: it sleeps without a
                          time-out,   since a timer costs as much as the sleep */
     sci_conn *conn;   /* where the answer is expected, or NULL */
@@ -8771,7 +8986,7 @@ struct sci_conn {
     /* life */
     sc_lookup *lookup;
     sci_watch lookup_watch; /* resolvers without threads have a descriptor */
-    sc_address addresses[SCI_LOOKUP_ADDRESSES];
+    sc_address *addresses; /* owned: of the last attempt, in the order to try */
     size_t address_count;
     size_t address_index;
     sci_timer life_timer; /* attempt's deadline, back-off, idle check */
@@ -8979,6 +9194,16 @@ SCI_PRIVATE void sci_waiter_init(sci_waiter *waiter, uint32_t gate)
     waiter->gate = SCI_CLIENT_OP_GATES + gate % SCI_CLIENT_WAIT_GATES;
 }
 
+/* Who was called to drive and does not, since what it waited for is there, calls another. */
+static void sci_waiter_pass_call(sc_client *client, sci_waiter *waiter)
+{
+    if (!waiter->is_called)
+        return;
+    waiter->is_called = false;
+    if (!client->loop.driver)
+        sci_client_call_driver(client);
+}
+
 SCI_PRIVATE void sci_waiter_finish(sc_client *client, sci_waiter *waiter)
 {
     if (waiter->is_sleeping) {
@@ -8986,6 +9211,7 @@ SCI_PRIVATE void sci_waiter_finish(sc_client *client, sci_waiter *waiter)
         sci_list_remove(&waiter->link);
         client->raised |= 1u << waiter->gate;
     }
+    sci_waiter_pass_call(client, waiter);
     if (waiter->is_driving)
         sci_loop_wake(&client->loop);
     sci_atomic_store_release(&waiter->is_done, 1); /* from here on the waiter may be gone */
@@ -9039,6 +9265,7 @@ SCI_PRIVATE void sci_client_call_driver(sc_client *client)
         sci_waiter *sleeper = SCI_CONTAINER(link, sci_waiter, link);
         if (sci_conn_has_receiver(sleeper->conn))
             continue;
+        sleeper->is_called = true;
         client->raised |= 1u << sleeper->gate; /* all there, so that this one is among them */
         return;
     }
@@ -9055,6 +9282,7 @@ static bool sci_waiter_sleep(sc_client *client, sci_waiter *waiter, int64_t time
 {
     sci_gate *gate = &client->gates[waiter->gate];
     uint32_t ticket = sci_gate_ticket(gate);
+    sci_waiter_pass_call(client, waiter);
     waiter->is_sleeping = true;
     sci_list_append(&client->sleepers, &waiter->link);
     sci_client_unlock(client);
@@ -9072,6 +9300,7 @@ static bool sci_waiter_sleep(sc_client *client, sci_waiter *waiter, int64_t time
 /* Drive for one turn. */
 static void sci_waiter_drive(sc_client *client, sci_waiter *waiter, int64_t timeout_ns)
 {
+    waiter->is_called = false;
     waiter->is_driving = true;
     (void)sci_client_step(client, timeout_ns);
     waiter->is_driving = false;
@@ -9091,8 +9320,10 @@ SCI_PRIVATE bool sci_waiter_wait(sc_client *client, sci_waiter *waiter, int64_t 
         if (sci_atomic_load_acquire(&waiter->is_done))
             return true;
         int64_t now_ns = sci_loop_now_ns(&client->loop);
-        if (now_ns >= deadline_ns || client->is_closing)
+        if (now_ns >= deadline_ns || client->is_closing) {
+            sci_waiter_pass_call(client, waiter);
             return false;
+        }
         int64_t timeout_ns = deadline_ns == SCI_NEVER ? -1 : deadline_ns - now_ns;
         if (!sci_conn_has_receiver(conn) && sci_loop_drive_begin(&client->loop)) {
             sci_waiter_drive(client, waiter, timeout_ns);
@@ -9265,6 +9496,7 @@ SCI_PRIVATE void sci_conn_free(sci_conn *conn)
     sci_timer_cancel(&client->loop, &conn->deadline_timer);
     sci_bytes_free(&conn->out);
     sci_free(&client->memory, conn->slots, conn->slot_cap * sizeof(sci_slot));
+    sci_free(&client->memory, conn->addresses, conn->address_count * sizeof(sc_address));
     sci_list_remove(&conn->link);
     sci_free(&client->memory, conn, sizeof *conn);
 }
@@ -9822,7 +10054,7 @@ static void sci_wire_settle(sci_watch *watch, unsigned ready)
     if (!conn || !ready)
         return;
     if (ready & SCI_WATCH_FAILED) {
-        sci_conn_drop(conn, SC_ERR_MEMORY, NULL);
+        sci_conn_drop(conn, watch->failure, NULL);
         return;
     }
     if (conn->state == SCI_CONN_DIALING) {
@@ -9993,6 +10225,8 @@ static sc_status sci_wire_make_room(sci_wire *wire)
     size_t missing = sci_reader_missing(&wire->reader);
     if (sci_wire_has_room(wire, missing))
         return SC_OK;
+    if (wire->start == 0 && wire->end < chunk->cap && missing > 0)
+        return SC_OK; /* fill what is there before growing */
     size_t wanted = sci_wire_wanted(wire);
     if (wire->start == 0 && is_free && wanted > chunk->cap) {
         chunk = sci_chunk_resize(chunk, wanted);
@@ -10001,8 +10235,6 @@ static sc_status sci_wire_make_room(sci_wire *wire)
         wire->chunk = chunk;
         return SC_OK;
     }
-    if (wire->start == 0 && wire->end < chunk->cap && missing > 0)
-        return SC_OK; /* fill what is there before growing */
     return sci_wire_move(wire, wanted);
 }
 
@@ -10262,6 +10494,31 @@ SCI_PRIVATE void sci_conn_dial_ready(sci_conn *conn)
     }
 }
 
+/* Keep the addresses of this attempt, and no room for more: mostly there is one. */
+static sc_status sci_conn_take_addresses(sci_conn *conn, const sc_address *addresses, size_t count)
+{
+    sc_address *kept = (sc_address *)sci_resize(&conn->client->memory, conn->addresses,
+                                                conn->address_count * sizeof(sc_address),
+                                                count * sizeof(sc_address));
+    if (!kept)
+        return SC_ERR_MEMORY;
+    memcpy(kept, addresses, count * sizeof(sc_address));
+    conn->addresses = kept;
+    conn->address_count = count;
+    return SC_OK;
+}
+
+/* The first address, when there are any. */
+static void sci_conn_dial_taken(sci_conn *conn, sc_status status)
+{
+    if (status == SC_OK) {
+        sci_conn_dial_next(conn);
+        return;
+    }
+    sci_conn_fail_step(conn, status, sc_error_text());
+    sci_conn_attempt_failed(conn);
+}
+
 /* Look-up. */
 
 /* Runs on any thread, perhaps with the lock held: it only makes the driver look. */
@@ -10294,16 +10551,15 @@ SCI_PRIVATE void sci_conn_check_lookup(sci_conn *conn)
     sc_lookup *lookup = conn->lookup;
     if (conn->state != SCI_CONN_RESOLVING || !sci_lookup_is_done(lookup))
         return;
-    sc_status status = lookup->status;
-    if (status == SC_OK) {
-        conn->address_count = lookup->count;
-        memcpy(conn->addresses, lookup->addresses, lookup->count * sizeof(sc_address));
-        sci_conn_forget_lookup(conn);
-        sci_conn_dial_next(conn);
+    if (lookup->status != SC_OK) {
+        sci_conn_fail_step(conn, lookup->status, lookup->error_text);
+        sci_conn_attempt_failed(conn);
         return;
     }
-    sci_conn_fail_step(conn, status, lookup->error_text);
-    sci_conn_attempt_failed(conn);
+    sc_status status = sci_conn_take_addresses(conn, lookup->addresses, lookup->count);
+    if (status == SC_OK)
+        sci_conn_forget_lookup(conn);
+    sci_conn_dial_taken(conn, status);
 }
 
 static void sci_conn_resolve(sci_conn *conn)
@@ -10346,19 +10602,15 @@ SCI_PRIVATE void sci_conn_connect(sci_conn *conn, int64_t now_ns)
     conn->attempt_deadline_ns =
         sci_client_deadline_ns(client, client->config.connect_timeout_ms, now_ns);
     conn->address_index = 0;
-    conn->address_count = 0;
     if (client->url.scheme != SCI_SCHEME_UNIX) {
         sci_conn_resolve(conn);
         return;
     }
-    sc_status status = sci_address_unix(client->url.path, &conn->addresses[0]);
-    if (status != SC_OK) {
-        sci_conn_fail_step(conn, status, sc_error_text());
-        sci_conn_attempt_failed(conn);
-        return;
-    }
-    conn->address_count = 1;
-    sci_conn_dial_next(conn);
+    sc_address address;
+    sc_status status = sci_address_unix(client->url.path, &address);
+    if (status == SC_OK)
+        status = sci_conn_take_addresses(conn, &address, 1);
+    sci_conn_dial_taken(conn, status);
 }
 
 /* Prelude: one command at least, so that an error which the server sends unasked (too many clients,
@@ -11104,7 +11356,8 @@ static sc_status sci_client_configure(sc_client *client, const sc_config *config
     if (client->url.scheme == SCI_SCHEME_REDISS && !config->transport)
         return sc_fail(
             SC_ERR_UNSUPPORTED,
-            "rediss:// needs a TLS transport: set sc_config.transport to that of a TLS port");
+            "rediss:// needs a TLS transport: set sc_config.transport to that of a TLS port, such "
+            "as ports/smartcache_openssl.h");
     sci_client_resolve_config(client, config);
     return SC_OK;
 }
@@ -12863,7 +13116,7 @@ struct sci_transfer {
     const sc_slice *argv;
     size_t argc;
     /* Locked on entry and exit: move the bytes. */
-    sc_status (*move)(sci_transfer *transfer);
+    sc_status (*run)(sci_transfer *transfer);
     sci_waiter *waiter; /* of the thread that moves them, while it waits */
     size_t total;       /* of the string: the last word of an upload, the reply of a download */
     sc_source source;   /* upload */
@@ -12933,7 +13186,7 @@ static sc_status sci_transfer_perform(sci_transfer *transfer, int64_t timeout_ms
     transfer->op.is_watched = true;
     sci_waiter_init(&transfer->op.waiter, 0);
     sci_conn_submit(conn, &transfer->op, now_ns);
-    sc_status status = transfer->move(transfer);
+    sc_status status = transfer->run(transfer);
     if (status != SC_OK) { /* the connection is in the middle of something */
         (void)sci_format(words, sizeof words, "%s", sc_error_text());
         sci_conn_abandon(conn);
@@ -13036,7 +13289,7 @@ SC_API sc_status sc_upload(sc_client *client, const sc_slice *argv, size_t argc,
     if (!client || !source)
         return sc_fail(SC_ERR_ARGUMENT, "the %s is NULL", client ? "source" : "client");
     memset(&transfer, 0, sizeof transfer);
-    transfer.move = sci_upload_move;
+    transfer.run = sci_upload_move;
     transfer.total = total;
     transfer.source = source;
     transfer.user = user;
@@ -13114,7 +13367,7 @@ SC_API sc_status sc_download(sc_client *client, const sc_slice *argv, size_t arg
         return sc_fail(SC_ERR_ARGUMENT, "the %s is NULL", client ? "sink" : "client");
     memset(&transfer, 0, sizeof transfer);
     sci_bytes_init(&transfer.piece, &client->memory);
-    transfer.move = sci_download_move;
+    transfer.run = sci_download_move;
     transfer.sink = sink;
     transfer.user = user;
     transfer.op.sink = sci_download_keep;
@@ -14616,7 +14869,7 @@ static void sci_get_complete(sci_op *op)
 {
     sci_get_op *get = SCI_CONTAINER(op, sci_get_op, op);
     const sci_conn *conn = op->conn;
-    sc_slice bytes;
+    sc_slice bytes = sc_bytes(NULL, 0);
     get->result = op->status;
     if (op->status == SC_OK)
         get->result = sc_item_bytes(sc_reply_item(op->view), &bytes);

@@ -30,6 +30,7 @@
        Fork and signals
        Memory and limits
        Platforms
+       Writing a port
        What a program can rely on
        The rooms of this file
    then the public API (search for "(Public)"), the implementation ("(Private)") and the licence.
@@ -145,17 +146,17 @@
    MARK: - Build switches
 
    Define them before including this file, in all files of the program alike. All are off by
-   default. Sizes are for x86-64 with -Os, where all of it has about 125 KiB.
+   default. Sizes are for x86-64 with -Os, where all of it has about 126 KiB.
 
        SMARTCACHE_IMPLEMENTATION   this file also holds the implementation; one file of the program
-       SMARTCACHE_STATIC           every function is private to the including file; saves what the
-                                   compiler finds unused
+       SMARTCACHE_STATIC           every function is private to the including file, the only one
+                                   that can call them; saves what the compiler finds unused
        SMARTCACHE_NO_THREADS       no locks and no threads: one thread uses the library; saves
                                    -pthread and about 1 KiB (host names are then looked up in a
                                    forked helper)
        SMARTCACHE_NO_POSIX         no sockets, clock, memory and random numbers of the library's
                                    own: sc_config brings each table; implies SMARTCACHE_NO_THREADS;
-                                   saves about 10 KiB
+                                   saves about 11 KiB
        SMARTCACHE_ASSERT           checks the library's own invariants and aborts on a broken one;
                                    costs about 3 KiB, saves nothing
 
@@ -564,6 +565,220 @@
    SMARTCACHE_NO_POSIX leaves the POSIX ones out. C99 or newer, C++11 or newer, 32 and 64 bits,
    either byte order.
 
+   Under SMARTCACHE_NO_POSIX the object needs the types of stdbool.h, stddef.h, stdint.h, float.h,
+   limits.h and stdarg.h, and of the C library no function but these of string.h:
+
+       memchr memcmp memcpy memmove memset strchr strcmp strlen strncmp
+
+   Compilers call some more by themselves: functions of their own library for arithmetic that the
+   processor lacks (__aeabi_uldivmod, __udivdi3, __clzdi2), and clang calls bcmp where it knows the
+   C library to have it. SMARTCACHE_ASSERT adds what assert calls.
+
+   Besides gcc and clang, tcc (x86) compiles all of it, threads included; in its C99 it has no
+   thread-local variables, so the error texts come from malloc there, one block a thread. Another C
+   compiler needs C11's atomics, or SMARTCACHE_NO_THREADS.
+
+   MARK: - Writing a port
+
+   The client meets the network in two tables: sc_transport, a connected byte stream, and sc_poller,
+   which waits on descriptors. Fill one, give it in sc_config, and all else stays as it is: blocking
+   calls, threads, callbacks, time-outs. Where a platform has poll and sockets, the tables that the
+   library would use are there by sc_platform_transport, sc_platform_poller and
+   sc_platform_resolver, to be wrapped or to be used beside one of your own. These ports come with
+   the library, each one header in ports/:
+
+       smartcache_select.h    poller on select(2)
+       smartcache_epoll.h     poller on epoll; one descriptor stands for the client in another loop
+       smartcache_lwip.h      transport, poller and resolver on lwIP's sockets
+       smartcache_openssl.h   TLS, over any transport
+
+   For both tables: internal locks may be held when a function is called, so none may block (`wait`
+   and `receive_soon` excepted, which say how long) nor call the library, but for sc_fail and
+   sc_error_text. What fails says why by sc_fail, in the words of the cause; the caller of the
+   command reads them. Memory comes from the sc_memory given: copy the struct, tell `resize` the old
+   size, and return SC_ERR_MEMORY when it gives none. The table's `user` is passed to `dial` and
+   `create`; all else gets what these have made. The table itself is copied by sc_open. Keep
+   descriptors from being inherited by other programs (FD_CLOEXEC), and raise no signal
+   (MSG_NOSIGNAL).
+
+   The life of a stream:
+
+       dial          begins to connect to one address; on an error nothing is left. The host's name
+                     has been looked up by then; TLS verifies it. NULL for a Unix socket
+       progress      until it says SC_OK: once right after dial, then whenever `*interest` is ready.
+                     Handshakes are made here. Deadlines are the client's: it hangs up
+       transmit      takes what it can. After SC_AGAIN the same bytes come again when the descriptor
+                     is writable, perhaps from another address and with more behind them. A stream
+                     that stores bytes must say SC_AGAIN some time, or nothing bounds the memory
+       receive       gives what is there. Called when the descriptor is readable, or `pending` true,
+                     and once more after a buffer was filled
+       receive_soon  optional: a caller who is alone waits inside of it, and needs no poller
+       pending       optional: bytes wait inside the stream, so that the descriptor does not show
+                     them. False when receive would say SC_AGAIN
+       descriptor    for the poller; the same from dial to hangup
+       hangup        at any time after dial, in mid-handshake too, and while nothing else runs on
+                     the stream. Not `orderly` in a forked child: say nothing to the peer, since the
+                     parent talks on
+
+   One thread sends while another may receive; beside that a stream is one thread's at a time. A
+   transport whose streams cannot do that locks them.
+
+   A poller:
+
+       create        also makes the means by which `wake` ends a wait: a pipe, an eventfd, a
+                     semaphore
+       watch         sets what a descriptor is watched for, in place of what was set before, and
+                     its tag; interest 0 forgets it, also if it was not watched. Never called while
+                     `wait` runs
+       wait          one thread at a time. What is ready is told as long as it is ready (level-
+                     triggered). A full array must not keep the same descriptors out each time.
+                     To return early, without events, is always right; never to return is not
+       wake          from any thread, at any time: the wait that runs returns, else the next one.
+                     Waking often before a wait is as waking once
+       schedule      optional: for a poller whose one descriptor stands in another event loop; the
+                     port then calls sc_poll(client, 0). sc_client_poller finds what `create` made
+       destroy       nobody waits any more. In a forked child it must not touch what is the parent's
+
+   A whole transport, for IPv4 over the usual socket calls; another system's differ by their names:
+
+   ```c
+   // cc -O2 tcp4.c -o tcp4 -pthread
+   #define SMARTCACHE_IMPLEMENTATION
+   #include "smartcache.h"
+
+   #include <errno.h>
+   #include <fcntl.h>
+   #include <netinet/in.h>
+   #include <stdio.h>
+   #include <string.h>
+   #include <sys/socket.h>
+   #include <unistd.h>
+
+   typedef struct tcp4 {
+       sc_memory memory; // a copy: it frees this struct
+       int fd;
+   } tcp4;
+
+   static sc_status tcp4_fail(sc_status status, const char *what)
+   {
+       return sc_fail(status, "%s: %s", what, strerror(errno));
+   }
+
+   static void tcp4_hangup(void *stream, bool orderly)
+   {
+       tcp4 *self = (tcp4 *)stream;
+       sc_memory memory = self->memory;
+       if (orderly)
+           (void)shutdown(self->fd, SHUT_RDWR);
+       (void)close(self->fd);
+       (void)memory.resize(memory.user, self, sizeof *self, 0);
+   }
+
+   static sc_status tcp4_dial(void *user, const sc_memory *memory, const sc_address *address,
+                              const char *host, void **stream)
+   {
+       struct sockaddr_in to = {0};
+       (void)user;
+       if (address->family != SC_FAMILY_IPV4)
+           return sc_fail(SC_ERR_CONNECT, "this transport knows IPv4 alone");
+       tcp4 *self = (tcp4 *)memory->resize(memory->user, NULL, 0, sizeof *self);
+       if (!self)
+           return sc_fail(SC_ERR_MEMORY, "no memory for a connection");
+       self->memory = *memory;
+       self->fd = socket(AF_INET, SOCK_STREAM, 0);
+       to.sin_family = AF_INET;
+       to.sin_port = htons(address->port);
+       memcpy(&to.sin_addr, address->ip, sizeof to.sin_addr);
+       if (self->fd < 0 || fcntl(self->fd, F_SETFD, FD_CLOEXEC) < 0 ||
+           fcntl(self->fd, F_SETFL, O_NONBLOCK) < 0 ||
+           (connect(self->fd, (struct sockaddr *)&to, sizeof to) < 0 && errno != EINPROGRESS)) {
+           sc_status status = tcp4_fail(SC_ERR_CONNECT, host);
+           tcp4_hangup(self, false);
+           return status;
+       }
+       *stream = self;
+       return SC_OK;
+   }
+
+   static sc_status tcp4_progress(void *stream, unsigned *interest)
+   {
+       const tcp4 *self = (const tcp4 *)stream;
+       struct sockaddr_in peer;
+       int error = 0;
+       socklen_t peer_len = sizeof peer, error_len = sizeof error;
+       if (getsockopt(self->fd, SOL_SOCKET, SO_ERROR, &error, &error_len) == 0)
+           errno = error;
+       if (errno != 0)
+           return tcp4_fail(SC_ERR_CONNECT, "connecting");
+       if (getpeername(self->fd, (struct sockaddr *)&peer, &peer_len) == 0)
+           return SC_OK;
+       *interest = SC_WRITABLE;
+       return SC_AGAIN;
+   }
+
+   static bool tcp4_is_again(void)
+   {
+       return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+   }
+
+   static sc_status tcp4_transmit(void *stream, const void *data, size_t len, size_t *sent)
+   {
+       ssize_t count = send(((tcp4 *)stream)->fd, data, len, MSG_NOSIGNAL);
+       if (count < 0)
+           return tcp4_is_again() ? SC_AGAIN : tcp4_fail(SC_ERR_DISCONNECTED, "sending");
+       *sent = (size_t)count;
+       return SC_OK;
+   }
+
+   static sc_status tcp4_receive(void *stream, void *buffer, size_t cap, size_t *received)
+   {
+       ssize_t count = recv(((tcp4 *)stream)->fd, buffer, cap, 0);
+       if (count < 0)
+           return tcp4_is_again() ? SC_AGAIN : tcp4_fail(SC_ERR_DISCONNECTED, "receiving");
+       *received = (size_t)count;
+       return count > 0 ? SC_OK : SC_END;
+   }
+
+   static sc_descriptor tcp4_descriptor(void *stream)
+   {
+       return ((const tcp4 *)stream)->fd;
+   }
+
+   static void tcp4_transport(sc_transport *table)
+   {
+       memset(table, 0, sizeof *table); // receive_soon and pending are optional
+       table->dial = tcp4_dial;
+       table->progress = tcp4_progress;
+       table->transmit = tcp4_transmit;
+       table->receive = tcp4_receive;
+       table->descriptor = tcp4_descriptor;
+       table->hangup = tcp4_hangup;
+   }
+
+   int main(int argc, char **argv)
+   {
+       sc_transport transport;
+       sc_config config = {0};
+       sc_client *client = NULL;
+       tcp4_transport(&transport);
+       config.url = argc > 1 ? argv[1] : NULL;
+       config.transport = &transport;
+       sc_status status = sc_open(&config, &client);
+       if (status == SC_OK)
+           status = sc_command_strings(client, NULL, "PING", (const char *)NULL);
+       if (status != SC_OK)
+           fprintf(stderr, "%s\n", sc_error_text());
+       sc_close(client);
+       return status == SC_OK ? 0 : 1;
+   }
+   ```
+
+   To see whether a port keeps all this, run it through tests/port_conformance.h, which needs cmocka
+   and nothing else: fill in a struct, and call port_conformance_transport or
+   port_conformance_poller. Its head tells how; the transport above passes it. It tries what is
+   easily overlooked: bytes that sit unread, a peer that does not read, a hang-up in mid-dial,
+   wake-ups that get lost, descriptors that starve, and each allocation failing in turn.
+
    MARK: - What a program can rely on
 
    - A zero-initialised option struct means the documented defaults; each field's comment gives its
@@ -612,13 +827,6 @@
 extern "C" {
 #endif
 
-/* Where all functions are static, a file may declare them without implementing them, for the
-   types. */
-#if defined(SMARTCACHE_STATIC) && defined(__GNUC__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-function"
-#endif
-
 /* MARK: - Version and slices (Public) */
 #include "api/base.h"
 
@@ -648,10 +856,6 @@ extern "C" {
 
 /* MARK: - Wrapped functions (Public) */
 #include "api/wrap.h"
-
-#if defined(SMARTCACHE_STATIC) && defined(__GNUC__)
-#pragma GCC diagnostic pop
-#endif
 
 #ifdef __cplusplus
 }

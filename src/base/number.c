@@ -513,7 +513,8 @@ static bool sci_decimal_simple(const sci_decimal *decimal, double *number)
         decimal->exponent > 22)
         return false;
     unsigned power = (unsigned)(decimal->exponent < 0 ? -decimal->exponent : decimal->exponent);
-    double ten = (double)sci_power_of_five(power) * (double)(UINT32_C(1) << power);
+    uint64_t five = sci_power_of_five(power);
+    double ten = (double)five * (double)(UINT32_C(1) << power);
     double digits = (double)decimal->digits;
     *number = decimal->exponent < 0 ? digits / ten : digits * ten;
     return true;

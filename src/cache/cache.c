@@ -225,7 +225,7 @@ static void sci_get_complete(sci_op *op)
 {
     sci_get_op *get = SCI_CONTAINER(op, sci_get_op, op);
     const sci_conn *conn = op->conn;
-    sc_slice bytes;
+    sc_slice bytes = sc_bytes(NULL, 0);
     get->result = op->status;
     if (op->status == SC_OK)
         get->result = sc_item_bytes(sc_reply_item(op->view), &bytes);

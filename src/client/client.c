@@ -134,7 +134,8 @@ static sc_status sci_client_configure(sc_client *client, const sc_config *config
     if (client->url.scheme == SCI_SCHEME_REDISS && !config->transport)
         return sc_fail(
             SC_ERR_UNSUPPORTED,
-            "rediss:// needs a TLS transport: set sc_config.transport to that of a TLS port");
+            "rediss:// needs a TLS transport: set sc_config.transport to that of a TLS port, such "
+            "as ports/smartcache_openssl.h");
     sci_client_resolve_config(client, config);
     return SC_OK;
 }

@@ -33,6 +33,7 @@ typedef struct sci_waiter {
     uint32_t gate;
     bool is_sleeping; /* at its gate */
     bool is_driving;  /* inside the poller */
+    bool is_called;   /* to drive, because nobody did */
     bool is_minded;   /* its deadline is the shared connection's to mind: it sleeps without a
                          time-out,   since a timer costs as much as the sleep */
     sci_conn *conn;   /* where the answer is expected, or NULL */
@@ -148,7 +149,7 @@ struct sci_conn {
     /* life */
     sc_lookup *lookup;
     sci_watch lookup_watch; /* resolvers without threads have a descriptor */
-    sc_address addresses[SCI_LOOKUP_ADDRESSES];
+    sc_address *addresses; /* owned: of the last attempt, in the order to try */
     size_t address_count;
     size_t address_index;
     sci_timer life_timer; /* attempt's deadline, back-off, idle check */

@@ -43,6 +43,7 @@ SCI_PRIVATE void sci_conn_free(sci_conn *conn)
     sci_timer_cancel(&client->loop, &conn->deadline_timer);
     sci_bytes_free(&conn->out);
     sci_free(&client->memory, conn->slots, conn->slot_cap * sizeof(sci_slot));
+    sci_free(&client->memory, conn->addresses, conn->address_count * sizeof(sc_address));
     sci_list_remove(&conn->link);
     sci_free(&client->memory, conn, sizeof *conn);
 }

@@ -166,6 +166,31 @@ SCI_PRIVATE void sci_conn_dial_ready(sci_conn *conn)
     }
 }
 
+/* Keep the addresses of this attempt, and no room for more: mostly there is one. */
+static sc_status sci_conn_take_addresses(sci_conn *conn, const sc_address *addresses, size_t count)
+{
+    sc_address *kept = (sc_address *)sci_resize(&conn->client->memory, conn->addresses,
+                                                conn->address_count * sizeof(sc_address),
+                                                count * sizeof(sc_address));
+    if (!kept)
+        return SC_ERR_MEMORY;
+    memcpy(kept, addresses, count * sizeof(sc_address));
+    conn->addresses = kept;
+    conn->address_count = count;
+    return SC_OK;
+}
+
+/* The first address, when there are any. */
+static void sci_conn_dial_taken(sci_conn *conn, sc_status status)
+{
+    if (status == SC_OK) {
+        sci_conn_dial_next(conn);
+        return;
+    }
+    sci_conn_fail_step(conn, status, sc_error_text());
+    sci_conn_attempt_failed(conn);
+}
+
 /* Look-up. */
 
 /* Runs on any thread, perhaps with the lock held: it only makes the driver look. */
@@ -198,16 +223,15 @@ SCI_PRIVATE void sci_conn_check_lookup(sci_conn *conn)
     sc_lookup *lookup = conn->lookup;
     if (conn->state != SCI_CONN_RESOLVING || !sci_lookup_is_done(lookup))
         return;
-    sc_status status = lookup->status;
-    if (status == SC_OK) {
-        conn->address_count = lookup->count;
-        memcpy(conn->addresses, lookup->addresses, lookup->count * sizeof(sc_address));
-        sci_conn_forget_lookup(conn);
-        sci_conn_dial_next(conn);
+    if (lookup->status != SC_OK) {
+        sci_conn_fail_step(conn, lookup->status, lookup->error_text);
+        sci_conn_attempt_failed(conn);
         return;
     }
-    sci_conn_fail_step(conn, status, lookup->error_text);
-    sci_conn_attempt_failed(conn);
+    sc_status status = sci_conn_take_addresses(conn, lookup->addresses, lookup->count);
+    if (status == SC_OK)
+        sci_conn_forget_lookup(conn);
+    sci_conn_dial_taken(conn, status);
 }
 
 static void sci_conn_resolve(sci_conn *conn)
@@ -250,19 +274,15 @@ SCI_PRIVATE void sci_conn_connect(sci_conn *conn, int64_t now_ns)
     conn->attempt_deadline_ns =
         sci_client_deadline_ns(client, client->config.connect_timeout_ms, now_ns);
     conn->address_index = 0;
-    conn->address_count = 0;
     if (client->url.scheme != SCI_SCHEME_UNIX) {
         sci_conn_resolve(conn);
         return;
     }
-    sc_status status = sci_address_unix(client->url.path, &conn->addresses[0]);
-    if (status != SC_OK) {
-        sci_conn_fail_step(conn, status, sc_error_text());
-        sci_conn_attempt_failed(conn);
-        return;
-    }
-    conn->address_count = 1;
-    sci_conn_dial_next(conn);
+    sc_address address;
+    sc_status status = sci_address_unix(client->url.path, &address);
+    if (status == SC_OK)
+        status = sci_conn_take_addresses(conn, &address, 1);
+    sci_conn_dial_taken(conn, status);
 }
 
 /* Prelude: one command at least, so that an error which the server sends unasked (too many clients,

@@ -22,7 +22,7 @@ struct sci_transfer {
     const sc_slice *argv;
     size_t argc;
     /* Locked on entry and exit: move the bytes. */
-    sc_status (*move)(sci_transfer *transfer);
+    sc_status (*run)(sci_transfer *transfer);
     sci_waiter *waiter; /* of the thread that moves them, while it waits */
     size_t total;       /* of the string: the last word of an upload, the reply of a download */
     sc_source source;   /* upload */
@@ -92,7 +92,7 @@ static sc_status sci_transfer_perform(sci_transfer *transfer, int64_t timeout_ms
     transfer->op.is_watched = true;
     sci_waiter_init(&transfer->op.waiter, 0);
     sci_conn_submit(conn, &transfer->op, now_ns);
-    sc_status status = transfer->move(transfer);
+    sc_status status = transfer->run(transfer);
     if (status != SC_OK) { /* the connection is in the middle of something */
         (void)sci_format(words, sizeof words, "%s", sc_error_text());
         sci_conn_abandon(conn);
@@ -195,7 +195,7 @@ SC_API sc_status sc_upload(sc_client *client, const sc_slice *argv, size_t argc,
     if (!client || !source)
         return sc_fail(SC_ERR_ARGUMENT, "the %s is NULL", client ? "source" : "client");
     memset(&transfer, 0, sizeof transfer);
-    transfer.move = sci_upload_move;
+    transfer.run = sci_upload_move;
     transfer.total = total;
     transfer.source = source;
     transfer.user = user;
@@ -273,7 +273,7 @@ SC_API sc_status sc_download(sc_client *client, const sc_slice *argv, size_t arg
         return sc_fail(SC_ERR_ARGUMENT, "the %s is NULL", client ? "sink" : "client");
     memset(&transfer, 0, sizeof transfer);
     sci_bytes_init(&transfer.piece, &client->memory);
-    transfer.move = sci_download_move;
+    transfer.run = sci_download_move;
     transfer.sink = sink;
     transfer.user = user;
     transfer.op.sink = sci_download_keep;

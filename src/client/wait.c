@@ -14,6 +14,16 @@ SCI_PRIVATE void sci_waiter_init(sci_waiter *waiter, uint32_t gate)
     waiter->gate = SCI_CLIENT_OP_GATES + gate % SCI_CLIENT_WAIT_GATES;
 }
 
+/* Who was called to drive and does not, since what it waited for is there, calls another. */
+static void sci_waiter_pass_call(sc_client *client, sci_waiter *waiter)
+{
+    if (!waiter->is_called)
+        return;
+    waiter->is_called = false;
+    if (!client->loop.driver)
+        sci_client_call_driver(client);
+}
+
 SCI_PRIVATE void sci_waiter_finish(sc_client *client, sci_waiter *waiter)
 {
     if (waiter->is_sleeping) {
@@ -21,6 +31,7 @@ SCI_PRIVATE void sci_waiter_finish(sc_client *client, sci_waiter *waiter)
         sci_list_remove(&waiter->link);
         client->raised |= 1u << waiter->gate;
     }
+    sci_waiter_pass_call(client, waiter);
     if (waiter->is_driving)
         sci_loop_wake(&client->loop);
     sci_atomic_store_release(&waiter->is_done, 1); /* from here on the waiter may be gone */
@@ -74,6 +85,7 @@ SCI_PRIVATE void sci_client_call_driver(sc_client *client)
         sci_waiter *sleeper = SCI_CONTAINER(link, sci_waiter, link);
         if (sci_conn_has_receiver(sleeper->conn))
             continue;
+        sleeper->is_called = true;
         client->raised |= 1u << sleeper->gate; /* all there, so that this one is among them */
         return;
     }
@@ -90,6 +102,7 @@ static bool sci_waiter_sleep(sc_client *client, sci_waiter *waiter, int64_t time
 {
     sci_gate *gate = &client->gates[waiter->gate];
     uint32_t ticket = sci_gate_ticket(gate);
+    sci_waiter_pass_call(client, waiter);
     waiter->is_sleeping = true;
     sci_list_append(&client->sleepers, &waiter->link);
     sci_client_unlock(client);
@@ -107,6 +120,7 @@ static bool sci_waiter_sleep(sc_client *client, sci_waiter *waiter, int64_t time
 /* Drive for one turn. */
 static void sci_waiter_drive(sc_client *client, sci_waiter *waiter, int64_t timeout_ns)
 {
+    waiter->is_called = false;
     waiter->is_driving = true;
     (void)sci_client_step(client, timeout_ns);
     waiter->is_driving = false;
@@ -126,8 +140,10 @@ SCI_PRIVATE bool sci_waiter_wait(sc_client *client, sci_waiter *waiter, int64_t 
         if (sci_atomic_load_acquire(&waiter->is_done))
             return true;
         int64_t now_ns = sci_loop_now_ns(&client->loop);
-        if (now_ns >= deadline_ns || client->is_closing)
+        if (now_ns >= deadline_ns || client->is_closing) {
+            sci_waiter_pass_call(client, waiter);
             return false;
+        }
         int64_t timeout_ns = deadline_ns == SCI_NEVER ? -1 : deadline_ns - now_ns;
         if (!sci_conn_has_receiver(conn) && sci_loop_drive_begin(&client->loop)) {
             sci_waiter_drive(client, waiter, timeout_ns);

@@ -54,7 +54,7 @@ static void sci_wire_settle(sci_watch *watch, unsigned ready)
     if (!conn || !ready)
         return;
     if (ready & SCI_WATCH_FAILED) {
-        sci_conn_drop(conn, SC_ERR_MEMORY, NULL);
+        sci_conn_drop(conn, watch->failure, NULL);
         return;
     }
     if (conn->state == SCI_CONN_DIALING) {
@@ -225,6 +225,8 @@ static sc_status sci_wire_make_room(sci_wire *wire)
     size_t missing = sci_reader_missing(&wire->reader);
     if (sci_wire_has_room(wire, missing))
         return SC_OK;
+    if (wire->start == 0 && wire->end < chunk->cap && missing > 0)
+        return SC_OK; /* fill what is there before growing */
     size_t wanted = sci_wire_wanted(wire);
     if (wire->start == 0 && is_free && wanted > chunk->cap) {
         chunk = sci_chunk_resize(chunk, wanted);
@@ -233,8 +235,6 @@ static sc_status sci_wire_make_room(sci_wire *wire)
         wire->chunk = chunk;
         return SC_OK;
     }
-    if (wire->start == 0 && wire->end < chunk->cap && missing > 0)
-        return SC_OK; /* fill what is there before growing */
     return sci_wire_move(wire, wanted);
 }
 

@@ -160,6 +160,7 @@ static sc_status sci_loop_prepare(sci_loop *loop)
             watch->polled = wanted;
         } else {
             watch->ready = SCI_WATCH_FAILED;
+            watch->failure = status;
             result = status;
         }
     }

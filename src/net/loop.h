@@ -14,8 +14,8 @@ typedef struct sci_timer {
     void (*fire)(struct sci_timer *timer); /* locked; may free the timer's owner */
 } sci_timer;
 
-/* Beside the poller's readiness: the poller could not watch the descriptor; sc_error_text says why.
- */
+/* Beside the poller's readiness: the poller could not watch the descriptor: `failure`, with words in
+   sc_error_text. */
 #define SCI_WATCH_FAILED 8u
 
 /* A descriptor that its owner wants to hear about. */
@@ -30,7 +30,8 @@ typedef struct sci_watch {
     void (*settle)(struct sci_watch *watch, unsigned ready);
     /* Locked. A retired watch is let go: close the descriptor, free the owner. */
     void (*release)(struct sci_watch *watch);
-    unsigned ready; /* private to loop.c */
+    unsigned ready;    /* private to loop.c */
+    sc_status failure; /* with SCI_WATCH_FAILED */
 } sci_watch;
 
 /* Of scheduled_until, beside monotonic nanoseconds. */

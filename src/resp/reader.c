@@ -229,12 +229,19 @@ static inline const char *sci_reader_quick(const char *at, const char *end, size
     }
 }
 
+/* An open array's node keeps what a stack would: the elements still to come, and in `span` the node
+   of the array around it. */
+static sc_item *sci_reader_innermost(const sci_reader *reader)
+{
+    return &reader->items->at[reader->innermost];
+}
+
 /* As many elements of the innermost array as that can take. */
 static void sci_reader_elements(sci_reader *reader, sci_reader_cursor *cursor)
 {
     sci_items *items = reader->items;
-    sci_reader_level *level = &reader->levels[reader->depth - 1];
-    size_t room = sci_min_size(level->remaining, items->cap - items->count);
+    sc_item *array = sci_reader_innermost(reader);
+    size_t room = sci_min_size((size_t)array->is.integer, items->cap - items->count);
     sc_item *first = items->at + items->count;
     sc_item *item = first;
     const char *at = cursor->at;
@@ -245,7 +252,7 @@ static void sci_reader_elements(sci_reader *reader, sci_reader_cursor *cursor)
         at = after;
     }
     cursor->at = at;
-    level->remaining -= (size_t)(item - first);
+    array->is.integer -= item - first;
     items->count += (uint32_t)(item - first);
 }
 
@@ -263,7 +270,7 @@ static sc_item *sci_reader_append(sci_reader *reader, sc_kind kind, const char *
     item->kind = (uint32_t)kind;
     item->span = 1;
     if (reader->depth > 0)
-        reader->levels[reader->depth - 1].remaining--;
+        sci_reader_innermost(reader)->is.integer--;
     reader->phase = SCI_READER_AT_TYPE;
     return item;
 }
@@ -425,12 +432,14 @@ static sc_status sci_reader_open_array(sci_reader *reader)
     if (reader->number > reader->limits.max_elements - reader->reply_elements)
         return sci_reader_refuse_limit("elements", reader->limits.max_elements, "max_elements");
     size_t count = (size_t)reader->number;
-    if (!sci_reader_append(reader, SC_ARRAY, NULL, count))
+    sc_item *array = sci_reader_append(reader, SC_ARRAY, NULL, count);
+    if (!array)
         return SC_ERR_MEMORY;
+    array->is.integer = (int64_t)count;
+    array->span = reader->innermost;
+    reader->innermost = reader->items->count - 1;
+    reader->depth++;
     reader->reply_elements += count;
-    sci_reader_level *level = &reader->levels[reader->depth++];
-    level->item = reader->items->count - 1;
-    level->remaining = count;
     return SC_OK;
 }
 
@@ -494,10 +503,13 @@ static sc_status sci_reader_step(sci_reader *reader, sci_reader_cursor *cursor)
 static bool sci_reader_close_arrays(sci_reader *reader)
 {
     while (reader->depth > 0) {
-        const sci_reader_level *level = &reader->levels[reader->depth - 1];
-        if (level->remaining > 0)
+        sc_item *array = sci_reader_innermost(reader);
+        if (array->is.integer > 0)
             return false;
-        reader->items->at[level->item].span = reader->items->count - level->item;
+        uint32_t around = array->span;
+        array->is.text = NULL;
+        array->span = reader->items->count - reader->innermost;
+        reader->innermost = around;
         reader->depth--;
     }
     return true;

@@ -17,11 +17,6 @@
    reading with that status. */
 typedef sc_status (*sci_bulk_sink)(void *user, size_t total, sc_slice piece);
 
-typedef struct sci_reader_level {
-    uint32_t item;    /* index of the array's node */
-    size_t remaining; /* elements still to come */
-} sci_reader_level;
-
 typedef struct sci_reader {
     sc_limits limits;   /* resolved: no zeros */
     sci_items *items;   /* where nodes go; borrowed, set by sci_reader_target */
@@ -35,10 +30,10 @@ typedef struct sci_reader {
     size_t bulk_streamed;  /* bytes of it that the sink already has */
     uint32_t reply_start;  /* index of the first node of the current, or last finished, reply */
     uint32_t depth;        /* open arrays */
+    uint32_t innermost;    /* index of the last opened one's node, when there are any */
     char type;             /* first byte of the unfinished line */
     bool is_negative;      /* its number has a sign */
     unsigned char phase;   /* private to reader.c */
-    sci_reader_level levels[SCI_READER_DEPTH_CAP];
 } sci_reader;
 
 /* `limits` NULL or zero fields: the documented defaults; depth is capped at SCI_READER_DEPTH_CAP.

@@ -323,6 +323,30 @@ static void a_large_value_passes_through_little_memory(void **state)
         fail_msg("%zu bytes were in use at once", fault_memory_peak_bytes(test.memory) - before);
 }
 
+/* Four receive buffers a piece, a piece each way, room to grow, and the connection. */
+#define SMALL_BUFFER_BYTES ((size_t)512)
+#define SMALL_MEMORY_BYTES ((size_t)32 << 10)
+
+static void a_small_receive_buffer_makes_transfers_small(void **state)
+{
+    stream flow;
+    sc_config config = test_config(test_url());
+    size_t before;
+    (void)state;
+    config.receive_buffer_bytes = SMALL_BUFFER_BYTES;
+    assert_status(SC_OK, sc_close(test.client));
+    test.client = test_open(&config);
+    fault_memory_restart_counts(test.memory);
+    before = fault_memory_live_bytes(test.memory);
+    assert_status(SC_OK, upload(&flow, "large", STREAM_BYTES / 256, NULL));
+    assert_true(flow.pieces >= STREAM_BYTES / 256 / (4 * SMALL_BUFFER_BYTES));
+    assert_status(SC_OK, download(&flow, "large", 0));
+    assert_int_equal(flow.at, STREAM_BYTES / 256);
+    assert_false(flow.is_wrong);
+    if (fault_memory_peak_bytes(test.memory) - before > SMALL_MEMORY_BYTES)
+        fail_msg("%zu bytes were in use at once", fault_memory_peak_bytes(test.memory) - before);
+}
+
 static void an_empty_value_goes_up_and_comes_down(void **state)
 {
     stream flow;
@@ -591,6 +615,7 @@ int main(void)
         client_unit_test(a_scan_goes_on_after_an_error),
         client_unit_test(a_scan_of_the_wrong_kind_is_refused),
         client_unit_test(a_large_value_passes_through_little_memory),
+        client_unit_test(a_small_receive_buffer_makes_transfers_small),
         client_unit_test(an_empty_value_goes_up_and_comes_down),
         client_unit_test(an_upload_that_gives_up_stores_nothing),
         client_unit_test(a_download_that_gives_up_leaves_nothing_to_the_next),

@@ -106,12 +106,13 @@ sc_config test_config(const char *url)
     config.url = url;
     config.timeout_ms = WAIT_WATCHDOG_MS;
     config.memory = &test.memory->table;
+    config.transport = test.transport;
     return config;
 }
 
 const char *test_url(void)
 {
-    return fixture_url(test.server, test.kind);
+    return test.url ? test.url : fixture_url(test.server, test.kind);
 }
 
 sc_client *test_open(const sc_config *config)

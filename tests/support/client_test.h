@@ -46,6 +46,9 @@ typedef struct client_test {
     fixture *server;
     fault_memory *memory; /* counts what `client` and others made by test_open use */
     sc_client *client;    /* opened anew for each test */
+    /* Where tests go, and through what: NULL: the server's plain address, the platform's own. */
+    const char *url;
+    const sc_transport *transport;
     size_t descriptors;   /* open before it was */
 } client_test;
 

@@ -29,6 +29,8 @@ struct fixture {
     char folder[108];
     char log[128];
     endpoint tcp;
+    endpoint tls;    /* port 0: it speaks none */
+    bool speaks_tls; /* its arguments name a certificate */
     endpoint local;
     char *arguments[MAX_ARGUMENTS]; /* owned copies, NULL-terminated */
     int control;                    /* -1: not connected */
@@ -73,6 +75,7 @@ static void fixture_exec(const fixture *server, pid_t parent)
 {
     const char *command[MAX_ARGUMENTS + 24];
     char port[16];
+    char tls_port[16];
     size_t count = 0;
     size_t i;
     int log = open(server->log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
@@ -95,6 +98,11 @@ static void fixture_exec(const fixture *server, pid_t parent)
     command[count++] = port;
     command[count++] = "--bind";
     command[count++] = "127.0.0.1";
+    if (server->tls.port) {
+        snprintf(tls_port, sizeof tls_port, "%u", (unsigned)server->tls.port);
+        command[count++] = "--tls-port";
+        command[count++] = tls_port;
+    }
     command[count++] = "--unixsocket";
     command[count++] = server->local.path;
     command[count++] = "--dir";
@@ -242,6 +250,7 @@ static void fixture_copy_arguments(fixture *server, const char *const *arguments
         server->arguments[i] = strdup(arguments[i]);
         if (!server->arguments[i])
             fixture_die(server, "no memory");
+        server->speaks_tls |= strcmp(arguments[i], "--tls-cert-file") == 0;
     }
 }
 
@@ -264,6 +273,8 @@ fixture *fixture_start(const char *const *arguments)
     fixture_copy_arguments(server, arguments);
     for (try_number = 0; try_number < START_TRIES; try_number++) {
         endpoint_set_tcp(&server->tcp, endpoint_free_port());
+        if (server->speaks_tls)
+            endpoint_set_tcp(&server->tls, endpoint_free_port());
         if (fixture_launch(server))
             return server;
         if (!fixture_log_has(server, "Address already in use"))
@@ -289,6 +300,11 @@ void fixture_free(fixture *server)
 const endpoint *fixture_endpoint(const fixture *server, wire kind)
 {
     return kind == WIRE_TCP ? &server->tcp : &server->local;
+}
+
+const endpoint *fixture_tls_endpoint(const fixture *server)
+{
+    return &server->tls;
 }
 
 const char *fixture_url(const fixture *server, wire kind)

@@ -16,6 +16,8 @@ fixture *fixture_start(const char *const *arguments);
 void fixture_free(fixture *server);
 
 const endpoint *fixture_endpoint(const fixture *server, wire kind);
+/* Where it speaks TLS: on a port of its own, if its arguments have "--tls-cert-file". */
+const endpoint *fixture_tls_endpoint(const fixture *server);
 /* The URL without user, password and database. */
 const char *fixture_url(const fixture *server, wire kind);
 /* A URL with what is not NULL: `login` such as ":password" or "user:password", and a database. */

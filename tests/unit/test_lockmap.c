@@ -519,7 +519,7 @@ static uint64_t stress_counts[STRESS_KEYS];
 static void *stress_run(void *argument)
 {
     static const char *const keys[STRESS_KEYS] = {"x", "y", "z"};
-    uint64_t *problems = (uint64_t *)argument;
+    uint32_t *problems = (uint32_t *)argument;
     for (unsigned i = 0; i < STRESS_ROUNDS; i++) {
         unsigned k = i % STRESS_KEYS;
         sc_keylock *lock = NULL;
@@ -537,7 +537,7 @@ static void locks_exclude_under_contention(void **state)
     (void)state;
     enum { STRESSED = 8 };
     pthread_t threads[STRESSED];
-    uint64_t problems = 0;
+    uint32_t problems = 0;
     uint64_t sum = 0;
     memset(stress_counts, 0, sizeof stress_counts);
     for (int i = 0; i < STRESSED; i++)
@@ -559,7 +559,7 @@ static sc_status mixed_compute(void *user, sc_slice key, sc_value **value)
 
 static void *mixed_run(void *argument)
 {
-    uint64_t *problems = (uint64_t *)argument;
+    uint32_t *problems = (uint32_t *)argument;
     for (unsigned i = 0; i < STRESS_ROUNDS; i++) {
         sc_keylock *lock = NULL;
         sc_value *value = NULL;
@@ -579,7 +579,7 @@ static void holding_a_lock_while_waiting_for_a_flight_is_no_circle(void **state)
     (void)state;
     enum { MIXED = 8 };
     pthread_t threads[MIXED];
-    uint64_t problems = 0;
+    uint32_t problems = 0;
     for (int i = 0; i < MIXED; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, mixed_run, &problems), 0);
     for (int i = 0; i < MIXED; i++)
