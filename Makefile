@@ -37,8 +37,8 @@ EXAMPLES = $(patsubst examples/%.c,build/examples/%,$(wildcard examples/*.c))
 BENCH = $(patsubst bench/%.c,build/bench/%,$(wildcard bench/*.c))
 FORMATTED = $(shell find src ports tests examples bench tools -name '*.[ch]' -type f)
 
-.PHONY: all help demo test check unit redis ports sanitize layers compile fuzz fuzz-smoke bench \
-        bench-instructions examples sizes format clean programs
+.PHONY: all help demo test check unit redis ports sanitize layers matrix fuzz fuzz-smoke bench \
+        bench-instructions examples baremetal cross size size-check format clean programs
 
 all: smartcache.h
 
@@ -51,12 +51,14 @@ help:
 	@echo 'make ports               tests of ports/'
 	@echo 'make sanitize            both of these under address+undefined and thread sanitizers'
 	@echo 'make layers              no room knows a higher floor; no room calls the system but its own'
-	@echo 'make compile             every compiler, standard and switch, without a warning'
+	@echo 'make matrix              every compiler, standard, switch and port, without a warning'
+	@echo 'make cross               other processors and musl: warnings, tests under qemu-user'
 	@echo 'make fuzz-smoke          all fuzz targets, $(SECONDS_OF_FUZZING) s together'
 	@echo 'make bench               side by side with peers; prints ratios'
 	@echo 'make bench-instructions  the same in instructions an operation'
+	@echo 'make baremetal           builds examples/baremetal for a Cortex-M3 and runs it under QEMU'
 	@echo 'make examples            builds each as its first comment says, and runs it under valgrind'
-	@echo 'make sizes               bytes of code a build switch saves'
+	@echo 'make size                bytes of code and heap on three processors; renews README.md'
 	@echo 'make format              names what clang-format would change'
 	@echo 'make clean               removes build/'
 
@@ -95,6 +97,13 @@ $B/unit/%: tests/unit/%.c smartcache.h $B/libsupport.a $B/libsmartcache.a
 # A port's test adds what it needs to PORT_FLAGS and PORT_LIBS, as in `$B/ports/test_x: PORT_LIBS = -lx`.
 PORT_FLAGS =
 PORT_LIBS =
+$B/ports/test_openssl $B/ports/test_openssl_%: PORT_LIBS = -lssl -lcrypto
+$B/ports/test_manual: $B/manual/tcp4.c
+$B/ports/test_manual: PORT_FLAGS = -I$B/manual
+$B/manual/%: tests/snippet smartcache.h
+	@mkdir -p $(@D)
+	@tests/snippet $* >$@ || { rm -f $@; exit 1; }
+
 $B/ports/%: tests/ports/%.c smartcache.h tests/port_conformance.h $(wildcard ports/*.h) $B/libsupport.a $B/libsmartcache.a
 	@mkdir -p $(@D)
 	@echo 'build $@'
@@ -110,11 +119,11 @@ $B/libsmartcache.a: tests/compile/implement.c smartcache.h
 	@mkdir -p $(@D)
 	@echo 'build $@'
 	@$(CC) $(TEST_FLAGS) -c -o $B/smartcache.o tests/compile/implement.c
-	@rm -f $@ && ar rcs $@ $B/smartcache.o
+	@rm -f $@ && $(AR) rcs $@ $B/smartcache.o
 
 $B/libsupport.a: $(SUPPORT)
 	@mkdir -p $(@D)
-	@rm -f $@ && ar rcs $@ $(SUPPORT)
+	@rm -f $@ && $(AR) rcs $@ $(SUPPORT)
 
 $B/support/%.o: tests/support/%.c smartcache.h
 	@mkdir -p $(@D)
@@ -134,26 +143,44 @@ sanitize: smartcache.h
 layers: smartcache.h
 	@tests/layers
 
-compile: smartcache.h
-	@tests/setup.sh compile
+matrix: smartcache.h
+	@tests/setup.sh matrix
 	@tests/compile/matrix
+
+cross: smartcache.h
+	@tests/setup.sh cross
+	@tests/cross
 
 examples:
 	@tests/setup.sh examples
 	@$(MAKE) --no-print-directory --keep-going $(PARALLEL) $(EXAMPLES)
 	@RUN_UNDER='valgrind -q --fair-sched=yes --error-exitcode=9 --leak-check=full' tests/run tests/examples_run
 
-build/examples/%: examples/%.c smartcache.h tests/examples
+build/examples/%: examples/%.c smartcache.h tests/examples $(wildcard ports/*.h)
 	@tests/examples $<
 
-# What the manual says a switch saves: -Os, this machine's processor.
-SWITCHES = '' -DSMARTCACHE_NO_THREADS -DSMARTCACHE_NO_POSIX -DSMARTCACHE_ASSERT
-sizes: smartcache.h
-	@mkdir -p build
-	@for switch in $(SWITCHES); do \
-	    $(CC) -std=c99 -Os -w -I. $$switch -c -o build/size.o tests/compile/implement.c || exit 1; \
-	    echo "$$(size build/size.o | awk 'NR == 2 { print $$1 }') bytes of code $$switch"; \
-	done
+# On a Cortex-M3 without an operating system, beside a POSIX program.
+baremetal: smartcache.h
+	@tests/setup.sh baremetal
+	@tests/lwip/build --fetch
+	@$(MAKE) --no-print-directory $(PARALLEL) -C examples/baremetal WARNINGS='$(WARNINGS) -Werror'
+	@$(MAKE) --no-print-directory build/baremetal/partner
+	@tests/run tests/baremetal_run
+	@examples/baremetal/size
+
+build/baremetal/partner: tests/baremetal/partner.c smartcache.h $B/libsmartcache.a
+	@mkdir -p $(@D)
+	@echo 'build $@'
+	@$(CC) $(TEST_FLAGS) $(DEPENDENCIES) -o $@ $< $B/libsmartcache.a -pthread
+
+# The table in README.md is renewed by one, and compared by the other.
+size: smartcache.h
+	@tests/setup.sh size
+	@tests/size --write
+
+size-check: smartcache.h
+	@tests/setup.sh size
+	@tests/size
 
 format:
 	@tests/setup.sh format

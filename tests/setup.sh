@@ -1,10 +1,14 @@
 #!/bin/sh
 # Installs what a group of targets needs and this machine lacks: `tests/setup.sh GROUP...`. Groups:
 #     test      compiler, cmocka, redis-server, node with the packages of tests/interop
-#     compile   both compilers, the 32-bit cross compiler
+#     matrix    gcc, clang, tcc, the 32-bit and the bare cross compiler, musl, pmccabe, what ports include
 #     sanitize  test, clang and its run-time libraries
 #     examples  the libraries that examples use, redis-server, curl, valgrind
+#     baremetal redis-server, Arm's cross compiler with newlib, QEMU, what fetches lwIP's source
 #     bench     hiredis, redis-benchmark, valgrind
+#     source    what tests/fetch_source needs
+#     cross     musl, the cross compilers of tests/cross, qemu-user, clang, redis-server
+#     size      musl, the compilers for ARM, qemu-user
 #     format    clang-format
 # Without a group: test. Uses apt-get (Debian, Ubuntu), as root or through sudo; asks nothing; says
 # what it installs; does nothing when all is there. npm packages go to build/interop only.
@@ -75,11 +79,32 @@ need_test()
     [ ! -f tests/interop/package.json ] || need_command node nodejs
 }
 
-need_compile()
+# Arm's compiler for machines without a system, and a C library for it.
+need_arm_none()
+{
+    need_command arm-none-eabi-gcc gcc-arm-none-eabi
+    echo '#include <string.h>' | arm-none-eabi-gcc -E -x c - >/dev/null 2>&1 ||
+        need libnewlib-arm-none-eabi
+}
+
+# What tests/lwip/build fetches lwIP with.
+need_lwip_source()
+{
+    need_command dpkg-source dpkg-dev
+    need_command xz xz-utils
+}
+
+need_matrix()
 {
     need_c
     need_command g++ g++
     need_clang
+    need_command tcc tcc
+    need_command musl-gcc musl-tools
+    need_command pmccabe pmccabe
+    need_arm_none
+    has_header openssl/ssl.h || need libssl-dev
+    need_lwip_source
     if ! has_command i686-linux-gnu-gcc; then
         need gcc-i686-linux-gnu
         need libc6-dev-i386-cross
@@ -93,10 +118,22 @@ need_examples()
     need_c
     has_header microhttpd.h || need libmicrohttpd-dev
     has_header sqlite3.h || need libsqlite3-dev
+    has_header uv.h || need libuv1-dev
+    has_header event2/event.h || need libevent-dev
     need_command redis-server redis-server
     need_command redis-cli redis-tools
     need_command curl curl
     need_command valgrind valgrind
+}
+
+need_baremetal()
+{
+    need_c
+    need_command redis-server redis-server
+    need_command redis-cli redis-tools
+    need_arm_none
+    need_command qemu-system-arm qemu-system-arm
+    need_lwip_source
 }
 
 need_bench()
@@ -106,6 +143,46 @@ need_bench()
     need_command redis-server redis-server
     need_command redis-benchmark redis-tools
     need_command valgrind valgrind
+}
+
+need_source()
+{
+    need_command xz xz-utils
+    need_command flock util-linux
+}
+
+# need_cross TRIPLET ARCHITECTURE: gcc for it and its C library.
+need_cross()
+{
+    need_command "$1-gcc" "gcc-$1"
+    [ -e "/usr/$1/include/stdio.h" ] || need "libc6-dev-$2-cross"
+}
+
+need_cross_targets()
+{
+    need_c
+    need_clang
+    need_source
+    need_command musl-gcc musl-tools
+    need_cross arm-linux-gnueabihf armhf
+    need_cross aarch64-linux-gnu arm64
+    need_cross powerpc-linux-gnu powerpc
+    need_cross s390x-linux-gnu s390x
+    need_cross riscv64-linux-gnu riscv64
+    need_command qemu-arm qemu-user
+    need_command redis-server redis-server
+    need_command redis-cli redis-tools
+}
+
+need_size()
+{
+    need_c
+    need_command musl-gcc musl-tools
+    need_cross arm-linux-gnueabihf armhf
+    need_arm_none
+    need_command qemu-arm qemu-user
+    need_command redis-server redis-server
+    need_command redis-cli redis-tools
 }
 
 as_root()
@@ -176,14 +253,18 @@ for group in "$@"; do
         need_test
         wants_node=yes
         ;;
-    compile) need_compile ;;
+    matrix) need_matrix ;;
     sanitize)
         need_test
         need_clang_runtime
         wants_node=yes
         ;;
     examples) need_examples ;;
+    baremetal) need_baremetal ;;
     bench) need_bench ;;
+    source) need_source ;;
+    cross) need_cross_targets ;;
+    size) need_size ;;
     format) need_command clang-format clang-format ;;
     *)
         echo "tests/setup.sh: there is no group \"$group\"" >&2
