@@ -8986,7 +8986,7 @@ struct sci_conn {
     /* life */
     sc_lookup *lookup;
     sci_watch lookup_watch; /* resolvers without threads have a descriptor */
-    sc_address *addresses; /* owned: of the last attempt, in the order to try */
+    sc_address *addresses;  /* owned: of the last attempt, in the order to try */
     size_t address_count;
     size_t address_index;
     sci_timer life_timer; /* attempt's deadline, back-off, idle check */
@@ -9061,8 +9061,10 @@ struct sc_client {
 /* Begin a call: count the caller, lock. SC_ERR_CLOSED (unlocked, not counted) when the client
  * closes. */
 SCI_PRIVATE sc_status sci_client_enter(sc_client *client);
-/* End a call: run callbacks that are due where no thread of the client's does, unlock. */
+/* End a call: unlock. No callback runs, so that a call that does not block may be made anywhere. */
 SCI_PRIVATE void sci_client_leave(sc_client *client);
+/* End a call that may block: before, run callbacks that are due, unless the client's thread does. */
+SCI_PRIVATE void sci_client_leave_call(sc_client *client);
 /* The same when the lock is not held any more. The client may be gone right afterwards. */
 SCI_PRIVATE void sci_client_left(sc_client *client);
 /* Let the lock go, then wake the waiters whose gates were raised meanwhile. */
@@ -9401,7 +9403,7 @@ SCI_PRIVATE sc_status sci_op_call(sc_client *client, sci_op *op, int64_t timeout
     if (status != SC_OK)
         return status;
     if (sci_op_submit_and_wait(client, client->shared, op, timeout_ms))
-        sci_client_leave(client);
+        sci_client_leave_call(client);
     else
         sci_client_left(client);
     return SCI_LIKELY(op->status >= 0) ? op->status : sci_op_result(op);
@@ -11536,12 +11538,17 @@ static void sci_client_sweep(sc_client *client)
 
 SCI_PRIVATE void sci_client_leave(sc_client *client)
 {
-    if (!client->has_thread && !sci_list_is_empty(&client->loop.posts))
-        (void)sci_loop_dispatch(&client->loop);
     if (client->has_returned)
         sci_client_sweep(client);
     sci_client_unlock(client);
     sci_client_left(client);
+}
+
+SCI_PRIVATE void sci_client_leave_call(sc_client *client)
+{
+    if (!client->has_thread && !sci_list_is_empty(&client->loop.posts))
+        (void)sci_loop_dispatch(&client->loop);
+    sci_client_leave(client);
 }
 
 SCI_PRIVATE sci_conn *sci_client_borrow_conn(sc_client *client)
@@ -11628,7 +11635,7 @@ SC_API sc_status sc_poll(sc_client *client, int64_t timeout_ms)
         (void)sci_waiter_wait_locked(client, &waiter,
                                      timeout_ns < 0 ? SCI_NEVER : now_ns + timeout_ns);
     }
-    sci_client_leave(client);
+    sci_client_leave_call(client);
     return status;
 }
 
@@ -11956,7 +11963,7 @@ static sc_status sci_command_run_dedicated(sc_client *client, sci_op *op, int64_
     sci_conn *conn = sci_client_borrow_conn(client);
     status = conn ? sci_op_run(client, conn, op, timeout_ms) : SC_ERR_MEMORY;
     sci_client_return_conn(conn);
-    sci_client_leave(client);
+    sci_client_leave_call(client);
     return status;
 }
 
@@ -12428,7 +12435,7 @@ static sc_status sci_pipeline_run_watched(sc_pipeline *pipeline, sci_op *op,
     if (status == SC_OK) {
         op->complete = sci_op_wake;
         status = sci_op_run(client, pipeline->conn, op, options ? options->timeout_ms : 0);
-        sci_client_leave(client);
+        sci_client_leave_call(client);
     }
     sci_pipeline_unwatch(pipeline, status == SC_OK);
     *reply = op->reply;
@@ -12615,7 +12622,7 @@ SC_API sc_status sc_pipeline_watch(sc_pipeline *pipeline, const sc_slice *keys, 
         status = sci_pipeline_borrow(pipeline);
         if (status == SC_OK)
             status = sci_op_run(client, pipeline->conn, &run.op, options ? options->timeout_ms : 0);
-        sci_client_leave(client);
+        sci_client_leave_call(client);
     }
     if (status == SC_OK)
         status = sc_item_expect(sc_reply_item(run.op.reply), "OK");
@@ -13224,7 +13231,7 @@ static sc_status sci_transfer_run(sc_client *client, sci_transfer *transfer, con
     status = sci_client_enter(client);
     if (status == SC_OK) {
         status = sci_transfer_perform(transfer, options ? options->timeout_ms : 0);
-        sci_client_leave(client);
+        sci_client_leave_call(client);
     }
     return status;
 }
@@ -13610,7 +13617,10 @@ static sc_status sci_subscribe(sc_client *client, sc_slice name, bool is_pattern
             sci_subscription_end(subscription);
         sci_subscription_release(subscription);
     }
-    sci_client_leave(client);
+    if (waits)
+        sci_client_leave_call(client);
+    else
+        sci_client_leave(client);
     return status;
 }
 
@@ -15053,7 +15063,7 @@ SCI_PRIVATE sc_status sci_invalidate(sc_cache *cache, const sci_names *names)
         return status;
     status = sci_op_run(client, client->shared, &change.op, 0);
     sci_flight_invalidate(cache, names->value);
-    sci_client_leave(client);
+    sci_client_leave_call(client);
     return status;
 }
 
@@ -15103,7 +15113,7 @@ SC_API sc_status sc_set(sc_cache *cache, sc_slice key, sc_slice value, int64_t t
             status = sci_op_run(client, client->shared, &change.op, 0);
             sci_flight_invalidate(cache,
                                   names.value); /* who waits, and comes next, gets this value */
-            sci_client_leave(client);
+            sci_client_leave_call(client);
         }
     }
     sci_names_free(&names);
@@ -16301,7 +16311,7 @@ SCI_PRIVATE sc_status sci_get_or_load(sc_cache *cache, const sci_target *target,
         if (get.result == SC_OK) {
             *value = get.value;
             if (is_locked)
-                sci_client_leave(client);
+                sci_client_leave_call(client);
             else
                 sci_client_left(client);
             return SC_OK;
@@ -16316,7 +16326,7 @@ SCI_PRIVATE sc_status sci_get_or_load(sc_cache *cache, const sci_target *target,
     } else {
         status = get.result;
     }
-    sci_client_leave(client);
+    sci_client_leave_call(client);
     return status;
 }
 

@@ -409,7 +409,7 @@ SCI_PRIVATE sc_status sci_invalidate(sc_cache *cache, const sci_names *names)
         return status;
     status = sci_op_run(client, client->shared, &change.op, 0);
     sci_flight_invalidate(cache, names->value);
-    sci_client_leave(client);
+    sci_client_leave_call(client);
     return status;
 }
 
@@ -459,7 +459,7 @@ SC_API sc_status sc_set(sc_cache *cache, sc_slice key, sc_slice value, int64_t t
             status = sci_op_run(client, client->shared, &change.op, 0);
             sci_flight_invalidate(cache,
                                   names.value); /* who waits, and comes next, gets this value */
-            sci_client_leave(client);
+            sci_client_leave_call(client);
         }
     }
     sci_names_free(&names);

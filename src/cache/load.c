@@ -146,7 +146,7 @@ SCI_PRIVATE sc_status sci_get_or_load(sc_cache *cache, const sci_target *target,
         if (get.result == SC_OK) {
             *value = get.value;
             if (is_locked)
-                sci_client_leave(client);
+                sci_client_leave_call(client);
             else
                 sci_client_left(client);
             return SC_OK;
@@ -161,7 +161,7 @@ SCI_PRIVATE sc_status sci_get_or_load(sc_cache *cache, const sci_target *target,
     } else {
         status = get.result;
     }
-    sci_client_leave(client);
+    sci_client_leave_call(client);
     return status;
 }
 

@@ -314,12 +314,17 @@ static void sci_client_sweep(sc_client *client)
 
 SCI_PRIVATE void sci_client_leave(sc_client *client)
 {
-    if (!client->has_thread && !sci_list_is_empty(&client->loop.posts))
-        (void)sci_loop_dispatch(&client->loop);
     if (client->has_returned)
         sci_client_sweep(client);
     sci_client_unlock(client);
     sci_client_left(client);
+}
+
+SCI_PRIVATE void sci_client_leave_call(sc_client *client)
+{
+    if (!client->has_thread && !sci_list_is_empty(&client->loop.posts))
+        (void)sci_loop_dispatch(&client->loop);
+    sci_client_leave(client);
 }
 
 SCI_PRIVATE sci_conn *sci_client_borrow_conn(sc_client *client)
@@ -406,7 +411,7 @@ SC_API sc_status sc_poll(sc_client *client, int64_t timeout_ms)
         (void)sci_waiter_wait_locked(client, &waiter,
                                      timeout_ns < 0 ? SCI_NEVER : now_ns + timeout_ns);
     }
-    sci_client_leave(client);
+    sci_client_leave_call(client);
     return status;
 }
 

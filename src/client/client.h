@@ -149,7 +149,7 @@ struct sci_conn {
     /* life */
     sc_lookup *lookup;
     sci_watch lookup_watch; /* resolvers without threads have a descriptor */
-    sc_address *addresses; /* owned: of the last attempt, in the order to try */
+    sc_address *addresses;  /* owned: of the last attempt, in the order to try */
     size_t address_count;
     size_t address_index;
     sci_timer life_timer; /* attempt's deadline, back-off, idle check */
@@ -224,8 +224,10 @@ struct sc_client {
 /* Begin a call: count the caller, lock. SC_ERR_CLOSED (unlocked, not counted) when the client
  * closes. */
 SCI_PRIVATE sc_status sci_client_enter(sc_client *client);
-/* End a call: run callbacks that are due where no thread of the client's does, unlock. */
+/* End a call: unlock. No callback runs, so that a call that does not block may be made anywhere. */
 SCI_PRIVATE void sci_client_leave(sc_client *client);
+/* End a call that may block: before, run callbacks that are due, unless the client's thread does. */
+SCI_PRIVATE void sci_client_leave_call(sc_client *client);
 /* The same when the lock is not held any more. The client may be gone right afterwards. */
 SCI_PRIVATE void sci_client_left(sc_client *client);
 /* Let the lock go, then wake the waiters whose gates were raised meanwhile. */

@@ -98,7 +98,7 @@ static sc_status sci_command_run_dedicated(sc_client *client, sci_op *op, int64_
     sci_conn *conn = sci_client_borrow_conn(client);
     status = conn ? sci_op_run(client, conn, op, timeout_ms) : SC_ERR_MEMORY;
     sci_client_return_conn(conn);
-    sci_client_leave(client);
+    sci_client_leave_call(client);
     return status;
 }
 

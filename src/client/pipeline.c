@@ -266,7 +266,7 @@ static sc_status sci_pipeline_run_watched(sc_pipeline *pipeline, sci_op *op,
     if (status == SC_OK) {
         op->complete = sci_op_wake;
         status = sci_op_run(client, pipeline->conn, op, options ? options->timeout_ms : 0);
-        sci_client_leave(client);
+        sci_client_leave_call(client);
     }
     sci_pipeline_unwatch(pipeline, status == SC_OK);
     *reply = op->reply;
@@ -453,7 +453,7 @@ SC_API sc_status sc_pipeline_watch(sc_pipeline *pipeline, const sc_slice *keys, 
         status = sci_pipeline_borrow(pipeline);
         if (status == SC_OK)
             status = sci_op_run(client, pipeline->conn, &run.op, options ? options->timeout_ms : 0);
-        sci_client_leave(client);
+        sci_client_leave_call(client);
     }
     if (status == SC_OK)
         status = sc_item_expect(sc_reply_item(run.op.reply), "OK");

@@ -229,7 +229,10 @@ static sc_status sci_subscribe(sc_client *client, sc_slice name, bool is_pattern
             sci_subscription_end(subscription);
         sci_subscription_release(subscription);
     }
-    sci_client_leave(client);
+    if (waits)
+        sci_client_leave_call(client);
+    else
+        sci_client_leave(client);
     return status;
 }
 

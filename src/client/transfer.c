@@ -130,7 +130,7 @@ static sc_status sci_transfer_run(sc_client *client, sci_transfer *transfer, con
     status = sci_client_enter(client);
     if (status == SC_OK) {
         status = sci_transfer_perform(transfer, options ? options->timeout_ms : 0);
-        sci_client_leave(client);
+        sci_client_leave_call(client);
     }
     return status;
 }

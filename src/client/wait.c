@@ -221,7 +221,7 @@ SCI_PRIVATE sc_status sci_op_call(sc_client *client, sci_op *op, int64_t timeout
     if (status != SC_OK)
         return status;
     if (sci_op_submit_and_wait(client, client->shared, op, timeout_ms))
-        sci_client_leave(client);
+        sci_client_leave_call(client);
     else
         sci_client_left(client);
     return SCI_LIKELY(op->status >= 0) ? op->status : sci_op_result(op);
