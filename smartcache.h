@@ -138,6 +138,7 @@
        redis://localhost                       redis://:password@10.0.0.7:6380/2
        redis://user:password@[::1]/0           unix:///run/redis/redis.sock?db=1
        redis://cache.example?timeout=2s&name=worker&connect_timeout=500ms
+       rediss://cache.example:6380             TLS, by a transport that speaks it: see Platforms
 
    Options are db, timeout, connect_timeout, name, user and password. Host, path, user and
    password may be percent-encoded. A wrong URL is refused with the character's offset and what
@@ -561,9 +562,12 @@
 
    POSIX systems: sockets, poll(2), clock_gettime, threads, getaddrinfo. Others bring tables of
    functions: sc_memory, sc_clock, sc_random, sc_transport, sc_poller, sc_resolver; their
-   comments say what each function must do. A transport of one's own is also the way to TLS.
-   SMARTCACHE_NO_POSIX leaves the POSIX ones out. C99 or newer, C++11 or newer, 32 and 64 bits,
-   either byte order.
+   comments say what each function must do. SMARTCACHE_NO_POSIX leaves the POSIX ones out. C99 or
+   newer, C++11 or newer, 32 and 64 bits, either byte order.
+
+   TLS is a transport, too: ports/smartcache_openssl.h has one over OpenSSL, and its head a program.
+   A client speaks TLS on all its connections when its transport does, and never without: of the
+   URL, rediss:// only says that a client without such a transport is to be refused.
 
    Under SMARTCACHE_NO_POSIX the object needs the types of stdbool.h, stddef.h, stdint.h, float.h,
    limits.h and stdarg.h, and of the C library no function but these of string.h:
@@ -1189,8 +1193,9 @@ typedef struct sc_client sc_client;
 /* How to reach a server. Zero-initialise, then set what differs from the defaults. Everything is
    copied by sc_open, tables included. */
 typedef struct sc_config {
-    /* redis://[user[:password]@]host[:port][/db][?timeout=2s], unix:///path[?db=1]; host, path,
-       user and password may be percent-encoded. Default "redis://localhost:6379". */
+    /* redis://[user[:password]@]host[:port][/db][?timeout=2s], unix:///path[?db=1]; rediss:// as
+       redis://, but only with a `transport`, one of TLS; host, path, user and password may be
+       percent-encoded. Default "redis://localhost:6379". */
     const char *url;
     const char *user;     /* default: the URL's */
     const char *password; /* default: the URL's; kept in memory until sc_close */
@@ -8618,19 +8623,26 @@ SCI_PRIVATE sc_status sci_loop_step(sci_loop *loop, int64_t max_wait_ns)
 
 SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
 {
+    const uintptr_t self = sci_thread_self();
     bool has_run = false;
+    sci_link due; /* those that they post have to wait: a callback may post another for ever */
     if (loop->dispatcher)
         return false;
-    loop->dispatcher = sci_thread_self();
-    for (sci_link *link = sci_list_take_first(&loop->posts); link;
-         link = sci_list_take_first(&loop->posts)) {
+    loop->dispatcher = self;
+    sci_list_init(&due);
+    sci_list_move_all(&due, &loop->posts);
+    for (sci_link *link = sci_list_take_first(&due); link; link = sci_list_take_first(&due)) {
         sci_post *post = SCI_CONTAINER(link, sci_post, link);
         sci_loop_unlock(loop);
         post->run(post);
         sci_loop_lock(loop);
         has_run = true;
+        if (loop->dispatcher != self)
+            return true; /* this is a forked child now: the others are its parent's */
     }
     loop->dispatcher = 0;
+    if (!sci_list_is_empty(&loop->posts))
+        sci_loop_wake(loop);
     return has_run;
 }
 
@@ -9457,8 +9469,6 @@ SCI_PRIVATE bool sci_wire_transmit(sci_wire *wire);
 /* Receive once by `receive`, unlocked. True when bytes came and the wire still stands; a failure
    has dropped the connection. The caller holds a use. */
 SCI_PRIVATE bool sci_wire_receive(sci_wire *wire, sci_transport_receive *receive);
-/* Bytes wait inside the stream, where the poller cannot see them. */
-SCI_PRIVATE bool sci_wire_is_pending(const sci_wire *wire);
 /* Read the replies that are in the buffer. */
 SCI_PRIVATE void sci_wire_handle(sci_wire *wire);
 
@@ -10016,7 +10026,8 @@ SCI_PRIVATE void sci_subscriptions_end_all(sc_client *client);
 /* An empty buffer of more than so many receives, left by a large value, is given back. */
 #define SCI_WIRE_KEEP_ASKS 8
 
-SCI_PRIVATE bool sci_wire_is_pending(const sci_wire *wire)
+/* Bytes wait inside the stream (TLS), where the poller cannot see them. */
+static bool sci_wire_is_pending(const sci_wire *wire)
 {
     const sc_transport *table = &wire->client->transport;
     return table->pending && table->pending(wire->stream);
@@ -11722,7 +11733,8 @@ SC_API sc_status sc_close(sc_client *client)
     sci_client_await_callers(client);
     sci_loop_lock(&client->loop);
     client->has_thread = false;
-    (void)sci_loop_dispatch(&client->loop);
+    while (sci_loop_dispatch(&client->loop))
+        continue;
     sci_subscriptions_end_all(client);
     while (!sci_list_is_empty(&client->conns))
         sci_conn_free(SCI_CONTAINER(client->conns.next, sci_conn, link));

@@ -138,6 +138,7 @@
        redis://localhost                       redis://:password@10.0.0.7:6380/2
        redis://user:password@[::1]/0           unix:///run/redis/redis.sock?db=1
        redis://cache.example?timeout=2s&name=worker&connect_timeout=500ms
+       rediss://cache.example:6380             TLS, by a transport that speaks it: see Platforms
 
    Options are db, timeout, connect_timeout, name, user and password. Host, path, user and
    password may be percent-encoded. A wrong URL is refused with the character's offset and what
@@ -561,9 +562,12 @@
 
    POSIX systems: sockets, poll(2), clock_gettime, threads, getaddrinfo. Others bring tables of
    functions: sc_memory, sc_clock, sc_random, sc_transport, sc_poller, sc_resolver; their
-   comments say what each function must do. A transport of one's own is also the way to TLS.
-   SMARTCACHE_NO_POSIX leaves the POSIX ones out. C99 or newer, C++11 or newer, 32 and 64 bits,
-   either byte order.
+   comments say what each function must do. SMARTCACHE_NO_POSIX leaves the POSIX ones out. C99 or
+   newer, C++11 or newer, 32 and 64 bits, either byte order.
+
+   TLS is a transport, too: ports/smartcache_openssl.h has one over OpenSSL, and its head a program.
+   A client speaks TLS on all its connections when its transport does, and never without: of the
+   URL, rediss:// only says that a client without such a transport is to be refused.
 
    Under SMARTCACHE_NO_POSIX the object needs the types of stdbool.h, stddef.h, stdint.h, float.h,
    limits.h and stdarg.h, and of the C library no function but these of string.h:

@@ -10,8 +10,9 @@ typedef struct sc_client sc_client;
 /* How to reach a server. Zero-initialise, then set what differs from the defaults. Everything is
    copied by sc_open, tables included. */
 typedef struct sc_config {
-    /* redis://[user[:password]@]host[:port][/db][?timeout=2s], unix:///path[?db=1]; host, path,
-       user and password may be percent-encoded. Default "redis://localhost:6379". */
+    /* redis://[user[:password]@]host[:port][/db][?timeout=2s], unix:///path[?db=1]; rediss:// as
+       redis://, but only with a `transport`, one of TLS; host, path, user and password may be
+       percent-encoded. Default "redis://localhost:6379". */
     const char *url;
     const char *user;     /* default: the URL's */
     const char *password; /* default: the URL's; kept in memory until sc_close */

@@ -498,7 +498,8 @@ SC_API sc_status sc_close(sc_client *client)
     sci_client_await_callers(client);
     sci_loop_lock(&client->loop);
     client->has_thread = false;
-    (void)sci_loop_dispatch(&client->loop);
+    while (sci_loop_dispatch(&client->loop))
+        continue;
     sci_subscriptions_end_all(client);
     while (!sci_list_is_empty(&client->conns))
         sci_conn_free(SCI_CONTAINER(client->conns.next, sci_conn, link));

@@ -14,7 +14,8 @@
 /* An empty buffer of more than so many receives, left by a large value, is given back. */
 #define SCI_WIRE_KEEP_ASKS 8
 
-SCI_PRIVATE bool sci_wire_is_pending(const sci_wire *wire)
+/* Bytes wait inside the stream (TLS), where the poller cannot see them. */
+static bool sci_wire_is_pending(const sci_wire *wire)
 {
     const sc_transport *table = &wire->client->transport;
     return table->pending && table->pending(wire->stream);

@@ -23,7 +23,5 @@ SCI_PRIVATE bool sci_wire_transmit(sci_wire *wire);
 /* Receive once by `receive`, unlocked. True when bytes came and the wire still stands; a failure
    has dropped the connection. The caller holds a use. */
 SCI_PRIVATE bool sci_wire_receive(sci_wire *wire, sci_transport_receive *receive);
-/* Bytes wait inside the stream, where the poller cannot see them. */
-SCI_PRIVATE bool sci_wire_is_pending(const sci_wire *wire);
 /* Read the replies that are in the buffer. */
 SCI_PRIVATE void sci_wire_handle(sci_wire *wire);

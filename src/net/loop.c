@@ -254,18 +254,25 @@ SCI_PRIVATE sc_status sci_loop_step(sci_loop *loop, int64_t max_wait_ns)
 
 SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
 {
+    const uintptr_t self = sci_thread_self();
     bool has_run = false;
+    sci_link due; /* those that they post have to wait: a callback may post another for ever */
     if (loop->dispatcher)
         return false;
-    loop->dispatcher = sci_thread_self();
-    for (sci_link *link = sci_list_take_first(&loop->posts); link;
-         link = sci_list_take_first(&loop->posts)) {
+    loop->dispatcher = self;
+    sci_list_init(&due);
+    sci_list_move_all(&due, &loop->posts);
+    for (sci_link *link = sci_list_take_first(&due); link; link = sci_list_take_first(&due)) {
         sci_post *post = SCI_CONTAINER(link, sci_post, link);
         sci_loop_unlock(loop);
         post->run(post);
         sci_loop_lock(loop);
         has_run = true;
+        if (loop->dispatcher != self)
+            return true; /* this is a forked child now: the others are its parent's */
     }
     loop->dispatcher = 0;
+    if (!sci_list_is_empty(&loop->posts))
+        sci_loop_wake(loop);
     return has_run;
 }

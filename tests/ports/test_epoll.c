@@ -777,6 +777,28 @@ static void no_callback_runs_inside_a_call_that_does_not_block(void **state)
     host_close(&loop);
 }
 
+/* Callbacks of one run that are no end in sight. */
+#define ENDLESS 10000u
+
+static void one_run_ends_although_callbacks_fail_and_start_again_at_once(void **state)
+{
+    sc_poller poller;
+    sc_config config = host_config(&poller);
+    (void)state;
+    config.backoff_min_ms = config.backoff_max_ms = INT64_C(1000) * 3600;
+    host loop = host_start(&config);
+    tally refused = tally_of(&loop, "GET", "key");
+    fixture_kill(test.server);
+    host_until_quiet(&loop);
+    refused.wanted = ENDLESS;
+    tally_start(&refused, NULL, take_and_start_another);
+    HOST_UNTIL(&loop, tally_ended(&refused) > 0);
+    assert_in_range(tally_ended(&refused), 1, ENDLESS - 1);
+    refused.wanted = 0;
+    HOST_UNTIL(&loop, tally_ended(&refused) == refused.started);
+    host_close(&loop);
+}
+
 /* A look-up that ends on a thread of its own, after the host has gone to sleep. */
 typedef struct slow_resolver {
     pthread_t thread;
@@ -1066,6 +1088,7 @@ int main(void)
         bare_unit_test(time_outs_fire_against_a_server_that_stands_still),
         bare_unit_test(commands_wait_out_a_server_that_was_killed),
         bare_unit_test(no_callback_runs_inside_a_call_that_does_not_block),
+        bare_unit_test(one_run_ends_although_callbacks_fail_and_start_again_at_once),
         bare_unit_test(a_name_that_another_thread_looks_up_wakes_the_host),
         bare_unit_test(messages_come_and_subscriptions_are_made_again),
         bare_unit_test(loads_end_on_another_thread_while_the_host_sleeps),
