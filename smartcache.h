@@ -2069,7 +2069,14 @@ static inline void sci_mutex_unlock(sci_mutex *mutex)
     if (SCI_UNLIKELY(sci_atomic_exchange(&mutex->word, 0) == 2))
         sci_mutex_wake(mutex);
 }
+
+/* Lock, or false when it is held. */
+static inline bool sci_mutex_try_lock(sci_mutex *mutex)
+{
+    return sci_atomic_swap_if(&mutex->word, 0, 1);
+}
 #else
+SCI_PRIVATE bool sci_mutex_try_lock(sci_mutex *mutex);
 SCI_PRIVATE void sci_mutex_lock(sci_mutex *mutex);
 SCI_PRIVATE void sci_mutex_unlock(sci_mutex *mutex);
 #endif
@@ -4575,6 +4582,11 @@ SCI_PRIVATE void sci_mutex_lock(sci_mutex *mutex)
     (void)pthread_mutex_lock(&mutex->mutex);
 }
 
+SCI_PRIVATE bool sci_mutex_try_lock(sci_mutex *mutex)
+{
+    return pthread_mutex_trylock(&mutex->mutex) == 0;
+}
+
 SCI_PRIVATE void sci_mutex_unlock(sci_mutex *mutex)
 {
     (void)pthread_mutex_unlock(&mutex->mutex);
@@ -4748,6 +4760,12 @@ SCI_PRIVATE void sci_mutex_free(sci_mutex *mutex)
 SCI_PRIVATE void sci_mutex_lock(sci_mutex *mutex)
 {
     (void)mutex;
+}
+
+SCI_PRIVATE bool sci_mutex_try_lock(sci_mutex *mutex)
+{
+    (void)mutex;
+    return true;
 }
 
 SCI_PRIVATE void sci_mutex_unlock(sci_mutex *mutex)
@@ -8311,12 +8329,11 @@ struct sci_loop {
     sci_heap timers;
     sci_link watches;
     sci_link posts;
-    uintptr_t driver;     /* the thread that drives, 0: nobody */
-    uintptr_t dispatcher; /* the thread that runs callbacks, 0: nobody */
-    bool is_locked;       /* tells a forked child whether it was caught in the middle of a change */
-    bool is_waiting;      /* the driver is inside the poller, without the lock */
-    bool is_woken;        /* the poller has been told to return */
-    bool is_settled;      /* nothing has happened since the poller was told what is wanted */
+    uintptr_t driver;        /* the thread that drives, 0: nobody */
+    uintptr_t dispatcher;    /* the thread that runs callbacks, 0: nobody */
+    bool is_waiting;         /* the driver is inside the poller, without the lock */
+    bool is_woken;           /* the poller has been told to return */
+    bool is_settled;         /* nothing has happened since the poller was told what is wanted */
     int64_t waiting_until;   /* monotonic ns, while is_waiting */
     int64_t scheduled_until; /* when the poller's own loop is to call, while nobody drives */
 };
@@ -8333,11 +8350,9 @@ static inline int64_t sci_loop_now_ns(const sci_loop *loop)
 static inline void sci_loop_lock(sci_loop *loop)
 {
     sci_mutex_lock(&loop->lock);
-    loop->is_locked = true;
 }
 static inline void sci_loop_unlock(sci_loop *loop)
 {
-    loop->is_locked = false;
     sci_mutex_unlock(&loop->lock);
 }
 
@@ -11807,7 +11822,6 @@ static void sci_loop_reset_in_child(sci_loop *loop)
     sci_list_init(&loop->posts);
     loop->driver = 0;
     loop->dispatcher = 0;
-    loop->is_locked = false;
     loop->is_waiting = false;
     loop->is_woken = false;
     loop->is_settled = false;
@@ -11816,7 +11830,8 @@ static void sci_loop_reset_in_child(sci_loop *loop)
 
 SCI_PRIVATE void sci_client_after_fork(sc_client *client)
 {
-    bool is_intact = !client->loop.is_locked;
+    /* held: another thread of the parent was in the middle of a change */
+    bool is_intact = sci_mutex_try_lock(&client->loop.lock);
     sci_fork_guard_reset(&client->fork_guard);
     for (sci_link *link = client->conns.next; link != &client->conns; link = link->next) {
         sci_conn *conn = SCI_CONTAINER(link, sci_conn, link);

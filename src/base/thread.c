@@ -173,6 +173,11 @@ SCI_PRIVATE void sci_mutex_lock(sci_mutex *mutex)
     (void)pthread_mutex_lock(&mutex->mutex);
 }
 
+SCI_PRIVATE bool sci_mutex_try_lock(sci_mutex *mutex)
+{
+    return pthread_mutex_trylock(&mutex->mutex) == 0;
+}
+
 SCI_PRIVATE void sci_mutex_unlock(sci_mutex *mutex)
 {
     (void)pthread_mutex_unlock(&mutex->mutex);
@@ -346,6 +351,12 @@ SCI_PRIVATE void sci_mutex_free(sci_mutex *mutex)
 SCI_PRIVATE void sci_mutex_lock(sci_mutex *mutex)
 {
     (void)mutex;
+}
+
+SCI_PRIVATE bool sci_mutex_try_lock(sci_mutex *mutex)
+{
+    (void)mutex;
+    return true;
 }
 
 SCI_PRIVATE void sci_mutex_unlock(sci_mutex *mutex)

@@ -73,7 +73,14 @@ static inline void sci_mutex_unlock(sci_mutex *mutex)
     if (SCI_UNLIKELY(sci_atomic_exchange(&mutex->word, 0) == 2))
         sci_mutex_wake(mutex);
 }
+
+/* Lock, or false when it is held. */
+static inline bool sci_mutex_try_lock(sci_mutex *mutex)
+{
+    return sci_atomic_swap_if(&mutex->word, 0, 1);
+}
 #else
+SCI_PRIVATE bool sci_mutex_try_lock(sci_mutex *mutex);
 SCI_PRIVATE void sci_mutex_lock(sci_mutex *mutex);
 SCI_PRIVATE void sci_mutex_unlock(sci_mutex *mutex);
 #endif

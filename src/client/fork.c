@@ -63,7 +63,6 @@ static void sci_loop_reset_in_child(sci_loop *loop)
     sci_list_init(&loop->posts);
     loop->driver = 0;
     loop->dispatcher = 0;
-    loop->is_locked = false;
     loop->is_waiting = false;
     loop->is_woken = false;
     loop->is_settled = false;
@@ -72,7 +71,8 @@ static void sci_loop_reset_in_child(sci_loop *loop)
 
 SCI_PRIVATE void sci_client_after_fork(sc_client *client)
 {
-    bool is_intact = !client->loop.is_locked;
+    /* held: another thread of the parent was in the middle of a change */
+    bool is_intact = sci_mutex_try_lock(&client->loop.lock);
     sci_fork_guard_reset(&client->fork_guard);
     for (sci_link *link = client->conns.next; link != &client->conns; link = link->next) {
         sci_conn *conn = SCI_CONTAINER(link, sci_conn, link);

@@ -53,12 +53,11 @@ struct sci_loop {
     sci_heap timers;
     sci_link watches;
     sci_link posts;
-    uintptr_t driver;     /* the thread that drives, 0: nobody */
-    uintptr_t dispatcher; /* the thread that runs callbacks, 0: nobody */
-    bool is_locked;       /* tells a forked child whether it was caught in the middle of a change */
-    bool is_waiting;      /* the driver is inside the poller, without the lock */
-    bool is_woken;        /* the poller has been told to return */
-    bool is_settled;      /* nothing has happened since the poller was told what is wanted */
+    uintptr_t driver;        /* the thread that drives, 0: nobody */
+    uintptr_t dispatcher;    /* the thread that runs callbacks, 0: nobody */
+    bool is_waiting;         /* the driver is inside the poller, without the lock */
+    bool is_woken;           /* the poller has been told to return */
+    bool is_settled;         /* nothing has happened since the poller was told what is wanted */
     int64_t waiting_until;   /* monotonic ns, while is_waiting */
     int64_t scheduled_until; /* when the poller's own loop is to call, while nobody drives */
 };
@@ -75,11 +74,9 @@ static inline int64_t sci_loop_now_ns(const sci_loop *loop)
 static inline void sci_loop_lock(sci_loop *loop)
 {
     sci_mutex_lock(&loop->lock);
-    loop->is_locked = true;
 }
 static inline void sci_loop_unlock(sci_loop *loop)
 {
-    loop->is_locked = false;
     sci_mutex_unlock(&loop->lock);
 }
 
