@@ -578,8 +578,8 @@
    processor lacks (__aeabi_uldivmod, __udivdi3, __clzdi2), and clang calls bcmp where it knows the
    C library to have it. SMARTCACHE_ASSERT adds what assert calls.
 
-   Besides gcc and clang, tcc (x86) compiles all of it, threads included; in its C99 it has no
-   thread-local variables, so the error texts come from malloc there, one block a thread. Another C
+   Besides gcc and clang, tcc (x86, C only) compiles all of it, threads included; it has no
+   thread-local variables, so each thread's error text is a block from malloc there. Any other C
    compiler needs C11's atomics, or SMARTCACHE_NO_THREADS.
 
    MARK: - Writing a port
@@ -9259,15 +9259,19 @@ static void sci_client_wake(sc_client *client, uint32_t raised, uint32_t called)
 
 SCI_PRIVATE void sci_client_unlock(sc_client *client)
 {
+    bool has_callbacks = !sci_list_is_empty(&client->loop.posts);
     uint32_t raised = client->raised;
     uint32_t called = client->called;
+    if (SCI_LIKELY(!(raised | called) && !has_callbacks)) {
+        sci_loop_unlock(&client->loop);
+        return;
+    }
     client->raised = 0;
     client->called = 0;
-    if (!sci_list_is_empty(&client->loop.posts) && client->thread_waiter.is_sleeping)
+    if (has_callbacks && client->thread_waiter.is_sleeping)
         raised |= 1u << client->thread_waiter.gate;
     sci_loop_unlock(&client->loop);
-    if (raised | called)
-        sci_client_wake(client, raised, called);
+    sci_client_wake(client, raised, called);
 }
 
 SCI_PRIVATE sc_status sci_client_step(sc_client *client, int64_t max_wait_ns)

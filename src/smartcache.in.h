@@ -578,8 +578,8 @@
    processor lacks (__aeabi_uldivmod, __udivdi3, __clzdi2), and clang calls bcmp where it knows the
    C library to have it. SMARTCACHE_ASSERT adds what assert calls.
 
-   Besides gcc and clang, tcc (x86) compiles all of it, threads included; in its C99 it has no
-   thread-local variables, so the error texts come from malloc there, one block a thread. Another C
+   Besides gcc and clang, tcc (x86, C only) compiles all of it, threads included; it has no
+   thread-local variables, so each thread's error text is a block from malloc there. Any other C
    compiler needs C11's atomics, or SMARTCACHE_NO_THREADS.
 
    MARK: - Writing a port

@@ -50,15 +50,19 @@ static void sci_client_wake(sc_client *client, uint32_t raised, uint32_t called)
 
 SCI_PRIVATE void sci_client_unlock(sc_client *client)
 {
+    bool has_callbacks = !sci_list_is_empty(&client->loop.posts);
     uint32_t raised = client->raised;
     uint32_t called = client->called;
+    if (SCI_LIKELY(!(raised | called) && !has_callbacks)) {
+        sci_loop_unlock(&client->loop);
+        return;
+    }
     client->raised = 0;
     client->called = 0;
-    if (!sci_list_is_empty(&client->loop.posts) && client->thread_waiter.is_sleeping)
+    if (has_callbacks && client->thread_waiter.is_sleeping)
         raised |= 1u << client->thread_waiter.gate;
     sci_loop_unlock(&client->loop);
-    if (raised | called)
-        sci_client_wake(client, raised, called);
+    sci_client_wake(client, raised, called);
 }
 
 SCI_PRIVATE sc_status sci_client_step(sc_client *client, int64_t max_wait_ns)
