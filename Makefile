@@ -104,10 +104,30 @@ $B/manual/%: tests/snippet smartcache.h
 	@mkdir -p $(@D)
 	@tests/snippet $* >$@ || { rm -f $@; exit 1; }
 
+$B/ports/test_lwip: $B/lwip/librig.a $B/lwip/liblwip.a
+$B/ports/test_lwip: PORT_FLAGS = -Itests/lwip
+$B/ports/test_lwip: PORT_LIBS = $B/lwip/librig.a $B/lwip/liblwip.a -lslirp
+
 $B/ports/%: tests/ports/%.c smartcache.h tests/port_conformance.h $(wildcard ports/*.h) $B/libsupport.a $B/libsmartcache.a
 	@mkdir -p $(@D)
 	@echo 'build $@'
 	@$(CC) $(TEST_FLAGS) -Iports $(PORT_FLAGS) $(DEPENDENCIES) -o $@ $< $B/libsupport.a $B/libsmartcache.a -lcmocka $(PORT_LIBS) -pthread -lm
+
+# Stock lwIP, without the thread sanitizer: it guards in ways of its own what it shares. And the rig:
+# lwIP's system layer, its ways to the host, the port.
+LWIP_OPTIONS = tests/lwip/lwipopts.h $(wildcard tests/lwip/arch/*.h)
+$B/lwip/liblwip.a: tests/lwip/build tests/fetch_source $(LWIP_OPTIONS)
+	@mkdir -p $(@D)
+	@echo 'build $@'
+	@tests/lwip/build $@ $(CC) -O1 -g $(filter-out -fsanitize=thread,$(CONFIG_FLAGS))
+
+LWIP_RIG = $(patsubst tests/lwip/%.c,$B/lwip/%.o,$(wildcard tests/lwip/*.c))
+$B/lwip/%.o: tests/lwip/%.c $B/lwip/liblwip.a smartcache.h ports/smartcache_lwip.h
+	@echo 'build $@'
+	@$(CC) $(TEST_FLAGS) -Iports -Itests/lwip -isystem build/lwip/include $(DEPENDENCIES) -c -o $@ $<
+
+$B/lwip/librig.a: $(LWIP_RIG)
+	@rm -f $@ && $(AR) rcs $@ $(LWIP_RIG)
 
 $B/redis/%: tests/redis/%.c smartcache.h $B/libsupport.a $B/libsmartcache.a
 	@mkdir -p $(@D)
@@ -203,10 +223,22 @@ build/fuzz/%: tests/fuzz/%.c smartcache.h
 
 # --- measuring and showing
 
-build/bench/%: bench/%.c smartcache.h
+# hiredis has TLS from 1.0 on.
+BENCH_LIBS =
+build/bench/tls: BENCH_LIBS = -lssl -lcrypto \
+    $(if $(wildcard /usr/include/hiredis/hiredis_ssl.h),-DBENCH_HIREDIS_SSL -lhiredis_ssl)
+build/bench/lwip: BENCH_LIBS = -Itests/lwip -Iports -isystem build/lwip/include \
+    $(wildcard tests/lwip/*.c) build/bench/stack/liblwip.a -lslirp
+build/bench/lwip: build/bench/stack/liblwip.a $(wildcard tests/lwip/*.[ch])
+build/bench/stack/liblwip.a: tests/lwip/build tests/fetch_source $(LWIP_OPTIONS)
 	@mkdir -p $(@D)
 	@echo 'build $@'
-	@$(CC) -std=gnu99 -O2 -g -I. $(DEPENDENCIES) -o $@ $< -lhiredis -pthread -lm
+	@tests/lwip/build $@ $(CC) -O2
+
+build/bench/%: bench/%.c smartcache.h $(wildcard ports/*.h)
+	@mkdir -p $(@D)
+	@echo 'build $@'
+	@$(CC) -std=gnu99 -O2 -g -I. $(DEPENDENCIES) -o $@ $< -lhiredis $(BENCH_LIBS) -pthread -lm
 
 bench: smartcache.h
 	@tests/setup.sh bench

@@ -114,27 +114,35 @@ static inline redisContext *bench_open_hiredis(bool is_tcp)
     return context;
 }
 
+/* A blocking socket, connected to a port of this host. */
+static inline int bench_open_port(int port)
+{
+    int on = 1;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address;
+    memset(&address, 0, sizeof address);
+    address.sin_family = AF_INET;
+    address.sin_port = htons((uint16_t)port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    bench_must(fd >= 0, "no socket");
+    bench_must(connect(fd, (struct sockaddr *)&address, sizeof address) == 0, "raw: connect");
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    return fd;
+}
+
 /* A blocking socket, as a program would use it that knows the bytes beforehand. */
 static inline int bench_open_raw(bool is_tcp)
 {
-    int on = 1;
-    int fd = socket(is_tcp ? AF_INET : AF_UNIX, SOCK_STREAM, 0);
+    int fd;
+    struct sockaddr_un address;
+    if (is_tcp)
+        return bench_open_port(bench_port());
+    fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    memset(&address, 0, sizeof address);
+    address.sun_family = AF_UNIX;
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", bench_environment("BENCH_UNIX"));
     bench_must(fd >= 0, "no socket");
-    if (is_tcp) {
-        struct sockaddr_in address;
-        memset(&address, 0, sizeof address);
-        address.sin_family = AF_INET;
-        address.sin_port = htons((uint16_t)bench_port());
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        bench_must(connect(fd, (struct sockaddr *)&address, sizeof address) == 0, "raw: connect");
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    } else {
-        struct sockaddr_un address;
-        memset(&address, 0, sizeof address);
-        address.sun_family = AF_UNIX;
-        snprintf(address.sun_path, sizeof address.sun_path, "%s", bench_environment("BENCH_UNIX"));
-        bench_must(connect(fd, (struct sockaddr *)&address, sizeof address) == 0, "raw: connect");
-    }
+    bench_must(connect(fd, (struct sockaddr *)&address, sizeof address) == 0, "raw: connect");
     return fd;
 }
 

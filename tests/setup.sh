@@ -1,11 +1,11 @@
 #!/bin/sh
 # Installs what a group of targets needs and this machine lacks: `tests/setup.sh GROUP...`. Groups:
-#     test      compiler, cmocka, redis-server, node with the packages of tests/interop
+#     test      compiler, cmocka, OpenSSL, what lwIP needs, redis-server, node with the packages of tests/interop
 #     matrix    gcc, clang, tcc, the 32-bit and the bare cross compiler, musl, pmccabe, what ports include
 #     sanitize  test, clang and its run-time libraries
 #     examples  the libraries that examples use, redis-server, curl, valgrind
 #     baremetal redis-server, Arm's cross compiler with newlib, QEMU, what fetches lwIP's source
-#     bench     hiredis, redis-benchmark, valgrind
+#     bench     hiredis, OpenSSL, what lwIP needs, redis-benchmark, valgrind
 #     source    what tests/fetch_source needs
 #     cross     musl, the cross compilers of tests/cross, qemu-user, clang, redis-server
 #     size      musl, the compilers for ARM, qemu-user
@@ -67,12 +67,26 @@ need_clang_runtime()
     need "libclang-rt-${major%%.*}-dev"
 }
 
+# cmocka's header wants others before it.
+need_cmocka()
+{
+    printf '#include <stdarg.h>\n#include <stddef.h>\n#include <setjmp.h>\n#include <stdint.h>\n#include <cmocka.h>\n' |
+        ${CC:-cc} -E -x c - >/dev/null 2>&1 || need libcmocka-dev
+}
+
+# The library for the TLS port, the program for throw-away certificates.
+need_openssl()
+{
+    has_header openssl/ssl.h || need libssl-dev
+    need_command openssl openssl
+}
+
 need_test()
 {
     need_c
-    # cmocka's header wants these before it.
-    printf '#include <stdarg.h>\n#include <stddef.h>\n#include <setjmp.h>\n#include <stdint.h>\n#include <cmocka.h>\n' |
-        ${CC:-cc} -E -x c - >/dev/null 2>&1 || need libcmocka-dev
+    need_cmocka
+    need_openssl
+    need_lwip
     need_command redis-server redis-server
     need_command redis-cli redis-tools
     [ ! -f tests/interop/package.json ] || need_command npm npm
@@ -87,11 +101,11 @@ need_arm_none()
         need libnewlib-arm-none-eabi
 }
 
-# What tests/lwip/build fetches lwIP with.
-need_lwip_source()
+# lwIP is built from its source; libslirp is its network where nobody is root.
+need_lwip()
 {
-    need_command dpkg-source dpkg-dev
-    need_command xz xz-utils
+    need_source
+    has_header slirp/libslirp.h || need libslirp-dev
 }
 
 need_matrix()
@@ -104,7 +118,8 @@ need_matrix()
     need_command pmccabe pmccabe
     need_arm_none
     has_header openssl/ssl.h || need libssl-dev
-    need_lwip_source
+    need_cmocka
+    need_source
     if ! has_command i686-linux-gnu-gcc; then
         need gcc-i686-linux-gnu
         need libc6-dev-i386-cross
@@ -120,6 +135,7 @@ need_examples()
     has_header sqlite3.h || need libsqlite3-dev
     has_header uv.h || need libuv1-dev
     has_header event2/event.h || need libevent-dev
+    need_openssl
     need_command redis-server redis-server
     need_command redis-cli redis-tools
     need_command curl curl
@@ -133,13 +149,15 @@ need_baremetal()
     need_command redis-cli redis-tools
     need_arm_none
     need_command qemu-system-arm qemu-system-arm
-    need_lwip_source
+    need_source
 }
 
 need_bench()
 {
     need_c
     has_header hiredis/hiredis.h || need libhiredis-dev
+    need_openssl
+    need_lwip
     need_command redis-server redis-server
     need_command redis-benchmark redis-tools
     need_command valgrind valgrind

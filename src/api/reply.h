@@ -19,7 +19,8 @@ typedef struct sc_reply sc_reply;
    that is not there, and answers SC_ERR_TYPE or the empty value, so that look-ups chain. */
 typedef struct sc_item sc_item;
 
-/* Limits on what the server may send; 0 means the default. */
+/* Limits on what the server may send; 0 means the default. None in bytes goes beyond a quarter of the
+   address space. */
 typedef struct sc_limits {
     size_t max_depth;       /* nested arrays: 32 */
     size_t max_elements;    /* elements of one reply, all levels together: 16,777,216 */

@@ -49,7 +49,7 @@ typedef struct client_test {
     /* Where tests go, and through what: NULL: the server's plain address, the platform's own. */
     const char *url;
     const sc_transport *transport;
-    size_t descriptors;   /* open before it was */
+    size_t descriptors; /* open before it was */
 } client_test;
 
 extern client_test test;
