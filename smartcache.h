@@ -1972,6 +1972,11 @@ SCI_PRIVATE void sci_error_text_add(const char *format, ...) SC_PRINTF(1, 2);
 #define SCI_I64_TEXT_BYTES 21    /* "-9223372036854775808" and a NUL */
 #define SCI_DOUBLE_TEXT_BYTES 32 /* the longest JavaScript Number text and a NUL */
 
+static inline bool sci_is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
 /* The value of a hexadecimal digit, -1 for any other character. */
 static inline int sci_hex_digit(int c)
 {
@@ -3041,18 +3046,8 @@ SCI_PRIVATE void sci_heap_remove(sci_heap *heap, sci_heap_node *node)
     node->is_in_heap = false;
 }
 
-/* MARK: - Numbers (Private) */
-/* Numbers from and to text.
-
-   Text to double is the algorithm of Eisel and Lemire (D. Lemire, "Number parsing at a gigabyte per
-   second", 2021; without its fallback: N. Mushtak, D. Lemire, "Fast number parsing without
-   fallback", 2023). Double to text is Schubfach (R. Giulietti, "The Schubfach way to render
-   doubles", 2020). Both want the powers of ten to 128 bits, which are made from a table of every
-   28th. */
-
-#include <float.h>
-
-/* MARK: Integers */
+/* MARK: - Integers (Private) */
+/* Integers from and to text. */
 
 SCI_PRIVATE size_t sci_u64_to_text(uint64_t number, char text[SCI_I64_TEXT_BYTES])
 {
@@ -3086,11 +3081,6 @@ SCI_PRIVATE size_t sci_i64_to_text(int64_t number, char text[SCI_I64_TEXT_BYTES]
     return len + 1;
 }
 
-static inline bool sci_is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 SCI_PRIVATE bool sci_text_to_i64(sc_slice text, int64_t *number)
 {
     size_t at = 0;
@@ -3117,6 +3107,17 @@ SCI_PRIVATE bool sci_text_to_i64(sc_slice text, int64_t *number)
         *number = -(int64_t)(magnitude - 1) - 1;
     return true;
 }
+
+/* MARK: - Doubles (Private) */
+/* Doubles from and to text.
+
+   Text to double is the algorithm of Eisel and Lemire (D. Lemire, "Number parsing at a gigabyte per
+   second", 2021; without its fallback: N. Mushtak, D. Lemire, "Fast number parsing without
+   fallback", 2023). Double to text is Schubfach (R. Giulietti, "The Schubfach way to render
+   doubles", 2020). Both want the powers of ten to 128 bits, which are made from a table of every
+   28th. */
+
+#include <float.h>
 
 /* MARK: Powers of ten */
 

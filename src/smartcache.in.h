@@ -896,8 +896,11 @@ extern "C" {
 /* MARK: - Timer heap (Private) */
 #include "base/heap.c"
 
-/* MARK: - Numbers (Private) */
+/* MARK: - Integers (Private) */
 #include "base/number.c"
+
+/* MARK: - Doubles (Private) */
+#include "base/double.c"
 
 /* MARK: - JSON reader (Private) */
 #include "base/json.c"

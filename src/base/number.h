@@ -6,6 +6,11 @@
 #define SCI_I64_TEXT_BYTES 21    /* "-9223372036854775808" and a NUL */
 #define SCI_DOUBLE_TEXT_BYTES 32 /* the longest JavaScript Number text and a NUL */
 
+static inline bool sci_is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
 /* The value of a hexadecimal digit, -1 for any other character. */
 static inline int sci_hex_digit(int c)
 {
