@@ -14625,7 +14625,9 @@ typedef struct sci_target {
     /* Fill in the names; NULL: derived from the key. */
     sc_status (*name)(const struct sci_target *target, sci_names *names);
     const void *owner; /* for `name` */
-    bool is_interop;   /* JSON that the other package understands */
+    /* Of what the loader made: SC_OK; SC_MISS: share it and store nothing; or an error, with words.
+       NULL: any bytes will do. */
+    sc_status (*judge)(sc_slice value);
 } sci_target;
 
 /* A caller of get-or-load. On its stack, or within an asynchronous call. */
@@ -15288,9 +15290,9 @@ SCI_PRIVATE void sci_outcome_free(sci_outcome *outcome);
 /* SC_OK with a copy of `bytes`, or SC_ERR_MEMORY. */
 SCI_PRIVATE void sci_outcome_set_value(sci_outcome *outcome, const sc_memory *memory,
                                        sc_slice bytes);
-/* What a loader has made; an error's words are this thread's. */
+/* What a loader has made; an error's words are this thread's. `judge`: as in sci_target. */
 SCI_PRIVATE void sci_outcome_from_load(sci_outcome *outcome, sc_load *load, sc_status status,
-                                       bool is_interop, const sc_memory *memory);
+                                       sc_status (*judge)(sc_slice value), const sc_memory *memory);
 /* False when the message does not carry the outcome of the load `awaited`: ask again, for that of
    the load which the message tells of, whose token `awaited` receives. */
 SCI_PRIVATE bool sci_outcome_from_message(sci_outcome *outcome, const sc_memory *memory,
@@ -15299,8 +15301,6 @@ SCI_PRIVATE bool sci_outcome_from_result(sci_outcome *outcome, const sc_memory *
                                          sc_slice result);
 /* What is stored and published. Valid as long as the outcome. */
 SCI_PRIVATE sc_slice sci_outcome_payload(const sci_outcome *outcome);
-/* JSON texts that JavaScript takes for false: null, false, 0, "". */
-SCI_PRIVATE bool sci_outcome_is_falsy(sc_slice json);
 
 SCI_PRIVATE void sci_outcome_init(sci_outcome *outcome, sc_status status)
 {
@@ -15341,7 +15341,7 @@ static void sci_outcome_set_error(sci_outcome *outcome, const sc_memory *memory,
 }
 
 SCI_PRIVATE void sci_outcome_from_load(sci_outcome *outcome, sc_load *load, sc_status status,
-                                       bool is_interop, const sc_memory *memory)
+                                       sc_status (*judge)(sc_slice value), const sc_memory *memory)
 {
     outcome->is_from_loader = true;
     if (status == SC_OK && load->write_status != SC_OK)
@@ -15354,10 +15354,12 @@ SCI_PRIVATE void sci_outcome_from_load(sci_outcome *outcome, sc_load *load, sc_s
         status = outcome->status;
     }
     sci_bytes_free(&load->bytes);
-    if (status == SC_OK && is_interop) {
-        status = sci_json_check(sc_value_bytes(outcome->value));
-        if (status != SC_OK)
-            sci_error_text_add(": in interop mode a wrapped function returns JSON");
+    if (status == SC_OK && judge) {
+        status = judge(sc_value_bytes(outcome->value));
+        if (status == SC_MISS) {
+            load->ttl_ms = SC_TTL_NONE;
+            status = SC_OK;
+        }
     }
     if (status > 0)
         status = SC_MISS; /* "there is none", whichever informative status says it */
@@ -15440,19 +15442,6 @@ SCI_PRIVATE sc_slice sci_outcome_payload(const sci_outcome *outcome)
     return sc_value_bytes(outcome->value ? outcome->value : outcome->encoded);
 }
 
-SCI_PRIVATE bool sci_outcome_is_falsy(sc_slice json)
-{
-    sci_json_reader reader;
-    sci_json_token token;
-    double number;
-    sci_json_begin(&reader, json);
-    if (sci_json_next(&reader, &token) != SC_OK)
-        return false;
-    return token.kind == SCI_JSON_NULL || token.kind == SCI_JSON_FALSE ||
-           (token.kind == SCI_JSON_STRING && token.raw.len == 0) ||
-           (token.kind == SCI_JSON_NUMBER && sci_text_to_double(token.raw, &number) && number == 0);
-}
-
 /* MARK: - Flights (Private) */
 /* Flights: their beginning, their callers, and their end. */
 
@@ -15488,7 +15477,7 @@ struct sci_flight {
     sci_flight_state state;
     size_t references; /* until done; each op under way; the running loader */
     bool is_in_map;
-    bool is_interop;
+    sc_status (*judge)(sc_slice value); /* the target's; may be NULL */
     sci_names names;
     sc_value *shown; /* the key as the loader sees it: owned */
     sci_link joiners;
@@ -15594,7 +15583,7 @@ static sci_flight *sci_flight_create(sc_cache *cache, const sci_target *target,
     cache->references++;
     flight->cache = cache;
     flight->references = 1;
-    flight->is_interop = target->is_interop;
+    flight->judge = target->judge;
     flight->poll_ms = options->poll_ms;
     flight->timer.fire = sci_flight_fire;
     flight->load.flight = flight;
@@ -15682,7 +15671,7 @@ static void sci_flight_retry(sci_flight *flight, sci_link *joiners, const char *
     target.shown = sc_value_bytes(flight->shown);
     target.name = sci_flight_copy_names;
     target.owner = &flight->names;
-    target.is_interop = flight->is_interop;
+    target.judge = flight->judge;
     sci_flight *next = sci_flight_create(flight->cache, &target, &first->options);
     sci_outcome no_memory;
     sci_outcome_init(&no_memory, SC_ERR_MEMORY);
@@ -16157,8 +16146,6 @@ static void sci_flight_store_value(sci_flight *flight)
     sc_slice value = sc_value_bytes(flight->outcome.value);
     bool is_small = value.len <= SCI_PUBLISH_BYTES;
     int64_t ttl_ms = flight->load.ttl_ms;
-    if (flight->is_interop && sci_outcome_is_falsy(value))
-        ttl_ms = SC_TTL_NONE; /* the other package takes such a value for a miss */
     if (ttl_ms == SC_TTL_NONE)
         sci_flight_store(flight, 'v', ttl_ms, "S", SCI_RESULT_LIFE_MS, is_small);
     else
@@ -16186,7 +16173,7 @@ SCI_PRIVATE void sci_flight_loaded(sci_flight *flight, sc_status status)
         return;
     }
     sci_lease_let_go(&flight->lease);
-    sci_outcome_from_load(&flight->outcome, &flight->load, status, flight->is_interop,
+    sci_outcome_from_load(&flight->outcome, &flight->load, status, flight->judge,
                           &flight->cache->client->memory);
     flight->state = SCI_FLIGHT_STORING;
     if (flight->lease.is_lost)
@@ -18151,6 +18138,31 @@ static sc_status sci_wrapped_names(const sci_target *target, sci_names *names)
     return SC_OK;
 }
 
+/* JSON texts that JavaScript takes for false: null, false, 0, "". */
+static bool sci_wrapped_is_falsy(sc_slice json)
+{
+    sci_json_reader reader;
+    sci_json_token token;
+    double number;
+    sci_json_begin(&reader, json);
+    if (sci_json_next(&reader, &token) != SC_OK)
+        return false;
+    return token.kind == SCI_JSON_NULL || token.kind == SCI_JSON_FALSE ||
+           (token.kind == SCI_JSON_STRING && token.raw.len == 0) ||
+           (token.kind == SCI_JSON_NUMBER && sci_text_to_double(token.raw, &number) && number == 0);
+}
+
+/* The other package reads JSON, and takes for a miss what JavaScript takes for false. */
+static sc_status sci_wrapped_judge(sc_slice value)
+{
+    sc_status status = sci_json_check(value);
+    if (status != SC_OK)
+        sci_error_text_add(": in interop mode a wrapped function returns JSON");
+    else if (sci_wrapped_is_falsy(value))
+        status = SC_MISS;
+    return status;
+}
+
 static void sci_wrapped_target(const sci_wrapped_call *call, sci_target *target)
 {
     memset(target, 0, sizeof *target);
@@ -18158,7 +18170,7 @@ static void sci_wrapped_target(const sci_wrapped_call *call, sci_target *target)
     target->shown = target->key;
     target->name = sci_wrapped_names;
     target->owner = call;
-    target->is_interop = call->wrapped->is_interop;
+    target->judge = call->wrapped->is_interop ? sci_wrapped_judge : NULL;
 }
 
 static sc_status sci_wrapped_load(sc_load *load, void *user)

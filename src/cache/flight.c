@@ -50,7 +50,7 @@ static sci_flight *sci_flight_create(sc_cache *cache, const sci_target *target,
     cache->references++;
     flight->cache = cache;
     flight->references = 1;
-    flight->is_interop = target->is_interop;
+    flight->judge = target->judge;
     flight->poll_ms = options->poll_ms;
     flight->timer.fire = sci_flight_fire;
     flight->load.flight = flight;
@@ -138,7 +138,7 @@ static void sci_flight_retry(sci_flight *flight, sci_link *joiners, const char *
     target.shown = sc_value_bytes(flight->shown);
     target.name = sci_flight_copy_names;
     target.owner = &flight->names;
-    target.is_interop = flight->is_interop;
+    target.judge = flight->judge;
     sci_flight *next = sci_flight_create(flight->cache, &target, &first->options);
     sci_outcome no_memory;
     sci_outcome_init(&no_memory, SC_ERR_MEMORY);

@@ -22,7 +22,9 @@ typedef struct sci_target {
     /* Fill in the names; NULL: derived from the key. */
     sc_status (*name)(const struct sci_target *target, sci_names *names);
     const void *owner; /* for `name` */
-    bool is_interop;   /* JSON that the other package understands */
+    /* Of what the loader made: SC_OK; SC_MISS: share it and store nothing; or an error, with words.
+       NULL: any bytes will do. */
+    sc_status (*judge)(sc_slice value);
 } sci_target;
 
 /* A caller of get-or-load. On its stack, or within an asynchronous call. */

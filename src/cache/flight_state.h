@@ -34,7 +34,7 @@ struct sci_flight {
     sci_flight_state state;
     size_t references; /* until done; each op under way; the running loader */
     bool is_in_map;
-    bool is_interop;
+    sc_status (*judge)(sc_slice value); /* the target's; may be NULL */
     sci_names names;
     sc_value *shown; /* the key as the loader sees it: owned */
     sci_link joiners;

@@ -116,8 +116,6 @@ static void sci_flight_store_value(sci_flight *flight)
     sc_slice value = sc_value_bytes(flight->outcome.value);
     bool is_small = value.len <= SCI_PUBLISH_BYTES;
     int64_t ttl_ms = flight->load.ttl_ms;
-    if (flight->is_interop && sci_outcome_is_falsy(value))
-        ttl_ms = SC_TTL_NONE; /* the other package takes such a value for a miss */
     if (ttl_ms == SC_TTL_NONE)
         sci_flight_store(flight, 'v', ttl_ms, "S", SCI_RESULT_LIFE_MS, is_small);
     else
@@ -145,7 +143,7 @@ SCI_PRIVATE void sci_flight_loaded(sci_flight *flight, sc_status status)
         return;
     }
     sci_lease_let_go(&flight->lease);
-    sci_outcome_from_load(&flight->outcome, &flight->load, status, flight->is_interop,
+    sci_outcome_from_load(&flight->outcome, &flight->load, status, flight->judge,
                           &flight->cache->client->memory);
     flight->state = SCI_FLIGHT_STORING;
     if (flight->lease.is_lost)

@@ -2,8 +2,6 @@
 
 #include "cache/outcome.h"
 
-#include "base/error.h"
-#include "base/json.h"
 #include "base/number.h"
 #include "cache/flight.h"
 
@@ -46,7 +44,7 @@ static void sci_outcome_set_error(sci_outcome *outcome, const sc_memory *memory,
 }
 
 SCI_PRIVATE void sci_outcome_from_load(sci_outcome *outcome, sc_load *load, sc_status status,
-                                       bool is_interop, const sc_memory *memory)
+                                       sc_status (*judge)(sc_slice value), const sc_memory *memory)
 {
     outcome->is_from_loader = true;
     if (status == SC_OK && load->write_status != SC_OK)
@@ -59,10 +57,12 @@ SCI_PRIVATE void sci_outcome_from_load(sci_outcome *outcome, sc_load *load, sc_s
         status = outcome->status;
     }
     sci_bytes_free(&load->bytes);
-    if (status == SC_OK && is_interop) {
-        status = sci_json_check(sc_value_bytes(outcome->value));
-        if (status != SC_OK)
-            sci_error_text_add(": in interop mode a wrapped function returns JSON");
+    if (status == SC_OK && judge) {
+        status = judge(sc_value_bytes(outcome->value));
+        if (status == SC_MISS) {
+            load->ttl_ms = SC_TTL_NONE;
+            status = SC_OK;
+        }
     }
     if (status > 0)
         status = SC_MISS; /* "there is none", whichever informative status says it */
@@ -143,17 +143,4 @@ SCI_PRIVATE bool sci_outcome_from_result(sci_outcome *outcome, const sc_memory *
 SCI_PRIVATE sc_slice sci_outcome_payload(const sci_outcome *outcome)
 {
     return sc_value_bytes(outcome->value ? outcome->value : outcome->encoded);
-}
-
-SCI_PRIVATE bool sci_outcome_is_falsy(sc_slice json)
-{
-    sci_json_reader reader;
-    sci_json_token token;
-    double number;
-    sci_json_begin(&reader, json);
-    if (sci_json_next(&reader, &token) != SC_OK)
-        return false;
-    return token.kind == SCI_JSON_NULL || token.kind == SCI_JSON_FALSE ||
-           (token.kind == SCI_JSON_STRING && token.raw.len == 0) ||
-           (token.kind == SCI_JSON_NUMBER && sci_text_to_double(token.raw, &number) && number == 0);
 }

@@ -20,9 +20,9 @@ SCI_PRIVATE void sci_outcome_free(sci_outcome *outcome);
 /* SC_OK with a copy of `bytes`, or SC_ERR_MEMORY. */
 SCI_PRIVATE void sci_outcome_set_value(sci_outcome *outcome, const sc_memory *memory,
                                        sc_slice bytes);
-/* What a loader has made; an error's words are this thread's. */
+/* What a loader has made; an error's words are this thread's. `judge`: as in sci_target. */
 SCI_PRIVATE void sci_outcome_from_load(sci_outcome *outcome, sc_load *load, sc_status status,
-                                       bool is_interop, const sc_memory *memory);
+                                       sc_status (*judge)(sc_slice value), const sc_memory *memory);
 /* False when the message does not carry the outcome of the load `awaited`: ask again, for that of
    the load which the message tells of, whose token `awaited` receives. */
 SCI_PRIVATE bool sci_outcome_from_message(sci_outcome *outcome, const sc_memory *memory,
@@ -31,5 +31,3 @@ SCI_PRIVATE bool sci_outcome_from_result(sci_outcome *outcome, const sc_memory *
                                          sc_slice result);
 /* What is stored and published. Valid as long as the outcome. */
 SCI_PRIVATE sc_slice sci_outcome_payload(const sci_outcome *outcome);
-/* JSON texts that JavaScript takes for false: null, false, 0, "". */
-SCI_PRIVATE bool sci_outcome_is_falsy(sc_slice json);

@@ -2,6 +2,9 @@
 
 #include "api/wrap.h"
 
+#include "base/error.h"
+#include "base/json.h"
+#include "base/number.h"
 #include "cache/arg.h"
 #include "cache/load.h"
 #include "cache/signature.h"
@@ -207,6 +210,31 @@ static sc_status sci_wrapped_names(const sci_target *target, sci_names *names)
     return SC_OK;
 }
 
+/* JSON texts that JavaScript takes for false: null, false, 0, "". */
+static bool sci_wrapped_is_falsy(sc_slice json)
+{
+    sci_json_reader reader;
+    sci_json_token token;
+    double number;
+    sci_json_begin(&reader, json);
+    if (sci_json_next(&reader, &token) != SC_OK)
+        return false;
+    return token.kind == SCI_JSON_NULL || token.kind == SCI_JSON_FALSE ||
+           (token.kind == SCI_JSON_STRING && token.raw.len == 0) ||
+           (token.kind == SCI_JSON_NUMBER && sci_text_to_double(token.raw, &number) && number == 0);
+}
+
+/* The other package reads JSON, and takes for a miss what JavaScript takes for false. */
+static sc_status sci_wrapped_judge(sc_slice value)
+{
+    sc_status status = sci_json_check(value);
+    if (status != SC_OK)
+        sci_error_text_add(": in interop mode a wrapped function returns JSON");
+    else if (sci_wrapped_is_falsy(value))
+        status = SC_MISS;
+    return status;
+}
+
 static void sci_wrapped_target(const sci_wrapped_call *call, sci_target *target)
 {
     memset(target, 0, sizeof *target);
@@ -214,7 +242,7 @@ static void sci_wrapped_target(const sci_wrapped_call *call, sci_target *target)
     target->shown = target->key;
     target->name = sci_wrapped_names;
     target->owner = call;
-    target->is_interop = call->wrapped->is_interop;
+    target->judge = call->wrapped->is_interop ? sci_wrapped_judge : NULL;
 }
 
 static sc_status sci_wrapped_load(sc_load *load, void *user)
