@@ -384,6 +384,50 @@ static void a_long_line_in_many_pieces_is_scanned_once(void **state)
     }
 }
 
+/* --- depth */
+
+/* Each array holds a number, the next array, and a number. */
+static void arrays_nest_to_the_deepest_limit(void **state)
+{
+    (void)state;
+    enum { DEPTH = SCI_READER_DEPTH_CAP };
+    fault_memory memory;
+    sci_reader reader;
+    sci_items items;
+    sc_limits limits;
+    char input[DEPTH * 16];
+    size_t len = 0;
+    size_t used = 0;
+    memset(&limits, 0, sizeof limits);
+    limits.max_depth = DEPTH;
+    fault_memory_init(&memory);
+    sci_items_init(&items, &memory.table, NULL, 0);
+    sci_reader_init(&reader, &limits);
+    sci_reader_target(&reader, &items);
+    for (int i = 1; i < DEPTH; i++)
+        len += (size_t)sprintf(input + len, "*3\r\n:1\r\n");
+    len += (size_t)sprintf(input + len, "*0\r\n");
+    for (int i = 1; i < DEPTH; i++)
+        len += (size_t)sprintf(input + len, ":2\r\n");
+    assert_true(len < sizeof input);
+    size_t at = 0;
+    sc_status status = SC_AGAIN;
+    for (size_t have = 1; have <= len; have++) { /* byte after byte */
+        assert_int_equal(status, SC_AGAIN);
+        status = sci_reader_read(&reader, input + at, have - at, &used);
+        at += used;
+    }
+    assert_int_equal(status, SC_OK);
+    assert_int_equal(items.count, 3 * DEPTH - 2);
+    for (uint32_t i = 0; i < DEPTH; i++) {
+        assert_int_equal(items.at[2 * i].kind, SC_ARRAY);
+        assert_int_equal(items.at[2 * i].span, 3 * (DEPTH - i) - 2);
+    }
+    sci_items_free(&items);
+    assert_true(fault_memory_is_clean(&memory));
+    fault_memory_free(&memory);
+}
+
 /* --- memory */
 
 static void memory_follows_the_bytes_that_came(void **state)
@@ -697,6 +741,7 @@ int main(void)
         cmocka_unit_test(a_refused_reply_ends_the_reading),
         cmocka_unit_test(no_byte_past_the_end_is_read),
         cmocka_unit_test(a_long_line_in_many_pieces_is_scanned_once),
+        cmocka_unit_test(arrays_nest_to_the_deepest_limit),
         cmocka_unit_test(memory_follows_the_bytes_that_came),
         cmocka_unit_test(every_failing_allocation_ends_the_reply_and_leaks_nothing),
         cmocka_unit_test(a_node_of_any_kind_may_find_no_memory),
