@@ -357,9 +357,7 @@ static void after_a_private_error_one_of_those_who_waited_loads_for_the_others(v
     memset(&working, 0, sizeof working);
     failing.status = SC_ERR_LOADER;
     options.private_errors = true;
-    source_hold(&failing);
-    callers_start(&unlucky, 1, cache, "key", &failing, &options);
-    WAIT_UNTIL(source_running(&failing) == 1);
+    caller_load(&unlucky, cache, "key", &failing, &options);
     callers_start(others, THREADS, cache, "key", &working, &options);
     WAIT_UNTIL(flights_joined(cache, "key") == THREADS + 1);
     source_release(&failing);
@@ -504,9 +502,7 @@ static void who_waits_gives_up_after_wait_ms(void **state)
     (void)state;
     memset(&from, 0, sizeof from);
     options.wait_ms = 50;
-    source_hold(&from);
-    callers_start(&loading, 1, cache, "key", &from, &options);
-    WAIT_UNTIL(source_running(&from) == 1);
+    caller_load(&loading, cache, "key", &from, &options);
     callers_start(here, COUNT_OF(here), cache, "key", &from, &options);
     callers_start(there, COUNT_OF(there), other.cache, "key", &from, &options);
     callers_join(here, COUNT_OF(here));
@@ -535,9 +531,7 @@ static void some_give_up_and_the_others_still_get_the_value(void **state)
     (void)state;
     memset(&from, 0, sizeof from);
     options.wait_ms = 50;
-    source_hold(&from);
-    callers_start(&loading, 1, cache, "key", &from, NULL);
-    WAIT_UNTIL(source_running(&from) == 1);
+    caller_load(&loading, cache, "key", &from, NULL);
     callers_start(hasty, COUNT_OF(hasty), other.cache, "key", &from, &options);
     callers_start(patient, COUNT_OF(patient), other.cache, "key", &from, NULL);
     callers_join(hasty, COUNT_OF(hasty));

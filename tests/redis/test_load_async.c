@@ -357,9 +357,7 @@ static void a_polled_client_needs_no_thread(void **state)
     arrival_wait(client, &result);
     assert_string_equal(result.text, "load 2");
     /* It waits for another process. */
-    source_hold(&from);
-    callers_start(&elsewhere, 1, cache, "third", &from, NULL);
-    WAIT_UNTIL(source_running(&from) == 1);
+    caller_load(&elsewhere, cache, "third", &from, NULL);
     ask(polled, "third", &from, NULL, &result);
     while (!flights_listen(polled, "third"))
         assert_status(SC_OK, sc_poll(client, 1));
@@ -562,9 +560,7 @@ static void closing_ends_those_who_wait_and_waits_for_who_loads(void **state)
     memset(&from, 0, sizeof from);
     memset(&held, 0, sizeof held);
     source_hold(&from);
-    source_hold(&held);
-    callers_start(&there, 1, elsewhere, "there", &held, NULL);
-    WAIT_UNTIL(source_running(&held) == 1);
+    caller_load(&there, elsewhere, "there", &held, NULL);
     callers_start(&loading, 1, cache, "key", &from, NULL);
     WAIT_UNTIL(source_running(&from) == 1);
     callers_start(here, THREADS, cache, "key", &from, NULL);
@@ -687,16 +683,6 @@ static void closing_at_any_moment_ends_all(void **state)
             sc_cache_close(side[k].cache);
         }
     }
-}
-
-static sc_status load_asking_for_itself(sc_load *load, void *user)
-{
-    sc_cache *cache = (sc_cache *)user;
-    sc_value *value = NULL;
-    sc_status status =
-        sc_get_or_load(cache, sc_load_key(load), load_asking_for_itself, user, NULL, &value);
-    sc_value_release(value);
-    return status;
 }
 
 static void a_callback_that_asks_for_the_key_that_it_loads_is_told_so(void **state)

@@ -134,9 +134,7 @@ static void a_waiter_gets_the_value_when_its_subscription_is_cut_before_the_publ
     source from;
     (void)state;
     memset(&from, 0, sizeof from);
-    source_hold(&from);
-    callers_start(&here, 1, cache, "key", &from, NULL);
-    WAIT_UNTIL(source_running(&from) == 1);
+    caller_load(&here, cache, "key", &from, NULL);
     callers_start(there, THREADS, other.cache, "key", &from, NULL);
     WAIT_UNTIL(flights_joined(other.cache, "key") == THREADS && flights_listen(other.cache, "key"));
     assert_int_equal(fixture_cut_clients(test.server, "pubsub"), 1);
@@ -161,9 +159,7 @@ static void a_waiter_gets_the_value_when_the_publish_is_lost(void **state)
     (void)state;
     memset(&from, 0, sizeof from);
     options.poll_ms = 50;
-    source_hold(&from);
-    callers_start(&here, 1, cache, "key", &from, NULL);
-    WAIT_UNTIL(source_running(&from) == 1);
+    caller_load(&here, cache, "key", &from, NULL);
     callers_start(there, THREADS, other.cache, "key", &from, &options);
     WAIT_UNTIL(flights_joined(other.cache, "key") == THREADS && flights_listen(other.cache, "key"));
     /* From here on no connection can be made, so no message will ever come. */
@@ -198,9 +194,7 @@ static void waiters_share_an_unstored_result_when_the_publish_is_lost(void **sta
         options.ttl_ms = SC_TTL_NONE;
         from.status = ends[i];
         from.words = "the words";
-        source_hold(&from);
-        callers_start(&here, 1, cache, "key", &from, &options);
-        WAIT_UNTIL(source_running(&from) == 1);
+        caller_load(&here, cache, "key", &from, &options);
         callers_start(there, THREADS, other.cache, "key", &from, &options);
         WAIT_UNTIL(flights_joined(other.cache, "key") == THREADS &&
                    flights_listen(other.cache, "key"));
@@ -231,9 +225,7 @@ static void messages_of_others_on_the_channel_do_no_harm(void **state)
     size_t i;
     (void)state;
     memset(&from, 0, sizeof from);
-    source_hold(&from);
-    callers_start(&here, 1, cache, "key", &from, NULL);
-    WAIT_UNTIL(source_running(&from) == 1);
+    caller_load(&here, cache, "key", &from, NULL);
     callers_start(there, COUNT_OF(there), other.cache, "key", &from, NULL);
     WAIT_UNTIL(flights_listen(other.cache, "key"));
     for (i = 0; i < COUNT_OF(messages); i++)
@@ -290,9 +282,7 @@ static void change_begin(change_case *self)
     self->other = stranger_open(NULL);
     self->stale.value = sc_text("stale");
     self->fresh.value = sc_text("fresh");
-    source_hold(&self->stale);
-    callers_start(&self->loading, 1, self->cache, "key", &self->stale, NULL);
-    WAIT_UNTIL(source_running(&self->stale) == 1);
+    caller_load(&self->loading, self->cache, "key", &self->stale, NULL);
     callers_start(self->here, COUNT_OF(self->here), self->cache, "key", &self->fresh, NULL);
     callers_start(self->there, COUNT_OF(self->there), self->other.cache, "key", &self->fresh, NULL);
     WAIT_UNTIL(flights_joined(self->cache, "key") == 1 + COUNT_OF(self->here) &&
@@ -355,9 +345,7 @@ static void a_load_that_was_invalidated_while_nobody_waited_is_not_stored(void *
     source from;
     (void)state;
     memset(&from, 0, sizeof from);
-    source_hold(&from);
-    callers_start(&loading, 1, cache, "key", &from, NULL);
-    WAIT_UNTIL(source_running(&from) == 1);
+    caller_load(&loading, cache, "key", &from, NULL);
     assert_status(SC_OK, sc_invalidate(other.cache, sc_text("key")));
     source_release(&from);
     callers_join(&loading, 1);
@@ -379,9 +367,7 @@ static void a_loader_learns_that_its_load_is_void(void **state)
         sc_cache *cache = cache_open(test.client, NULL);
         stranger other = stranger_open(NULL);
         memset(&from, 0, sizeof from);
-        source_hold(&from);
-        callers_start(&loading, 1, cache, "key", &from, &options);
-        WAIT_UNTIL(source_running(&from) == 1);
+        caller_load(&loading, cache, "key", &from, &options);
         assert_status(
             SC_OK, sc_invalidate(who == BY_THE_SAME_CACHE ? cache : other.cache, sc_text("key")));
         from.pause_ms = 5 * options.lease_ms;
@@ -432,9 +418,7 @@ static void a_delete_during_a_load_lets_it_store(void **state)
     source from;
     (void)state;
     memset(&from, 0, sizeof from);
-    source_hold(&from);
-    callers_start(&loading, 1, cache, "key", &from, NULL);
-    WAIT_UNTIL(source_running(&from) == 1);
+    caller_load(&loading, cache, "key", &from, NULL);
     assert_status(SC_MISS, sc_delete(cache, sc_text("key")));
     source_release(&from);
     callers_join(&loading, 1);
@@ -459,9 +443,7 @@ static void who_joins_after_an_invalidation_gets_nothing_from_before(bool loads_
     memset(&before, 0, sizeof before);
     cache_expect(other.cache, "scripts are known now", &before, NULL, "load 1");
     options.poll_ms = 60000;
-    source_hold(&from);
-    callers_start(&loading, 1, loads_here ? other.cache : cache, "key", &from, &options);
-    WAIT_UNTIL(source_running(&from) == 1);
+    caller_load(&loading, loads_here ? other.cache : cache, "key", &from, &options);
     callers_start(&early, 1, other.cache, "key", &from, &options);
     if (loads_here)
         WAIT_UNTIL(flights_joined(other.cache, "key") == 2);
@@ -687,9 +669,7 @@ static void a_server_that_goes_while_others_wait_lets_one_of_them_load(void **st
     memset(&from, 0, sizeof from);
     memset(&second, 0, sizeof second);
     options.poll_ms = 50;
-    source_hold(&from);
-    callers_start(&loading, 1, cache, "key", &from, &options);
-    WAIT_UNTIL(source_running(&from) == 1);
+    caller_load(&loading, cache, "key", &from, &options);
     callers_start(there, THREADS, other.cache, "key", &second, &options);
     WAIT_UNTIL(flights_joined(other.cache, "key") == THREADS && flights_listen(other.cache, "key"));
     fixture_kill(test.server);
@@ -712,9 +692,7 @@ static void a_server_that_restarts_empty_during_a_load_does_no_harm(void **state
     source from;
     (void)state;
     memset(&from, 0, sizeof from);
-    source_hold(&from);
-    callers_start(&loading, 1, cache, "key", &from, NULL);
-    WAIT_UNTIL(source_running(&from) == 1);
+    caller_load(&loading, cache, "key", &from, NULL);
     assert_true(fixture_restart(test.server));
     source_release(&from);
     callers_join(&loading, 1);

@@ -328,16 +328,6 @@ static void a_loader_may_ask_for_other_keys(void **state)
     sc_cache_close(cache);
 }
 
-static sc_status load_asking_for_itself(sc_load *load, void *user)
-{
-    sc_cache *cache = (sc_cache *)user;
-    sc_value *value = NULL;
-    sc_status status =
-        sc_get_or_load(cache, sc_load_key(load), load_asking_for_itself, user, NULL, &value);
-    sc_value_release(value);
-    return status;
-}
-
 static void a_loader_that_asks_for_its_own_key_is_told_so(void **state)
 {
     sc_cache *cache = cache_open(test.client, NULL);

@@ -63,6 +63,16 @@ sc_status source_load(sc_load *load, void *user)
     return status;
 }
 
+sc_status load_asking_for_itself(sc_load *load, void *user)
+{
+    sc_cache *cache = (sc_cache *)user;
+    sc_value *value = NULL;
+    sc_status status =
+        sc_get_or_load(cache, sc_load_key(load), load_asking_for_itself, user, NULL, &value);
+    sc_value_release(value);
+    return status;
+}
+
 void source_hold(source *from)
 {
     __atomic_store_n(&from->is_held, 1, __ATOMIC_RELEASE);
@@ -117,6 +127,14 @@ void callers_start(caller *callers, size_t count, sc_cache *cache, const char *k
         callers[i].options = options;
         assert_int_equal(pthread_create(&callers[i].thread, NULL, caller_run, &callers[i]), 0);
     }
+}
+
+void caller_load(caller *self, sc_cache *cache, const char *key, source *from,
+                 const sc_load_options *options)
+{
+    source_hold(from);
+    callers_start(self, 1, cache, key, from, options);
+    WAIT_UNTIL(source_running(from) == 1);
 }
 
 void callers_join(caller *callers, size_t count)

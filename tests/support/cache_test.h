@@ -21,6 +21,9 @@ typedef struct source {
     int64_t ttl_ms;        /* by sc_load_set_ttl, when not 0 */
 } source;
 
+/* A loader that asks for its own key; `user`: the cache. */
+sc_status load_asking_for_itself(sc_load *load, void *user);
+
 /* An sc_loader; `user` is the source. */
 sc_status source_load(sc_load *load, void *user);
 void source_hold(source *from);
@@ -46,6 +49,9 @@ typedef struct caller {
 
 void callers_start(caller *callers, size_t count, sc_cache *cache, const char *key, source *from,
                    const sc_load_options *options);
+/* Start one that loads: when this returns its loader runs, and is held until source_release. */
+void caller_load(caller *self, sc_cache *cache, const char *key, source *from,
+                 const sc_load_options *options);
 void callers_join(caller *callers, size_t count);
 size_t callers_done(const caller *callers, size_t count);
 /* Each ended so: SC_OK with this value, or another status with these words in its text (NULL: any).
