@@ -49,8 +49,10 @@ static void sci_wire_settle(sci_watch *watch, unsigned ready)
     sci_conn *conn = wire->conn;
     if (wire->receiver == SCI_RECEIVER_LOOP) {
         wire->receiver = SCI_RECEIVER_NONE;
-        if (conn && sci_wire_is_pending(wire))
+        if (conn && sci_wire_is_pending(wire)) {
             ready |= SC_READABLE;
+            sci_loop_wake(&wire->client->loop); /* the poller has not told of it */
+        }
     }
     if (!conn || !ready)
         return;

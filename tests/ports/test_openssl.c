@@ -1,11 +1,14 @@
 /* TLS on a real redis-server: certificates, words, sessions, everything that a client does. */
 #define SMARTCACHE_OPENSSL_IMPLEMENTATION
+#define SMARTCACHE_EPOLL_IMPLEMENTATION
 #include "openssl_test.h"
 
 #include "fake_server.h"
 #include "processes.h"
 #include "proxy.h"
+#include "smartcache_epoll.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -617,6 +620,39 @@ static void values_arrive_through_a_transport_that_cannot_wait(void **state)
     sc_openssl_free(tls);
 }
 
+/* The poller does not see what lies inside TLS, and the program's loop waits for the poller alone. No
+   timer is near that would hide a lapse. */
+static void one_descriptor_tells_of_what_waits_inside_a_record(void **state)
+{
+    static const char script[] = "for i = 1, 3000 do redis.call('RPUSH', KEYS[1], i) end";
+    sc_config config = test_config(tls_url);
+    sc_poller poller;
+    sc_slice words[4];
+    outcome result;
+    (void)state;
+    fixture_command(test.server, "EVAL", script, "1", "list", (const char *)NULL);
+    words[0] = sc_text("LRANGE");
+    words[1] = sc_text("list");
+    words[2] = sc_text("0");
+    words[3] = sc_text("-1");
+    sc_epoll_poller(&poller);
+    config.poller = &poller;
+    config.polled = true;
+    config.receive_buffer_bytes = 256;
+    config.timeout_ms = -1;
+    config.idle_check_ms = -1;
+    test.client = test_open(&config);
+    memset(&result, 0, sizeof result);
+    assert_status(SC_OK, sc_command_async(test.client, words, 4, NULL, outcome_take, &result));
+    while (!outcome_is_in(&result)) {
+        struct pollfd host = {sc_epoll_fd(test.client), POLLIN, 0};
+        assert_int_equal(poll(&host, 1, WAIT_WATCHDOG_MS), 1);
+        assert_status(SC_OK, sc_epoll_run(test.client));
+    }
+    assert_status(SC_OK, result.status);
+    assert_status(SC_OK, sc_close(test.client));
+}
+
 /* The inner stream gives and takes one byte at a time. */
 
 static sc_transport whole;
@@ -845,6 +881,7 @@ int main(void)
         tls_unit_test(sixty_four_mebibytes_go_both_ways),
         tls_unit_test(what_waits_inside_a_record_is_not_forgotten),
         tls_unit_test(values_arrive_through_a_transport_that_cannot_wait),
+        tls_unit_test(one_descriptor_tells_of_what_waits_inside_a_record),
         tls_unit_test(tls_goes_over_a_transport_of_single_bytes),
         tls_unit_test(messages_arrive),
         tls_unit_test(threads_on_two_clients_load_once),
