@@ -5353,10 +5353,11 @@ SCI_PRIVATE void sci_reader_stream(sci_reader *reader, sci_bulk_sink sink, void 
 
 /* Read on. `data[0..len)` begins with the first byte not consumed before and may have moved since
    the last call; nodes point into it, so bytes that were consumed must stay where they are as long
-   as the nodes are used. SC_OK            one whole reply begins at items->at[reader->reply_start];
-   call again for more SC_AGAIN         more bytes are needed (see sci_reader_missing)
-     SC_ERR_PROTOCOL, SC_ERR_LIMIT, SC_ERR_MEMORY   with words that name offset and byte, or the
-                      limit's option; the reader cannot go on
+   as the nodes are used.
+     SC_OK     one whole reply begins at items->at[reader->reply_start]; call again for more
+     SC_AGAIN  more bytes are needed (see sci_reader_missing)
+     SC_ERR_PROTOCOL, SC_ERR_LIMIT, SC_ERR_MEMORY
+               with words that name offset and byte, or the limit's option; the reader cannot go on
    `*used`: bytes consumed in this call: whole lines, whole bulks with their line end, and what was
    streamed. After an error the nodes of the unfinished reply are gone. */
 SCI_PRIVATE sc_status sci_reader_read(sci_reader *reader, const char *data, size_t len,
@@ -8990,7 +8991,7 @@ struct sci_conn {
     sci_conn_state state;
     bool is_borrowed; /* a dedicated one that somebody uses */
     bool is_bound;    /* its owner relies on this very wire (WATCH, a transfer): what is queued does
-                         not    survive it */
+                         not survive it */
     sci_wire *wire;   /* while dialing, in the prelude, and ready */
 
     /* what was asked, oldest first: a ring */

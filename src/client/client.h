@@ -124,7 +124,7 @@ struct sci_conn {
     sci_conn_state state;
     bool is_borrowed; /* a dedicated one that somebody uses */
     bool is_bound;    /* its owner relies on this very wire (WATCH, a transfer): what is queued does
-                         not    survive it */
+                         not survive it */
     sci_wire *wire;   /* while dialing, in the prelude, and ready */
 
     /* what was asked, oldest first: a ring */
