@@ -161,6 +161,7 @@ sanitize: smartcache.h
 # --- checks of the tree
 
 layers: smartcache.h
+	@tests/setup.sh layers
 	@tests/layers
 
 matrix: smartcache.h

@@ -53,10 +53,9 @@
      client certificates without caching sessions, costs one failed attempt; then nothing is resumed.
    - A server that ends with TLS's close_notify has closed; one whose connection ends without it, or
      somebody in between, has cut: both are SC_ERR_DISCONNECTED, in different words.
-   - Memory: of a connection, what is here comes from the client's sc_memory: 18 KiB, and 64 KiB more
-     while large values are sent. OpenSSL's own allocator belongs to the whole process
-     (CRYPTO_set_mem_functions): from it come the object and what OpenSSL needs, some 15 KiB for an
-     idle connection and 80 KiB during a handshake.
+   - Memory: all but 1 KiB a connection is OpenSSL's, whose allocator belongs to the whole process
+     (CRYPTO_set_mem_functions): some 35 KiB for an idle connection, 45 KiB more once large values
+     were sent, 100 KiB during a handshake.
    - Fork: as without TLS, the child has connections of its own. OpenSSL itself does not promise to
      work in a child that was forked while other threads were inside of it.
    - With SMARTCACHE_NO_THREADS or SMARTCACHE_NO_POSIX there are no locks: one thread uses it. */
@@ -129,20 +128,19 @@ SC_API void sc_openssl_free(sc_openssl *tls);
 
 /* MARK: - TLS over OpenSSL (Private) */
 
-#include <limits.h>
 #include <string.h>
 
 #include <openssl/bio.h>
+#include <openssl/buffer.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-/* Plain bytes that one transmit encrypts at most: whole records of TLS, for one system call. */
-#define SCI_OPENSSL_CHUNK_BYTES ((size_t)4 * SSL3_RT_MAX_PLAIN_LENGTH)
-/* A buffer that is empty and larger is given back; one that holds more takes no more. */
-#define SCI_OPENSSL_KEEP_BYTES ((size_t)96 * 1024)
-#define SCI_OPENSSL_MAX_BYTES ((size_t)1024 * 1024)
+/* Plain bytes that are encrypted and sent at once: a record of TLS. */
+#define SCI_OPENSSL_CHUNK_BYTES ((size_t)SSL3_RT_MAX_PLAIN_LENGTH)
+/* When as many plain bytes wait, or twice as many encrypted ones, no more is taken. */
+#define SCI_OPENSSL_HELD_BYTES ((size_t)1024 * 1024)
 /* Sessions to resume, over all servers; beyond, the oldest goes. */
 #define SCI_OPENSSL_SESSIONS 16
 #define SCI_OPENSSL_NAME_BYTES 256 /* of the longest name in DNS, its NUL included */
@@ -168,27 +166,26 @@ typedef pthread_mutex_t sci_openssl_mutex;
 /* Whose certificate a session stands for: it may be resumed with nobody else. */
 typedef struct sci_openssl_peer {
     uint16_t port;
-    char name[SCI_OPENSSL_NAME_BYTES]; /* zeros after its end */
+    char name[SCI_OPENSSL_NAME_BYTES];
 } sci_openssl_peer;
+
+typedef struct sci_openssl_session {
+    SSL_SESSION *ssl; /* owned; NULL: the place is free */
+    sci_openssl_peer peer;
+} sci_openssl_session;
 
 struct sc_openssl {
     sc_transport inner;
     SSL_CTX *context;
-    BIO_METHOD *method;
-    char *server_name;                           /* owned; NULL: the URL's host */
-    sci_openssl_mutex lock;                      /* of what follows */
-    bool resumes_nothing;                        /* a server broke off because of a session */
-    SSL_SESSION *sessions[SCI_OPENSSL_SESSIONS]; /* owned; the newest first, NULL after the last */
+    char *server_name;      /* owned; NULL: the URL's host */
+    sci_openssl_mutex lock; /* of what follows */
+    bool resumes_nothing;   /* a server broke off because of a session */
+    size_t newest;          /* of the sessions; the oldest is behind it */
+    sci_openssl_session sessions[SCI_OPENSSL_SESSIONS];
 };
 
-typedef struct sci_openssl_buffer {
-    unsigned char *at; /* `cap` bytes */
-    size_t len;
-    size_t cap;
-} sci_openssl_buffer;
-
-/* OpenSSL takes from `in`, and leaves in `out`, which takes all: so it never waits for sending, and
-   only a transmit that comes in the middle of a message of TLS's own (see `held`) for receiving. */
+/* OpenSSL takes from the other end of `in`, which receiving fills, and leaves in `out`, which takes
+   all: so it never waits for sending. */
 typedef struct sci_openssl_stream {
     sc_openssl *tls;
     sc_memory memory;
@@ -196,121 +193,18 @@ typedef struct sci_openssl_stream {
     SSL *ssl;
     sci_openssl_mutex lock; /* an SSL object takes no two threads at once */
     sci_openssl_peer peer;
-    bool is_dialed;          /* the inner stream is connected */
-    bool is_ready;           /* the handshake is done */
-    bool is_broken;          /* OpenSSL has failed: no close_notify any more */
-    bool may_receive;        /* when `in` is empty it may be filled from the inner stream */
-    bool offers_session;     /* to resume */
-    bool was_asked;          /* the server wants a client certificate, and there is none */
-    sc_status failure;       /* of the inner stream or of memory: SC_END or an error */
-    size_t claimed;          /* how many of the next bytes to transmit are encrypted already */
-    sci_openssl_buffer out;  /* encrypted, to be sent */
-    sci_openssl_buffer held; /* plain, to be encrypted when OpenSSL has received what it lacks */
-    size_t in_start;
-    size_t in_end;
-    unsigned char in[SSL3_RT_MAX_PACKET_SIZE]; /* encrypted, received */
+    bool is_dialed;      /* the inner stream is connected */
+    bool is_ready;       /* the handshake is done */
+    bool offers_session; /* to resume */
+    bool was_asked;      /* the server wants a client certificate, and there is none */
+    BIO *in;             /* encrypted, received; one end of a pair, the other is the SSL object's */
+    BIO *out;            /* encrypted, to be sent; the SSL object's */
+    size_t flushed;      /* how much of `out` is sent */
+    BUF_MEM *plain;      /* to be encrypted */
+    size_t claimed;      /* how many of the next bytes to transmit are taken already */
 } sci_openssl_stream;
 
-/* Buffers. */
-
-static bool sci_openssl_append(sci_openssl_stream *stream, sci_openssl_buffer *buffer,
-                               const void *data, size_t len)
-{
-    size_t needed = buffer->len + len;
-    if (needed > buffer->cap) {
-        void *at = stream->memory.resize(stream->memory.user, buffer->at, buffer->cap, needed);
-        if (!at)
-            return false;
-        buffer->at = (unsigned char *)at;
-        buffer->cap = needed;
-    }
-    memcpy(buffer->at + buffer->len, data, len);
-    buffer->len = needed;
-    return true;
-}
-
-static void sci_openssl_release(sci_openssl_stream *stream, sci_openssl_buffer *buffer)
-{
-    if (buffer->at)
-        stream->memory.resize(stream->memory.user, buffer->at, buffer->cap, 0);
-    memset(buffer, 0, sizeof *buffer);
-}
-
-static void sci_openssl_consume(sci_openssl_stream *stream, sci_openssl_buffer *buffer, size_t len)
-{
-    buffer->len -= len;
-    if (buffer->len > 0 && len > 0)
-        memmove(buffer->at, buffer->at + len, buffer->len);
-    else if (buffer->len == 0 && buffer->cap > SCI_OPENSSL_KEEP_BYTES)
-        sci_openssl_release(stream, buffer);
-}
-
-/* What OpenSSL reads from and writes to. */
-
-static void sci_openssl_refill(sci_openssl_stream *stream)
-{
-    const sc_transport *inner = &stream->tls->inner;
-    size_t received = 0;
-    if (!stream->may_receive || stream->failure != SC_OK)
-        return;
-    sc_status status = inner->receive(stream->inner, stream->in, sizeof stream->in, &received);
-    stream->in_start = 0;
-    stream->in_end = status == SC_OK ? received : 0;
-    if (status != SC_OK && status != SC_AGAIN)
-        stream->failure = status;
-}
-
-static int sci_openssl_bio_read(BIO *bio, char *buffer, int cap)
-{
-    sci_openssl_stream *stream = (sci_openssl_stream *)BIO_get_data(bio);
-    BIO_clear_retry_flags(bio);
-    if (stream->in_start == stream->in_end)
-        sci_openssl_refill(stream);
-    size_t len = stream->in_end - stream->in_start;
-    if (len == 0 && stream->failure == SC_OK)
-        BIO_set_retry_read(bio);
-    if (len == 0)
-        return stream->failure == SC_END ? 0 : -1;
-    if (len > (size_t)cap)
-        len = (size_t)cap;
-    memcpy(buffer, stream->in + stream->in_start, len);
-    stream->in_start += len;
-    return (int)len;
-}
-
-static int sci_openssl_bio_write(BIO *bio, const char *data, int len)
-{
-    sci_openssl_stream *stream = (sci_openssl_stream *)BIO_get_data(bio);
-    BIO_clear_retry_flags(bio);
-    if (stream->out.len <= SCI_OPENSSL_MAX_BYTES &&
-        sci_openssl_append(stream, &stream->out, data, (size_t)len))
-        return len;
-    stream->failure = SC_ERR_MEMORY;
-    return -1;
-}
-
-static long sci_openssl_bio_control(BIO *bio, int command, long number, void *pointer)
-{
-    (void)bio;
-    (void)number;
-    (void)pointer;
-    return command == BIO_CTRL_FLUSH;
-}
-
-/* Send what is encrypted. SC_AGAIN: some is left. */
-static sc_status sci_openssl_flush(sci_openssl_stream *stream)
-{
-    sc_status status = SC_OK;
-    size_t total = 0;
-    while (status == SC_OK && total < stream->out.len) {
-        size_t sent = 0;
-        status = stream->tls->inner.transmit(stream->inner, stream->out.at + total,
-                                             stream->out.len - total, &sent);
-        total += sent;
-    }
-    sci_openssl_consume(stream, &stream->out, total);
-    return status;
-}
+typedef sc_status sci_openssl_receiver(void *stream, void *buffer, size_t cap, size_t *received);
 
 /* Words. */
 
@@ -325,155 +219,152 @@ static const char *sci_openssl_reason(char text[SCI_OPENSSL_REASON_BYTES])
 }
 
 /* The server's certificate is refused. */
-static sc_status sci_openssl_refuse(const sci_openssl_stream *stream, sc_status status)
+static sc_status sci_openssl_refuse(const sci_openssl_stream *stream)
 {
     const long result = SSL_get_verify_result(stream->ssl);
     const char *reason = X509_verify_cert_error_string(result);
-    switch (result) {
-    case X509_V_ERR_HOSTNAME_MISMATCH:
-    case X509_V_ERR_IP_ADDRESS_MISMATCH:
-        return sc_fail(status,
+    if (result == X509_V_ERR_HOSTNAME_MISMATCH || result == X509_V_ERR_IP_ADDRESS_MISMATCH)
+        return sc_fail(SC_ERR_CONNECT,
                        "TLS: the server's certificate is not for \"%s\" (%s): use a name that it "
                        "bears in the URL, or set sc_openssl_options.server_name to one",
                        stream->peer.name, reason);
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-        return sc_fail(status,
+    /* the numbers from 18 to 21 are: signed by itself, or by somebody who is not at hand */
+    if (result == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT ||
+        (result >= X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT &&
+         result <= X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE))
+        return sc_fail(SC_ERR_CONNECT,
                        "TLS: the server's certificate is refused: %s: set "
                        "sc_openssl_options.ca_file or ca_dir to the authority that signed it",
                        reason);
-    default:
-        return sc_fail(status, "TLS: the server's certificate is refused: %s", reason);
-    }
+    return sc_fail(SC_ERR_CONNECT, "TLS: the server's certificate is refused: %s", reason);
 }
 
-/* The inner stream, which has said what it is, or memory. */
-static sc_status sci_openssl_fail_below(const sci_openssl_stream *stream, sc_status status)
-{
-    if (stream->failure == SC_ERR_MEMORY)
-        return sc_fail(SC_ERR_MEMORY, "TLS: out of memory");
-    if (stream->failure != SC_END)
-        return stream->failure;
-    if (stream->is_ready)
-        return sc_fail(status, "TLS: the connection was cut: it ended without close_notify");
-    return sc_fail(status, "TLS: the connection was closed during the handshake: is this the "
-                           "server's port for TLS?");
-}
-
-/* A server that asks for client certificates and has no session id context refuses whoever resumes,
-   instead of making a full handshake: then nothing is resumed any more. */
-static void sci_openssl_mistrust_sessions(sc_openssl *tls)
-{
-    if (!sci_openssl_try_lock(&tls->lock))
-        return; /* the next failure will do */
-    tls->resumes_nothing = true;
-    sci_openssl_unlock(&tls->lock);
-}
-
-static sc_status sci_openssl_fail(sci_openssl_stream *stream, sc_status status)
+static sc_status sci_openssl_fail(sci_openssl_stream *stream)
 {
     char text[SCI_OPENSSL_REASON_BYTES];
+    sc_openssl *tls = stream->tls;
+    const sc_status status = stream->is_ready ? SC_ERR_DISCONNECTED : SC_ERR_CONNECT;
     const unsigned long error = ERR_peek_error();
     const int reason = ERR_GET_LIB(error) == ERR_LIB_SSL ? ERR_GET_REASON(error) : 0;
-    stream->is_broken = true;
-    if (stream->failure != SC_OK)
-        return sci_openssl_fail_below(stream, status);
     if (ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE)
         return sc_fail(SC_ERR_MEMORY, "TLS: OpenSSL is out of memory");
     if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED)
-        return sci_openssl_refuse(stream, status);
+        return sci_openssl_refuse(stream);
     if (reason == SSL_R_WRONG_VERSION_NUMBER)
         return sc_fail(status, "TLS: the server answers without TLS: use its port for TLS, or "
                                "redis:// without this transport");
-    if (reason > SSL_AD_REASON_OFFSET && stream->offers_session && !stream->is_ready)
-        sci_openssl_mistrust_sessions(stream->tls);
-    if (reason > SSL_AD_REASON_OFFSET) /* an alert */
-        return sc_fail(status, "TLS: the server refuses: %s%s", sci_openssl_reason(text),
-                       stream->was_asked ? ": it asks for a client certificate: set "
-                                           "sc_openssl_options.cert_file and key_file"
-                                         : "");
-    return sc_fail(status, "TLS: %s", sci_openssl_reason(text));
+    if (reason <= SSL_AD_REASON_OFFSET)
+        return sc_fail(status, "TLS: %s", sci_openssl_reason(text));
+    /* An alert. A server that asks for client certificates and has no session id context refuses
+       whoever resumes, instead of making a full handshake: then nothing is resumed any more. */
+    if (stream->offers_session && !stream->is_ready && sci_openssl_try_lock(&tls->lock)) {
+        tls->resumes_nothing = true;
+        sci_openssl_unlock(&tls->lock);
+    }
+    return sc_fail(status, "TLS: the server refuses: %s%s", sci_openssl_reason(text),
+                   stream->was_asked ? ": it asks for a client certificate: set "
+                                       "sc_openssl_options.cert_file and key_file"
+                                     : "");
+}
+
+static sc_status sci_openssl_cut(const sci_openssl_stream *stream)
+{
+    if (stream->is_ready)
+        return sc_fail(SC_ERR_DISCONNECTED,
+                       "TLS: the connection was cut: it ended without close_notify");
+    return sc_fail(SC_ERR_CONNECT, "TLS: the connection was closed during the handshake: is this "
+                                   "the server's port for TLS?");
 }
 
 /* What it means that OpenSSL returned `returned`. SC_AGAIN: it needs bytes that have not come. */
-static sc_status sci_openssl_result(sci_openssl_stream *stream, int returned, sc_status otherwise)
+static sc_status sci_openssl_result(sci_openssl_stream *stream, int returned)
 {
+    if (BIO_ctrl_pending(stream->out) > 2 * SCI_OPENSSL_HELD_BYTES)
+        return sc_fail(SC_ERR_DISCONNECTED, "TLS: the server does not take what it asks for");
     switch (SSL_get_error(stream->ssl, returned)) {
     case SSL_ERROR_NONE:
         return SC_OK;
     case SSL_ERROR_WANT_READ:
         return SC_AGAIN;
     case SSL_ERROR_ZERO_RETURN:
-        return SC_END;
+        return stream->is_ready ? SC_END : sci_openssl_cut(stream);
     default:
-        return sci_openssl_fail(stream, otherwise);
+        return sci_openssl_fail(stream);
     }
+}
+
+/* Encrypted bytes. Locked. */
+
+/* Receive some; unlocked meanwhile: `in` is empty, and nobody but a receiver touches it then. */
+static sc_status sci_openssl_fill(sci_openssl_stream *stream, sci_openssl_receiver *receive)
+{
+    char *at = NULL;
+    size_t received = 0;
+    int cap = BIO_nwrite0(stream->in, &at);
+    sci_openssl_unlock(&stream->lock);
+    sc_status status = receive(stream->inner, at, (size_t)cap, &received);
+    sci_openssl_lock(&stream->lock);
+    if (status == SC_OK)
+        (void)BIO_nwrite(stream->in, &at, (int)received);
+    else if (status != SC_AGAIN)
+        SSL_set_quiet_shutdown(stream->ssl, 1); /* nobody is there for a close_notify */
+    return status == SC_END ? sci_openssl_cut(stream) : status;
+}
+
+/* Send what there is. SC_AGAIN: some is left. */
+static sc_status sci_openssl_flush(sci_openssl_stream *stream)
+{
+    char *at = NULL;
+    size_t len = (size_t)BIO_get_mem_data(stream->out, &at);
+    sc_status status = SC_OK;
+    while (status == SC_OK && stream->flushed < len) {
+        size_t sent = 0;
+        status = stream->tls->inner.transmit(stream->inner, at + stream->flushed,
+                                             len - stream->flushed, &sent);
+        stream->flushed += sent;
+    }
+    if (stream->flushed == len) {
+        (void)BIO_reset(stream->out);
+        stream->flushed = 0;
+    }
+    return status;
 }
 
 /* Sessions. Their lock is only tried: nobody waits for it, and in a forked child, where it may be
    locked for ever, a full handshake does as well. */
-
-/* The place of the newest session with this peer; NULL when there is none. */
-static SSL_SESSION **sci_openssl_find(const sci_openssl_stream *stream)
-{
-    SSL_SESSION **at = stream->tls->sessions;
-    SSL_SESSION **end = at + SCI_OPENSSL_SESSIONS;
-    for (; at < end && *at; at++) {
-        void *peer = NULL;
-        size_t len = 0;
-        if (SSL_SESSION_get0_ticket_appdata(*at, &peer, &len) && len == sizeof stream->peer &&
-            memcmp(peer, &stream->peer, len) == 0)
-            return at;
-    }
-    return NULL;
-}
-
-static void sci_openssl_forget(sc_openssl *tls, SSL_SESSION **at)
-{
-    SSL_SESSION **last = tls->sessions + SCI_OPENSSL_SESSIONS - 1;
-    SSL_SESSION_free(*at);
-    memmove(at, at + 1, (size_t)(last - at) * sizeof *at);
-    *last = NULL;
-}
-
-/* A ticket of TLS 1.3 serves once (RFC 8446, C.4), so several are kept; of TLS 1.2 the newest. */
-static bool sci_openssl_serves_once(const SSL_SESSION *session)
-{
-    return SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION;
-}
 
 /* OpenSSL has got a session; returns 1 to keep it. */
 static int sci_openssl_keep_session(SSL *ssl, SSL_SESSION *session)
 {
     const sci_openssl_stream *stream = (const sci_openssl_stream *)SSL_get_app_data(ssl);
     sc_openssl *tls = stream->tls;
-    SSL_SESSION **place = tls->sessions + SCI_OPENSSL_SESSIONS - 1;
-    if (!SSL_SESSION_set1_ticket_appdata(session, &stream->peer, sizeof stream->peer) ||
-        !sci_openssl_try_lock(&tls->lock))
+    if (!sci_openssl_try_lock(&tls->lock))
         return 0;
-    if (!sci_openssl_serves_once(session) && sci_openssl_find(stream))
-        place = sci_openssl_find(stream);
-    sci_openssl_forget(tls, place);
-    memmove(tls->sessions + 1, tls->sessions, sizeof tls->sessions - sizeof *tls->sessions);
-    tls->sessions[0] = session;
+    tls->newest = (tls->newest + 1) % SCI_OPENSSL_SESSIONS;
+    SSL_SESSION_free(tls->sessions[tls->newest].ssl);
+    tls->sessions[tls->newest].ssl = session;
+    tls->sessions[tls->newest].peer = stream->peer;
     sci_openssl_unlock(&tls->lock);
     return 1;
 }
 
-/* Failing here costs a full handshake, nothing else. */
+/* Offer the newest session with this peer. A ticket of TLS 1.3 serves once (RFC 8446, C.4). Failing
+   here costs a full handshake, nothing else. */
 static void sci_openssl_resume(sci_openssl_stream *stream)
 {
     sc_openssl *tls = stream->tls;
     if (!sci_openssl_try_lock(&tls->lock))
         return;
-    SSL_SESSION **found = tls->resumes_nothing ? NULL : sci_openssl_find(stream);
-    if (found) {
-        stream->offers_session = SSL_set_session(stream->ssl, *found) == 1;
-        if (sci_openssl_serves_once(*found))
-            sci_openssl_forget(tls, found);
+    size_t count = tls->resumes_nothing ? 0 : SCI_OPENSSL_SESSIONS;
+    for (size_t i = tls->newest + count; i > tls->newest && !stream->offers_session; i--) {
+        sci_openssl_session *session = &tls->sessions[i % SCI_OPENSSL_SESSIONS];
+        if (!session->ssl || memcmp(&session->peer, &stream->peer, sizeof stream->peer) != 0)
+            continue;
+        stream->offers_session = SSL_set_session(stream->ssl, session->ssl) == 1;
+        if (SSL_SESSION_get_protocol_version(session->ssl) < TLS1_3_VERSION)
+            continue;
+        SSL_SESSION_free(session->ssl);
+        session->ssl = NULL;
     }
     sci_openssl_unlock(&tls->lock);
 }
@@ -494,13 +385,14 @@ static sc_status sci_openssl_set_name(sci_openssl_stream *stream, const char *ho
 {
     const char *name = stream->tls->server_name ? stream->tls->server_name : host ? host : "";
     size_t len = strchr(name, ':') ? strcspn(name, "%") : strlen(name);
+    const bool is_needed = SSL_CTX_get_verify_mode(stream->tls->context) != SSL_VERIFY_NONE;
     if (len > 0 && name[len - 1] == '.')
         len--;
-    if (len == 0 && SSL_CTX_get_verify_mode(stream->tls->context) != SSL_VERIFY_NONE)
-        return sc_fail(SC_ERR_ARGUMENT, "TLS: there is no host name to verify the server's "
-                                        "certificate by: set sc_openssl_options.server_name");
-    if (len >= SCI_OPENSSL_NAME_BYTES)
-        return sc_fail(SC_ERR_ARGUMENT, "TLS: a host name of %zu bytes", len);
+    if (len >= SCI_OPENSSL_NAME_BYTES || (len == 0 && is_needed))
+        return sc_fail(SC_ERR_ARGUMENT,
+                       "TLS: \"%s\" is no host name to verify the server's certificate by: set "
+                       "sc_openssl_options.server_name",
+                       name);
     memcpy(stream->peer.name, name, len);
     return SC_OK;
 }
@@ -508,32 +400,29 @@ static sc_status sci_openssl_set_name(sci_openssl_stream *stream, const char *ho
 static bool sci_openssl_prepare(sci_openssl_stream *stream)
 {
     const char *name = stream->peer.name;
+    BIO *reader = NULL;
+    stream->plain = BUF_MEM_new();
     stream->ssl = SSL_new(stream->tls->context);
-    BIO *bio = stream->ssl ? BIO_new(stream->tls->method) : NULL;
-    if (!bio)
+    if (!stream->plain || !stream->ssl || !SSL_set_app_data(stream->ssl, stream) ||
+        !BIO_new_bio_pair(&stream->in, SSL3_RT_MAX_PACKET_SIZE, &reader, 1))
         return false;
-    BIO_set_data(bio, stream);
-    BIO_set_init(bio, 1);
-    SSL_set_bio(stream->ssl, bio, bio);
+    SSL_set_bio(stream->ssl, reader, BIO_new(BIO_s_mem()));
     SSL_set_connect_state(stream->ssl);
     SSL_set_hostflags(stream->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    if (!SSL_set_app_data(stream->ssl, stream))
-        return false;
+    stream->out = SSL_get_wbio(stream->ssl);
     if (name[0] && !X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(stream->ssl), name) &&
         !(SSL_set1_host(stream->ssl, name) && SSL_set_tlsext_host_name(stream->ssl, name)))
         return false;
     sci_openssl_resume(stream);
-    return true;
+    return stream->out != NULL;
 }
 
 static void sci_openssl_stream_free(sci_openssl_stream *stream)
 {
     sc_memory memory = stream->memory;
-    if (stream->ssl) /* without a shutdown its session would count as bad, and not be resumed */
-        SSL_set_shutdown(stream->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(stream->ssl);
-    sci_openssl_release(stream, &stream->out);
-    sci_openssl_release(stream, &stream->held);
+    BIO_free(stream->in);
+    BUF_MEM_free(stream->plain);
     sci_openssl_mutex_free(&stream->lock);
     memory.resize(memory.user, stream, sizeof *stream, 0);
 }
@@ -567,159 +456,119 @@ static sc_status sci_openssl_dial(void *user, const sc_memory *memory, const sc_
     return status;
 }
 
-static sc_status sci_openssl_handshake(sci_openssl_stream *stream)
-{
-    ERR_clear_error();
-    stream->may_receive = true;
-    sc_status status = sci_openssl_result(stream, SSL_do_handshake(stream->ssl), SC_ERR_CONNECT);
-    stream->may_receive = false;
-    stream->is_ready = status == SC_OK;
-    if (status == SC_END)
-        return sc_fail(SC_ERR_CONNECT, "TLS: the server ended the handshake");
-    return status;
-}
-
 static sc_status sci_openssl_progress(void *user, unsigned *interest)
 {
     sci_openssl_stream *stream = (sci_openssl_stream *)user;
+    const sc_transport *inner = &stream->tls->inner;
     sc_status status = SC_OK;
+    sc_status flushed = SC_OK;
     if (!stream->is_dialed)
-        status = stream->tls->inner.progress(stream->inner, interest);
+        status = inner->progress(stream->inner, interest);
     if (status != SC_OK)
         return status;
     stream->is_dialed = true;
-    if (!stream->is_ready)
-        status = sci_openssl_handshake(stream);
-    if (status != SC_OK && status != SC_AGAIN)
-        return status;
-    sc_status flushed = sci_openssl_flush(stream);
-    if (flushed != SC_OK && flushed != SC_AGAIN)
-        return flushed;
+    sci_openssl_lock(&stream->lock);
+    do {
+        ERR_clear_error();
+        status = sci_openssl_result(stream, SSL_do_handshake(stream->ssl));
+        stream->is_ready = status == SC_OK;
+        if (status >= SC_OK)
+            flushed = sci_openssl_flush(stream);
+        if (flushed < SC_OK)
+            status = flushed;
+        if (status == SC_AGAIN)
+            status = sci_openssl_fill(stream, inner->receive);
+    } while (status == SC_OK && !stream->is_ready);
+    sci_openssl_unlock(&stream->lock);
     *interest = (status == SC_AGAIN ? SC_READABLE : 0) | (flushed == SC_AGAIN ? SC_WRITABLE : 0);
-    return *interest ? SC_AGAIN : SC_OK;
+    return status == SC_OK ? flushed : status;
 }
 
-/* Sending. Locked. */
+/* Plain bytes. */
 
-/* Encrypt some of `data`. SC_AGAIN: OpenSSL wants to receive first. */
-static sc_status sci_openssl_encrypt(sci_openssl_stream *stream, const void *data, size_t len,
-                                     size_t *taken)
+/* Locked. Encrypt and send what there is. SC_AGAIN: the inner stream takes no more. In the middle
+   of a message of TLS's own, such as a ticket in two records, OpenSSL encrypts nothing before it
+   has received the rest. The caller would wait until the socket takes bytes, which it does at once,
+   and call again and again: so this is SC_OK, and whoever receives, goes on. */
+static sc_status sci_openssl_push(sci_openssl_stream *stream)
 {
-    ERR_clear_error();
-    int count = SSL_write(stream->ssl, data,
-                          (int)(len < SCI_OPENSSL_CHUNK_BYTES ? len : SCI_OPENSSL_CHUNK_BYTES));
-    *taken = count > 0 ? (size_t)count : 0;
-    return sci_openssl_result(stream, count, SC_ERR_DISCONNECTED);
-}
-
-/* In the middle of a message of TLS's own, such as a ticket in two records, OpenSSL does not send
-   before it has received the rest. The caller would wait until the socket takes bytes, which it does
-   at once, and call again and again: so the bytes are taken, and whoever receives sends them. */
-static sc_status sci_openssl_hold(sci_openssl_stream *stream, const void *data, size_t len,
-                                  size_t *sent)
-{
-    if (stream->held.len >= SCI_OPENSSL_MAX_BYTES)
-        return SC_AGAIN;
-    *sent = len < SCI_OPENSSL_MAX_BYTES ? len : SCI_OPENSSL_MAX_BYTES;
-    if (sci_openssl_append(stream, &stream->held, data, *sent))
-        return SC_OK;
-    *sent = 0;
-    return sc_fail(SC_ERR_MEMORY, "TLS: out of memory");
-}
-
-static sc_status sci_openssl_send_held(sci_openssl_stream *stream)
-{
+    BUF_MEM *plain = stream->plain;
     sc_status status = sci_openssl_flush(stream);
-    while (status == SC_OK && stream->held.len > 0) {
-        size_t taken;
-        status = sci_openssl_encrypt(stream, stream->held.at, stream->held.len, &taken);
-        sci_openssl_consume(stream, &stream->held, taken);
-        if (status == SC_OK)
-            status = sci_openssl_flush(stream);
+    while (status == SC_OK && plain->length > 0) {
+        size_t len =
+            plain->length < SCI_OPENSSL_CHUNK_BYTES ? plain->length : SCI_OPENSSL_CHUNK_BYTES;
+        ERR_clear_error();
+        status = sci_openssl_result(stream, SSL_write(stream->ssl, plain->data, (int)len));
+        if (status > SC_OK) /* or the server has closed, and whoever receives learns it */
+            return SC_OK;
+        if (status < SC_OK)
+            return status;
+        plain->length -= len;
+        memmove(plain->data, plain->data + len, plain->length);
+        status = sci_openssl_flush(stream);
     }
     return status;
 }
 
-static sc_status sci_openssl_send(sci_openssl_stream *stream, const void *data, size_t len,
-                                  size_t *sent)
+/* Locked. Take some of `data` to be sent: at most a chunk, so that little waits. */
+static sc_status sci_openssl_take(sci_openssl_stream *stream, const void *data, size_t len)
 {
-    sc_status status = sci_openssl_send_held(stream);
-    if (status == SC_OK && stream->claimed == 0)
-        status = sci_openssl_encrypt(stream, data, len, &stream->claimed);
-    if (status == SC_AGAIN && stream->out.len == 0)
-        return sci_openssl_hold(stream, data, len, sent);
-    if (status == SC_OK)
-        status = sci_openssl_flush(stream);
-    if (status != SC_OK)
-        return status;
-    *sent = stream->claimed < len ? stream->claimed : len;
-    stream->claimed -= *sent;
-    return SC_OK;
+    size_t held = stream->plain->length;
+    size_t taken = len < SCI_OPENSSL_CHUNK_BYTES ? len : SCI_OPENSSL_CHUNK_BYTES;
+    if (held >= SCI_OPENSSL_HELD_BYTES)
+        return SC_AGAIN;
+    if (!BUF_MEM_grow(stream->plain, held + taken))
+        return sc_fail(SC_ERR_MEMORY, "TLS: out of memory");
+    memcpy(stream->plain->data + held, data, taken);
+    stream->claimed = taken;
+    return sci_openssl_push(stream);
 }
 
+/* What is taken counts as sent when the inner stream has it, so that the caller waits for that. */
 static sc_status sci_openssl_transmit(void *user, const void *data, size_t len, size_t *sent)
 {
     sci_openssl_stream *stream = (sci_openssl_stream *)user;
-    *sent = 0;
     sci_openssl_lock(&stream->lock);
-    sc_status status = sci_openssl_send(stream, data, len, sent);
+    sc_status status = sci_openssl_push(stream);
+    if (status == SC_OK && stream->claimed == 0)
+        status = sci_openssl_take(stream, data, len);
+    *sent = status != SC_OK ? 0 : stream->claimed < len ? stream->claimed : len;
+    stream->claimed -= *sent;
     sci_openssl_unlock(&stream->lock);
-    return status == SC_END ? sc_fail(SC_ERR_DISCONNECTED, "TLS: the server has closed") : status;
-}
-
-/* Receiving. */
-
-/* Locked. Decrypt what is there; then send what had to wait for that. */
-static sc_status sci_openssl_decrypt(sci_openssl_stream *stream, void *buffer, size_t cap,
-                                     size_t *received)
-{
-    ERR_clear_error();
-    int count = SSL_read(stream->ssl, buffer, cap < INT_MAX ? (int)cap : INT_MAX);
-    *received = count > 0 ? (size_t)count : 0;
-    sc_status status = sci_openssl_result(stream, count, SC_ERR_DISCONNECTED);
-    if (status == SC_OK || status == SC_AGAIN)
-        (void)sci_openssl_send_held(stream); /* an error shows when something is transmitted */
     return status;
 }
 
-static bool sci_openssl_has_bytes(const sci_openssl_stream *stream)
+/* Decrypt, and then send what had to wait for that; `receive` is called when there is nothing. */
+static sc_status sci_openssl_receive_by(sci_openssl_stream *stream, sci_openssl_receiver *receive,
+                                        void *buffer, size_t cap, size_t *received)
 {
-    return stream->in_start < stream->in_end || SSL_pending(stream->ssl) > 0;
+    sc_status status;
+    sc_status filled;
+    sci_openssl_lock(&stream->lock);
+    do {
+        filled = SC_AGAIN;
+        ERR_clear_error();
+        status = sci_openssl_result(stream, SSL_read_ex(stream->ssl, buffer, cap, received));
+        if (status >= SC_OK)
+            (void)sci_openssl_push(stream); /* an error shows when something is transmitted */
+        if (status == SC_AGAIN)
+            status = filled = sci_openssl_fill(stream, receive);
+        receive = stream->tls->inner.receive; /* a wait is over when some bytes have come */
+    } while (filled == SC_OK);
+    sci_openssl_unlock(&stream->lock);
+    return status;
 }
 
 static sc_status sci_openssl_receive(void *user, void *buffer, size_t cap, size_t *received)
 {
     sci_openssl_stream *stream = (sci_openssl_stream *)user;
-    sci_openssl_lock(&stream->lock);
-    stream->may_receive = true;
-    sc_status status = sci_openssl_decrypt(stream, buffer, cap, received);
-    stream->may_receive = false;
-    sci_openssl_unlock(&stream->lock);
-    return status;
+    return sci_openssl_receive_by(stream, stream->tls->inner.receive, buffer, cap, received);
 }
 
 static sc_status sci_openssl_receive_soon(void *user, void *buffer, size_t cap, size_t *received)
 {
     sci_openssl_stream *stream = (sci_openssl_stream *)user;
-    const sc_transport *inner = &stream->tls->inner;
-    sc_status status = SC_AGAIN;
-    size_t arrived = 0;
-    sci_openssl_lock(&stream->lock);
-    if (sci_openssl_has_bytes(stream))
-        status = sci_openssl_decrypt(stream, buffer, cap, received);
-    if (status == SC_AGAIN) { /* `in` is empty, and nobody but a receiver touches it then */
-        sci_openssl_unlock(&stream->lock);
-        status = inner->receive_soon(stream->inner, stream->in, sizeof stream->in, &arrived);
-        sci_openssl_lock(&stream->lock);
-        stream->in_start = 0;
-        stream->in_end = status == SC_OK ? arrived : 0;
-        if (status != SC_OK && status != SC_AGAIN)
-            stream->failure = status;
-        if (status != SC_AGAIN)
-            status = sci_openssl_decrypt(stream, buffer, cap, received);
-    }
-    sci_openssl_unlock(&stream->lock);
-    return status;
+    return sci_openssl_receive_by(stream, stream->tls->inner.receive_soon, buffer, cap, received);
 }
 
 static bool sci_openssl_pending(void *user)
@@ -727,7 +576,7 @@ static bool sci_openssl_pending(void *user)
     sci_openssl_stream *stream = (sci_openssl_stream *)user;
     const sc_transport *inner = &stream->tls->inner;
     sci_openssl_lock(&stream->lock);
-    bool is_pending = sci_openssl_has_bytes(stream);
+    bool is_pending = BIO_ctrl_wpending(stream->in) > 0 || SSL_pending(stream->ssl) > 0;
     sci_openssl_unlock(&stream->lock);
     return is_pending || (inner->pending && inner->pending(stream->inner));
 }
@@ -744,36 +593,25 @@ static void sci_openssl_hangup(void *user, bool orderly)
 {
     sci_openssl_stream *stream = (sci_openssl_stream *)user;
     bool is_intact = sci_openssl_try_lock(&stream->lock);
-    if (is_intact && orderly && stream->is_ready && !stream->is_broken)
+    if (is_intact && orderly) { /* a close_notify, or the alert of a handshake that failed */
         (void)SSL_shutdown(stream->ssl);
-    if (is_intact && orderly && stream->is_dialed)
-        (void)sci_openssl_flush(stream); /* close_notify, or the alert of a handshake that failed */
+        (void)sci_openssl_flush(stream);
+    }
     ERR_clear_error();
     stream->tls->inner.hangup(stream->inner, orderly);
     if (!is_intact)
         return;
     sci_openssl_unlock(&stream->lock);
+    /* without a shutdown the session would count as bad, and not be resumed */
+    SSL_set_shutdown(stream->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     sci_openssl_stream_free(stream);
 }
 
 /* The object. */
 
-/* Without one OpenSSL would ask at the terminal. */
-static int sci_openssl_give_password(char *buffer, int cap, int is_for_writing, void *password)
-{
-    size_t len = password ? strlen((const char *)password) : 0;
-    (void)is_for_writing;
-    if (len == 0 || len > (size_t)cap)
-        return -1;
-    memcpy(buffer, password, len);
-    return (int)len;
-}
-
 static sc_status sci_openssl_refuse_file(const char *option, const char *path, const char *advice)
 {
     char text[SCI_OPENSSL_REASON_BYTES];
-    if (ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE)
-        return SC_ERR_MEMORY;
     return sc_fail(SC_ERR_ARGUMENT, "sc_openssl_options.%s \"%s\": %s%s", option, path,
                    sci_openssl_reason(text), advice);
 }
@@ -781,18 +619,19 @@ static sc_status sci_openssl_refuse_file(const char *option, const char *path, c
 static sc_status sci_openssl_load(SSL_CTX *context, const sc_openssl_options *options)
 {
     const char *key_file = options->key_file ? options->key_file : options->cert_file;
+    const char *password = options->key_password ? options->key_password : ""; /* NULL would ask */
     if (!options->ca_file && !options->ca_dir)
         (void)SSL_CTX_set_default_verify_paths(context);
     else if (!SSL_CTX_load_verify_locations(context, options->ca_file, options->ca_dir))
         return sci_openssl_refuse_file("ca_file", options->ca_file ? options->ca_file : "", "");
+    if (!key_file)
+        return SC_OK;
     if (!options->cert_file)
-        return key_file ? sc_fail(SC_ERR_ARGUMENT, "sc_openssl_options.key_file without cert_file")
-                        : SC_OK;
+        return sc_fail(SC_ERR_ARGUMENT, "sc_openssl_options.key_file without cert_file");
     ERR_clear_error();
     if (!SSL_CTX_use_certificate_chain_file(context, options->cert_file))
         return sci_openssl_refuse_file("cert_file", options->cert_file, "");
-    SSL_CTX_set_default_passwd_cb(context, sci_openssl_give_password);
-    SSL_CTX_set_default_passwd_cb_userdata(context, (void *)(uintptr_t)options->key_password);
+    SSL_CTX_set_default_passwd_cb_userdata(context, (void *)(uintptr_t)password);
     int is_loaded = SSL_CTX_use_PrivateKey_file(context, key_file, SSL_FILETYPE_PEM);
     SSL_CTX_set_default_passwd_cb_userdata(context, NULL);
     if (!is_loaded || !SSL_CTX_check_private_key(context))
@@ -800,18 +639,6 @@ static sc_status sci_openssl_load(SSL_CTX *context, const sc_openssl_options *op
                                        " (the key of cert_file as PEM; an encrypted one needs "
                                        "key_password)");
     return SC_OK;
-}
-
-static void sci_openssl_configure(SSL_CTX *context, bool trusts_any_server)
-{
-    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION);
-    if (SSL_CTX_get_min_proto_version(context) < TLS1_2_VERSION)
-        (void)SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-    SSL_CTX_set_verify(context, trusts_any_server ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
-    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-    SSL_CTX_sess_set_new_cb(context, sci_openssl_keep_session);
-    SSL_CTX_set_client_cert_cb(context, sci_openssl_note_asked);
 }
 
 static sc_status sci_openssl_build(sc_openssl *tls, const sc_openssl_options *options)
@@ -822,16 +649,22 @@ static sc_status sci_openssl_build(sc_openssl *tls, const sc_openssl_options *op
         return sc_fail(SC_ERR_UNSUPPORTED, "this build has no transport of its own: set "
                                            "sc_openssl_options.transport");
     tls->context = SSL_CTX_new(TLS_client_method());
-    tls->method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "sc_transport");
     if (options->server_name)
         tls->server_name = OPENSSL_strdup(options->server_name);
-    if (!tls->context || !tls->method || (options->server_name && !tls->server_name))
+    if (!tls->context || (options->server_name && !tls->server_name))
         return SC_ERR_MEMORY;
-    BIO_meth_set_read(tls->method, sci_openssl_bio_read);
-    BIO_meth_set_write(tls->method, sci_openssl_bio_write);
-    BIO_meth_set_ctrl(tls->method, sci_openssl_bio_control);
-    sci_openssl_configure(tls->context, options->insecure_trust_any_server);
-    return sci_openssl_load(tls->context, options);
+    SSL_CTX_set_mode(tls->context, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_options(tls->context, SSL_OP_NO_RENEGOTIATION);
+    if (SSL_CTX_get_min_proto_version(tls->context) < TLS1_2_VERSION)
+        (void)SSL_CTX_set_min_proto_version(tls->context, TLS1_2_VERSION);
+    if (!options->insecure_trust_any_server)
+        SSL_CTX_set_verify(tls->context, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_session_cache_mode(tls->context,
+                                   SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(tls->context, sci_openssl_keep_session);
+    SSL_CTX_set_client_cert_cb(tls->context, sci_openssl_note_asked);
+    sc_status status = sci_openssl_load(tls->context, options);
+    return ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE ? SC_ERR_MEMORY : status;
 }
 
 SC_API sc_status sc_openssl_create(const sc_openssl_options *options, sc_openssl **tls)
@@ -877,11 +710,10 @@ SC_API void sc_openssl_free(sc_openssl *tls)
 {
     if (!tls)
         return;
-    while (tls->sessions[0])
-        sci_openssl_forget(tls, tls->sessions);
+    for (size_t i = 0; i < SCI_OPENSSL_SESSIONS; i++)
+        SSL_SESSION_free(tls->sessions[i].ssl);
     sci_openssl_mutex_free(&tls->lock);
     SSL_CTX_free(tls->context);
-    BIO_meth_free(tls->method);
     OPENSSL_free(tls->server_name);
     OPENSSL_free(tls);
 }

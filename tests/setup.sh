@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what a group of targets needs and this machine lacks: `tests/setup.sh GROUP...`. Groups:
 #     test      compiler, cmocka, OpenSSL, what lwIP needs, redis-server, node with the packages of tests/interop
+#     layers    gcc and g++
 #     matrix    gcc, clang, tcc, the 32-bit and the bare cross compiler, musl, pmccabe, what ports include
 #     sanitize  test, clang and its run-time libraries
 #     examples  the libraries that examples use, redis-server, curl, valgrind
@@ -108,10 +109,15 @@ need_lwip()
     has_header slirp/libslirp.h || need libslirp-dev
 }
 
-need_matrix()
+need_layers()
 {
     need_c
     need_command g++ g++
+}
+
+need_matrix()
+{
+    need_layers
     need_clang
     need_command tcc tcc
     need_command musl-gcc musl-tools
@@ -271,6 +277,7 @@ for group in "$@"; do
         need_test
         wants_node=yes
         ;;
+    layers) need_layers ;;
     matrix) need_matrix ;;
     sanitize)
         need_test
