@@ -197,7 +197,8 @@ static void sci_conn_dial_taken(sci_conn *conn, sc_status status)
 static void sci_conn_lookup_notify(void *user)
 {
     sci_loop *loop = (sci_loop *)user;
-    loop->poller_table.wake(loop->poller);
+    if (loop->poller) /* a forked child may be without one; then nobody waits in it */
+        loop->poller_table.wake(loop->poller);
 }
 
 static unsigned sci_conn_lookup_prepare(sci_watch *watch)

@@ -539,6 +539,52 @@ static void forked_children_use_connections_of_their_own(void **state)
     }
 }
 
+static sc_poller whole_poller;
+static bool refuses_pollers;
+
+static sc_status create_poller_at_times(void *user, const sc_memory *memory, void **poller)
+{
+    *poller = NULL;
+    if (refuses_pollers)
+        return sc_fail(SC_ERR_IO, "no descriptor is left");
+    return whole_poller.create(user, memory, poller);
+}
+
+static int child_short_of_descriptors(processes *shared, size_t index, void *user)
+{
+    sc_call_options options;
+    (void)shared;
+    (void)user;
+    memset(&options, 0, sizeof options);
+    options.timeout_ms = 50;
+    refuses_pollers = true;
+    if (test_call(forked_client, &options, NULL, "PING", (const char *)NULL) >= 0)
+        return 1;
+    refuses_pollers = false;
+    if (!echoes(forked_client, (int)index, 0))
+        return 2;
+    return sc_close(forked_client) == SC_OK ? 0 : 3;
+}
+
+static void a_forked_child_that_is_short_of_descriptors_gets_a_poller_later(void **state)
+{
+    sc_config config = test_config(test_url());
+    sc_poller poller;
+    processes *child;
+    (void)state;
+    assert_true(sc_platform_poller(&whole_poller));
+    poller = whole_poller;
+    poller.create = create_poller_at_times;
+    config.poller = &poller;
+    config.memory = NULL;
+    forked_client = test_open(&config);
+    child = processes_start(1, child_short_of_descriptors, NULL);
+    assert_true(processes_join(child));
+    processes_free(child);
+    assert_true(echoes(forked_client, 0, 0));
+    assert_status(SC_OK, sc_close(forked_client));
+}
+
 /* --- closing */
 
 #define CLOSED_THREADS 8
@@ -635,6 +681,7 @@ int main(void)
         bare_unit_test(ten_thousand_reconnects_leak_nothing),
         bare_unit_test(a_peer_that_is_gone_does_not_kill_the_process),
         bare_unit_test(forked_children_use_connections_of_their_own),
+        bare_unit_test(a_forked_child_that_is_short_of_descriptors_gets_a_poller_later),
         bare_unit_test(closing_ends_the_calls_that_are_under_way),
         bare_unit_test(closing_nothing_is_fine),
     };
