@@ -104,9 +104,10 @@ $B/manual/%: tests/snippet smartcache.h
 	@mkdir -p $(@D)
 	@tests/snippet $* >$@ || { rm -f $@; exit 1; }
 
-$B/ports/test_lwip: $B/lwip/librig.a $B/lwip/liblwip.a
-$B/ports/test_lwip: PORT_FLAGS = -Itests/lwip
-$B/ports/test_lwip: PORT_LIBS = $B/lwip/librig.a $B/lwip/liblwip.a -lslirp
+LWIP_TESTS = $B/ports/test_lwip $B/ports/test_lwip_contract
+$(LWIP_TESTS): $B/lwip/librig.a $B/lwip/liblwip.a
+$(LWIP_TESTS): PORT_FLAGS = -Itests/lwip
+$(LWIP_TESTS): PORT_LIBS = $B/lwip/librig.a $B/lwip/liblwip.a -lslirp
 
 $B/ports/%: tests/ports/%.c smartcache.h tests/port_conformance.h $(wildcard ports/*.h) $B/libsupport.a $B/libsmartcache.a
 	@mkdir -p $(@D)

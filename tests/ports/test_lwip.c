@@ -1,137 +1,13 @@
 /* The port for lwIP, on stock lwIP inside of this program, against a real redis-server that is
    reached over lwIP's loopback and a relay, over libslirp, and over a tap device. */
 
-#include "smartcache.h"
-
-#include "cache_test.h"
-#include "client_test.h"
-#include "folder.h"
-#include "port.h"
-#include "rig.h"
-
-#include "port_conformance.h"
+#include "lwip_host.h"
 
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* How lwIP reaches the host. */
-typedef struct way {
-    const char *name;
-    const char *host; /* what lwIP calls the host's loopback */
-    bool is_relayed;
-} way;
-
-static const way by_relay = {"lwIP over its loopback and a relay", "127.0.0.1", true};
-static const way by_relay_6 = {"lwIP over its IPv6 loopback and a relay", "[::1]", true};
-static const way by_slirp = {"lwIP over libslirp", RIG_SLIRP_HOST, false};
-static const way by_tap = {"lwIP over a tap device", RIG_TAP_HOST, false};
-
-/* How the port was built. */
-typedef struct build {
-    const char *name;
-    void (*transport)(sc_transport *table);
-    void (*poller)(sc_poller *table);
-    void (*resolver)(sc_resolver *table);
-} build;
-
-static const build full = {"poll", sc_lwip_transport, sc_lwip_poller, sc_lwip_resolver};
-static const build small = {"select, no loopback", port_small_transport, port_small_poller,
-                            port_small_resolver};
-
-static struct {
-    const way *by;
-    const build *of;
-    sc_transport transport;
-    sc_poller poller;
-    sc_resolver resolver;
-    char url[128];
-    size_t sockets; /* of lwIP, in use before the test */
-} lwip;
-
-static void choose(const way *by, const build *of)
-{
-    lwip.by = by;
-    lwip.of = of;
-    of->transport(&lwip.transport);
-    of->poller(&lwip.poller);
-    of->resolver(&lwip.resolver);
-}
-
-static uint16_t server_port(void)
-{
-    return fixture_endpoint(test.server, WIRE_TCP)->port;
-}
-
-static const char *url_of(const char *host, unsigned port)
-{
-    snprintf(lwip.url, sizeof lwip.url, "redis://%s:%u", host, port);
-    return lwip.url;
-}
-
-static sc_config lwip_config(const char *url)
-{
-    sc_config config = test_config(url);
-    config.backoff_min_ms = 1;
-    config.backoff_max_ms = 10;
-    config.transport = &lwip.transport;
-    config.poller = &lwip.poller;
-    config.resolver = &lwip.resolver;
-    return config;
-}
-
-static sc_client *lwip_open(void)
-{
-    sc_config config = lwip_config(url_of(lwip.by->host, server_port()));
-    return test_open(&config);
-}
-
-/* --- groups */
-
-static int group_setup(void **state)
-{
-    static const char *const everywhere[] = {"--bind", "0.0.0.0", "--protected-mode", "no", NULL};
-    (void)state;
-    test_begin(WIRE_TCP);
-    test_folder();
-    test.server = fixture_start(lwip.by == &by_tap ? everywhere : NULL);
-    if (test.server && lwip.by->is_relayed)
-        rig_relay(server_port());
-    return test.server ? 0 : -1;
-}
-
-/* libslirp's and the relay's sockets end when they notice: those of the host are not counted. */
-static int setup(void **state)
-{
-    rig_lose(0);
-    rig_cut(false);
-    if (test_setup_bare(state) != 0)
-        return -1;
-    test.descriptors = SIZE_MAX;
-    lwip.sockets = rig_sockets_in_use();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    bool is_clean = true;
-    if (!lwip.by->is_relayed) {
-        WAIT_REACHED(is_clean, rig_sockets_in_use() <= lwip.sockets);
-        if (!is_clean)
-            fprintf(stderr, "sockets of lwIP were left open\n");
-    }
-    return test_teardown_bare(state) == 0 && is_clean ? 0 : -1;
-}
-
-#define lwip_unit_test(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
-
-static void until_it_answers(sc_client *client)
-{
-    WAIT_UNTIL(sc_command_strings(client, NULL, "PING", (const char *)NULL) == SC_OK);
-}
 
 /* --- connecting */
 
@@ -686,143 +562,6 @@ static void a_name_of_a_small_build_says_what_to_do(void **state)
     assert_error_text_has("LWIP_DNS");
 }
 
-/* --- time */
-
-static void the_clock_counts_on_when_lwips_wraps(void **state)
-{
-    sc_lwip_time time;
-    sc_clock clock;
-    int64_t before_ns;
-    int64_t after_ns;
-    (void)state;
-    memset(&time, 0, sizeof time);
-    time.wall_ms = 1000;
-    sc_lwip_clock(&clock, &time);
-    before_ns = clock.monotonic_ns(clock.user);
-    assert_true(clock.wall_ms(clock.user) >= before_ns / 1000000 + 1000);
-    time.last_ms = UINT32_MAX; /* lwIP's clock stood at its end a moment ago */
-    after_ns = clock.monotonic_ns(clock.user);
-    assert_true(after_ns - before_ns >= (int64_t)UINT32_MAX * 1000000);
-    assert_true(clock.monotonic_ns(clock.user) >= after_ns);
-}
-
-static void a_client_runs_on_lwips_clock(void **state)
-{
-    sc_config config = lwip_config(url_of(lwip.by->host, server_port()));
-    sc_call_options quick;
-    sc_lwip_time time;
-    sc_clock clock;
-    sc_client *client;
-    (void)state;
-    memset(&time, 0, sizeof time);
-    memset(&quick, 0, sizeof quick);
-    quick.timeout_ms = 50;
-    sc_lwip_clock(&clock, &time);
-    config.clock = &clock;
-    client = test_open(&config);
-    test_expect_text(client, "PONG", "PING", (const char *)NULL);
-    fixture_pause(test.server);
-    assert_status(SC_ERR_TIMEOUT, test_call(client, &quick, NULL, "PING", (const char *)NULL));
-    fixture_continue(test.server);
-    assert_status(SC_OK, sc_close(client));
-}
-
-/* --- the contract */
-
-static void *peer_listen(void *user, bool is_refusing, sc_address *address)
-{
-    static port_transport_subject host;
-    const uint8_t slirp[4] = {10, 0, 2, 2};
-    void *listener;
-    port_posix_peers(&host);
-    listener = host.peer_listen(user, is_refusing, address);
-    memcpy(address->ip, slirp, sizeof slirp);
-    return listener;
-}
-
-static bool pair_open(void *user, port_pair *pair)
-{
-    int ends[2];
-    (void)user;
-    if (!rig_pair(ends))
-        return false;
-    pair->watched = ends[0];
-    pair->other = ends[1];
-    return true;
-}
-
-static void pair_fill(port_pair *pair)
-{
-    rig_send_byte((int)pair->other);
-}
-
-static void pair_drain(port_pair *pair)
-{
-    rig_empty((int)pair->watched);
-}
-
-static void pair_choke(port_pair *pair)
-{
-    rig_choke((int)pair->watched);
-}
-
-static void pair_relieve(port_pair *pair)
-{
-    rig_empty((int)pair->other);
-}
-
-static void pair_finish(port_pair *pair)
-{
-    rig_close((int)pair->other);
-    pair->other = -1;
-}
-
-static void pair_close_watched(port_pair *pair)
-{
-    rig_close((int)pair->watched);
-}
-
-static void pair_close_other(port_pair *pair)
-{
-    if (pair->other >= 0)
-        pair_finish(pair);
-}
-
-#define PAIRS 12 /* of two sockets each, and lwIP keeps those just closed for a while */
-
-static int contract(const build *of)
-{
-    port_transport_subject transport;
-    port_poller_subject poller;
-    char name[2][64];
-    memset(&transport, 0, sizeof transport);
-    memset(&poller, 0, sizeof poller);
-    choose(&by_slirp, of);
-    rig_lose(0);
-    rig_cut(false);
-    snprintf(name[0], sizeof name[0], "lwIP's transport (%s)", of->name);
-    snprintf(name[1], sizeof name[1], "lwIP's poller (%s)", of->name);
-    transport.name = name[0];
-    transport.transport = lwip.transport;
-    transport.poller = lwip.poller;
-    transport.has_threads = true;
-    port_posix_peers(&transport);
-    transport.peer_listen = peer_listen;
-    poller.name = name[1];
-    poller.poller = lwip.poller;
-    poller.max_pairs = PAIRS;
-    poller.has_threads = true;
-    poller.pair_open = pair_open;
-    poller.pair_fill = pair_fill;
-    poller.pair_drain = pair_drain;
-    poller.pair_choke = pair_choke;
-    poller.pair_relieve = pair_relieve;
-    poller.pair_finish = pair_finish;
-    poller.pair_close_watched = pair_close_watched;
-    poller.pair_close_other = pair_close_other;
-    return port_conformance_transport(&transport) + port_conformance_poller(&poller);
-}
-
 /* --- */
 
 static const struct CMUnitTest all[] = {
@@ -849,8 +588,6 @@ static const struct CMUnitTest all[] = {
     lwip_unit_test(a_name_of_an_ipv6_address_is_looked_up_by_lwip),
     lwip_unit_test(a_name_that_does_not_exist_says_so),
     lwip_unit_test(a_silent_name_server_ends_the_attempt_at_its_time_out),
-    lwip_unit_test(the_clock_counts_on_when_lwips_wraps),
-    lwip_unit_test(a_client_runs_on_lwips_clock),
 };
 
 static const struct CMUnitTest some[] = {
@@ -915,7 +652,5 @@ int main(int argc, char **argv)
     rig_name_server();
 
     run_groups(has_tap ? NULL : why, argc > 1 ? argv[1] : "");
-    if (argc == 1)
-        test_end(contract(&full) + contract(&small));
     return test_end(0) != 0;
 }
