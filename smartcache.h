@@ -8373,6 +8373,8 @@ static inline bool sci_timer_is_armed(const sci_timer *timer)
 SCI_PRIVATE void sci_watch_add(sci_loop *loop, sci_watch *watch);
 /* Forget a watch: `release` is called now, or when the driver comes back from its wait. */
 SCI_PRIVATE void sci_watch_retire(sci_loop *loop, sci_watch *watch);
+/* Make the poller's wait, or else its next one, return at once. Any thread, locked or not. */
+SCI_PRIVATE void sci_loop_interrupt(sci_loop *loop);
 /* Make the driver ask `prepare` again, if it is waiting. */
 SCI_PRIVATE void sci_loop_wake(sci_loop *loop);
 
@@ -8439,6 +8441,12 @@ static void sci_loop_schedule_earlier(sci_loop *loop, int64_t due_ns)
         sci_loop_schedule(loop, due_ns);
 }
 
+SCI_PRIVATE void sci_loop_interrupt(sci_loop *loop)
+{
+    if (loop->poller) /* a forked child may be without one; then nobody waits in it */
+        loop->poller_table.wake(loop->poller);
+}
+
 SCI_PRIVATE void sci_loop_wake(sci_loop *loop)
 {
     if (!loop->is_waiting) {
@@ -8449,7 +8457,7 @@ SCI_PRIVATE void sci_loop_wake(sci_loop *loop)
     if (loop->is_woken)
         return;
     loop->is_woken = true;
-    loop->poller_table.wake(loop->poller);
+    sci_loop_interrupt(loop);
 }
 
 SCI_PRIVATE void sci_timer_arm(sci_loop *loop, sci_timer *timer, int64_t due_ns)
@@ -10070,7 +10078,7 @@ static unsigned sci_wire_prepare(sci_watch *watch)
         wire->receiver = SCI_RECEIVER_LOOP;
         interest |= SC_READABLE;
         if (sci_wire_is_pending(wire)) /* the wait ends at once, and settling receives */
-            wire->client->loop.poller_table.wake(wire->client->loop.poller);
+            sci_loop_interrupt(&wire->client->loop);
     }
     if (wire->is_stalled)
         interest |= SC_WRITABLE;
@@ -10561,9 +10569,7 @@ static void sci_conn_dial_taken(sci_conn *conn, sc_status status)
 /* Runs on any thread, perhaps with the lock held: it only makes the driver look. */
 static void sci_conn_lookup_notify(void *user)
 {
-    sci_loop *loop = (sci_loop *)user;
-    if (loop->poller) /* a forked child may be without one; then nobody waits in it */
-        loop->poller_table.wake(loop->poller);
+    sci_loop_interrupt((sci_loop *)user);
 }
 
 static unsigned sci_conn_lookup_prepare(sci_watch *watch)

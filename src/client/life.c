@@ -196,9 +196,7 @@ static void sci_conn_dial_taken(sci_conn *conn, sc_status status)
 /* Runs on any thread, perhaps with the lock held: it only makes the driver look. */
 static void sci_conn_lookup_notify(void *user)
 {
-    sci_loop *loop = (sci_loop *)user;
-    if (loop->poller) /* a forked child may be without one; then nobody waits in it */
-        loop->poller_table.wake(loop->poller);
+    sci_loop_interrupt((sci_loop *)user);
 }
 
 static unsigned sci_conn_lookup_prepare(sci_watch *watch)

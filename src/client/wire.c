@@ -36,7 +36,7 @@ static unsigned sci_wire_prepare(sci_watch *watch)
         wire->receiver = SCI_RECEIVER_LOOP;
         interest |= SC_READABLE;
         if (sci_wire_is_pending(wire)) /* the wait ends at once, and settling receives */
-            wire->client->loop.poller_table.wake(wire->client->loop.poller);
+            sci_loop_interrupt(&wire->client->loop);
     }
     if (wire->is_stalled)
         interest |= SC_WRITABLE;

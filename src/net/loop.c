@@ -52,6 +52,12 @@ static void sci_loop_schedule_earlier(sci_loop *loop, int64_t due_ns)
         sci_loop_schedule(loop, due_ns);
 }
 
+SCI_PRIVATE void sci_loop_interrupt(sci_loop *loop)
+{
+    if (loop->poller) /* a forked child may be without one; then nobody waits in it */
+        loop->poller_table.wake(loop->poller);
+}
+
 SCI_PRIVATE void sci_loop_wake(sci_loop *loop)
 {
     if (!loop->is_waiting) {
@@ -62,7 +68,7 @@ SCI_PRIVATE void sci_loop_wake(sci_loop *loop)
     if (loop->is_woken)
         return;
     loop->is_woken = true;
-    loop->poller_table.wake(loop->poller);
+    sci_loop_interrupt(loop);
 }
 
 SCI_PRIVATE void sci_timer_arm(sci_loop *loop, sci_timer *timer, int64_t due_ns)

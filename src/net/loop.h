@@ -94,6 +94,8 @@ static inline bool sci_timer_is_armed(const sci_timer *timer)
 SCI_PRIVATE void sci_watch_add(sci_loop *loop, sci_watch *watch);
 /* Forget a watch: `release` is called now, or when the driver comes back from its wait. */
 SCI_PRIVATE void sci_watch_retire(sci_loop *loop, sci_watch *watch);
+/* Make the poller's wait, or else its next one, return at once. Any thread, locked or not. */
+SCI_PRIVATE void sci_loop_interrupt(sci_loop *loop);
 /* Make the driver ask `prepare` again, if it is waiting. */
 SCI_PRIVATE void sci_loop_wake(sci_loop *loop);
 
