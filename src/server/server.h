@@ -1,0 +1,173 @@
+#pragma once
+/* The embedded server's structs: a keyspace, its sessions, and what happens between them. No input
+   or output of its own but the log: sessions are fed bytes and give bytes (see session.h), by
+   whatever carries them.
+
+   One mutex, server->lock, guards all of it; "locked" means that the caller holds it. It is a leaf:
+   while it is held nothing is called that takes another lock (`notify` of a session only wakes). */
+
+#include "api/server.h"
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/thread.h"
+#include "server/command.h"
+#include "server/memory.h"
+#include "server/request.h"
+
+#define SCI_SERVER_NS_PER_MS 1000000
+
+typedef struct sci_log sci_log;
+typedef struct sci_watch_link sci_watch_link;
+
+/* Commands that MULTI has gathered, one after the other, each encoded as it came. */
+typedef struct sci_transaction {
+    sci_bytes queued;
+    size_t count;
+    bool is_open;   /* between MULTI and EXEC or DISCARD */
+    bool is_failed; /* a command was refused: EXEC will be */
+} sci_transaction;
+
+/* A session that waits for keys. */
+typedef struct sci_wait {
+    sci_link keys;       /* sci_wait_link */
+    sci_heap_node timer; /* in server->timeouts; key: monotonic ns */
+    sci_bytes command;   /* what runs again, encoded; empty: the session waits for nothing */
+    sci_nil nil;
+    uint64_t turn; /* smaller: has waited longer */
+    bool is_due;   /* a key is ready */
+} sci_wait;
+
+/* What CLIENT TRACKING has set. */
+typedef struct sci_tracking {
+    bool is_on;
+    bool is_broadcasting;
+    bool opts_in;
+    bool opts_out;
+    bool no_loop;
+    bool is_cached_next;   /* CLIENT CACHING YES|NO: for the next command */
+    bool is_cached_now;    /* the command that runs now was named so */
+    bool has_caching_word; /* either was said */
+    uint64_t redirect;     /* session id */
+    sci_link keys;         /* tracked keys' links, private to tracking.c */
+    sci_link prefixes;
+} sci_tracking;
+
+struct sci_session {
+    sci_link link; /* in server->sessions */
+    sc_server *server;
+    uint64_t id;
+    sci_db *db;
+    sci_bytes in; /* received, not executed yet */
+    sci_request request;
+    sci_bytes out;
+    /* Locked: `out` has got bytes, or the session has ended, outside of sci_session_feed. It may
+       only wake somebody. */
+    void (*notify)(void *user);
+    void *notify_user;
+    bool is_authenticated;
+    bool is_ended;    /* no more is executed; close it when `out` has been sent */
+    bool is_broken;   /* `out` is not to be sent any more: close at once */
+    bool is_notified; /* since its carrier last looked */
+    bool is_internal; /* the server's own: not listed, not counted */
+    bool is_pausing;  /* its output is too large: nothing is executed until it was sent */
+    bool no_evict;
+    bool no_touch;
+    char *name;        /* owned, or NULL */
+    char address[128]; /* of the peer, for CLIENT LIST */
+    char laddress[128];
+    sc_descriptor descriptor; /* for CLIENT LIST; -1: none */
+    int64_t created_ms;
+    int64_t active_ms;
+    const sci_command *last_command;
+    size_t commands;
+    sci_transaction transaction;
+    sci_link watches; /* sci_watch_link */
+    bool has_lost_watch;
+    sci_wait wait;
+    sci_link channels; /* subscriptions, private to pubsub.c */
+    sci_link patterns;
+    size_t channel_count;
+    size_t pattern_count;
+    sci_tracking tracking;
+};
+
+typedef struct sci_server_stats {
+    uint64_t connections;
+    uint64_t rejected;
+    uint64_t commands;
+    uint64_t hits;
+    uint64_t misses;
+    uint64_t expired;
+    uint64_t evicted;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    int64_t started_ms;
+} sci_server_stats;
+
+#define SCI_SERVER_COMMAND_SLOTS 1024 /* more than twice the commands there are */
+
+struct sc_server {
+    sci_mutex lock;
+    sc_memory memory;
+    sci_counted data; /* what databases and their objects take */
+    sc_clock clock;
+    sc_logger logger;
+    uint64_t random_state[2];
+    sci_hash_seed hash_seed;
+    sc_server_config config; /* numbers and enums, resolved; its pointers are not used */
+    char *password;          /* owned; NULL: none is asked for */
+    unsigned notified_events; /* SCI_EVENT_* that are published */
+
+    sci_db *dbs;
+    int db_count;
+    const sci_command *commands[SCI_SERVER_COMMAND_SLOTS];
+
+    sci_link sessions;
+    size_t session_count;
+    uint64_t last_session;
+    int64_t now_ms; /* wall clock at the start of the command or tick that runs */
+
+    sci_heap timeouts;   /* sci_wait.timer */
+    sci_map waits;       /* key -> sessions that wait, private to wait.c */
+    sci_link ready_keys; /* of them */
+    uint64_t last_turn;
+    sci_map watched; /* key -> sci_watch_link, private to transaction.c */
+
+    sci_map channels; /* private to pubsub.c */
+    sci_map patterns;
+    sci_map tracked; /* private to tracking.c */
+    sci_map prefixes;
+
+    sci_log *log;  /* owned; NULL: memory alone */
+    int log_db;    /* the database that the log's next command would apply to; -1: none */
+    bool is_logging_transaction; /* MULTI has been written to the log */
+    uint64_t expiry_cursor;
+
+    sci_server_stats stats;
+    void *host; /* sockets, threads: private to host.c; NULL: none */
+};
+
+/* Locked. Names what this server is to a person: INFO's redis_version. */
+#define SCI_SERVER_REDIS_VERSION "7.0.15"
+
+/* Run what is due: expiry, time-outs of waits, the log, tidying; a bounded slice of each. Locked.
+   Returns the monotonic time at which it should be called again, INT64_MAX: when something has
+   happened. */
+SCI_PRIVATE int64_t sci_server_tick(sc_server *server);
+/* Locked. To be called before any session's output is sent on: what was executed is in the log as
+   safely as the configuration asks. After a failure the sessions that wrote have ended. */
+SCI_PRIVATE void sci_server_commit(sc_server *server);
+SCI_PRIVATE void sci_server_log(sc_server *server, sc_log_level level, const char *format, ...)
+    SC_PRINTF(3, 4);
+static inline int64_t sci_server_wall_ms(const sc_server *server)
+{
+    return server->clock.wall_ms(server->clock.user);
+}
+static inline int64_t sci_server_now_ns(const sc_server *server)
+{
+    return server->clock.monotonic_ns(server->clock.user);
+}
+/* A server without sockets and threads; the public functions add those. */
+SCI_PRIVATE sc_status sci_server_create(const sc_server_config *config, sc_server **server);
+SCI_PRIVATE void sci_server_free(sc_server *server);
