@@ -1041,10 +1041,67 @@ typedef struct sc_transport {
     sc_status (*receive_soon)(void *stream, void *buffer, size_t cap, size_t *received);
     /* Optional: true when bytes wait inside the stream that the poller cannot see (TLS). */
     bool (*pending)(void *stream);
+    /* For the poller; -1: there is none, and `attend` is there. */
     sc_descriptor (*descriptor)(void *stream);
     /* Close and free. `orderly` false after a fork: let go without telling the peer. */
     void (*hangup)(void *stream, bool orderly);
+    /* For streams without a descriptor: call `ready(user)` when bytes or the end have come since a
+       receive said SC_AGAIN, or room since a transmit did; from any thread, also from within
+       another function of the stream, until hangup has returned. `ready` only wakes the client. */
+    void (*attend)(void *stream, void (*ready)(void *user), void *user);
 } sc_transport;
+
+/* Where an embedded server is dialled. No function may block; a listener is used by one thread at a
+   time. `memory` outlives the listener and its streams. */
+typedef struct sc_listener {
+    void *user;
+    /* Listen on `address`, its port 0: any free one. A Unix socket is made for this user alone
+       (mode 0600) and takes the place of one that nobody listens on any more; one that answers is
+       SC_HELD. `*address` is then what it is. */
+    sc_status (*open)(void *user, const sc_memory *memory, sc_address *address, void **listener);
+    /* The next connection: SC_OK with `*stream`, for the functions of `streams`, and who it is in
+       `peer` (UNIX: path empty); SC_AGAIN when there is none; else an error that passes, such as
+       too many descriptors: try later. */
+    sc_status (*accept_stream)(void *listener, void **stream, sc_address *peer);
+    sc_descriptor (*descriptor)(void *listener);
+    /* Stop and free; the Unix socket is removed when it is still this one. `orderly` false after a
+       fork: remove nothing. */
+    void (*shut)(void *listener, bool orderly);
+    /* transmit, receive, pending, descriptor, hangup, attend; the others are not called. */
+    sc_transport streams;
+} sc_listener;
+
+typedef enum sc_file_mode {
+    SC_FILE_READ = 1, /* must be there */
+    SC_FILE_APPEND,   /* created when it is not there, for this user alone (0600) */
+    SC_FILE_CREATE    /* the same, and emptied */
+} sc_file_mode;
+
+/* Files of an embedded server's log. Functions may block. `memory` outlives the file. Failures say
+   why in sc_error_text. */
+typedef struct sc_files {
+    void *user;
+    /* SC_MISS: SC_FILE_READ, and there is none. SC_ERR_IO. */
+    sc_status (*open)(void *user, const sc_memory *memory, const char *path, sc_file_mode mode,
+                      void **file);
+    sc_status (*size)(void *file, uint64_t *bytes);
+    /* Up to `cap` bytes from `offset` on; `*count` 0 at the end. */
+    sc_status (*fetch)(void *file, uint64_t offset, void *buffer, size_t cap, size_t *count);
+    /* At the end. What was written of `len` bytes before an error is in `*count`. */
+    sc_status (*append)(void *file, const void *data, size_t len, size_t *count);
+    /* Optional: make sure that `bytes` more can be appended without running out of room. SC_OK,
+       SC_ERR_UNSUPPORTED (nothing is known), else the error that appending would meet. */
+    sc_status (*reserve)(void *file, uint64_t bytes);
+    sc_status (*cut)(void *file, uint64_t bytes); /* to that size */
+    sc_status (*sync)(void *file);                /* on the disk, its size included */
+    /* Nobody else can hold the lock on this file until it is closed or the process ends. SC_HELD:
+       somebody does. */
+    sc_status (*hold)(void *file);
+    void (*shut)(void *file);
+    /* `from` takes the place of `to` at once and for good (its folder is synced). */
+    sc_status (*rename)(void *user, const char *from, const char *to);
+    sc_status (*remove)(void *user, const char *path); /* SC_MISS: it was not there */
+} sc_files;
 
 typedef struct sc_event {
     void *tag;
@@ -1092,6 +1149,8 @@ SC_API void sc_lookup_done(sc_lookup *lookup, sc_status status, const sc_address
 SC_API bool sc_platform_transport(sc_transport *table);
 SC_API bool sc_platform_poller(sc_poller *table);
 SC_API bool sc_platform_resolver(sc_resolver *table);
+SC_API bool sc_platform_listener(sc_listener *table);
+SC_API bool sc_platform_files(sc_files *table);
 
 /* MARK: - Values (Public) */
 /* Values: immutable bytes, reference-counted, shared without copying. */

@@ -6,11 +6,12 @@
    checks everything, then changes, then answers. When there is no memory it leaves the data as it
    was and answers by sci_answer_no_memory. */
 
+#include "api/server.h"
 #include "base/bytes.h"
 #include "base/number.h"
 #include "server/keyspace.h"
 
-typedef struct sc_server sc_server;
+
 typedef struct sci_session sci_session;
 typedef struct sci_call sci_call;
 

@@ -70,6 +70,7 @@ struct sci_session {
     bool is_broken;   /* `out` is not to be sent any more: close at once */
     bool is_notified; /* since its carrier last looked */
     bool is_internal; /* the server's own: not listed, not counted */
+    bool has_written; /* since the last sci_server_commit */
     bool is_pausing;  /* its output is too large: nothing is executed until it was sent */
     bool no_evict;
     bool no_touch;
@@ -139,11 +140,8 @@ struct sc_server {
     sci_map tracked; /* private to tracking.c */
     sci_map prefixes;
 
+    bool has_writers; /* some session has written since the last sci_server_commit */
     sci_log *log;  /* owned; NULL: memory alone */
-    int log_db;    /* the database that the log's next command would apply to; -1: none */
-    bool is_logging_transaction; /* MULTI has been written to the log */
-    uint64_t expiry_cursor;
-
     sci_server_stats stats;
     void *host; /* sockets, threads: private to host.c; NULL: none */
 };

@@ -1,0 +1,7 @@
+#pragma once
+/* The arrays of commands, one for each cmd_*.c file. */
+
+#include "server/command.h"
+
+SCI_PRIVATE sci_command_list sci_transaction_commands(void);
+SCI_PRIVATE sci_command_list sci_script_commands(void);

@@ -1,0 +1,24 @@
+#pragma once
+/* Sessions that wait for keys (BLPOP, XREAD BLOCK ...): sci_wait_for_keys and sci_key_ready are in
+   command.h. Locked. */
+
+#include "server/server.h"
+
+static inline bool sci_wait_is_on(const sci_session *session)
+{
+    return sci_bytes_len(&session->wait.command) > 0;
+}
+SCI_PRIVATE void sci_wait_init(sci_session *session);
+/* Run again the commands of those whose keys have become ready, who has waited longest first. Call
+   it after each command or transaction, outside of any. */
+SCI_PRIVATE void sci_wait_serve(sc_server *server);
+/* Answer nil to those whose time is up. */
+SCI_PRIVATE void sci_wait_expire(sc_server *server, int64_t now_ns);
+/* End a wait as if its time was up (CLIENT UNBLOCK id TIMEOUT), or with an error reply. The session
+   goes on with what it has received. */
+SCI_PRIVATE void sci_wait_end(sci_session *session, const char *error);
+/* End it without an answer: the session closes. */
+SCI_PRIVATE void sci_wait_leave(sci_session *session);
+/* During a retried command: is `key` one that was waited for, and not the one that is ready? Then
+   it counts as absent. */
+SCI_PRIVATE bool sci_wait_hides(const sci_call *call, sc_slice key);
