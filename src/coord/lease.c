@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/number.h"
 #include "client/conn.h"
-#include "coord/scripts.h"
+#include "server/scripts.h"
 
 /* Allowance for clocks that run apart: 1 % of the life, and 2 ms. */
 #define SCI_LEASE_DRIFT_MS(life_ms) ((life_ms) / 100 + 2)

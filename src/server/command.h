@@ -11,7 +11,6 @@
 #include "base/number.h"
 #include "server/keyspace.h"
 
-
 typedef struct sci_session sci_session;
 typedef struct sci_call sci_call;
 
@@ -29,6 +28,7 @@ typedef struct sci_call sci_call;
 #define SCI_CMD_NOSCRIPT 1024u
 #define SCI_CMD_LOADING 2048u
 #define SCI_CMD_STALE 4096u
+#define SCI_CMD_EXEC 8192u /* runs what was queued, and is what those are */
 
 typedef struct sci_command {
     const char *name; /* lower case */
@@ -57,8 +57,10 @@ struct sci_call {
     bool is_in_transaction; /* EXEC or a script is running: nothing may wait */
     bool is_loading;        /* from the log: nothing expires, nothing is logged */
     bool is_retried;        /* runs again because a key that it waited for is ready */
-    bool is_blocked;        /* set by sci_wait_for_keys */
-    bool is_log_replaced;   /* by sci_log_instead, perhaps with nothing */
+    sc_slice ready_key;   /* which; the other keys that it waits for, and keys of a type that is not
+                               asked for, then count as absent in sci_typed_for_* */
+    bool is_blocked;      /* set by sci_wait_for_keys */
+    bool is_log_replaced; /* by sci_log_instead, perhaps with nothing */
 };
 
 /* --- Words */
@@ -82,12 +84,13 @@ SCI_PRIVATE bool sci_word_to_double(sc_slice word, double *number);
 SCI_PRIVATE sci_entry *sci_entry_for_read(sci_call *call, sc_slice key);
 SCI_PRIVATE sci_entry *sci_entry_for_write(sci_call *call, sc_slice key);
 /* The same, and it must be of `type`: false after answering WRONGTYPE. `*entry` NULL: no key. */
-SCI_PRIVATE bool sci_typed_for_read(sci_call *call, sc_slice key, sci_type type,
-                                    sci_entry **entry);
+SCI_PRIVATE bool sci_typed_for_read(sci_call *call, sc_slice key, sci_type type, sci_entry **entry);
 SCI_PRIVATE bool sci_typed_for_write(sci_call *call, sc_slice key, sci_type type,
                                      sci_entry **entry);
 /* A new entry; tells that a key is new ("new" event, waiting sessions). NULL: no memory. */
 SCI_PRIVATE sci_entry *sci_entry_add(sci_call *call, sc_slice key, sci_type type, void *object);
+/* Tells the same of an entry that was made otherwise (by sci_db_set_string, sci_db_rename ...). */
+SCI_PRIVATE void sci_entry_is_new(sci_call *call, sci_entry *entry);
 /* Delete an entry from sci_entry_for_write; tells nobody. */
 SCI_PRIVATE void sci_entry_delete(sci_call *call, sci_entry *entry);
 
@@ -96,12 +99,12 @@ SCI_PRIVATE void sci_entry_delete(sci_call *call, sci_entry *entry);
 /* Classes of events, as in notify-keyspace-events. */
 #define SCI_EVENT_KEYSPACE 1u
 #define SCI_EVENT_KEYEVENT 2u
-#define SCI_EVENT_GENERIC 4u /* g */
-#define SCI_EVENT_STRING 8u  /* $ */
-#define SCI_EVENT_LIST 16u   /* l */
-#define SCI_EVENT_SET 32u    /* s */
-#define SCI_EVENT_HASH 64u   /* h */
-#define SCI_EVENT_ZSET 128u  /* z */
+#define SCI_EVENT_GENERIC 4u   /* g */
+#define SCI_EVENT_STRING 8u    /* $ */
+#define SCI_EVENT_LIST 16u     /* l */
+#define SCI_EVENT_SET 32u      /* s */
+#define SCI_EVENT_HASH 64u     /* h */
+#define SCI_EVENT_ZSET 128u    /* z */
 #define SCI_EVENT_EXPIRED 256u /* x */
 #define SCI_EVENT_EVICTED 512u /* e */
 #define SCI_EVENT_STREAM 1024u /* t */
@@ -115,8 +118,7 @@ SCI_PRIVATE void sci_key_changed(sci_call *call, sc_slice key);
 /* Publish a keyspace event, if anybody asked for its class: `event` such as "lpush". */
 SCI_PRIVATE void sci_notify(sci_call *call, unsigned event_class, const char *event, sc_slice key);
 /* Both. */
-SCI_PRIVATE void sci_changed(sci_call *call, sc_slice key, unsigned event_class,
-                             const char *event);
+SCI_PRIVATE void sci_changed(sci_call *call, sc_slice key, unsigned event_class, const char *event);
 /* Sessions that wait for `key` may be served: a list, sorted set or stream there has got elements.
    They are, after this command. */
 SCI_PRIVATE void sci_key_ready(sci_call *call, sc_slice key);
@@ -150,7 +152,7 @@ SCI_PRIVATE void sci_answer_ok(sci_call *call);
 SCI_PRIVATE void sci_answer_simple(sci_call *call, const char *text);
 SCI_PRIVATE void sci_answer_i64(sci_call *call, int64_t number);
 SCI_PRIVATE void sci_answer_bulk(sci_call *call, sc_slice bytes);
-SCI_PRIVATE void sci_answer_text(sci_call *call, const char *text); /* as a bulk */
+SCI_PRIVATE void sci_answer_text(sci_call *call, const char *text);   /* as a bulk */
 SCI_PRIVATE void sci_answer_i64_bulk(sci_call *call, int64_t number); /* the digits, as a bulk */
 /* A bulk with the number as Redis 7 prints scores: "inf", integers plain, else the shortest of 17
    digits ("%.17g"). */
@@ -166,6 +168,9 @@ SCI_PRIVATE void sci_answer_wrong_type(sci_call *call);
 SCI_PRIVATE void sci_answer_syntax_error(sci_call *call);
 SCI_PRIVATE void sci_answer_wrong_arity(sci_call *call);
 SCI_PRIVATE void sci_answer_no_memory(sci_call *call);
+/* Of a container command, as "CLIENT foo": Redis's words for an unknown one, or one with a wrong
+   number of words. */
+SCI_PRIVATE void sci_answer_unknown_subcommand(sci_call *call);
 
 /* What sci_answer_double prints, without NUL needed; returns the length. */
 #define SCI_SCORE_TEXT_BYTES 40

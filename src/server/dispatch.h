@@ -4,6 +4,8 @@
 #include "server/server.h"
 
 SCI_PRIVATE void sci_command_index_init(sc_server *server);
+/* The names of the library's own scripts. */
+SCI_PRIVATE void sci_script_names_init(sc_server *server);
 /* NULL when there is none. */
 SCI_PRIVATE const sci_command *sci_command_find(const sc_server *server, sc_slice name);
 /* Execute, or queue, or refuse what a session asks. */

@@ -83,8 +83,8 @@ typedef struct sci_table {
 struct sci_db {
     sc_memory memory;
     sci_hash_seed seed;
-    sci_table tables[2]; /* entries move from the first to the second while it is there */
-    size_t moved;        /* buckets of the first that are empty already */
+    sci_table tables[2];  /* entries move from the first to the second while it is there */
+    size_t moved;         /* buckets of the first that are empty already */
     sci_expiry *expiries; /* owned: a 4-ary heap, the earliest first */
     size_t expiry_count;
     size_t expiry_cap;

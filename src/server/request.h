@@ -14,7 +14,7 @@ typedef struct sci_request_limits {
 typedef struct sci_request {
     sc_memory memory;
     sci_request_limits limits;
-    sc_slice *words;  /* owned; offsets while the command is not whole */
+    sc_slice *words; /* owned; offsets while the command is not whole */
     size_t word_cap;
     size_t word_count; /* read so far */
     size_t expected;   /* words that the header announced; 0: between commands */

@@ -134,6 +134,7 @@ static sc_status sci_server_fill(sc_server *server, const sc_server_config *conf
     sci_map_init(&server->tracked, &server->memory, server->hash_seed);
     sci_map_init(&server->prefixes, &server->memory, server->hash_seed);
     sci_command_index_init(server);
+    sci_script_names_init(server);
     if (config->password && config->password[0]) {
         server->password = sci_copy_text(&server->memory, sc_text(config->password));
         if (!server->password)
@@ -161,6 +162,7 @@ SCI_PRIVATE sc_status sci_server_create(const sc_server_config *config, sc_serve
     sci_counted_init(&created->data, &memory);
     sci_list_init(&created->sessions);
     sci_list_init(&created->ready_keys);
+    sci_list_init(&created->resumed);
     sci_mutex_init(&created->lock);
     sc_status status = sci_server_fill(created, config);
     if (status != SC_OK) {

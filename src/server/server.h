@@ -10,6 +10,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/sha1.h"
 #include "base/thread.h"
 #include "server/command.h"
 #include "server/memory.h"
@@ -24,6 +25,7 @@ typedef struct sci_watch_link sci_watch_link;
 typedef struct sci_transaction {
     sci_bytes queued;
     size_t count;
+    unsigned flags; /* of all of them */
     bool is_open;   /* between MULTI and EXEC or DISCARD */
     bool is_failed; /* a command was refused: EXEC will be */
 } sci_transaction;
@@ -34,8 +36,6 @@ typedef struct sci_wait {
     sci_heap_node timer; /* in server->timeouts; key: monotonic ns */
     sci_bytes command;   /* what runs again, encoded; empty: the session waits for nothing */
     sci_nil nil;
-    uint64_t turn; /* smaller: has waited longer */
-    bool is_due;   /* a key is ready */
 } sci_wait;
 
 /* What CLIENT TRACKING has set. */
@@ -54,7 +54,8 @@ typedef struct sci_tracking {
 } sci_tracking;
 
 struct sci_session {
-    sci_link link; /* in server->sessions */
+    sci_link link;   /* in server->sessions */
+    sci_link resume; /* in server->resumed */
     sc_server *server;
     uint64_t id;
     sci_db *db;
@@ -106,6 +107,7 @@ typedef struct sci_server_stats {
     int64_t started_ms;
 } sci_server_stats;
 
+#define SCI_SERVER_SCRIPTS 3
 #define SCI_SERVER_COMMAND_SLOTS 1024 /* more than twice the commands there are */
 
 struct sc_server {
@@ -116,13 +118,15 @@ struct sc_server {
     sc_logger logger;
     uint64_t random_state[2];
     sci_hash_seed hash_seed;
-    sc_server_config config; /* numbers and enums, resolved; its pointers are not used */
-    char *password;          /* owned; NULL: none is asked for */
+    sc_server_config config;  /* numbers and enums, resolved; its pointers are not used */
+    char *password;           /* owned; NULL: none is asked for */
     unsigned notified_events; /* SCI_EVENT_* that are published */
 
     sci_db *dbs;
     int db_count;
     const sci_command *commands[SCI_SERVER_COMMAND_SLOTS];
+
+    char script_names[SCI_SERVER_SCRIPTS][SCI_SHA1_HEX_BYTES]; /* private to cmd_script.c */
 
     sci_link sessions;
     size_t session_count;
@@ -132,7 +136,9 @@ struct sc_server {
     sci_heap timeouts;   /* sci_wait.timer */
     sci_map waits;       /* key -> sessions that wait, private to wait.c */
     sci_link ready_keys; /* of them */
-    uint64_t last_turn;
+    sci_link resumed;    /* sessions whose wait is over */
+    uint64_t last_round; /* of serving those that wait */
+    bool is_serving;
     sci_map watched; /* key -> sci_watch_link, private to transaction.c */
 
     sci_map channels; /* private to pubsub.c */
@@ -141,7 +147,7 @@ struct sc_server {
     sci_map prefixes;
 
     bool has_writers; /* some session has written since the last sci_server_commit */
-    sci_log *log;  /* owned; NULL: memory alone */
+    sci_log *log;     /* owned; NULL: memory alone */
     sci_server_stats stats;
     void *host; /* sockets, threads: private to host.c; NULL: none */
 };

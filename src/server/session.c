@@ -64,6 +64,7 @@ SCI_PRIVATE sci_session *sci_session_open(sc_server *server, const char *peer, b
     sci_list_init(&session->tracking.keys);
     sci_list_init(&session->tracking.prefixes);
     sci_wait_init(session);
+    sci_list_init(&session->resume);
     sci_list_init(&session->link);
     sci_list_append(&server->sessions, &session->link);
     server->session_count++;
@@ -78,6 +79,7 @@ SCI_PRIVATE void sci_session_close(sci_session *session)
     sci_transaction_discard(session);
     sci_pubsub_leave(session);
     sci_tracking_leave(session);
+    sci_list_remove(&session->resume);
     sci_list_remove(&session->link);
     server->session_count--;
     sci_bytes_free(&session->in);
@@ -100,7 +102,8 @@ SCI_PRIVATE void sci_session_end(sci_session *session)
 static void sci_session_refuse(sci_session *session, sc_status status)
 {
     sc_slice words = sc_text(status == SC_ERR_PROTOCOL ? sc_error_text() : "OOM out of memory");
-    sc_status added = sci_bytes_append_text(&session->out, status == SC_ERR_PROTOCOL ? "-ERR " : "-");
+    sc_status added =
+        sci_bytes_append_text(&session->out, status == SC_ERR_PROTOCOL ? "-ERR " : "-");
     if (added == SC_OK)
         added = sci_bytes_append(&session->out, words);
     if (added == SC_OK)

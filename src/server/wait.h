@@ -9,13 +9,19 @@ static inline bool sci_wait_is_on(const sci_session *session)
     return sci_bytes_len(&session->wait.command) > 0;
 }
 SCI_PRIVATE void sci_wait_init(sci_session *session);
-/* Run again the commands of those whose keys have become ready, who has waited longest first. Call
-   it after each command or transaction, outside of any. */
+/* Is there anything for sci_wait_serve? */
+static inline bool sci_wait_is_due(const sc_server *server)
+{
+    return !sci_list_is_empty(&server->ready_keys) || !sci_list_is_empty(&server->resumed);
+}
+/* Run again the commands of those whose keys have become ready, who has waited longest first, and
+   what sessions whose wait is over have received meanwhile. Called after each command or
+   transaction, outside of any. */
 SCI_PRIVATE void sci_wait_serve(sc_server *server);
 /* Answer nil to those whose time is up. */
 SCI_PRIVATE void sci_wait_expire(sc_server *server, int64_t now_ns);
 /* End a wait as if its time was up (CLIENT UNBLOCK id TIMEOUT), or with an error reply. The session
-   goes on with what it has received. */
+   goes on at the next sci_wait_serve. */
 SCI_PRIVATE void sci_wait_end(sci_session *session, const char *error);
 /* End it without an answer: the session closes. */
 SCI_PRIVATE void sci_wait_leave(sci_session *session);

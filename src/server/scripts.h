@@ -1,5 +1,6 @@
 #pragma once
-/* The library's own Lua scripts. KEYS of all: value, lease, result (coord/names). */
+/* The library's own Lua scripts, which the embedded server runs natively (cmd_script.c): change both
+   together. KEYS of all: value, lease, result (coord/names). */
 
 /* ARGV: token, lease in ms, token of the flight that is waited for (or "").
    The value if it is there; else what that flight left; else the lease if it is free; else who has
