@@ -944,6 +944,13 @@ extern "C" {
 /* MARK: - Scheduler (Private) */
 #include "net/loop.c"
 
+#ifndef SMARTCACHE_NO_SERVER
+
+/* MARK: - Server: requests (Private) */
+#include "server/request.c"
+
+#endif /* SMARTCACHE_NO_SERVER */
+
 /* MARK: - Receive buffers (Private) */
 #include "client/chunk.c"
 

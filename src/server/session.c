@@ -125,6 +125,7 @@ static size_t sci_session_execute(sci_session *session, const char *data, size_t
     size_t done = 0;
     while (done < len && sci_session_may_execute(session)) {
         size_t used = 0;
+        session->request.is_stranger = !session->is_authenticated;
         sc_status status = sci_request_read(&session->request, data + done, len - done, &used);
         if (status == SC_AGAIN)
             break;
