@@ -935,6 +935,9 @@ extern "C" {
 /* MARK: - POSIX transport (Private) */
 #include "net/posix_socket.c"
 
+/* MARK: - POSIX listener (Private) */
+#include "net/posix_listen.c"
+
 /* MARK: - POSIX poller (Private) */
 #include "net/posix_poll.c"
 

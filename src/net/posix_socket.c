@@ -4,7 +4,7 @@
    a few milliseconds: transmit and receive ask for MSG_DONTWAIT, and receive_soon is one plain
    recv, so that a round trip of a lone caller is send and recv and nothing else. */
 
-#include "net/posix.h"
+#include "net/posix_socket.h"
 
 #ifndef SMARTCACHE_NO_POSIX
 
@@ -16,9 +16,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/types.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -64,6 +62,8 @@ SCI_PRIVATE const char *sci_posix_error_text(int error, char unlisted[SCI_POSIX_
         return "network unreachable";
     case ENETDOWN:
         return "network is down";
+    case EADDRINUSE:
+        return "somebody listens there already";
     case EADDRNOTAVAIL:
         return "no local address or port left to connect from";
     case EAFNOSUPPORT:
@@ -78,6 +78,8 @@ SCI_PRIVATE const char *sci_posix_error_text(int error, char unlisted[SCI_POSIX_
         return "a part of the path is no directory";
     case ELOOP:
         return "too many symbolic links";
+    case EROFS:
+        return "the file system is read-only";
     case ENAMETOOLONG:
         return "the path is too long";
     case ENOTSOCK:
@@ -114,8 +116,7 @@ SCI_PRIVATE bool sci_posix_descriptor_prepare(int fd, bool is_nonblocking)
            fcntl(fd, F_SETFL, is_nonblocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK) >= 0;
 }
 
-/* Fail with "address: words". */
-static sc_status sci_posix_stream_fail(sc_status status, const sc_address *address, int error)
+SCI_PRIVATE sc_status sci_posix_fail(sc_status status, const sc_address *address, int error)
 {
     char where[SCI_ADDRESS_TEXT_BYTES];
     char unlisted[SCI_POSIX_ERROR_BYTES];
@@ -123,8 +124,7 @@ static sc_status sci_posix_stream_fail(sc_status status, const sc_address *addre
     return sc_fail(status, "%s: %s", where, sci_posix_error_text(error, unlisted));
 }
 
-/* A non-blocking socket that exec closes; -1 with errno. */
-static int sci_posix_stream_open(int domain)
+SCI_PRIVATE int sci_posix_socket(int domain)
 {
     int fd;
 #if defined(SOCK_CLOEXEC) && defined(SOCK_NONBLOCK)
@@ -156,8 +156,7 @@ static void sci_posix_stream_tune(int fd, bool is_tcp)
 #endif
 }
 
-/* The address as the system wants it; returns its length, 0 when it does not fit. */
-static socklen_t sci_posix_sockaddr(const sc_address *address, struct sockaddr_storage *out)
+SCI_PRIVATE socklen_t sci_posix_sockaddr(const sc_address *address, struct sockaddr_storage *out)
 {
     memset(out, 0, sizeof(*out));
     if (address->family == SC_FAMILY_IPV4) {
@@ -216,7 +215,7 @@ static bool sci_posix_stream_is_own_peer(const sci_posix_stream *stream)
 static sc_status sci_posix_stream_connected(sci_posix_stream *stream)
 {
     if (sci_posix_stream_is_own_peer(stream))
-        return sci_posix_stream_fail(SC_ERR_CONNECT, &stream->address, ECONNREFUSED);
+        return sci_posix_fail(SC_ERR_CONNECT, &stream->address, ECONNREFUSED);
 #ifdef MSG_DONTWAIT
     {
         struct timeval soon;
@@ -224,7 +223,7 @@ static sc_status sci_posix_stream_connected(sci_posix_stream *stream)
         soon.tv_usec = SCI_SOCKET_SOON_US;
         if (setsockopt(stream->fd, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon)) < 0 ||
             !sci_posix_descriptor_prepare(stream->fd, false))
-            return sci_posix_stream_fail(SC_ERR_CONNECT, &stream->address, errno);
+            return sci_posix_fail(SC_ERR_CONNECT, &stream->address, errno);
     }
 #endif
     stream->is_connected = true;
@@ -247,14 +246,14 @@ static sc_status sci_posix_stream_begin(sci_posix_stream *stream, const sc_addre
     struct sockaddr_storage to;
     socklen_t to_len = sci_posix_sockaddr(address, &to);
     if (to_len == 0 && address->family == SC_FAMILY_UNIX)
-        return sci_posix_stream_fail(SC_ERR_CONNECT, address, ENAMETOOLONG);
+        return sci_posix_fail(SC_ERR_CONNECT, address, ENAMETOOLONG);
     if (to_len == 0)
         return sc_fail(SC_ERR_CONNECT,
                        "an address of family %d, which the POSIX transport does not know",
                        (int)address->family);
-    stream->fd = sci_posix_stream_open(to.ss_family);
+    stream->fd = sci_posix_socket(to.ss_family);
     if (stream->fd < 0)
-        return sci_posix_stream_fail(SC_ERR_CONNECT, address, errno);
+        return sci_posix_fail(SC_ERR_CONNECT, address, errno);
     sci_posix_stream_tune(stream->fd, address->family != SC_FAMILY_UNIX);
     if (connect(stream->fd, (const struct sockaddr *)(const void *)&to, to_len) == 0)
         return SC_OK;
@@ -266,7 +265,7 @@ static sc_status sci_posix_stream_begin(sci_posix_stream *stream, const sc_addre
         sci_address_to_text(address, where);
         return sc_fail(SC_ERR_CONNECT, "%s: the server's queue of new connections is full", where);
     }
-    return sci_posix_stream_fail(SC_ERR_CONNECT, address, errno);
+    return sci_posix_fail(SC_ERR_CONNECT, address, errno);
 }
 
 static sc_status sci_posix_stream_dial(void *user, const sc_memory *memory,
@@ -306,17 +305,17 @@ static sc_status sci_posix_stream_progress(void *user, unsigned *interest)
     if (getsockopt(stream->fd, SOL_SOCKET, SO_ERROR, &error, &error_len) < 0)
         error = errno;
     if (error != 0)
-        return sci_posix_stream_fail(SC_ERR_CONNECT, &stream->address, error);
+        return sci_posix_fail(SC_ERR_CONNECT, &stream->address, error);
     /* Having a peer, not having no error, is what says that the connection stands. */
     if (getpeername(stream->fd, (struct sockaddr *)(void *)&peer, &peer_len) == 0)
         return sci_posix_stream_connected(stream);
     if (errno != ENOTCONN)
-        return sci_posix_stream_fail(SC_ERR_CONNECT, &stream->address, errno);
+        return sci_posix_fail(SC_ERR_CONNECT, &stream->address, errno);
     *interest = SC_WRITABLE;
     return SC_AGAIN;
 }
 
-static bool sci_posix_is_again(int error)
+SCI_PRIVATE bool sci_posix_is_again(int error)
 {
 #if EAGAIN != EWOULDBLOCK
     if (error == EWOULDBLOCK)
@@ -341,7 +340,7 @@ static sc_status sci_posix_stream_transmit(void *user, const void *data, size_t 
     }
     if (count == 0 || sci_posix_is_again(errno))
         return SC_AGAIN;
-    return sci_posix_stream_fail(SC_ERR_DISCONNECTED, &stream->address, errno);
+    return sci_posix_fail(SC_ERR_DISCONNECTED, &stream->address, errno);
 }
 
 /* What a recv returned, as a status. An interrupted one counts as nothing there. */
@@ -357,7 +356,7 @@ static sc_status sci_posix_stream_received(const sci_posix_stream *stream, ssize
         return SC_END;
     if (sci_posix_is_again(errno) || errno == EINTR)
         return SC_AGAIN;
-    return sci_posix_stream_fail(SC_ERR_DISCONNECTED, &stream->address, errno);
+    return sci_posix_fail(SC_ERR_DISCONNECTED, &stream->address, errno);
 }
 
 static sc_status sci_posix_stream_receive(void *user, void *buffer, size_t cap, size_t *received)
@@ -386,6 +385,23 @@ static sc_descriptor sci_posix_stream_descriptor(void *user)
 {
     return ((const sci_posix_stream *)user)->fd;
 }
+
+#ifndef SMARTCACHE_NO_SERVER
+SCI_PRIVATE void *sci_posix_stream_adopt(const sc_memory *memory, int fd, const sc_address *address)
+{
+    sci_posix_stream *stream = (sci_posix_stream *)sci_alloc_zeroed(memory, sizeof(*stream));
+    if (!stream) {
+        close(fd);
+        return NULL;
+    }
+    stream->memory = *memory;
+    stream->address = *address;
+    stream->fd = fd;
+    stream->is_connected = true;
+    sci_posix_stream_tune(fd, address->family != SC_FAMILY_UNIX);
+    return stream;
+}
+#endif
 
 SC_API bool sc_platform_transport(sc_transport *table)
 {
