@@ -7238,6 +7238,8 @@ SCI_PRIVATE void sci_lookup_advance(sc_lookup *lookup)
    a few milliseconds: transmit and receive ask for MSG_DONTWAIT, and receive_soon is one plain
    recv, so that a round trip of a lone caller is send and recv and nothing else. */
 
+/* What the transport and the listener over POSIX sockets share. */
+
 /* The platform's own transport (TCP and Unix sockets), poller (poll(2)) and resolver (getaddrinfo
    in a thread; in a forked helper without threads). None under SMARTCACHE_NO_POSIX. */
 
@@ -7253,13 +7255,33 @@ SCI_PRIVATE bool sci_posix_descriptor_prepare(int fd, bool is_nonblocking);
 
 #ifndef SMARTCACHE_NO_POSIX
 
+#include <sys/socket.h>
+#include <sys/types.h>
+
+/* Fail with "address: words". */
+SCI_PRIVATE sc_status sci_posix_fail(sc_status status, const sc_address *address, int error);
+/* The address as the system wants it; returns its length, 0 when it does not fit. */
+SCI_PRIVATE socklen_t sci_posix_sockaddr(const sc_address *address, struct sockaddr_storage *out);
+/* A non-blocking socket that exec closes; -1 with errno. */
+SCI_PRIVATE int sci_posix_socket(int domain);
+/* Nothing is there now, as errno tells it. */
+SCI_PRIVATE bool sci_posix_is_again(int error);
+
+#ifndef SMARTCACHE_NO_SERVER
+/* A stream over a connected, non-blocking socket, whose owner it becomes; NULL when there is no
+   memory: the socket is closed. */
+SCI_PRIVATE void *sci_posix_stream_adopt(const sc_memory *memory, int fd,
+                                         const sc_address *address);
+#endif
+#endif
+
+#ifndef SMARTCACHE_NO_POSIX
+
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/types.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -7305,6 +7327,8 @@ SCI_PRIVATE const char *sci_posix_error_text(int error, char unlisted[SCI_POSIX_
         return "network unreachable";
     case ENETDOWN:
         return "network is down";
+    case EADDRINUSE:
+        return "somebody listens there already";
     case EADDRNOTAVAIL:
         return "no local address or port left to connect from";
     case EAFNOSUPPORT:
@@ -7319,6 +7343,8 @@ SCI_PRIVATE const char *sci_posix_error_text(int error, char unlisted[SCI_POSIX_
         return "a part of the path is no directory";
     case ELOOP:
         return "too many symbolic links";
+    case EROFS:
+        return "the file system is read-only";
     case ENAMETOOLONG:
         return "the path is too long";
     case ENOTSOCK:
@@ -7355,8 +7381,7 @@ SCI_PRIVATE bool sci_posix_descriptor_prepare(int fd, bool is_nonblocking)
            fcntl(fd, F_SETFL, is_nonblocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK) >= 0;
 }
 
-/* Fail with "address: words". */
-static sc_status sci_posix_stream_fail(sc_status status, const sc_address *address, int error)
+SCI_PRIVATE sc_status sci_posix_fail(sc_status status, const sc_address *address, int error)
 {
     char where[SCI_ADDRESS_TEXT_BYTES];
     char unlisted[SCI_POSIX_ERROR_BYTES];
@@ -7364,8 +7389,7 @@ static sc_status sci_posix_stream_fail(sc_status status, const sc_address *addre
     return sc_fail(status, "%s: %s", where, sci_posix_error_text(error, unlisted));
 }
 
-/* A non-blocking socket that exec closes; -1 with errno. */
-static int sci_posix_stream_open(int domain)
+SCI_PRIVATE int sci_posix_socket(int domain)
 {
     int fd;
 #if defined(SOCK_CLOEXEC) && defined(SOCK_NONBLOCK)
@@ -7397,8 +7421,7 @@ static void sci_posix_stream_tune(int fd, bool is_tcp)
 #endif
 }
 
-/* The address as the system wants it; returns its length, 0 when it does not fit. */
-static socklen_t sci_posix_sockaddr(const sc_address *address, struct sockaddr_storage *out)
+SCI_PRIVATE socklen_t sci_posix_sockaddr(const sc_address *address, struct sockaddr_storage *out)
 {
     memset(out, 0, sizeof(*out));
     if (address->family == SC_FAMILY_IPV4) {
@@ -7457,7 +7480,7 @@ static bool sci_posix_stream_is_own_peer(const sci_posix_stream *stream)
 static sc_status sci_posix_stream_connected(sci_posix_stream *stream)
 {
     if (sci_posix_stream_is_own_peer(stream))
-        return sci_posix_stream_fail(SC_ERR_CONNECT, &stream->address, ECONNREFUSED);
+        return sci_posix_fail(SC_ERR_CONNECT, &stream->address, ECONNREFUSED);
 #ifdef MSG_DONTWAIT
     {
         struct timeval soon;
@@ -7465,7 +7488,7 @@ static sc_status sci_posix_stream_connected(sci_posix_stream *stream)
         soon.tv_usec = SCI_SOCKET_SOON_US;
         if (setsockopt(stream->fd, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon)) < 0 ||
             !sci_posix_descriptor_prepare(stream->fd, false))
-            return sci_posix_stream_fail(SC_ERR_CONNECT, &stream->address, errno);
+            return sci_posix_fail(SC_ERR_CONNECT, &stream->address, errno);
     }
 #endif
     stream->is_connected = true;
@@ -7488,14 +7511,14 @@ static sc_status sci_posix_stream_begin(sci_posix_stream *stream, const sc_addre
     struct sockaddr_storage to;
     socklen_t to_len = sci_posix_sockaddr(address, &to);
     if (to_len == 0 && address->family == SC_FAMILY_UNIX)
-        return sci_posix_stream_fail(SC_ERR_CONNECT, address, ENAMETOOLONG);
+        return sci_posix_fail(SC_ERR_CONNECT, address, ENAMETOOLONG);
     if (to_len == 0)
         return sc_fail(SC_ERR_CONNECT,
                        "an address of family %d, which the POSIX transport does not know",
                        (int)address->family);
-    stream->fd = sci_posix_stream_open(to.ss_family);
+    stream->fd = sci_posix_socket(to.ss_family);
     if (stream->fd < 0)
-        return sci_posix_stream_fail(SC_ERR_CONNECT, address, errno);
+        return sci_posix_fail(SC_ERR_CONNECT, address, errno);
     sci_posix_stream_tune(stream->fd, address->family != SC_FAMILY_UNIX);
     if (connect(stream->fd, (const struct sockaddr *)(const void *)&to, to_len) == 0)
         return SC_OK;
@@ -7507,7 +7530,7 @@ static sc_status sci_posix_stream_begin(sci_posix_stream *stream, const sc_addre
         sci_address_to_text(address, where);
         return sc_fail(SC_ERR_CONNECT, "%s: the server's queue of new connections is full", where);
     }
-    return sci_posix_stream_fail(SC_ERR_CONNECT, address, errno);
+    return sci_posix_fail(SC_ERR_CONNECT, address, errno);
 }
 
 static sc_status sci_posix_stream_dial(void *user, const sc_memory *memory,
@@ -7547,17 +7570,17 @@ static sc_status sci_posix_stream_progress(void *user, unsigned *interest)
     if (getsockopt(stream->fd, SOL_SOCKET, SO_ERROR, &error, &error_len) < 0)
         error = errno;
     if (error != 0)
-        return sci_posix_stream_fail(SC_ERR_CONNECT, &stream->address, error);
+        return sci_posix_fail(SC_ERR_CONNECT, &stream->address, error);
     /* Having a peer, not having no error, is what says that the connection stands. */
     if (getpeername(stream->fd, (struct sockaddr *)(void *)&peer, &peer_len) == 0)
         return sci_posix_stream_connected(stream);
     if (errno != ENOTCONN)
-        return sci_posix_stream_fail(SC_ERR_CONNECT, &stream->address, errno);
+        return sci_posix_fail(SC_ERR_CONNECT, &stream->address, errno);
     *interest = SC_WRITABLE;
     return SC_AGAIN;
 }
 
-static bool sci_posix_is_again(int error)
+SCI_PRIVATE bool sci_posix_is_again(int error)
 {
 #if EAGAIN != EWOULDBLOCK
     if (error == EWOULDBLOCK)
@@ -7582,7 +7605,7 @@ static sc_status sci_posix_stream_transmit(void *user, const void *data, size_t 
     }
     if (count == 0 || sci_posix_is_again(errno))
         return SC_AGAIN;
-    return sci_posix_stream_fail(SC_ERR_DISCONNECTED, &stream->address, errno);
+    return sci_posix_fail(SC_ERR_DISCONNECTED, &stream->address, errno);
 }
 
 /* What a recv returned, as a status. An interrupted one counts as nothing there. */
@@ -7598,7 +7621,7 @@ static sc_status sci_posix_stream_received(const sci_posix_stream *stream, ssize
         return SC_END;
     if (sci_posix_is_again(errno) || errno == EINTR)
         return SC_AGAIN;
-    return sci_posix_stream_fail(SC_ERR_DISCONNECTED, &stream->address, errno);
+    return sci_posix_fail(SC_ERR_DISCONNECTED, &stream->address, errno);
 }
 
 static sc_status sci_posix_stream_receive(void *user, void *buffer, size_t cap, size_t *received)
@@ -7628,6 +7651,23 @@ static sc_descriptor sci_posix_stream_descriptor(void *user)
     return ((const sci_posix_stream *)user)->fd;
 }
 
+#ifndef SMARTCACHE_NO_SERVER
+SCI_PRIVATE void *sci_posix_stream_adopt(const sc_memory *memory, int fd, const sc_address *address)
+{
+    sci_posix_stream *stream = (sci_posix_stream *)sci_alloc_zeroed(memory, sizeof(*stream));
+    if (!stream) {
+        close(fd);
+        return NULL;
+    }
+    stream->memory = *memory;
+    stream->address = *address;
+    stream->fd = fd;
+    stream->is_connected = true;
+    sci_posix_stream_tune(fd, address->family != SC_FAMILY_UNIX);
+    return stream;
+}
+#endif
+
 SC_API bool sc_platform_transport(sc_transport *table)
 {
     memset(table, 0, sizeof(*table));
@@ -7648,6 +7688,296 @@ SC_API bool sc_platform_transport(sc_transport *table)
 SC_API bool sc_platform_transport(sc_transport *table)
 {
     (void)table;
+    return false;
+}
+
+#endif
+
+/* MARK: - POSIX listener (Private) */
+/* The listener over POSIX sockets: TCP over IPv4 and IPv6, and Unix sockets. */
+
+#if !defined(SMARTCACHE_NO_POSIX) && !defined(SMARTCACHE_NO_SERVER)
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* For this user alone. */
+#define SCI_LISTEN_MODE (S_IRUSR | S_IWUSR)
+#define SCI_LISTEN_MODE_BITS (S_IRWXU | S_IRWXG | S_IRWXO)
+/* A folder that somebody else keeps locked, or a path that changes all the time, is not waited for
+   much longer than so many milliseconds. */
+#define SCI_LISTEN_PATIENCE_MS 100
+
+typedef struct sci_posix_listener {
+    sc_memory memory;
+    sc_address address;
+    int fd;
+    struct stat file; /* of a Unix socket */
+} sci_posix_listener;
+
+/* Lock the folder of a path against others who want to listen in it, so that none of two who find a
+   stale socket removes the new one of the other. It is a courtesy: where it cannot be had, on NFS or
+   since somebody keeps it, things go on without. -1, or what is to be closed. */
+static int sci_listen_lock(const char *path)
+{
+    char folder[SC_PATH_BYTES];
+    size_t len = strlen(path);
+    while (len > 0 && path[len - 1] != '/')
+        len--;
+    if (len == 0)
+        folder[len++] = '.';
+    else
+        memcpy(folder, path, len);
+    folder[len] = '\0';
+    int fd = open(folder, O_RDONLY | O_CLOEXEC);
+    for (int i = 0; i < SCI_LISTEN_PATIENCE_MS && fd >= 0; i++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0 || !sci_posix_is_again(errno))
+            break;
+        (void)poll(NULL, 0, 1);
+    }
+    return fd;
+}
+
+/* What somebody who dials the path meets, as an errno; 0: a server. */
+static int sci_listen_probe(const sc_address *address)
+{
+    struct sockaddr_storage to;
+    socklen_t to_len = sci_posix_sockaddr(address, &to);
+    int fd = sci_posix_socket(AF_UNIX);
+    int error = 0;
+    if (fd < 0)
+        return errno;
+    if (connect(fd, (const struct sockaddr *)(const void *)&to, to_len) < 0)
+        error = errno;
+    close(fd);
+    /* A queue that is full, a connection under way: somebody listens. */
+    return error == EAGAIN || error == EINPROGRESS || error == EINTR ? 0 : error;
+}
+
+/* Take a stale socket off the path. SC_OK: nothing stands there. */
+static sc_status sci_listen_clear(const sc_address *address)
+{
+    struct stat there;
+    if (lstat(address->path, &there) < 0)
+        return errno == ENOENT ? SC_OK : sci_posix_fail(SC_ERR_IO, address, errno);
+    if (!S_ISSOCK(there.st_mode))
+        return sc_fail(SC_ERR_IO,
+                       "%s: there is something that is no socket: remove it, or choose another "
+                       "path",
+                       address->path);
+    int error = sci_listen_probe(address);
+    if (error == 0)
+        return sci_posix_fail(SC_HELD, address, EADDRINUSE);
+    if (error == ECONNREFUSED && unlink(address->path) < 0)
+        error = errno;
+    return error == ECONNREFUSED || error == ENOENT ? SC_OK
+                                                    : sci_posix_fail(SC_ERR_IO, address, error);
+}
+
+/* Who dials is refused until the file is private. On Linux, which makes it with the mode of the
+   socket, it never was anything else. errno, 0 for success. */
+static int sci_listen_bind(sci_posix_listener *self, const struct sockaddr_storage *at,
+                           socklen_t at_len)
+{
+    const char *path = self->address.path;
+    (void)fchmod(self->fd, SCI_LISTEN_MODE);
+    if (bind(self->fd, (const struct sockaddr *)(const void *)at, at_len) < 0)
+        return errno;
+    if (lstat(path, &self->file) < 0 ||
+        ((self->file.st_mode & SCI_LISTEN_MODE_BITS) != SCI_LISTEN_MODE &&
+         chmod(path, SCI_LISTEN_MODE) < 0) ||
+        listen(self->fd, SOMAXCONN) < 0) {
+        int error = errno;
+        (void)unlink(path);
+        return error;
+    }
+    return 0;
+}
+
+static sc_status sci_listen_unix(sci_posix_listener *self, const struct sockaddr_storage *at,
+                                 socklen_t at_len)
+{
+    int lock = sci_listen_lock(self->address.path);
+    int error = EADDRINUSE;
+    sc_status status = SC_OK;
+    for (int i = 0; i < SCI_LISTEN_PATIENCE_MS && error == EADDRINUSE && status == SC_OK; i++) {
+        status = sci_listen_clear(&self->address);
+        if (status == SC_OK)
+            error = sci_listen_bind(self, at, at_len);
+    }
+    if (lock >= 0)
+        close(lock);
+    return status == SC_OK && error != 0 ? sci_posix_fail(SC_ERR_IO, &self->address, error)
+                                         : status;
+}
+
+/* The address as the library has it, of a TCP socket. */
+static void sci_listen_address(const struct sockaddr_storage *from, sc_address *address)
+{
+    memset(address, 0, sizeof(*address));
+    if (from->ss_family == AF_INET) {
+        struct sockaddr_in in;
+        memcpy(&in, from, sizeof(in));
+        address->family = SC_FAMILY_IPV4;
+        address->port = ntohs(in.sin_port);
+        memcpy(address->ip, &in.sin_addr, sizeof(in.sin_addr));
+    } else if (from->ss_family == AF_INET6) {
+        struct sockaddr_in6 in6;
+        memcpy(&in6, from, sizeof(in6));
+        address->family = SC_FAMILY_IPV6;
+        address->port = ntohs(in6.sin6_port);
+        address->scope_id = in6.sin6_scope_id;
+        memcpy(address->ip, &in6.sin6_addr, sizeof(in6.sin6_addr));
+    } else {
+        address->family = SC_FAMILY_UNIX;
+    }
+}
+
+static sc_status sci_listen_tcp(sci_posix_listener *self, const struct sockaddr_storage *at,
+                                socklen_t at_len)
+{
+    const int on = 1;
+    struct sockaddr_storage here;
+    socklen_t here_len = (socklen_t)sizeof(here);
+    memset(&here, 0, sizeof(here));
+    /* Without this a port is not free for minutes after a server has closed its connections. */
+    setsockopt(self->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    /* "::" beside "0.0.0.0". */
+    if (at->ss_family == AF_INET6)
+        setsockopt(self->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    if (bind(self->fd, (const struct sockaddr *)(const void *)at, at_len) < 0 ||
+        listen(self->fd, SOMAXCONN) < 0 ||
+        getsockname(self->fd, (struct sockaddr *)(void *)&here, &here_len) < 0) {
+        char where[SCI_ADDRESS_TEXT_BYTES];
+        if (errno == EADDRINUSE)
+            return sci_posix_fail(SC_HELD, &self->address, errno);
+        if (errno != EADDRNOTAVAIL)
+            return sci_posix_fail(SC_ERR_IO, &self->address, errno);
+        sci_address_to_text(&self->address, where);
+        return sc_fail(SC_ERR_IO, "%s: this host has no such address", where);
+    }
+    sci_listen_address(&here, &self->address);
+    return SC_OK;
+}
+
+static sc_status sci_listen_begin(sci_posix_listener *self)
+{
+    struct sockaddr_storage at;
+    socklen_t at_len = sci_posix_sockaddr(&self->address, &at);
+    if (at_len == 0 && self->address.family == SC_FAMILY_UNIX)
+        return sci_posix_fail(SC_ERR_IO, &self->address, ENAMETOOLONG);
+    if (at_len == 0)
+        return sc_fail(SC_ERR_IO, "an address of family %d, which the POSIX listener does not know",
+                       (int)self->address.family);
+    self->fd = sci_posix_socket(at.ss_family);
+    if (self->fd < 0)
+        return sci_posix_fail(SC_ERR_IO, &self->address, errno);
+    return at.ss_family == AF_UNIX ? sci_listen_unix(self, &at, at_len)
+                                   : sci_listen_tcp(self, &at, at_len);
+}
+
+static sc_status sci_listen_open(void *user, const sc_memory *memory, sc_address *address,
+                                 void **listener)
+{
+    sci_posix_listener *self = (sci_posix_listener *)sci_alloc_zeroed(memory, sizeof(*self));
+    (void)user;
+    *listener = NULL;
+    if (!self)
+        return SC_ERR_MEMORY;
+    self->memory = *memory;
+    self->address = *address;
+    self->fd = -1;
+    sc_status status = sci_listen_begin(self);
+    if (status != SC_OK) {
+        if (self->fd >= 0)
+            close(self->fd);
+        sci_free(memory, self, sizeof(*self));
+        return status;
+    }
+    *address = self->address;
+    *listener = self;
+    return SC_OK;
+}
+
+/* A connection that exec closes and that does not block; -1 with errno. */
+static int sci_listen_take(int listener, struct sockaddr_storage *from, socklen_t *from_len)
+{
+#if defined(__linux__) && defined(SYS_accept4) && defined(SOCK_CLOEXEC) && defined(SOCK_NONBLOCK)
+    long taken = syscall(SYS_accept4, listener, from, from_len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (taken >= 0 || errno != ENOSYS)
+        return (int)taken;
+#endif
+    int fd = accept(listener, (struct sockaddr *)(void *)from, from_len);
+    if (fd >= 0 && !sci_posix_descriptor_prepare(fd, true)) {
+        int error = errno;
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    return fd;
+}
+
+static sc_status sci_listen_accept(void *listener, void **stream, sc_address *peer)
+{
+    const sci_posix_listener *self = (const sci_posix_listener *)listener;
+    struct sockaddr_storage from;
+    int fd;
+    *stream = NULL;
+    do { /* one that its peer has given up is passed over */
+        socklen_t from_len = (socklen_t)sizeof(from);
+        memset(&from, 0, sizeof(from));
+        fd = sci_listen_take(self->fd, &from, &from_len);
+    } while (fd < 0 && (errno == EINTR || errno == ECONNABORTED || errno == EPROTO));
+    if (fd < 0)
+        return sci_posix_is_again(errno) ? SC_AGAIN
+                                         : sci_posix_fail(SC_ERR_IO, &self->address, errno);
+    sci_listen_address(&from, peer);
+    *stream = sci_posix_stream_adopt(&self->memory, fd, peer);
+    return *stream ? SC_OK : SC_ERR_MEMORY;
+}
+
+static sc_descriptor sci_listen_descriptor(void *listener)
+{
+    return ((const sci_posix_listener *)listener)->fd;
+}
+
+static void sci_listen_shut(void *listener, bool orderly)
+{
+    sci_posix_listener *self = (sci_posix_listener *)listener;
+    sc_memory memory = self->memory;
+    struct stat there;
+    /* Before it is closed: as long as it answers nobody else takes the path. */
+    if (orderly && self->address.family == SC_FAMILY_UNIX &&
+        lstat(self->address.path, &there) == 0 && there.st_dev == self->file.st_dev &&
+        there.st_ino == self->file.st_ino)
+        (void)unlink(self->address.path);
+    close(self->fd);
+    sci_free(&memory, self, sizeof(*self));
+}
+
+SC_API bool sc_platform_listener(sc_listener *table)
+{
+    memset(table, 0, sizeof(*table));
+    (void)sc_platform_transport(&table->streams);
+    table->streams.dial = NULL;
+    table->streams.progress = NULL;
+    table->streams.receive_soon = NULL; /* of sockets that block */
+    table->open = sci_listen_open;
+    table->accept_stream = sci_listen_accept;
+    table->descriptor = sci_listen_descriptor;
+    table->shut = sci_listen_shut;
+    return true;
+}
+
+#else
+
+SC_API bool sc_platform_listener(sc_listener *table)
+{
+    memset(table, 0, sizeof(*table));
     return false;
 }
 
@@ -9177,6 +9507,961 @@ SCI_PRIVATE sc_status sci_request_read(sci_request *request, const char *data, s
     *used = (size_t)(after - data);
     request->scanned = 0;
     return SC_OK;
+}
+
+/* MARK: - Server: counted memory (Private) */
+/* Memory that is counted. */
+
+/* Memory that is counted, so that the server knows what its data take. */
+
+typedef struct sci_counted {
+    sc_memory table;  /* give this one on; it must not be moved */
+    sc_memory source; /* where the memory comes from */
+    size_t used;      /* bytes asked for and not given back, and what the allocator adds to each */
+    size_t peak;
+} sci_counted;
+
+/* What allocators keep beside each block and round it up to, as far as one can know: a word in
+   front, and multiples of two words. */
+static inline size_t sci_counted_block(size_t size)
+{
+    const size_t word = sizeof(size_t);
+    const size_t least = 4 * word;
+    const size_t block = (size + word + 2 * word - 1) / (2 * word) * (2 * word);
+    return block < least ? least : block;
+}
+
+SCI_PRIVATE void sci_counted_init(sci_counted *counted, const sc_memory *source);
+
+static void *sci_counted_resize(void *user, void *block, size_t old_size, size_t new_size)
+{
+    sci_counted *counted = (sci_counted *)user;
+    void *resized = counted->source.resize(counted->source.user, block, old_size, new_size);
+    if (!resized && new_size > 0)
+        return NULL;
+    if (new_size > 0)
+        counted->used += sci_counted_block(new_size);
+    if (block)
+        counted->used -= sci_counted_block(old_size);
+    if (counted->used > counted->peak)
+        counted->peak = counted->used;
+    return resized;
+}
+
+SCI_PRIVATE void sci_counted_init(sci_counted *counted, const sc_memory *source)
+{
+    counted->table.user = counted;
+    counted->table.resize = sci_counted_resize;
+    counted->source = *source;
+    counted->used = 0;
+    counted->peak = 0;
+}
+
+/* MARK: - Server: types of values (Private) */
+/* What is known of each type of value. */
+
+/* Databases: a hash table of entries each, which grows and shrinks in small steps, and a heap of
+   expiry times. Knows nothing of commands, sessions or clocks: `now` comes from the caller. */
+
+typedef struct sci_entry sci_entry;
+typedef struct sci_db sci_db;
+
+typedef enum sci_type {
+    SCI_STRING,
+    SCI_LIST,
+    SCI_SET,
+    SCI_ZSET,
+    SCI_HASH,
+    SCI_STREAM,
+    SCI_TYPES
+} sci_type;
+
+/* Takes the commands that make a value anew, for the log's rewriting. */
+typedef struct sci_dump {
+    sc_status (*command)(struct sci_dump *dump, const sc_slice *argv, size_t argc);
+} sci_dump;
+
+/* What each type's room knows to do with its objects. Strings live in their entries; their row has
+   no functions. */
+typedef struct sci_type_table {
+    const char *name; /* as TYPE answers */
+    void (*release)(const sc_memory *memory, void *object);
+    /* NULL when there is no memory. */
+    void *(*copy)(const sc_memory *memory, const void *object);
+    /* Commands that make the object under `key`, bounded pieces of a large one each. */
+    sc_status (*dump)(const void *object, sc_slice key, sci_dump *dump);
+    /* What it was given of memory, for MEMORY USAGE. */
+    size_t (*bytes)(const void *object);
+} sci_type_table;
+
+SCI_PRIVATE const sci_type_table *sci_type_of(sci_type type);
+
+/* An entry is one block: this, the key's bytes and, for a short string, the value's. */
+struct sci_entry {
+    sci_entry *next; /* in its bucket */
+    union {
+        void *object; /* owned; not for strings */
+        char *bytes;  /* a string that is not inline: owned; its capacity stands before it */
+    } value;
+    uint32_t hash;
+    uint32_t key_len;
+    uint32_t len;    /* of a string */
+    uint32_t access; /* what the eviction policy counts */
+    uint32_t expiry; /* its place in the heap, counted from 1; 0: it does not expire */
+    uint8_t type;    /* sci_type */
+    bool is_inline;  /* `len` bytes for a string follow the key */
+    uint8_t epoch;   /* private to the log's rewriting: of the last one that has written it */
+    uint8_t spare;
+};
+
+static inline sc_slice sci_entry_key(const sci_entry *entry)
+{
+    return sc_bytes((const char *)(entry + 1), entry->key_len);
+}
+
+/* Valid until the entry is changed. */
+static inline sc_slice sci_entry_string(const sci_entry *entry)
+{
+    return sc_bytes(entry->is_inline ? (const char *)(entry + 1) + entry->key_len
+                                     : entry->value.bytes,
+                    entry->len);
+}
+
+typedef struct sci_expiry {
+    int64_t at_ms; /* since 1970 */
+    sci_entry *entry;
+} sci_expiry;
+
+typedef struct sci_table {
+    sci_entry **buckets; /* owned; NULL while there are none */
+    size_t bucket_count; /* a power of two, or 0 */
+} sci_table;
+
+struct sci_db {
+    sc_memory memory;
+    sci_hash_seed seed;
+    sci_table tables[2];  /* entries move from the first to the second while it is there */
+    size_t moved;         /* groups of buckets (see keyspace.c) that are in the second already */
+    size_t count;         /* entries */
+    sci_expiry *expiries; /* owned: a 4-ary heap, the earliest first */
+    size_t expiry_count;
+    size_t expiry_cap;
+    int index;
+};
+
+SCI_PRIVATE void sci_db_init(sci_db *db, const sc_memory *memory, sci_hash_seed seed, int index);
+/* Frees all entries and leaves an empty database. */
+SCI_PRIVATE void sci_db_clear(sci_db *db);
+static inline size_t sci_db_count(const sci_db *db)
+{
+    return db->count;
+}
+
+/* The entry under `key`, also one that has expired; NULL when there is none. */
+SCI_PRIVATE sci_entry *sci_db_find(sci_db *db, sc_slice key);
+/* A new entry under a key that is not there, with `object` (whose owner it becomes). NULL when
+   there is no memory: the object is still the caller's. */
+SCI_PRIVATE sci_entry *sci_db_add(sci_db *db, sc_slice key, sci_type type, void *object);
+/* Set a string under `key`: `entry` is what sci_db_find gave, of any type, or NULL; it may move or
+   be replaced. Expiry and `access` are kept. NULL when there is no memory: all is as it was.
+   `value` may lie in that very entry. */
+SCI_PRIVATE sci_entry *sci_db_set_string(sci_db *db, sci_entry *entry, sc_slice key,
+                                         sc_slice value);
+/* Make a string `len` bytes long, room to grow included, and return its bytes to be changed: what
+   was there is kept, what is new is zero. `*entry` NULL: a new one is made under `key`. It may
+   move. NULL when there is no memory: all is as it was. */
+SCI_PRIVATE char *sci_db_resize_string(sci_db *db, sci_entry **entry, sc_slice key, size_t len);
+/* Take out and free, with its object. */
+SCI_PRIVATE void sci_db_delete(sci_db *db, sci_entry *entry);
+/* Give the entry another key, which is not there; expiry is kept. NULL when there is no memory. */
+SCI_PRIVATE sci_entry *sci_db_rename(sci_db *db, sci_entry *entry, sc_slice key);
+/* Free the object, and put another in its place, of any type but string. */
+SCI_PRIVATE void sci_entry_replace_object(sci_db *db, sci_entry *entry, sci_type type,
+                                          void *object);
+
+/* SC_ERR_MEMORY leaves the expiry as it was. */
+SCI_PRIVATE sc_status sci_db_expire_at(sci_db *db, sci_entry *entry, int64_t at_ms);
+SCI_PRIVATE void sci_db_persist(sci_db *db, sci_entry *entry);
+/* -1: it does not expire. */
+static inline int64_t sci_db_expiry_ms(const sci_db *db, const sci_entry *entry)
+{
+    return entry->expiry ? db->expiries[entry->expiry - 1].at_ms : -1;
+}
+/* The entry that expires first, or NULL. */
+static inline sci_entry *sci_db_next_to_expire(const sci_db *db)
+{
+    return db->expiry_count ? db->expiries[0].entry : NULL;
+}
+
+/* Walk: calls `visit` for the entries of one step and returns the next cursor, 0 at the end. Every
+   entry that is there from the first call (cursor 0) to the last is visited at least once, however
+   the table changes size (the cursor counts with its bits reversed, as SCAN's does). `visit` must
+   not change the database. */
+SCI_PRIVATE uint64_t sci_db_walk(sci_db *db, uint64_t cursor,
+                                 void (*visit)(void *user, sci_entry *entry), void *user);
+/* An entry by chance, each as likely as any other; NULL when there is none. */
+SCI_PRIVATE sci_entry *sci_db_random(sci_db *db, uint64_t random);
+/* Make the table's size fit its count, some steps' worth; called by the server now and then. True
+   while there is more to do. */
+SCI_PRIVATE bool sci_db_tidy(sci_db *db, size_t steps);
+/* Bytes that the entry and its value take. */
+SCI_PRIVATE size_t sci_entry_bytes(const sci_entry *entry);
+/* The commands that make an entry anew, expiry included. */
+SCI_PRIVATE sc_status sci_entry_dump(const sci_db *db, const sci_entry *entry, sci_dump *dump);
+
+SCI_PRIVATE const sci_type_table *sci_type_of(sci_type type)
+{
+    static const sci_type_table string = {"string", NULL, NULL, NULL, NULL};
+    static const sci_type_table missing = {"none", NULL, NULL, NULL, NULL};
+    switch (type) {
+    case SCI_STRING:
+        return &string;
+    case SCI_LIST:
+    case SCI_SET:
+    case SCI_ZSET:
+    case SCI_HASH:
+    case SCI_STREAM:
+    case SCI_TYPES:
+        break;
+    }
+    return &missing;
+}
+
+/* MARK: - Server: expiry (Private) */
+/* When entries expire: a 4-ary heap, the earliest at the front. Entries know their places. */
+
+#define SCI_EXPIRY_CHILDREN 4
+#define SCI_EXPIRY_LEAST_CAP 16
+
+static inline void sci_expiry_put(sci_db *db, size_t at, sci_expiry expiry)
+{
+    db->expiries[at] = expiry;
+    expiry.entry->expiry = (uint32_t)(at + 1);
+}
+
+/* Move `expiry` from the free place `at` to the front until its parent is not later. */
+static size_t sci_expiry_rise(sci_db *db, size_t at, sci_expiry expiry)
+{
+    while (at > 0) {
+        size_t parent = (at - 1) / SCI_EXPIRY_CHILDREN;
+        if (db->expiries[parent].at_ms <= expiry.at_ms)
+            break;
+        sci_expiry_put(db, at, db->expiries[parent]);
+        at = parent;
+    }
+    return at;
+}
+
+/* Move it to the back until no child is earlier. */
+static size_t sci_expiry_sink(sci_db *db, size_t at, sci_expiry expiry)
+{
+    for (;;) {
+        size_t first = at * SCI_EXPIRY_CHILDREN + 1;
+        if (first >= db->expiry_count)
+            return at;
+        size_t end = sci_min_size(first + SCI_EXPIRY_CHILDREN, db->expiry_count);
+        size_t earliest = first;
+        for (size_t child = first + 1; child < end; child++) {
+            if (db->expiries[child].at_ms < db->expiries[earliest].at_ms)
+                earliest = child;
+        }
+        if (db->expiries[earliest].at_ms >= expiry.at_ms)
+            return at;
+        sci_expiry_put(db, at, db->expiries[earliest]);
+        at = earliest;
+    }
+}
+
+static void sci_expiry_settle(sci_db *db, size_t at, sci_expiry expiry)
+{
+    at = sci_expiry_rise(db, at, expiry);
+    at = sci_expiry_sink(db, at, expiry);
+    sci_expiry_put(db, at, expiry);
+}
+
+static sc_status sci_expiry_reserve(sci_db *db)
+{
+    if (db->expiry_count < db->expiry_cap)
+        return SC_OK;
+    size_t cap = sci_max_size(db->expiry_cap + db->expiry_cap / 2, SCI_EXPIRY_LEAST_CAP);
+    sci_expiry *expiries = (sci_expiry *)sci_resize(
+        &db->memory, db->expiries, db->expiry_cap * sizeof *expiries, cap * sizeof *expiries);
+    if (!expiries)
+        return SC_ERR_MEMORY;
+    db->expiries = expiries;
+    db->expiry_cap = cap;
+    return SC_OK;
+}
+
+/* Without memory for the smaller array the larger one stays, and that is no failure. */
+static void sci_expiry_shrink(sci_db *db)
+{
+    size_t cap = db->expiry_cap / 2;
+    if (db->expiry_count >= db->expiry_cap / 4 || cap < SCI_EXPIRY_LEAST_CAP)
+        return;
+    void *expiries =
+        db->memory.resize(db->memory.user, db->expiries, db->expiry_cap * sizeof *db->expiries,
+                          cap * sizeof *db->expiries);
+    if (!expiries)
+        return;
+    db->expiries = (sci_expiry *)expiries;
+    db->expiry_cap = cap;
+}
+
+SCI_PRIVATE sc_status sci_db_expire_at(sci_db *db, sci_entry *entry, int64_t at_ms)
+{
+    sci_expiry expiry;
+    expiry.at_ms = at_ms;
+    expiry.entry = entry;
+    size_t at = entry->expiry - 1;
+    if (!entry->expiry) {
+        if (sci_expiry_reserve(db) != SC_OK)
+            return SC_ERR_MEMORY;
+        at = db->expiry_count++;
+    }
+    sci_expiry_settle(db, at, expiry);
+    return SC_OK;
+}
+
+SCI_PRIVATE void sci_db_persist(sci_db *db, sci_entry *entry)
+{
+    if (!entry->expiry)
+        return;
+    size_t at = entry->expiry - 1;
+    entry->expiry = 0;
+    sci_expiry last = db->expiries[--db->expiry_count];
+    if (last.entry != entry)
+        sci_expiry_settle(db, at, last);
+    sci_expiry_shrink(db);
+}
+
+/* MARK: - Server: keyspace (Private) */
+/* A database: entries in a hash table that changes its size in small steps.
+
+   While it does there are two arrays of buckets. The buckets of both whose numbers agree in the bits
+   of the smaller array's mask form a group: entries of a group stay in it, whichever array they are
+   in. A step moves the next group as a whole, so that each entry is in exactly one place that its
+   hash tells, and a new array needs no zeroing as a whole, which would take milliseconds. */
+
+/* What the keyspace's files share: how an entry lies in memory, and in its database. */
+
+/* Longest key and string: lengths and capacities are 32 bits in an entry. */
+#define SCI_ENTRY_MAX_BYTES ((size_t)INT32_MAX)
+
+/* Size of an entry's block. All of what allocators round up to is asked for, so that a value can
+   change its length a little without a new block. */
+static inline size_t sci_entry_block_bytes(size_t key_len, size_t inline_len)
+{
+    return sci_counted_block(sizeof(sci_entry) + key_len + inline_len) - sizeof(size_t);
+}
+
+/* Also an object's entry may have a string's place: what sci_entry_replace_object left. */
+static inline size_t sci_entry_inline_len(const sci_entry *entry)
+{
+    return entry->is_inline ? entry->len : 0;
+}
+
+static inline char *sci_entry_inline_bytes(sci_entry *entry)
+{
+    return (char *)(entry + 1) + entry->key_len;
+}
+
+/* A block with this key, and place for `len` bytes after it when they are inline, in no database
+   yet. All else is as in `from`, unless that is NULL. NULL when there is no memory. */
+SCI_PRIVATE sci_entry *sci_entry_make(const sci_db *db, const sci_entry *from, sc_slice key,
+                                      size_t len, bool is_inline);
+/* Frees the block alone. */
+SCI_PRIVATE void sci_entry_free_block(const sci_db *db, sci_entry *entry);
+/* Frees the object, or the string that is not inline. */
+SCI_PRIVATE void sci_entry_release(const sci_db *db, sci_entry *entry);
+
+/* Put a made entry into the table. False when there is no memory. */
+SCI_PRIVATE bool sci_db_insert(sci_db *db, sci_entry *entry);
+/* `made`, with the same key and from sci_entry_make, takes the place of `entry`, whose block is
+   freed. What its value was is the caller's. */
+SCI_PRIVATE void sci_db_replace(sci_db *db, sci_entry *entry, sci_entry *made);
+
+/* A string that is not inline has a block of its own: its capacity and, where `bytes` points to,
+   its bytes. NULL is fine for all of these. */
+SCI_PRIVATE size_t sci_string_cap(const char *bytes);
+SCI_PRIVATE size_t sci_string_bytes(const char *bytes); /* what the block takes */
+SCI_PRIVATE void sci_string_free(const sci_db *db, char *bytes);
+
+SCI_STATIC_ASSERT(sizeof(void *) != 8 || sizeof(sci_entry) == 40, entries_are_small);
+
+#define SCI_TABLE_LEAST_BUCKETS 16
+/* As many as hashes can tell apart, or as a machine with 32 bits has place for. */
+#define SCI_TABLE_MOST_BUCKETS ((size_t)1 << (sizeof(size_t) > 4 ? 31 : 28))
+/* Grows when there are as many entries as buckets, shrinks at an eighth of that, to a quarter: both
+   are far from changing again. */
+#define SCI_TABLE_GROWTH 2
+#define SCI_TABLE_SHRINKS_BELOW 8
+#define SCI_TABLE_SHRINKING 4
+
+SCI_PRIVATE void sci_db_init(sci_db *db, const sc_memory *memory, sci_hash_seed seed, int index)
+{
+    memset(db, 0, sizeof *db);
+    db->memory = *memory;
+    db->seed = seed;
+    db->index = index;
+}
+
+/* MARK: The table */
+
+static inline bool sci_db_is_resizing(const sci_db *db)
+{
+    return db->tables[1].buckets != NULL;
+}
+
+static inline size_t sci_db_group_count(const sci_db *db)
+{
+    size_t count = db->tables[0].bucket_count;
+    return sci_db_is_resizing(db) ? sci_min_size(count, db->tables[1].bucket_count) : count;
+}
+
+/* The array where that group is. */
+static inline const sci_table *sci_db_table_of(const sci_db *db, size_t group)
+{
+    return &db->tables[sci_db_is_resizing(db) && group < db->moved];
+}
+
+static inline sci_entry **sci_db_bucket(const sci_db *db, uint32_t hash)
+{
+    const sci_table *table = sci_db_table_of(db, hash & (sci_db_group_count(db) - 1));
+    return &table->buckets[hash & (table->bucket_count - 1)];
+}
+
+static void sci_table_free(const sci_db *db, sci_table *table)
+{
+    sci_free(&db->memory, table->buckets, table->bucket_count * sizeof *table->buckets);
+    table->buckets = NULL;
+    table->bucket_count = 0;
+}
+
+/* Move the next group. */
+static void sci_db_step(sci_db *db)
+{
+    sci_table *from = &db->tables[0], *to = &db->tables[1];
+    size_t groups = sci_db_group_count(db);
+    for (size_t i = db->moved; i < to->bucket_count; i += groups)
+        to->buckets[i] = NULL;
+    for (size_t i = db->moved; i < from->bucket_count; i += groups) {
+        for (sci_entry *entry = from->buckets[i], *next; entry; entry = next) {
+            next = entry->next;
+            sci_entry **bucket = &to->buckets[entry->hash & (to->bucket_count - 1)];
+            entry->next = *bucket;
+            *bucket = entry;
+        }
+    }
+    if (++db->moved < groups)
+        return;
+    sci_table_free(db, from);
+    *from = *to;
+    to->buckets = NULL;
+    to->bucket_count = 0;
+    db->moved = 0;
+}
+
+/* Without memory for it the table stays as it is, and that is no failure, so the memory is asked
+   without setting the detail text. */
+static void sci_db_begin_resizing(sci_db *db, size_t bucket_count)
+{
+    sci_table *to = &db->tables[1];
+    void *buckets = db->memory.resize(db->memory.user, NULL, 0, bucket_count * sizeof *to->buckets);
+    if (!buckets)
+        return;
+    to->buckets = (sci_entry **)buckets;
+    to->bucket_count = bucket_count;
+    db->moved = 0;
+}
+
+/* What each access to the table does for its size. */
+static inline void sci_db_upkeep(sci_db *db)
+{
+    size_t bucket_count = db->tables[0].bucket_count;
+    if (sci_db_is_resizing(db))
+        sci_db_step(db);
+    else if (SCI_UNLIKELY(db->count >= bucket_count && bucket_count > 0 &&
+                          bucket_count < SCI_TABLE_MOST_BUCKETS))
+        sci_db_begin_resizing(db, bucket_count * SCI_TABLE_GROWTH);
+    else if (SCI_UNLIKELY(db->count < bucket_count / SCI_TABLE_SHRINKS_BELOW &&
+                          bucket_count > SCI_TABLE_LEAST_BUCKETS))
+        sci_db_begin_resizing(
+            db, sci_max_size(bucket_count / SCI_TABLE_SHRINKING, SCI_TABLE_LEAST_BUCKETS));
+}
+
+SCI_PRIVATE bool sci_db_tidy(sci_db *db, size_t steps)
+{
+    for (; steps > 0; steps--) {
+        bool was_resizing = sci_db_is_resizing(db);
+        sci_db_upkeep(db);
+        if (!was_resizing && !sci_db_is_resizing(db))
+            return false;
+    }
+    return true;
+}
+
+/* What points to the entry. */
+static sci_entry **sci_db_place_of(const sci_db *db, const sci_entry *entry)
+{
+    sci_entry **place = sci_db_bucket(db, entry->hash);
+    while (*place != entry) {
+        sci_assert(*place);
+        place = &(*place)->next;
+    }
+    return place;
+}
+
+SCI_PRIVATE sci_entry *sci_db_find(sci_db *db, sc_slice key)
+{
+    if (db->count == 0)
+        return NULL;
+    sci_db_upkeep(db);
+    uint32_t hash = (uint32_t)sci_hash(&db->seed, key);
+    sci_entry *entry = *sci_db_bucket(db, hash);
+    while (entry && !(entry->hash == hash && sci_slice_equal(sci_entry_key(entry), key)))
+        entry = entry->next;
+    return entry;
+}
+
+SCI_PRIVATE bool sci_db_insert(sci_db *db, sci_entry *entry)
+{
+    sci_table *table = &db->tables[0];
+    if (!table->buckets) {
+        size_t size = SCI_TABLE_LEAST_BUCKETS * sizeof *table->buckets;
+        table->buckets = (sci_entry **)sci_alloc_zeroed(&db->memory, size);
+        if (!table->buckets)
+            return false;
+        table->bucket_count = SCI_TABLE_LEAST_BUCKETS;
+    }
+    sci_db_upkeep(db);
+    sci_entry **bucket = sci_db_bucket(db, entry->hash);
+    entry->next = *bucket;
+    *bucket = entry;
+    db->count++;
+    return true;
+}
+
+SCI_PRIVATE void sci_db_replace(sci_db *db, sci_entry *entry, sci_entry *made)
+{
+    sci_entry **place = sci_db_place_of(db, entry);
+    made->next = entry->next;
+    *place = made;
+    if (made->expiry)
+        db->expiries[made->expiry - 1].entry = made;
+    sci_entry_free_block(db, entry);
+}
+
+/* MARK: Entries */
+
+SCI_PRIVATE sci_entry *sci_entry_make(const sci_db *db, const sci_entry *from, sc_slice key,
+                                      size_t len, bool is_inline)
+{
+    if (key.len > SCI_ENTRY_MAX_BYTES) {
+        (void)sc_fail(SC_ERR_MEMORY, "out of memory: a key of %zu bytes is too long", key.len);
+        return NULL;
+    }
+    size_t size = sci_entry_block_bytes(key.len, is_inline ? len : 0);
+    sci_entry *entry = (sci_entry *)sci_resize(&db->memory, NULL, 0, size);
+    if (!entry)
+        return NULL;
+    if (from) {
+        *entry = *from;
+    } else {
+        memset(entry, 0, sizeof *entry);
+        entry->hash = (uint32_t)sci_hash(&db->seed, key);
+    }
+    entry->key_len = (uint32_t)key.len;
+    entry->len = (uint32_t)len;
+    entry->is_inline = is_inline;
+    if (key.len > 0)
+        memcpy(entry + 1, key.data, key.len);
+    return entry;
+}
+
+SCI_PRIVATE void sci_entry_free_block(const sci_db *db, sci_entry *entry)
+{
+    sci_free(&db->memory, entry,
+             sci_entry_block_bytes(entry->key_len, sci_entry_inline_len(entry)));
+}
+
+SCI_PRIVATE void sci_entry_release(const sci_db *db, sci_entry *entry)
+{
+    if (entry->type != SCI_STRING)
+        sci_type_of((sci_type)entry->type)->release(&db->memory, entry->value.object);
+    else if (!entry->is_inline)
+        sci_string_free(db, entry->value.bytes);
+}
+
+SCI_PRIVATE sci_entry *sci_db_add(sci_db *db, sc_slice key, sci_type type, void *object)
+{
+    sci_entry *entry = sci_entry_make(db, NULL, key, 0, false);
+    if (!entry)
+        return NULL;
+    entry->type = (uint8_t)type;
+    entry->value.object = object;
+    if (sci_db_insert(db, entry))
+        return entry;
+    sci_entry_free_block(db, entry);
+    return NULL;
+}
+
+static void sci_db_unlink(sci_db *db, const sci_entry *entry)
+{
+    *sci_db_place_of(db, entry) = entry->next;
+    db->count--;
+}
+
+SCI_PRIVATE void sci_db_delete(sci_db *db, sci_entry *entry)
+{
+    sci_db_unlink(db, entry);
+    sci_db_persist(db, entry);
+    sci_entry_release(db, entry);
+    sci_entry_free_block(db, entry);
+    sci_db_upkeep(db);
+}
+
+SCI_PRIVATE sci_entry *sci_db_rename(sci_db *db, sci_entry *entry, sc_slice key)
+{
+    sci_entry *made = sci_entry_make(db, entry, key, entry->len, entry->is_inline);
+    if (!made)
+        return NULL;
+    if (made->is_inline)
+        memcpy(sci_entry_inline_bytes(made), sci_entry_inline_bytes(entry), made->len);
+    made->hash = (uint32_t)sci_hash(&db->seed, key);
+    sci_db_unlink(db, entry);
+    if (made->expiry)
+        db->expiries[made->expiry - 1].entry = made;
+    sci_entry_free_block(db, entry);
+    (void)sci_db_insert(db, made); /* the table is there */
+    return made;
+}
+
+SCI_PRIVATE void sci_entry_replace_object(sci_db *db, sci_entry *entry, sci_type type, void *object)
+{
+    sci_assert(type != SCI_STRING);
+    sci_entry_release(db, entry);
+    entry->type = (uint8_t)type;
+    entry->value.object = object;
+}
+
+SCI_PRIVATE size_t sci_entry_bytes(const sci_entry *entry)
+{
+    size_t own = sci_entry_block_bytes(entry->key_len, sci_entry_inline_len(entry));
+    size_t bytes = sci_counted_block(own);
+    if (entry->type != SCI_STRING)
+        return bytes + sci_type_of((sci_type)entry->type)->bytes(entry->value.object);
+    return entry->is_inline ? bytes : bytes + sci_string_bytes(entry->value.bytes);
+}
+
+static sc_status sci_entry_dump_string(const sci_entry *entry, int64_t at_ms, sci_dump *dump)
+{
+    char digits[SCI_I64_TEXT_BYTES];
+    sc_slice words[5];
+    words[0] = sc_text("SET");
+    words[1] = sci_entry_key(entry);
+    words[2] = sci_entry_string(entry);
+    words[3] = sc_text("PXAT");
+    words[4] = sc_bytes(digits, sci_i64_to_text(at_ms, digits));
+    return dump->command(dump, words, at_ms < 0 ? 3 : 5);
+}
+
+SCI_PRIVATE sc_status sci_entry_dump(const sci_db *db, const sci_entry *entry, sci_dump *dump)
+{
+    int64_t at_ms = sci_db_expiry_ms(db, entry);
+    if (entry->type == SCI_STRING)
+        return sci_entry_dump_string(entry, at_ms, dump);
+    sc_slice key = sci_entry_key(entry);
+    sc_status status = sci_type_of((sci_type)entry->type)->dump(entry->value.object, key, dump);
+    if (status != SC_OK || at_ms < 0)
+        return status;
+    char digits[SCI_I64_TEXT_BYTES];
+    sc_slice words[3];
+    words[0] = sc_text("PEXPIREAT");
+    words[1] = key;
+    words[2] = sc_bytes(digits, sci_i64_to_text(at_ms, digits));
+    return dump->command(dump, words, SCI_COUNT(words));
+}
+
+/* MARK: All of them */
+
+static uint64_t sci_reversed_bits(uint64_t bits)
+{
+    uint64_t mask = ~UINT64_C(0);
+    for (unsigned width = 32; width > 0; width /= 2) {
+        mask ^= mask << width;
+        bits = ((bits >> width) & mask) | ((bits << width) & ~mask);
+    }
+    return bits;
+}
+
+SCI_PRIVATE uint64_t sci_db_walk(sci_db *db, uint64_t cursor,
+                                 void (*visit)(void *user, sci_entry *entry), void *user)
+{
+    if (db->count == 0)
+        return 0;
+    size_t groups = sci_db_group_count(db);
+    size_t group = (size_t)cursor & (groups - 1);
+    const sci_table *table = sci_db_table_of(db, group);
+    for (size_t i = group; i < table->bucket_count; i += groups) {
+        for (sci_entry *entry = table->buckets[i]; entry; entry = entry->next)
+            visit(user, entry);
+    }
+    /* The highest bits count first. A group that splits becomes groups that follow one another in
+       that order; groups that join were neighbours in it. Bits above the mask are full, so that they
+       carry. */
+    cursor |= ~(uint64_t)(groups - 1);
+    return sci_reversed_bits(sci_reversed_bits(cursor) + 1);
+}
+
+/* Longer lists are as likely as one of that length. */
+#define SCI_RANDOM_LIST 8
+/* Then the table is nearly empty, and the next list that is not is taken. */
+#define SCI_RANDOM_TRIES 256
+
+/* SplitMix64 (Steele, Lea and Flood, 2014): many random words from one. */
+static uint64_t sci_db_next_chance(uint64_t *state)
+{
+    *state += UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t z = *state;
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+static size_t sci_entry_list_len(const sci_entry *entry)
+{
+    size_t len = 0;
+    for (; entry; entry = entry->next)
+        len++;
+    return len;
+}
+
+SCI_PRIVATE sci_entry *sci_db_random(sci_db *db, uint64_t random)
+{
+    if (db->count == 0)
+        return NULL;
+    uint64_t state = random;
+    size_t groups = sci_db_group_count(db);
+    size_t most = sci_max_size(db->tables[0].bucket_count, db->tables[1].bucket_count);
+    sci_entry *entry;
+    size_t len;
+    for (uint32_t tries = 0;; tries++) {
+        uint64_t chance = sci_db_next_chance(&state);
+        bool takes_next = tries >= SCI_RANDOM_TRIES;
+        uint32_t hash = takes_next ? (uint32_t)random + tries : (uint32_t)chance;
+        const sci_table *table = sci_db_table_of(db, hash & (groups - 1));
+        entry = table->buckets[hash & (table->bucket_count - 1)];
+        len = sci_entry_list_len(entry);
+        /* A list is taken as often as it is long, and then each of it alike. Lists of a smaller
+           array are met more often. */
+        size_t bound = SCI_RANDOM_LIST * (most / table->bucket_count);
+        if (len > 0 && (takes_next || (size_t)(chance >> 32) % bound < len))
+            break;
+    }
+    for (uint64_t skip = sci_db_next_chance(&state) % len; skip > 0; skip--)
+        entry = entry->next;
+    return entry;
+}
+
+SCI_PRIVATE void sci_db_clear(sci_db *db)
+{
+    while (sci_db_is_resizing(db))
+        sci_db_step(db);
+    sci_table *table = &db->tables[0];
+    for (size_t i = 0; i < table->bucket_count; i++) {
+        for (sci_entry *entry = table->buckets[i], *next; entry; entry = next) {
+            next = entry->next;
+            sci_entry_release(db, entry);
+            sci_entry_free_block(db, entry);
+        }
+    }
+    sci_table_free(db, table);
+    sci_free(&db->memory, db->expiries, db->expiry_cap * sizeof *db->expiries);
+    db->expiries = NULL;
+    db->expiry_count = 0;
+    db->expiry_cap = 0;
+    db->count = 0;
+}
+
+/* MARK: - Server: strings (Private) */
+/* Strings in their entries. A short one follows the key in the entry's block; a long one has a block
+   of its own, which has room to grow once it has grown. */
+
+/* Above this the second block is little beside what it holds. */
+#define SCI_STRING_INLINE_BYTES 512
+/* A string that grows gets half of its length more, a large one an eighth. */
+#define SCI_STRING_LARGE_BYTES ((size_t)1 << 20)
+
+static inline size_t sci_string_block_size(size_t cap)
+{
+    return sizeof(size_t) + cap;
+}
+
+/* The capacity for `len` bytes, so that the block is what allocators round it up to. */
+static size_t sci_string_rounded(size_t len)
+{
+    return sci_counted_block(sci_string_block_size(len)) - sizeof(size_t) -
+           sci_string_block_size(0);
+}
+
+static inline size_t *sci_string_header(char *bytes)
+{
+    return (size_t *)(void *)(bytes - sizeof(size_t));
+}
+
+SCI_PRIVATE size_t sci_string_cap(const char *bytes)
+{
+    return bytes ? *(const size_t *)(const void *)(bytes - sizeof(size_t)) : 0;
+}
+
+SCI_PRIVATE size_t sci_string_bytes(const char *bytes)
+{
+    return bytes ? sci_counted_block(sci_string_block_size(sci_string_cap(bytes))) : 0;
+}
+
+/* `bytes` NULL makes a block. As sci_resize. */
+static char *sci_string_resize(const sci_db *db, char *bytes, size_t cap)
+{
+    size_t *header = (size_t *)sci_resize(&db->memory, bytes ? sci_string_header(bytes) : NULL,
+                                          bytes ? sci_string_block_size(sci_string_cap(bytes)) : 0,
+                                          sci_string_block_size(cap));
+    if (!header)
+        return NULL;
+    *header = cap;
+    return (char *)(header + 1);
+}
+
+SCI_PRIVATE void sci_string_free(const sci_db *db, char *bytes)
+{
+    if (bytes)
+        sci_free(&db->memory, sci_string_header(bytes),
+                 sci_string_block_size(sci_string_cap(bytes)));
+}
+
+static bool sci_string_fits_length(size_t len)
+{
+    if (len <= SCI_ENTRY_MAX_BYTES)
+        return true;
+    (void)sc_fail(SC_ERR_MEMORY, "out of memory: a string of %zu bytes is too long", len);
+    return false;
+}
+
+/* A string's entry for `len` bytes, in no database yet; `cap` is that of its block when it is not
+   inline. `from` and `key` as for sci_entry_make. */
+static sci_entry *sci_string_make(const sci_db *db, const sci_entry *from, sc_slice key, size_t len,
+                                  size_t cap)
+{
+    bool is_inline = len <= SCI_STRING_INLINE_BYTES;
+    char *bytes = is_inline ? NULL : sci_string_resize(db, NULL, cap);
+    if (!is_inline && !bytes)
+        return NULL;
+    sci_entry *made = sci_entry_make(db, from, key, len, is_inline);
+    if (!made) {
+        sci_string_free(db, bytes);
+        return NULL;
+    }
+    made->type = SCI_STRING;
+    made->value.bytes = bytes;
+    return made;
+}
+
+static inline char *sci_string_at(sci_entry *entry)
+{
+    return entry->is_inline ? sci_entry_inline_bytes(entry) : entry->value.bytes;
+}
+
+/* Put a made string's entry in the place of `entry` (NULL: it is a new key). */
+static sci_entry *sci_string_put(sci_db *db, sci_entry *entry, sci_entry *made)
+{
+    if (entry) {
+        sci_entry_release(db, entry);
+        sci_db_replace(db, entry, made);
+        return made;
+    }
+    if (sci_db_insert(db, made))
+        return made;
+    sci_entry_release(db, made);
+    sci_entry_free_block(db, made);
+    return NULL;
+}
+
+/* Can a string of `len` bytes stand where the one of `entry` does, without waste? */
+static bool sci_string_fits(const sci_entry *entry, size_t len)
+{
+    if (entry->type != SCI_STRING || (len <= SCI_STRING_INLINE_BYTES) != entry->is_inline)
+        return false;
+    if (entry->is_inline)
+        return sci_entry_block_bytes(entry->key_len, len) ==
+               sci_entry_block_bytes(entry->key_len, entry->len);
+    size_t cap = sci_string_cap(entry->value.bytes);
+    return len <= cap && cap / 2 <= len;
+}
+
+SCI_PRIVATE sci_entry *sci_db_set_string(sci_db *db, sci_entry *entry, sc_slice key, sc_slice value)
+{
+    if (!sci_string_fits_length(value.len))
+        return NULL;
+    if (entry && sci_string_fits(entry, value.len)) {
+        if (value.len > 0)
+            memmove(sci_string_at(entry), value.data, value.len);
+        entry->len = (uint32_t)value.len;
+        return entry;
+    }
+    sci_entry *made = sci_string_make(db, entry, entry ? sci_entry_key(entry) : key, value.len,
+                                      sci_string_rounded(value.len));
+    if (!made)
+        return NULL;
+    if (value.len > 0)
+        memcpy(sci_string_at(made), value.data, value.len);
+    return sci_string_put(db, entry, made);
+}
+
+static size_t sci_string_grown(size_t len)
+{
+    return sci_string_rounded(len + (len < SCI_STRING_LARGE_BYTES ? len / 2 : len / 8));
+}
+
+/* Make a string longer than its place by giving it another. */
+static bool sci_string_grow(sci_db *db, sci_entry **entry, size_t len)
+{
+    sci_entry *old = *entry;
+    if (!old->is_inline) {
+        char *bytes = sci_string_resize(db, old->value.bytes, sci_string_grown(len));
+        if (bytes)
+            old->value.bytes = bytes;
+        return bytes != NULL;
+    }
+    sci_entry *made = sci_string_make(db, old, sci_entry_key(old), len, sci_string_grown(len));
+    if (!made)
+        return false;
+    memcpy(sci_string_at(made), sci_string_at(old), sci_min_size(old->len, len));
+    *entry = sci_string_put(db, old, made);
+    return true;
+}
+
+SCI_PRIVATE char *sci_db_resize_string(sci_db *db, sci_entry **entry, sc_slice key, size_t len)
+{
+    if (!sci_string_fits_length(len))
+        return NULL;
+    size_t old_len = 0;
+    if (!*entry) {
+        sci_entry *made = sci_string_make(db, NULL, key, len, sci_string_rounded(len));
+        *entry = made ? sci_string_put(db, NULL, made) : NULL;
+        if (!*entry)
+            return NULL;
+    } else {
+        old_len = (*entry)->len;
+        bool is_room = (*entry)->is_inline ? sci_string_fits(*entry, len)
+                                           : len <= sci_string_cap((*entry)->value.bytes);
+        if (!is_room && !sci_string_grow(db, entry, len))
+            return NULL;
+    }
+    (*entry)->len = (uint32_t)len;
+    char *bytes = sci_string_at(*entry);
+    if (len > old_len)
+        memset(bytes + old_len, 0, len - old_len);
+    return bytes;
 }
 
 #endif /* SMARTCACHE_NO_SERVER */

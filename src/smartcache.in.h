@@ -952,6 +952,21 @@ extern "C" {
 /* MARK: - Server: requests (Private) */
 #include "server/request.c"
 
+/* MARK: - Server: counted memory (Private) */
+#include "server/memory.c"
+
+/* MARK: - Server: types of values (Private) */
+#include "server/types.c"
+
+/* MARK: - Server: expiry (Private) */
+#include "server/expiry.c"
+
+/* MARK: - Server: keyspace (Private) */
+#include "server/keyspace.c"
+
+/* MARK: - Server: strings (Private) */
+#include "server/string.c"
+
 #endif /* SMARTCACHE_NO_SERVER */
 
 /* MARK: - Receive buffers (Private) */

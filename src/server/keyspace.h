@@ -43,7 +43,7 @@ struct sci_entry {
     sci_entry *next; /* in its bucket */
     union {
         void *object; /* owned; not for strings */
-        char *bytes;  /* a string that is not inline: owned, `cap` bytes, see sci_entry_string */
+        char *bytes;  /* a string that is not inline: owned; its capacity stands before it */
     } value;
     uint32_t hash;
     uint32_t key_len;
@@ -51,7 +51,7 @@ struct sci_entry {
     uint32_t access; /* what the eviction policy counts */
     uint32_t expiry; /* its place in the heap, counted from 1; 0: it does not expire */
     uint8_t type;    /* sci_type */
-    bool is_inline;  /* a string whose bytes follow the key */
+    bool is_inline;  /* `len` bytes for a string follow the key */
     uint8_t epoch;   /* private to the log's rewriting: of the last one that has written it */
     uint8_t spare;
 };
@@ -77,14 +77,14 @@ typedef struct sci_expiry {
 typedef struct sci_table {
     sci_entry **buckets; /* owned; NULL while there are none */
     size_t bucket_count; /* a power of two, or 0 */
-    size_t count;
 } sci_table;
 
 struct sci_db {
     sc_memory memory;
     sci_hash_seed seed;
     sci_table tables[2];  /* entries move from the first to the second while it is there */
-    size_t moved;         /* buckets of the first that are empty already */
+    size_t moved;         /* groups of buckets (see keyspace.c) that are in the second already */
+    size_t count;         /* entries */
     sci_expiry *expiries; /* owned: a 4-ary heap, the earliest first */
     size_t expiry_count;
     size_t expiry_cap;
@@ -96,7 +96,7 @@ SCI_PRIVATE void sci_db_init(sci_db *db, const sc_memory *memory, sci_hash_seed 
 SCI_PRIVATE void sci_db_clear(sci_db *db);
 static inline size_t sci_db_count(const sci_db *db)
 {
-    return db->tables[0].count + db->tables[1].count;
+    return db->count;
 }
 
 /* The entry under `key`, also one that has expired; NULL when there is none. */
@@ -141,7 +141,7 @@ static inline sci_entry *sci_db_next_to_expire(const sci_db *db)
    not change the database. */
 SCI_PRIVATE uint64_t sci_db_walk(sci_db *db, uint64_t cursor,
                                  void (*visit)(void *user, sci_entry *entry), void *user);
-/* An entry by chance, from two random words; NULL when there is none. */
+/* An entry by chance, each as likely as any other; NULL when there is none. */
 SCI_PRIVATE sci_entry *sci_db_random(sci_db *db, uint64_t random);
 /* Make the table's size fit its count, some steps' worth; called by the server now and then. True
    while there is more to do. */

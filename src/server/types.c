@@ -1,0 +1,21 @@
+/* What is known of each type of value. */
+
+#include "server/keyspace.h"
+
+SCI_PRIVATE const sci_type_table *sci_type_of(sci_type type)
+{
+    static const sci_type_table string = {"string", NULL, NULL, NULL, NULL};
+    static const sci_type_table missing = {"none", NULL, NULL, NULL, NULL};
+    switch (type) {
+    case SCI_STRING:
+        return &string;
+    case SCI_LIST:
+    case SCI_SET:
+    case SCI_ZSET:
+    case SCI_HASH:
+    case SCI_STREAM:
+    case SCI_TYPES:
+        break;
+    }
+    return &missing;
+}
