@@ -4,9 +4,10 @@
        cc -O2 -I. examples/demo.c -o demo -pthread
        ./demo [MEGABYTES_OF_LOG]
 
-   It uses the Redis at SMARTCACHE_URL; without that it starts a redis-server (or valkey-server) on
-   a Unix socket in a temporary folder. The log is generated, always the same. All is removed at the
-   end, also on Ctrl-C. */
+   No server is needed: the processes share what they know by embedded:/folder/demo, and the one that
+   serves the others is killed while the report is being made. With SMARTCACHE_URL=redis://host they
+   share it by that Redis, and nobody is killed. The access log is generated, always the same. All is
+   removed at the end, also on Ctrl-C. */
 
 #define SMARTCACHE_IMPLEMENTATION
 #include "smartcache.h"
@@ -31,8 +32,8 @@ enum {
     THREADS = 16,
     CALLERS = PROCESSES * THREADS,
     DEFAULT_LOG_MB = 120,
-    SERVER_START_MS = 5000,
-    PATH_BYTES = 96 /* a Unix socket's path may have 107 bytes */
+    ORDERS = 1000,  /* writes that must outlive the process that has taken them */
+    PATH_BYTES = 80 /* a Unix socket's path may have 107 bytes */
 };
 
 /* The stampede without the library is cut to what these many seconds should do. */
@@ -57,7 +58,8 @@ static double cpu_of_children_s(void)
 
 static char folder[PATH_BYTES];
 static char log_path[PATH_BYTES + 16];
-static char socket_path[PATH_BYTES + 16];
+/* What embedded:/folder/demo leaves there. */
+static char store_paths[3][PATH_BYTES + 16];
 static volatile pid_t server_pid;
 static volatile pid_t worker_pids[PROCESSES];
 
@@ -73,7 +75,8 @@ static void clean_up(void)
     }
     if (folder[0]) {
         unlink(log_path);
-        unlink(socket_path);
+        for (size_t i = 0; i < sizeof store_paths / sizeof store_paths[0]; i++)
+            unlink(store_paths[i]);
         rmdir(folder);
     }
 }
@@ -313,6 +316,7 @@ typedef struct outcome {
 
 typedef struct shared {
     double start_s; /* when all were let go */
+    int is_loading; /* somebody makes the report; atomic */
     outcome outcomes[CALLERS];
 } shared;
 
@@ -339,6 +343,7 @@ static sc_status load_report(sc_load *load, void *user)
     char text[REPORT_BYTES];
     caller *me = (caller *)user;
     me->mine->has_loaded = true;
+    __atomic_store_n(&me->all->is_loading, 1, __ATOMIC_RELEASE);
     int len = make_report(text, sizeof text);
     if (len < 0)
         return sc_fail(SC_ERR_LOADER, "the report over %s failed", log_path);
@@ -420,8 +425,21 @@ static int be_worker(const char *url, const char *key, shared *all, outcome *min
     return started == threads ? 0 : 1;
 }
 
-/* Let `processes` with `threads` each ask at once; `key` NULL: without the library. */
-static bool stampede(const char *url, const char *key, int processes, int threads, shared *all)
+/* Kill the process that serves the others, as soon as one of them makes the report. */
+static void kill_server_during_load(const shared *all)
+{
+    const struct timespec pause = {0, 1000000};
+    while (!__atomic_load_n(&all->is_loading, __ATOMIC_ACQUIRE) && now_s() < all->start_s + 10)
+        nanosleep(&pause, NULL);
+    kill(server_pid, SIGKILL);
+    waitpid(server_pid, NULL, 0);
+    server_pid = 0;
+}
+
+/* Let `processes` with `threads` each ask at once; `key` NULL: without the library. `kills`: the
+   serving process dies in the middle. */
+static bool stampede(const char *url, const char *key, int processes, int threads, bool kills,
+                     shared *all)
 {
     int ready[2];
     int gate[2];
@@ -447,6 +465,8 @@ static bool stampede(const char *url, const char *key, int processes, int thread
     all->start_s = now_s();
     close(gate[1]); /* go */
     close(ready[0]);
+    if (kills && is_well)
+        kill_server_during_load(all);
     for (int i = 0; i < processes; i++) {
         int status = 1;
         if (worker_pids[i] > 0)
@@ -484,44 +504,57 @@ static void print_row(const char *what, const shared *all, int callers, double c
     fflush(stdout);
 }
 
-/* --- the server */
+/* --- who serves */
 
-/* Starts a server of the demo's own; its URL in `url`. */
-static bool start_server(char *url, size_t cap)
+/* A process that opens the store first, and so serves it to the others until it is killed. It has
+   orders to keep. */
+static int be_server(const char *url, int ready_fd)
 {
     sc_config config = {0};
     sc_client *client = NULL;
-    struct timespec pause = {0, 20 * 1000000L};
+    config.url = url;
+    sc_status status = sc_open(&config, &client);
+    for (int i = 0; i < ORDERS && status == SC_OK; i++)
+        status = sc_command_strings(client, NULL, "INCR", "orders", (const char *)NULL);
+    if (status != SC_OK || write(ready_fd, "", 1) != 1) {
+        fprintf(stderr, "%s: %s: %s\n", url, sc_status_name(status), sc_error_text());
+        return 1;
+    }
+    for (;;)
+        pause();
+}
+
+static bool start_server(const char *url)
+{
+    int ready[2];
+    char byte;
+    if (pipe(ready) != 0)
+        return false;
     pid_t child = fork_child(&server_pid);
     if (child == 0) {
-        int nowhere = open("/dev/null", O_RDWR);
-        dup2(nowhere, 1);
-        execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket_path, "--save",
-               "", "--appendonly", "no", (char *)NULL);
-        execlp("valkey-server", "valkey-server", "--port", "0", "--unixsocket", socket_path,
-               "--save", "", "--appendonly", "no", (char *)NULL);
-        _exit(127);
+        close(ready[0]);
+        _exit(be_server(url, ready[1]));
     }
-    snprintf(url, cap, "unix://%s", socket_path);
+    close(ready[1]);
+    bool is_ready = child > 0 && read(ready[0], &byte, 1) == 1;
+    close(ready[0]);
+    return is_ready;
+}
+
+/* How many orders there are now; -1: nobody knows. */
+static long count_orders(const char *url)
+{
+    sc_config config = {0};
+    sc_client *client = NULL;
+    sc_reply *reply = NULL;
+    int64_t orders = -1;
     config.url = url;
-    for (int waited_ms = 0; child > 0 && waited_ms < SERVER_START_MS; waited_ms += 20) {
-        int status;
-        if (waitpid(child, &status, WNOHANG) == child) {
-            server_pid = 0;
-            break;
-        }
-        if (access(socket_path, F_OK) == 0 && sc_open(&config, &client) == SC_OK) {
-            sc_close(client);
-            return true;
-        }
-        nanosleep(&pause, NULL);
-    }
-    fprintf(stderr, "There is no Redis here. Install one, whichever of these fits:\n"
-                    "    apt-get install redis-server     (Debian, Ubuntu)\n"
-                    "    apk add redis                    (Alpine)\n"
-                    "    dnf install redis                (Fedora)\n"
-                    "or name one: SMARTCACHE_URL=redis://host make demo\n");
-    return false;
+    if (sc_open(&config, &client) == SC_OK &&
+        sc_command_strings(client, &reply, "INCRBY", "orders", "0", (const char *)NULL) == SC_OK)
+        (void)sc_item_integer(sc_reply_item(reply), &orders);
+    sc_reply_release(reply);
+    sc_close(client);
+    return (long)orders;
 }
 
 static void forget(const char *url, const char *key)
@@ -538,9 +571,20 @@ static void forget(const char *url, const char *key)
 
 /* --- the demonstration */
 
+static bool show_orders(const char *url)
+{
+    long orders = count_orders(url);
+    printf("\n(*) While one process made the report, the process that served all the others was "
+           "killed, and\n"
+           "another took over. Of %d orders that it had taken before, %ld are there.\n",
+           (int)ORDERS, orders);
+    return orders == ORDERS;
+}
+
 static bool show(const char *url, long megabytes, shared *all)
 {
     char key[64];
+    const bool is_embedded = server_pid > 0;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     snprintf(key, sizeof key, "smartcache-demo:%ld:%ld", (long)getpid(), (long)time(NULL));
 
@@ -554,13 +598,13 @@ static bool show(const char *url, long megabytes, shared *all)
     fflush(stdout);
 
     double cpu_before_s = cpu_of_children_s();
-    bool is_well = stampede(url, key, PROCESSES, THREADS, all);
+    bool is_well = stampede(url, key, PROCESSES, THREADS, is_embedded, all);
     double cpu_s = cpu_of_children_s() - cpu_before_s;
     if (is_well)
-        print_row("with smartcache", all, CALLERS, cpu_s);
+        print_row(is_embedded ? "with smartcache (*)" : "with smartcache", all, CALLERS, cpu_s);
     uint32_t checksum = all->outcomes[0].checksum;
     cpu_before_s = cpu_of_children_s();
-    if (is_well && (is_well = stampede(url, key, PROCESSES, THREADS, all)))
+    if (is_well && (is_well = stampede(url, key, PROCESSES, THREADS, false, all)))
         print_row("with smartcache, asked again", all, CALLERS, cpu_of_children_s() - cpu_before_s);
     forget(url, key);
     if (!is_well)
@@ -573,10 +617,12 @@ static bool show(const char *url, long megabytes, shared *all)
     int threads = callers / processes;
     callers = processes * threads;
     cpu_before_s = cpu_of_children_s();
-    if (!stampede(url, NULL, processes, threads, all))
+    if (!stampede(url, NULL, processes, threads, false, all))
         return false;
     print_row("without it", all, callers, cpu_of_children_s() - cpu_before_s);
 
+    if (is_embedded && !show_orders(url))
+        return false;
     if (callers < CALLERS)
         printf("\nWithout it only %d of the %d callers ran, so that this ends within seconds; the "
                "others would\n"
@@ -591,6 +637,7 @@ static bool show(const char *url, long megabytes, shared *all)
 
 int main(int argc, char **argv)
 {
+    static const char *const store_files[] = {"log", "log.lock", "sock"};
     const char *parent = getenv("TMPDIR");
     const char *url = getenv("SMARTCACHE_URL");
     char own_url[PATH_BYTES + 32];
@@ -612,13 +659,15 @@ int main(int argc, char **argv)
         return 1;
     }
     snprintf(log_path, sizeof log_path, "%s/access.log", name);
-    snprintf(socket_path, sizeof socket_path, "%s/redis.sock", name);
+    for (size_t i = 0; i < sizeof store_paths / sizeof store_paths[0]; i++)
+        snprintf(store_paths[i], sizeof store_paths[i], "%s/demo.%s", name, store_files[i]);
     memcpy(folder, name, sizeof folder);
     handle_signals(on_signal);
 
     if (!url || !*url) {
-        is_well = start_server(own_url, sizeof own_url);
+        snprintf(own_url, sizeof own_url, "embedded:%s/demo", name);
         url = own_url;
+        is_well = start_server(url);
     }
     if (is_well && !(is_well = write_log(megabytes)))
         perror(log_path);
