@@ -4,6 +4,7 @@
 
 #define _GNU_SOURCE
 
+#include <dirent.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -172,6 +173,25 @@ static inline void bench_store_value(sc_client *client)
                "SET");
 }
 
+/* Operations a second that redis-benchmark says of a run against the server on a Unix socket. */
+static inline double bench_redis_benchmark(const char *unix_path, size_t operations,
+                                           const char *arguments)
+{
+    char command[512];
+    char line[256];
+    double rate = 0;
+    snprintf(command, sizeof command, "redis-benchmark -s %s -n %zu --csv %s", unix_path,
+             operations, arguments);
+    FILE *output = popen(command, "r");
+    while (output && fgets(line, sizeof line, output)) {
+        const char *comma = strstr(line, "\",\"");
+        if (comma && atof(comma + 3) > 0)
+            rate = atof(comma + 3);
+    }
+    bench_must(output && pclose(output) == 0 && rate > 0, "redis-benchmark");
+    return rate;
+}
+
 /* --- cores */
 
 typedef enum bench_place {
@@ -180,13 +200,13 @@ typedef enum bench_place {
     BENCH_ANYWHERE   /* as the system likes */
 } bench_place;
 
-/* Threads that are started later inherit it. */
-static inline void bench_put(bench_place place)
+/* Threads and processes that are started later inherit it; those that `server` has are moved. */
+static inline void bench_put_server(bench_place place, pid_t server)
 {
-    pid_t server = (pid_t)atoi(bench_environment("BENCH_SERVER_PID"));
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     cpu_set_t ours;
     cpu_set_t its;
+    char folder[64];
     CPU_ZERO(&ours);
     CPU_ZERO(&its);
     for (size_t core = 0; core < (size_t)cores && core < CPU_SETSIZE; core++) {
@@ -196,7 +216,19 @@ static inline void bench_put(bench_place place)
             CPU_SET(core, &its);
     }
     bench_must(sched_setaffinity(0, sizeof ours, &ours) == 0, "cannot pin the client");
-    bench_must(sched_setaffinity(server, sizeof its, &its) == 0, "cannot pin the server");
+    snprintf(folder, sizeof folder, "/proc/%ld/task", (long)server);
+    DIR *tasks = opendir(folder);
+    bench_must(tasks != NULL, "no such server");
+    for (struct dirent *task = readdir(tasks); task; task = readdir(tasks))
+        bench_must(atoi(task->d_name) == 0 ||
+                       sched_setaffinity((pid_t)atoi(task->d_name), sizeof its, &its) == 0,
+                   "cannot pin the server");
+    closedir(tasks);
+}
+
+static inline void bench_put(bench_place place)
+{
+    bench_put_server(place, (pid_t)atoi(bench_environment("BENCH_SERVER_PID")));
 }
 
 /* --- rounds */

@@ -72,22 +72,14 @@ static void measure_redis_benchmark(size_t depth, bench_side *side)
 {
     double rates[REDIS_BENCHMARK_RUNS];
     double cpu_ns[REDIS_BENCHMARK_RUNS];
-    char command[512];
-    char line[256];
-    snprintf(command, sizeof command, "redis-benchmark -s %s -c 1 -P %zu -n %d --csv GET %s",
-             bench_environment("BENCH_UNIX"), depth, REDIS_BENCHMARK_OPERATIONS, BENCH_KEY);
+    char arguments[128];
+    snprintf(arguments, sizeof arguments, "-c 1 -P %zu GET %s", depth, BENCH_KEY);
     for (size_t run = 0; run < REDIS_BENCHMARK_RUNS; run++) {
         struct rusage before;
         struct rusage after;
         getrusage(RUSAGE_CHILDREN, &before);
-        FILE *output = popen(command, "r");
-        rates[run] = 0;
-        while (output && fgets(line, sizeof line, output)) {
-            const char *comma = strstr(line, "\",\"");
-            if (comma && atof(comma + 3) > 0)
-                rates[run] = atof(comma + 3);
-        }
-        bench_must(output && pclose(output) == 0 && rates[run] > 0, "redis-benchmark");
+        rates[run] = bench_redis_benchmark(bench_environment("BENCH_UNIX"),
+                                           REDIS_BENCHMARK_OPERATIONS, arguments);
         getrusage(RUSAGE_CHILDREN, &after);
         double cpu_s = (double)(after.ru_utime.tv_sec - before.ru_utime.tv_sec) +
                        (double)(after.ru_stime.tv_sec - before.ru_stime.tv_sec) +

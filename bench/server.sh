@@ -1,9 +1,12 @@
 # Sourced by bench/run and bench/instructions: a redis-server of their own, on a Unix socket, a
 # loopback port and one for TLS, which ends with them. Sets BENCH_UNIX, BENCH_PORT, BENCH_TLS_PORT,
-# BENCH_TLS_CA and BENCH_SERVER_PID.
+# BENCH_TLS_CA and BENCH_SERVER_PID. And build/smartcache-server on a Unix socket: BENCH_OWN_UNIX and
+# BENCH_OWN_PID.
 
 stop_server()
 {
+    [ -z "${BENCH_OWN_PID:-}" ] || kill "$BENCH_OWN_PID" 2>/dev/null
+    [ -z "${BENCH_OWN_PID:-}" ] || wait "$BENCH_OWN_PID" 2>/dev/null
     [ -z "${BENCH_SERVER_PID:-}" ] || kill "$BENCH_SERVER_PID" 2>/dev/null
     [ -z "${BENCH_SERVER_PID:-}" ] || wait "$BENCH_SERVER_PID" 2>/dev/null
     rm -rf "$bench_folder"
@@ -11,7 +14,7 @@ stop_server()
 
 answers()
 {
-    [ "$(redis-cli -s "$BENCH_UNIX" PING 2>/dev/null)" = PONG ]
+    [ "$(redis-cli -s "${1:-$BENCH_UNIX}" PING 2>/dev/null)" = PONG ]
 }
 
 bench_folder=$(mktemp -d)
@@ -43,4 +46,15 @@ if ! answers; then
     cat "$bench_folder/log" >&2
     exit 1
 fi
-export BENCH_UNIX BENCH_PORT BENCH_TLS_PORT BENCH_TLS_CA BENCH_SERVER_PID
+BENCH_OWN_UNIX=$bench_folder/own.sock
+build/smartcache-server --listen "unix://$BENCH_OWN_UNIX" >"$bench_folder/own.log" 2>&1 &
+BENCH_OWN_PID=$!
+while ! answers "$BENCH_OWN_UNIX" && kill -0 "$BENCH_OWN_PID" 2>/dev/null; do
+    sleep 0.02
+done
+if ! answers "$BENCH_OWN_UNIX"; then
+    echo "bench: smartcache-server does not start" >&2
+    cat "$bench_folder/own.log" >&2
+    exit 1
+fi
+export BENCH_OWN_UNIX BENCH_OWN_PID BENCH_UNIX BENCH_PORT BENCH_TLS_PORT BENCH_TLS_CA BENCH_SERVER_PID
