@@ -5,3 +5,4 @@
 
 SCI_PRIVATE sci_command_list sci_transaction_commands(void);
 SCI_PRIVATE sci_command_list sci_script_commands(void);
+SCI_PRIVATE sci_command_list sci_pubsub_commands(void);

@@ -44,6 +44,7 @@ SCI_PRIVATE void sci_command_index_init(sc_server *server)
     static sci_command_list (*const lists[])(void) = {
         sci_transaction_commands,
         sci_script_commands,
+        sci_pubsub_commands,
     };
     for (size_t i = 0; i < SCI_COUNT(lists); i++)
         sci_command_index_add(server, lists[i]());

@@ -129,8 +129,8 @@ static sc_status sci_server_fill(sc_server *server, const sc_server_config *conf
     server->stats.started_ms = server->now_ms;
     sci_map_init(&server->waits, &server->memory, server->hash_seed);
     sci_map_init(&server->watched, &server->memory, server->hash_seed);
-    sci_map_init(&server->channels, &server->memory, server->hash_seed);
-    sci_map_init(&server->patterns, &server->memory, server->hash_seed);
+    for (int kind = 0; kind < SCI_CHANNEL_KINDS; kind++)
+        sci_map_init(&server->channels[kind], &server->memory, server->hash_seed);
     sci_map_init(&server->tracked, &server->memory, server->hash_seed);
     sci_map_init(&server->prefixes, &server->memory, server->hash_seed);
     sci_command_index_init(server);
@@ -163,6 +163,7 @@ SCI_PRIVATE sc_status sci_server_create(const sc_server_config *config, sc_serve
     sci_list_init(&created->sessions);
     sci_list_init(&created->ready_keys);
     sci_list_init(&created->resumed);
+    sci_list_init(&created->patterns);
     sci_mutex_init(&created->lock);
     sc_status status = sci_server_fill(created, config);
     if (status != SC_OK) {
@@ -185,8 +186,8 @@ SCI_PRIVATE void sci_server_free(sc_server *server)
     sci_free(&memory, server->dbs, (size_t)server->db_count * sizeof(sci_db));
     sci_map_free(&server->waits);
     sci_map_free(&server->watched);
-    sci_map_free(&server->channels);
-    sci_map_free(&server->patterns);
+    for (int kind = 0; kind < SCI_CHANNEL_KINDS; kind++)
+        sci_map_free(&server->channels[kind]);
     sci_map_free(&server->tracked);
     sci_map_free(&server->prefixes);
     sci_free_secret_text(&memory, server->password);

@@ -38,6 +38,13 @@ typedef struct sci_wait {
     sci_nil nil;
 } sci_wait;
 
+typedef enum sci_channel_kind {
+    SCI_CHANNEL,
+    SCI_PATTERN,
+    SCI_SHARD_CHANNEL,
+    SCI_CHANNEL_KINDS
+} sci_channel_kind;
+
 /* What CLIENT TRACKING has set. */
 typedef struct sci_tracking {
     bool is_on;
@@ -87,10 +94,8 @@ struct sci_session {
     sci_link watches; /* sci_watch_link */
     bool has_lost_watch;
     sci_wait wait;
-    sci_link channels; /* subscriptions, private to pubsub.c */
-    sci_link patterns;
-    size_t channel_count;
-    size_t pattern_count;
+    sci_link subscriptions[SCI_CHANNEL_KINDS]; /* private to pubsub.c */
+    size_t subscription_count[SCI_CHANNEL_KINDS];
     sci_tracking tracking;
 };
 
@@ -141,9 +146,9 @@ struct sc_server {
     bool is_serving;
     sci_map watched; /* key -> sci_watch_link, private to transaction.c */
 
-    sci_map channels; /* private to pubsub.c */
-    sci_map patterns;
-    sci_map tracked; /* private to tracking.c */
+    sci_map channels[SCI_CHANNEL_KINDS]; /* private to pubsub.c */
+    sci_link patterns;                   /* those of SCI_PATTERN, for publishing */
+    sci_map tracked;                     /* private to tracking.c */
     sci_map prefixes;
 
     bool has_writers; /* some session has written since the last sci_server_commit */

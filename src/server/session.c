@@ -59,8 +59,8 @@ SCI_PRIVATE sci_session *sci_session_open(sc_server *server, const char *peer, b
     sci_request_init(&session->request, &server->memory, &limits);
     sci_bytes_init(&session->transaction.queued, &server->memory);
     sci_list_init(&session->watches);
-    sci_list_init(&session->channels);
-    sci_list_init(&session->patterns);
+    for (int kind = 0; kind < SCI_CHANNEL_KINDS; kind++)
+        sci_list_init(&session->subscriptions[kind]);
     sci_list_init(&session->tracking.keys);
     sci_list_init(&session->tracking.prefixes);
     sci_wait_init(session);
