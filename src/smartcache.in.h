@@ -944,6 +944,9 @@ extern "C" {
 /* MARK: - POSIX resolver (Private) */
 #include "net/posix_resolve.c"
 
+/* MARK: - POSIX files (Private) */
+#include "net/posix_files.c"
+
 /* MARK: - Scheduler (Private) */
 #include "net/loop.c"
 

@@ -123,7 +123,8 @@ typedef enum sc_file_mode {
 } sc_file_mode;
 
 /* Files of an embedded server's log. Functions may block. `memory` outlives the file. Failures say
-   why in sc_error_text. */
+   why in sc_error_text. A file is used by one thread at a time, but `sync` may run on a thread of
+   its own meanwhile. */
 typedef struct sc_files {
     void *user;
     /* SC_MISS: SC_FILE_READ, and there is none. SC_ERR_IO. */
@@ -134,18 +135,21 @@ typedef struct sc_files {
     sc_status (*fetch)(void *file, uint64_t offset, void *buffer, size_t cap, size_t *count);
     /* At the end. What was written of `len` bytes before an error is in `*count`. */
     sc_status (*append)(void *file, const void *data, size_t len, size_t *count);
-    /* Optional: make sure that `bytes` more can be appended without running out of room. SC_OK,
-       SC_ERR_UNSUPPORTED (nothing is known), else the error that appending would meet. */
+    /* Optional: make sure that `bytes` more can be appended without running out of room; the size
+       stays. SC_OK, SC_ERR_UNSUPPORTED (nothing is known), else the error that appending would
+       meet. */
     sc_status (*reserve)(void *file, uint64_t bytes);
-    sc_status (*cut)(void *file, uint64_t bytes); /* to that size */
+    sc_status (*cut)(void *file, uint64_t bytes); /* to that size; gives back what was reserved */
     sc_status (*sync)(void *file);                /* on the disk, its size included */
     /* Nobody else can hold the lock on this file until it is closed or the process ends. SC_HELD:
        somebody does. */
     sc_status (*hold)(void *file);
     void (*shut)(void *file);
-    /* `from` takes the place of `to` at once and for good (its folder is synced). */
+    /* `from` takes the place of `to` at once. An error: nothing has changed. */
     sc_status (*rename)(void *user, const char *from, const char *to);
     sc_status (*remove)(void *user, const char *path); /* SC_MISS: it was not there */
+    /* What was created, renamed and removed in the folder of `path` is on the disk. */
+    sc_status (*sync_folder)(void *user, const char *path);
 } sc_files;
 
 typedef struct sc_event {

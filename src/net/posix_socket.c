@@ -76,6 +76,23 @@ SCI_PRIVATE const char *sci_posix_error_text(int error, char unlisted[SCI_POSIX_
         return "no such file";
     case ENOTDIR:
         return "a part of the path is no directory";
+    case EISDIR:
+        return "it is a directory";
+    case ENOSPC:
+        return "no space left on the disk";
+    case EDQUOT:
+        return "the disk quota is used up";
+    case EFBIG:
+        return "the file would be larger than the system or a limit (ulimit -f) allows";
+    case EOVERFLOW:
+        return "the file is too large for this program (compile with -D_FILE_OFFSET_BITS=64)";
+    case EIO:
+        return "the disk reports an error";
+    case ENXIO:
+    case ENODEV:
+        return "there is no such device";
+    case ETXTBSY:
+        return "it is a program that runs";
     case ELOOP:
         return "too many symbolic links";
     case EROFS:
