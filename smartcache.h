@@ -1816,6 +1816,14 @@ static inline bool sci_slice_equal(sc_slice a, sc_slice b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
+
+/* By bytes, a beginning before what goes on: negative, 0 or positive. */
+static inline int sci_slice_compare(sc_slice a, sc_slice b)
+{
+    size_t shared = sci_min_size(a.len, b.len);
+    int order = shared ? memcmp(a.data, b.data, shared) : 0;
+    return order ? order : (a.len > b.len) - (a.len < b.len);
+}
 /* Atomic integers with the memory order in the name. */
 
 /* gcc and clang have functions of their own, C11 has a header, tcc on x86 takes assembly, whose
