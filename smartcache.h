@@ -10007,6 +10007,1147 @@ SCI_PRIVATE void sci_counted_init(sci_counted *counted, const sc_memory *source)
     counted->peak = 0;
 }
 
+/* MARK: - Server: slots and buckets (Private) */
+/* Slots and buckets in segments. A bucket is split or merged whenever the count of items has moved
+   on, always the next in line; a hash whose bucket is not there yet is in the one that will be
+   split. */
+
+/* A hash table of items that have another owner: slots in a row, without holes, so that one can be
+   drawn by chance, and buckets of chained slots. The table grows and shrinks by one bucket at a time
+   (linear hashing; Litwin, 1980) and by one segment of memory at a time, so that no change takes
+   long. It knows hashes, of which it uses the lower 31 bits, not what is hashed: who looks for an
+   item goes through a chain:
+
+       for (link = sci_slots_chain(slots, hash); *link; link = &sci_slots_at(slots, *link - 1)->next)
+ */
+
+#define SCI_SLOTS_SEGMENT 256u /* slots, and buckets, of a segment */
+
+/* Links are numbers of slots, counted from 1; 0 ends a chain. */
+typedef struct sci_slots_slot {
+    void *item;
+    uint32_t hash;
+    uint32_t next;
+} sci_slots_slot;
+
+/* Zeroed: an empty table. */
+typedef struct sci_slots {
+    union {
+        char *only;  /* owned: the segment, as long as there is one; it may be a smaller one */
+        char **many; /* owned, as each of them: later */
+    } segments;
+    uint32_t many_cap;
+    uint32_t capacity; /* slots, and buckets, that there is memory for */
+    uint32_t count;    /* slots that are filled */
+    uint32_t buckets;  /* that are in use: about as many */
+    uint32_t mask;     /* the least power of two that is not below `buckets`, minus 1 */
+} sci_slots;
+
+static inline char *sci_slots_segment(const sci_slots *slots, uint32_t number)
+{
+    return slots->capacity <= SCI_SLOTS_SEGMENT ? slots->segments.only
+                                                : slots->segments.many[number / SCI_SLOTS_SEGMENT];
+}
+
+/* By number, below the count. */
+static inline sci_slots_slot *sci_slots_at(const sci_slots *slots, uint32_t number)
+{
+    return (sci_slots_slot *)(void *)sci_slots_segment(slots, number) + number % SCI_SLOTS_SEGMENT;
+}
+
+/* The first link of the chain that holds the items with this hash, and others. The table must not
+   be empty. */
+SCI_PRIVATE uint32_t *sci_slots_chain(const sci_slots *slots, uint32_t hash);
+/* The link that leads to a slot. */
+SCI_PRIVATE uint32_t *sci_slots_link(const sci_slots *slots, uint32_t number);
+
+/* Make room for `extra` more items. SC_ERR_MEMORY. */
+SCI_PRIVATE sc_status sci_slots_reserve(sci_slots *slots, const sc_memory *memory, size_t extra);
+/* There must be room. */
+SCI_PRIVATE void sci_slots_add(sci_slots *slots, void *item, uint32_t hash);
+/* The last slot takes the place of the one that `link` leads to. */
+SCI_PRIVATE void sci_slots_remove(sci_slots *slots, const sc_memory *memory, uint32_t *link);
+/* Exchange the places of two items. */
+SCI_PRIVATE void sci_slots_swap(sci_slots *slots, uint32_t a, uint32_t b);
+/* The table's memory; items belong to others. Leaves an empty table. */
+SCI_PRIVATE void sci_slots_free(sci_slots *slots, const sc_memory *memory);
+/* What it has taken of memory. */
+SCI_PRIVATE size_t sci_slots_bytes(const sci_slots *slots);
+/* A chain to go through, and the cursor of the next step, 0 at the end; see sci_db_walk. */
+SCI_PRIVATE const uint32_t *sci_slots_walk(const sci_slots *slots, uint64_t *cursor);
+
+/* Cursors of walks through a hash table that may change its size meanwhile (SCAN, HSCAN ...). A
+   bucket holds the hashes that agree in their last bits, and so one stretch of the line on which
+   hashes stand in the order of their reversed bits, however many buckets there are. A cursor is the
+   point on that line up to which all has been visited. */
+
+static inline uint64_t sci_cursor_reversed(uint64_t bits)
+{
+    uint64_t mask = ~UINT64_C(0);
+    for (unsigned width = 32; width > 0; width /= 2) {
+        mask ^= mask << width;
+        bits = ((bits >> width) & mask) | ((bits << width) & ~mask);
+    }
+    return bits;
+}
+
+/* The cursor after the bucket of all hashes that agree with `cursor` in the bits of `mask`. */
+static inline uint64_t sci_cursor_next(uint64_t cursor, uint64_t mask)
+{
+    return sci_cursor_reversed(sci_cursor_reversed(cursor | ~mask) + 1);
+}
+
+#define SCI_SLOTS_FIRST_CAPACITY 8u
+#define SCI_SLOTS_FIRST_MANY 4u
+#define SCI_SLOTS_MOST (UINT32_C(1) << 31)
+
+static inline size_t sci_slots_segment_bytes(uint32_t capacity)
+{
+    return capacity * (sizeof(sci_slots_slot) + sizeof(uint32_t));
+}
+
+static inline uint32_t sci_slots_segment_capacity(const sci_slots *slots)
+{
+    return slots->capacity < SCI_SLOTS_SEGMENT ? slots->capacity : SCI_SLOTS_SEGMENT;
+}
+
+/* A segment's buckets come after its slots. */
+static inline uint32_t *sci_slots_bucket(const sci_slots *slots, uint32_t number)
+{
+    sci_slots_slot *segment = (sci_slots_slot *)(void *)sci_slots_segment(slots, number);
+    return (uint32_t *)(void *)(segment + sci_slots_segment_capacity(slots)) +
+           number % SCI_SLOTS_SEGMENT;
+}
+
+static inline uint32_t sci_slots_bucket_of(const sci_slots *slots, uint32_t hash)
+{
+    uint32_t bucket = hash & slots->mask;
+    return bucket < slots->buckets ? bucket : bucket & (slots->mask >> 1);
+}
+
+SCI_PRIVATE uint32_t *sci_slots_chain(const sci_slots *slots, uint32_t hash)
+{
+    sci_assert(slots->buckets > 0);
+    return sci_slots_bucket(slots, sci_slots_bucket_of(slots, hash));
+}
+
+SCI_PRIVATE uint32_t *sci_slots_link(const sci_slots *slots, uint32_t number)
+{
+    uint32_t *link = sci_slots_chain(slots, sci_slots_at(slots, number)->hash);
+    while (*link != number + 1) {
+        sci_assert(*link);
+        link = &sci_slots_at(slots, *link - 1)->next;
+    }
+    return link;
+}
+
+/* --- Room */
+
+/* A small table has a segment that doubles until it is a whole one. */
+static sc_status sci_slots_grow_first(sci_slots *slots, const sc_memory *memory, size_t needed)
+{
+    uint32_t capacity = slots->capacity ? slots->capacity : SCI_SLOTS_FIRST_CAPACITY;
+    while (capacity < needed && capacity < SCI_SLOTS_SEGMENT)
+        capacity *= 2;
+    char *segment = (char *)sci_alloc_zeroed(memory, sci_slots_segment_bytes(capacity));
+    if (!segment)
+        return SC_ERR_MEMORY;
+    if (slots->capacity > 0) {
+        const sci_slots_slot *old = (const sci_slots_slot *)(void *)slots->segments.only;
+        memcpy(segment, old, slots->count * sizeof *old);
+        memcpy(segment + capacity * sizeof *old, old + slots->capacity,
+               slots->buckets * sizeof(uint32_t));
+        sci_free(memory, slots->segments.only, sci_slots_segment_bytes(slots->capacity));
+    } else {
+        slots->buckets = 1;
+        slots->mask = 0;
+    }
+    slots->segments.only = segment;
+    slots->capacity = capacity;
+    return SC_OK;
+}
+
+/* Room for one more in the row of segments. */
+static sc_status sci_slots_widen(sci_slots *slots, const sc_memory *memory)
+{
+    const uint32_t used = slots->capacity / SCI_SLOTS_SEGMENT;
+    char *only = slots->segments.only;
+    if (used == 1) {
+        char **many = (char **)sci_resize(memory, NULL, 0, SCI_SLOTS_FIRST_MANY * sizeof(char *));
+        if (!many)
+            return SC_ERR_MEMORY;
+        many[0] = only;
+        slots->segments.many = many;
+        slots->many_cap = SCI_SLOTS_FIRST_MANY;
+    } else if (used == slots->many_cap) {
+        const size_t size = slots->many_cap * sizeof(char *);
+        char **many = (char **)sci_resize(memory, slots->segments.many, size, size * 2);
+        if (!many)
+            return SC_ERR_MEMORY;
+        slots->segments.many = many;
+        slots->many_cap *= 2;
+    }
+    return SC_OK;
+}
+
+static sc_status sci_slots_add_segment(sci_slots *slots, const sc_memory *memory)
+{
+    char *segment = (char *)sci_alloc_zeroed(memory, sci_slots_segment_bytes(SCI_SLOTS_SEGMENT));
+    if (!segment)
+        return SC_ERR_MEMORY;
+    if (sci_slots_widen(slots, memory) != SC_OK) {
+        sci_free(memory, segment, sci_slots_segment_bytes(SCI_SLOTS_SEGMENT));
+        return SC_ERR_MEMORY;
+    }
+    slots->segments.many[slots->capacity / SCI_SLOTS_SEGMENT] = segment;
+    slots->capacity += SCI_SLOTS_SEGMENT;
+    return SC_OK;
+}
+
+SCI_PRIVATE sc_status sci_slots_reserve(sci_slots *slots, const sc_memory *memory, size_t extra)
+{
+    if (extra > SCI_SLOTS_MOST - slots->count)
+        return sc_fail(SC_ERR_MEMORY, "out of memory: %zu more members are too many", extra);
+    const size_t needed = slots->count + extra;
+    sc_status status = SC_OK;
+    if (slots->capacity < needed && slots->capacity < SCI_SLOTS_SEGMENT)
+        status = sci_slots_grow_first(slots, memory, needed);
+    while (status == SC_OK && slots->capacity < needed)
+        status = sci_slots_add_segment(slots, memory);
+    return status;
+}
+
+/* The row of segments halves when a quarter would do; without memory for that it stays. */
+static void sci_slots_narrow(sci_slots *slots, const sc_memory *memory)
+{
+    const uint32_t used = slots->capacity / SCI_SLOTS_SEGMENT;
+    const size_t size = slots->many_cap * sizeof(char *);
+    char **many = slots->segments.many;
+    if (used == 1) {
+        slots->segments.only = many[0];
+        slots->many_cap = 0;
+        sci_free(memory, many, size);
+    } else if (slots->many_cap > SCI_SLOTS_FIRST_MANY && used <= slots->many_cap / 4) {
+        many = (char **)memory->resize(memory->user, many, size, size / 2);
+        if (!many)
+            return;
+        slots->segments.many = many;
+        slots->many_cap /= 2;
+    }
+}
+
+/* Give back a segment when half another one is free too, so that adding and removing at its border
+   costs nothing. */
+static void sci_slots_trim(sci_slots *slots, const sc_memory *memory)
+{
+    const uint32_t used = slots->count > slots->buckets ? slots->count : slots->buckets;
+    if (slots->capacity <= SCI_SLOTS_SEGMENT ||
+        slots->capacity - used < SCI_SLOTS_SEGMENT + SCI_SLOTS_SEGMENT / 2)
+        return;
+    const uint32_t last = slots->capacity / SCI_SLOTS_SEGMENT - 1;
+    sci_free(memory, slots->segments.many[last], sci_slots_segment_bytes(SCI_SLOTS_SEGMENT));
+    slots->capacity -= SCI_SLOTS_SEGMENT;
+    sci_slots_narrow(slots, memory);
+}
+
+SCI_PRIVATE void sci_slots_free(sci_slots *slots, const sc_memory *memory)
+{
+    if (slots->capacity > SCI_SLOTS_SEGMENT) {
+        for (uint32_t i = 0; i < slots->capacity / SCI_SLOTS_SEGMENT; i++)
+            sci_free(memory, slots->segments.many[i], sci_slots_segment_bytes(SCI_SLOTS_SEGMENT));
+        sci_free(memory, slots->segments.many, slots->many_cap * sizeof(char *));
+    } else {
+        sci_free(memory, slots->segments.only, sci_slots_segment_bytes(slots->capacity));
+    }
+    memset(slots, 0, sizeof *slots);
+}
+
+SCI_PRIVATE size_t sci_slots_bytes(const sci_slots *slots)
+{
+    if (slots->capacity == 0)
+        return 0;
+    if (slots->capacity <= SCI_SLOTS_SEGMENT)
+        return sci_counted_block(sci_slots_segment_bytes(slots->capacity));
+    return slots->capacity / SCI_SLOTS_SEGMENT *
+               sci_counted_block(sci_slots_segment_bytes(SCI_SLOTS_SEGMENT)) +
+           sci_counted_block(slots->many_cap * sizeof(char *));
+}
+
+/* --- Buckets */
+
+static void sci_slots_split(sci_slots *slots)
+{
+    const uint32_t added = slots->buckets++;
+    if (added > slots->mask)
+        slots->mask = slots->mask * 2 + 1;
+    uint32_t *link = sci_slots_bucket(slots, added & (slots->mask >> 1));
+    uint32_t *end = sci_slots_bucket(slots, added);
+    while (*link) {
+        sci_slots_slot *slot = sci_slots_at(slots, *link - 1);
+        if ((slot->hash & slots->mask) == added) {
+            *end = *link;
+            *link = slot->next;
+            slot->next = 0;
+            end = &slot->next;
+        } else {
+            link = &slot->next;
+        }
+    }
+}
+
+static void sci_slots_merge(sci_slots *slots)
+{
+    const uint32_t removed = --slots->buckets;
+    uint32_t *from = sci_slots_bucket(slots, removed);
+    uint32_t *end = sci_slots_bucket(slots, removed & (slots->mask >> 1));
+    while (*end)
+        end = &sci_slots_at(slots, *end - 1)->next;
+    *end = *from;
+    *from = 0;
+    if (removed == (slots->mask >> 1) + 1)
+        slots->mask >>= 1;
+}
+
+SCI_PRIVATE void sci_slots_add(sci_slots *slots, void *item, uint32_t hash)
+{
+    sci_assert(slots->count < slots->capacity);
+    sci_slots_slot *slot = sci_slots_at(slots, slots->count);
+    uint32_t *first = sci_slots_chain(slots, hash);
+    slot->item = item;
+    slot->hash = hash;
+    slot->next = *first;
+    *first = ++slots->count;
+    while (slots->buckets < slots->count)
+        sci_slots_split(slots);
+}
+
+SCI_PRIVATE void sci_slots_remove(sci_slots *slots, const sc_memory *memory, uint32_t *link)
+{
+    const uint32_t removed = *link - 1, last = slots->count - 1;
+    sci_slots_slot *slot = sci_slots_at(slots, removed);
+    *link = slot->next;
+    if (removed != last) {
+        *sci_slots_link(slots, last) = removed + 1;
+        *slot = *sci_slots_at(slots, last);
+    }
+    slots->count--;
+    /* A quarter of the buckets may be too many, so that adding and removing in turn does not split
+       and merge each time. */
+    while (slots->buckets > 1 && slots->buckets - slots->buckets / 4 > slots->count)
+        sci_slots_merge(slots);
+    sci_slots_trim(slots, memory);
+}
+
+SCI_PRIVATE void sci_slots_swap(sci_slots *slots, uint32_t a, uint32_t b)
+{
+    if (a == b)
+        return;
+    uint32_t *to_a = sci_slots_link(slots, a);
+    uint32_t *to_b = sci_slots_link(slots, b);
+    sci_slots_slot *at_a = sci_slots_at(slots, a), *at_b = sci_slots_at(slots, b);
+    *to_a = b + 1;
+    *to_b = a + 1;
+    const sci_slots_slot slot = *at_a;
+    *at_a = *at_b;
+    *at_b = slot;
+}
+
+SCI_PRIVATE const uint32_t *sci_slots_walk(const sci_slots *slots, uint64_t *cursor)
+{
+    sci_assert(slots->buckets > 0);
+    const uint32_t bucket = sci_slots_bucket_of(slots, (uint32_t)*cursor);
+    const uint32_t half = (slots->mask >> 1) + 1;
+    const bool is_split = slots->buckets > 1 && (bucket >= half || bucket + half < slots->buckets);
+    const uint32_t mask = is_split ? slots->mask : slots->mask >> 1;
+    *cursor = sci_cursor_next(*cursor, mask);
+    return sci_slots_bucket(slots, bucket);
+}
+
+/* MARK: - Server: members (Private) */
+/* Members as records. Packed they stand one after the other; in a table each has a block, behind its
+   payload. */
+
+/* A table of members: byte strings, each once, with a value each where the table has values (a
+   hash's fields), or room for a payload of the caller's (a sorted set's members). Few small ones
+   are packed into one block and found by looking at each in turn; more of them have a block each
+   and a hash table (slots.h).
+
+   What gives a `sci_member` lends it: it is good until the table is changed. In a table with a
+   payload a member stays where it is until it is removed.
+
+   Every function that can run out of memory then leaves the table as it was. */
+
+/* Packed are up to so many members, names and values of at most so many bytes. */
+#define SCI_MEMBERS_PACKED 128
+#define SCI_MEMBERS_PACKED_BYTES 64
+
+typedef struct sci_member sci_member;
+
+typedef struct sci_members_pack {
+    char *data; /* owned; NULL while cap is 0 */
+    uint32_t len;
+    uint32_t cap;
+} sci_members_pack;
+
+typedef struct sci_members {
+    const sc_memory *memory; /* it and the seed outlive the table */
+    const sci_hash_seed *seed;
+    size_t bytes; /* taken of memory, without this struct and the slots */
+    uint32_t count;
+    uint16_t payload_bytes;
+    bool has_values;
+    bool is_packed;
+    union {
+        sci_members_pack pack;
+        sci_slots slots;
+    } as;
+} sci_members;
+
+/* Chance: a number below `bound`, which is above 0. */
+typedef size_t (*sci_members_chance)(void *user, size_t bound);
+typedef void (*sci_members_visit)(void *user, sci_member *member);
+
+/* An empty table in the caller's struct, without allocating. One with a payload is never packed:
+   its members stay where they are. */
+SCI_PRIVATE void sci_members_init(sci_members *members, const sc_memory *memory,
+                                  const sci_hash_seed *seed, bool has_values,
+                                  uint16_t payload_bytes);
+/* Removes all. */
+SCI_PRIVATE void sci_members_clear(sci_members *members);
+/* The same for a table on its own. NULL when there is no memory. */
+SCI_PRIVATE sci_members *sci_members_new(const sc_memory *memory, const sci_hash_seed *seed,
+                                         bool has_values);
+SCI_PRIVATE void sci_members_release(sci_members *members);
+/* `to` is not initialised yet. Payloads are copied as bytes. */
+SCI_PRIVATE sc_status sci_members_copy(sci_members *to, const sci_members *from);
+SCI_PRIVATE sci_members *sci_members_copy_new(const sci_members *from);
+/* What was given of memory, this struct included. */
+SCI_PRIVATE size_t sci_members_bytes(const sci_members *members);
+
+SCI_PRIVATE sc_slice sci_member_name(const sci_member *member);
+/* Empty where the table has no values. */
+SCI_PRIVATE sc_slice sci_member_value(const sci_member *member);
+/* Aligned for anything, at first zeros. It stands in front of the member. */
+static inline void *sci_member_payload(const sci_members *members, sci_member *member)
+{
+    return (char *)(void *)member - members->payload_bytes;
+}
+static inline sci_member *sci_member_of_payload(const sci_members *members, void *payload)
+{
+    return (sci_member *)(void *)((char *)payload + members->payload_bytes);
+}
+
+/* NULL: it is not there. */
+SCI_PRIVATE sci_member *sci_members_find(const sci_members *members, sc_slice name);
+/* Add a member, or give the one that is there another value (in a table without values: leave it).
+   NULL when there is no memory. `name` and `value` are not of this table. */
+SCI_PRIVATE sci_member *sci_members_put(sci_members *members, sc_slice name, sc_slice value,
+                                        bool *is_new);
+/* The same for `count` members, all or none: `words` are names, in a table with values each
+   followed by its value. The same name may come again. `*added`: how many are new. */
+SCI_PRIVATE sc_status sci_members_put_all(sci_members *members, const sc_slice *words, size_t count,
+                                          size_t *added);
+/* False: it was not there. */
+SCI_PRIVATE bool sci_members_remove(sci_members *members, sc_slice name);
+
+/* Begins with a zeroed iterator, ends with NULL. The order of packed members is that of their
+   coming. */
+typedef struct sci_members_iterator {
+    uint32_t index;
+    uint32_t offset;
+} sci_members_iterator;
+
+SCI_PRIVATE sci_member *sci_members_next(const sci_members *members,
+                                         sci_members_iterator *iterator);
+/* By number, below the count. Packed members are counted through. */
+SCI_PRIVATE sci_member *sci_members_at(const sci_members *members, size_t index);
+/* Visit `count` different members (at most as many as there are), each choice as likely as any
+   other, and then remove them if `removes`. */
+SCI_PRIVATE void sci_members_choose(sci_members *members, size_t count, bool removes,
+                                    sci_members_chance chance, void *chance_user,
+                                    sci_members_visit visit, void *user);
+/* One step of a walk: visits some members and returns the next cursor, 0 at the end. Every member
+   that is there from the first step (cursor 0) to the last is visited at least once, whatever
+   changes between steps. The visitor must not change the table. */
+SCI_PRIVATE uint64_t sci_members_walk(const sci_members *members, uint64_t cursor,
+                                      sci_members_visit visit, void *user);
+
+/* A record: the length of a name and perhaps of a value, then both. */
+
+/* A length takes seven bits of a byte, and a set eighth says that there are more. The name's is
+   doubled: its last bit says that a value's follows. */
+typedef struct sci_record {
+    sc_slice name;
+    sc_slice value;
+} sci_record;
+
+static inline size_t sci_record_length_bytes(size_t len)
+{
+    size_t bytes = 1;
+    for (; len >= 128; len /= 128)
+        bytes++;
+    return bytes;
+}
+
+static inline char *sci_record_put_length(char *at, size_t len)
+{
+    unsigned char *to = (unsigned char *)at;
+    for (; len >= 128; len /= 128)
+        *to++ = (unsigned char)(len % 128 + 128);
+    *to++ = (unsigned char)len;
+    return (char *)to;
+}
+
+static inline const char *sci_record_get_length(const char *at, size_t *len)
+{
+    const unsigned char *from = (const unsigned char *)at;
+    *len = *from & 127u;
+    for (unsigned shift = 7; *from++ & 128u; shift += 7)
+        *len |= (size_t)(*from & 127u) << shift;
+    return (const char *)from;
+}
+
+static inline sci_record sci_record_read(const char *at)
+{
+    sci_record record;
+    size_t name_len, value_len = 0;
+    at = sci_record_get_length(at, &name_len);
+    if (name_len & 1)
+        at = sci_record_get_length(at, &value_len);
+    record.name = sc_bytes(at, name_len / 2);
+    record.value = sc_bytes(at + name_len / 2, value_len);
+    return record;
+}
+
+static inline const char *sci_record_end(const sci_record *record)
+{
+    return record->value.data + record->value.len;
+}
+
+static inline size_t sci_record_bytes(const sci_record *record, bool has_value)
+{
+    size_t bytes = sci_record_length_bytes(record->name.len * 2 + 1) + record->name.len;
+    if (has_value)
+        bytes += sci_record_length_bytes(record->value.len) + record->value.len;
+    return bytes;
+}
+
+static inline void sci_record_write(char *at, const sci_record *record, bool has_value)
+{
+    at = sci_record_put_length(at, record->name.len * 2 + (has_value ? 1 : 0));
+    if (has_value)
+        at = sci_record_put_length(at, record->value.len);
+    if (record->name.len > 0)
+        memcpy(at, record->name.data, record->name.len);
+    if (has_value && record->value.len > 0)
+        memcpy(at + record->name.len, record->value.data, record->value.len);
+}
+
+SCI_PRIVATE sc_slice sci_member_name(const sci_member *member)
+{
+    return sci_record_read((const char *)(const void *)member).name;
+}
+
+SCI_PRIVATE sc_slice sci_member_value(const sci_member *member)
+{
+    return sci_record_read((const char *)(const void *)member).value;
+}
+
+static inline sci_member *sci_member_at(const char *record)
+{
+    return (sci_member *)(void *)(uintptr_t)record;
+}
+
+/* The `index`-th of those that put_all was given. */
+static inline sci_record sci_record_of_words(const sci_members *members, const sc_slice *words,
+                                             size_t index)
+{
+    sci_record record;
+    if (members->has_values) {
+        record.name = words[index * 2];
+        record.value = words[index * 2 + 1];
+    } else {
+        record.name = words[index];
+        record.value = sc_bytes(NULL, 0);
+    }
+    return record;
+}
+
+/* --- Packed */
+
+/* What is allocated beyond what is needed: an eighth, and what rounds it up. */
+#define SCI_PACK_ROUND 16u
+/* Each with lengths of two bytes and of one. */
+#define SCI_PACK_MOST (SCI_MEMBERS_PACKED * (SCI_MEMBERS_PACKED_BYTES * 2 + 3u))
+
+static char *sci_pack_find(const sci_members *members, sc_slice name)
+{
+    char *data = members->as.pack.data;
+    for (uint32_t at = 0; at < members->as.pack.len;) {
+        const sci_record record = sci_record_read(data + at);
+        if (sci_slice_equal(record.name, name))
+            return data + at;
+        at = (uint32_t)(sci_record_end(&record) - data);
+    }
+    return NULL;
+}
+
+static inline size_t sci_pack_cap(size_t needed)
+{
+    return (needed + needed / 8) / SCI_PACK_ROUND * SCI_PACK_ROUND + SCI_PACK_ROUND;
+}
+
+static sc_status sci_pack_reserve(sci_members *members, size_t extra)
+{
+    sci_members_pack *pack = &members->as.pack;
+    const size_t needed = sci_min_size(pack->len + extra, SCI_PACK_MOST);
+    if (needed <= pack->cap)
+        return SC_OK;
+    const size_t cap = sci_pack_cap(needed);
+    char *data = (char *)sci_resize(members->memory, pack->data, pack->cap, cap);
+    if (!data)
+        return SC_ERR_MEMORY;
+    pack->data = data;
+    pack->cap = (uint32_t)cap;
+    return SC_OK;
+}
+
+/* Without memory for a smaller block it stays. */
+static void sci_pack_trim(sci_members *members)
+{
+    sci_members_pack *pack = &members->as.pack;
+    const size_t cap = sci_pack_cap(pack->len);
+    if (pack->cap / 2 <= cap)
+        return;
+    char *data = (char *)members->memory->resize(members->memory->user, pack->data, pack->cap, cap);
+    if (!data)
+        return;
+    pack->data = data;
+    pack->cap = (uint32_t)cap;
+}
+
+/* There must be room for the whole record, also where it replaces one. */
+static char *sci_pack_put(sci_members *members, const sci_record *record, size_t *added)
+{
+    sci_members_pack *pack = &members->as.pack;
+    char *at = sci_pack_find(members, record->name);
+    if (at && !members->has_values)
+        return at;
+    const size_t bytes = sci_record_bytes(record, members->has_values);
+    if (at) {
+        const sci_record old = sci_record_read(at);
+        const char *tail = sci_record_end(&old);
+        const size_t old_bytes = (size_t)(tail - at);
+        memmove(at + bytes, tail, (size_t)(pack->data + pack->len - tail));
+        pack->len = (uint32_t)(pack->len + bytes - old_bytes);
+    } else {
+        at = pack->data + pack->len;
+        pack->len += (uint32_t)bytes;
+        members->count++;
+        ++*added;
+    }
+    sci_record_write(at, record, members->has_values);
+    return at;
+}
+
+/* Do these members fit, packed? `*bytes` is what they can take at most. */
+static bool sci_pack_takes(const sci_members *members, const sc_slice *words, size_t count,
+                           size_t *bytes)
+{
+    size_t new_count = 0;
+    *bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        const sci_record record = sci_record_of_words(members, words, i);
+        if (record.name.len > SCI_MEMBERS_PACKED_BYTES ||
+            record.value.len > SCI_MEMBERS_PACKED_BYTES)
+            return false;
+        *bytes += sci_record_bytes(&record, members->has_values);
+        /* Only where it matters: what is there takes no more place. */
+        if (members->count + count > SCI_MEMBERS_PACKED && !sci_pack_find(members, record.name))
+            new_count++;
+        if (members->count + new_count > SCI_MEMBERS_PACKED)
+            return false;
+    }
+    return true;
+}
+
+static void sci_pack_remove(sci_members *members, char *at)
+{
+    sci_members_pack *pack = &members->as.pack;
+    const sci_record record = sci_record_read(at);
+    const char *tail = sci_record_end(&record);
+    memmove(at, tail, (size_t)(pack->data + pack->len - tail));
+    pack->len -= (uint32_t)(tail - at);
+    members->count--;
+}
+
+/* The first `count` of `order` become a fair choice of the numbers below `size`. */
+static void sci_pack_draw(unsigned char *order, size_t size, size_t count,
+                          sci_members_chance chance, void *user)
+{
+    for (size_t i = 0; i < size; i++)
+        order[i] = (unsigned char)i;
+    for (size_t i = 0; i < count; i++) {
+        const size_t other = i + chance(user, size - i);
+        const unsigned char drawn = order[other];
+        order[other] = order[i];
+        order[i] = drawn;
+    }
+}
+
+static void sci_pack_choose(sci_members *members, size_t count, bool removes,
+                            sci_members_chance chance, void *chance_user, sci_members_visit visit,
+                            void *user)
+{
+    unsigned char order[SCI_MEMBERS_PACKED];
+    uint32_t offsets[SCI_MEMBERS_PACKED];
+    sci_members_iterator iterator = {0, 0};
+    size_t size = 0;
+    for (sci_member *member; (member = sci_members_next(members, &iterator));)
+        offsets[size++] = (uint32_t)((char *)(void *)member - members->as.pack.data);
+    sci_pack_draw(order, size, count, chance, chance_user);
+    for (size_t i = 0; i < count; i++)
+        visit(user, sci_member_at(members->as.pack.data + offsets[order[i]]));
+    if (!removes)
+        return;
+    bool is_chosen[SCI_MEMBERS_PACKED] = {false};
+    for (size_t i = 0; i < count; i++)
+        is_chosen[order[i]] = true;
+    while (size-- > 0) {
+        if (is_chosen[size])
+            sci_pack_remove(members, members->as.pack.data + offsets[size]);
+    }
+    sci_pack_trim(members);
+}
+
+/* --- In a table */
+
+/* The bit of a slot's hash that says that the record stands in the slot itself, in place of a
+   pointer: names of up to seven bytes then take no block. */
+#define SCI_MEMBERS_IN_SLOT (UINT32_C(1) << 31)
+
+static inline uint32_t sci_members_hash(const sci_members *members, sc_slice name)
+{
+    return (uint32_t)sci_hash(members->seed, name) & ~SCI_MEMBERS_IN_SLOT;
+}
+
+/* What a slot will hold. */
+typedef struct sci_arrival {
+    void *item;
+    uint32_t hash;
+} sci_arrival;
+
+/* SC_ERR_MEMORY. */
+static sc_status sci_arrival_make(sci_members *members, sci_arrival *arrival,
+                                  const sci_record *record, uint32_t hash)
+{
+    const size_t bytes = sci_record_bytes(record, members->has_values);
+    const size_t size = members->payload_bytes + bytes;
+    arrival->item = NULL;
+    arrival->hash = hash;
+    if (size <= sizeof arrival->item && members->payload_bytes == 0) {
+        sci_record_write((char *)(void *)&arrival->item, record, members->has_values);
+        arrival->hash |= SCI_MEMBERS_IN_SLOT;
+        return SC_OK;
+    }
+    char *block = (char *)sci_resize(members->memory, NULL, 0, size);
+    if (!block)
+        return SC_ERR_MEMORY;
+    memset(block, 0, members->payload_bytes);
+    sci_record_write(block + members->payload_bytes, record, members->has_values);
+    members->bytes += sci_counted_block(size);
+    arrival->item = block;
+    return SC_OK;
+}
+
+/* Nothing at all is fine. */
+static void sci_arrival_free(sci_members *members, const sci_arrival *arrival)
+{
+    if (!arrival->item || (arrival->hash & SCI_MEMBERS_IN_SLOT))
+        return;
+    char *block = (char *)arrival->item;
+    const sci_record record = sci_record_read(block + members->payload_bytes);
+    const size_t size = (size_t)(sci_record_end(&record) - block);
+    members->bytes -= sci_counted_block(size);
+    sci_free(members->memory, block, size);
+}
+
+static void sci_members_free_slot(sci_members *members, uint32_t number)
+{
+    const sci_slots_slot *slot = sci_slots_at(&members->as.slots, number);
+    sci_arrival arrival;
+    arrival.item = slot->item;
+    arrival.hash = slot->hash;
+    sci_arrival_free(members, &arrival);
+}
+
+static inline char *sci_slot_record(const sci_members *members, sci_slots_slot *slot)
+{
+    return slot->hash & SCI_MEMBERS_IN_SLOT ? (char *)(void *)&slot->item
+                                            : (char *)slot->item + members->payload_bytes;
+}
+
+static inline char *sci_members_record(const sci_members *members, uint32_t number)
+{
+    return sci_slot_record(members, sci_slots_at(&members->as.slots, number));
+}
+
+/* The link that leads to the slot, or NULL. */
+static uint32_t *sci_members_link(const sci_members *members, sc_slice name, uint32_t hash)
+{
+    const sci_slots *slots = &members->as.slots;
+    if (slots->count == 0)
+        return NULL;
+    for (uint32_t *link = sci_slots_chain(slots, hash); *link;) {
+        sci_slots_slot *slot = sci_slots_at(slots, *link - 1);
+        if ((slot->hash & ~SCI_MEMBERS_IN_SLOT) == hash &&
+            sci_slice_equal(sci_record_read(sci_slot_record(members, slot)).name, name))
+            return link;
+        link = &slot->next;
+    }
+    return NULL;
+}
+
+/* Everything that can fail. Empty is the arrival of a member that stays as it is. */
+static sc_status sci_arrivals_make(sci_members *members, const sc_slice *words,
+                                   sci_arrival *arrivals, size_t count)
+{
+    size_t made = 0, extra = 0;
+    for (; made < count; made++) {
+        const sci_record record = sci_record_of_words(members, words, made);
+        sci_arrival *arrival = &arrivals[made];
+        arrival->item = NULL;
+        arrival->hash = sci_members_hash(members, record.name);
+        const bool is_there = sci_members_link(members, record.name, arrival->hash) != NULL;
+        if (is_there && !members->has_values)
+            continue;
+        if (sci_arrival_make(members, arrival, &record, arrival->hash) != SC_OK)
+            break;
+        extra += !is_there;
+    }
+    if (made == count && sci_slots_reserve(&members->as.slots, members->memory, extra) == SC_OK)
+        return SC_OK;
+    while (made-- > 0)
+        sci_arrival_free(members, &arrivals[made]);
+    return SC_ERR_MEMORY;
+}
+
+/* The member's record in the table. */
+static char *sci_arrival_enter(sci_members *members, const sci_arrival *arrival, sc_slice name,
+                               size_t *added)
+{
+    sci_slots *slots = &members->as.slots;
+    const uint32_t *link = sci_members_link(members, name, arrival->hash & ~SCI_MEMBERS_IN_SLOT);
+    if (!link) {
+        sci_slots_add(slots, arrival->item, arrival->hash);
+        members->count++;
+        ++*added;
+        return sci_members_record(members, slots->count - 1);
+    }
+    const uint32_t number = *link - 1;
+    if (!members->has_values) {
+        sci_arrival_free(members, arrival);
+        return sci_members_record(members, number);
+    }
+    sci_slots_slot *slot = sci_slots_at(slots, number);
+    if (members->payload_bytes > 0)
+        memcpy(arrival->item, slot->item, members->payload_bytes);
+    sci_members_free_slot(members, number);
+    slot->item = arrival->item;
+    slot->hash = arrival->hash;
+    return sci_slot_record(members, slot);
+}
+
+static void sci_members_free_slots(sci_members *members)
+{
+    for (uint32_t i = 0; i < members->as.slots.count; i++)
+        sci_members_free_slot(members, i);
+    sci_slots_free(&members->as.slots, members->memory);
+}
+
+/* From packed to a table. */
+static sc_status sci_members_unpack(sci_members *members)
+{
+    const sci_members from = *members;
+    members->is_packed = false;
+    memset(&members->as.slots, 0, sizeof members->as.slots);
+    sci_slots *slots = &members->as.slots;
+    sc_status status =
+        from.count > 0 ? sci_slots_reserve(slots, members->memory, from.count) : SC_OK;
+    sci_members_iterator iterator = {0, 0};
+    for (sci_member *member; status == SC_OK && (member = sci_members_next(&from, &iterator));) {
+        const sci_record record = sci_record_read((const char *)(void *)member);
+        sci_arrival arrival;
+        status =
+            sci_arrival_make(members, &arrival, &record, sci_members_hash(members, record.name));
+        if (status == SC_OK)
+            sci_slots_add(slots, arrival.item, arrival.hash);
+    }
+    if (status == SC_OK) {
+        sci_free(from.memory, from.as.pack.data, from.as.pack.cap);
+        return SC_OK;
+    }
+    sci_members_free_slots(members);
+    *members = from;
+    return status;
+}
+
+/* Those that are chosen gather in the first slots, where they stay. */
+static void sci_slots_choose(sci_members *members, size_t count, bool removes,
+                             sci_members_chance chance, void *chance_user, sci_members_visit visit,
+                             void *user)
+{
+    sci_slots *slots = &members->as.slots;
+    for (uint32_t i = 0; i < count; i++) {
+        sci_slots_swap(slots, i, i + (uint32_t)chance(chance_user, slots->count - i));
+        visit(user, sci_member_at(sci_members_record(members, i)));
+    }
+    /* From the last on: the slot that takes one's place is not one that will be removed. */
+    for (uint32_t i = (uint32_t)count; removes && i-- > 0;) {
+        sci_members_free_slot(members, i);
+        sci_slots_remove(slots, members->memory, sci_slots_link(slots, i));
+        members->count--;
+    }
+}
+
+/* --- Tables */
+
+SCI_PRIVATE void sci_members_init(sci_members *members, const sc_memory *memory,
+                                  const sci_hash_seed *seed, bool has_values,
+                                  uint16_t payload_bytes)
+{
+    memset(members, 0, sizeof *members);
+    members->memory = memory;
+    members->seed = seed;
+    members->has_values = has_values;
+    members->payload_bytes = payload_bytes;
+    members->is_packed = payload_bytes == 0;
+}
+
+SCI_PRIVATE void sci_members_clear(sci_members *members)
+{
+    if (members->is_packed) {
+        sci_free(members->memory, members->as.pack.data, members->as.pack.cap);
+    } else {
+        sci_members_free_slots(members);
+    }
+    sci_members_init(members, members->memory, members->seed, members->has_values,
+                     members->payload_bytes);
+}
+
+SCI_PRIVATE sci_members *sci_members_new(const sc_memory *memory, const sci_hash_seed *seed,
+                                         bool has_values)
+{
+    sci_members *members = (sci_members *)sci_resize(memory, NULL, 0, sizeof *members);
+    if (members)
+        sci_members_init(members, memory, seed, has_values, 0);
+    return members;
+}
+
+SCI_PRIVATE void sci_members_release(sci_members *members)
+{
+    sci_members_clear(members);
+    sci_free(members->memory, members, sizeof *members);
+}
+
+static sc_status sci_members_copy_slots(sci_members *to, const sci_members *from)
+{
+    sci_slots *slots = &to->as.slots;
+    sc_status status = SC_OK;
+    if (from->count > 0)
+        status = sci_slots_reserve(slots, to->memory, from->count);
+    for (uint32_t i = 0; status == SC_OK && i < from->count; i++) {
+        const sci_slots_slot *slot = sci_slots_at(&from->as.slots, i);
+        const sci_record record = sci_record_read(sci_members_record(from, i));
+        sci_arrival arrival;
+        status = sci_arrival_make(to, &arrival, &record, slot->hash & ~SCI_MEMBERS_IN_SLOT);
+        if (status != SC_OK)
+            break;
+        if (to->payload_bytes > 0)
+            memcpy(arrival.item, slot->item, to->payload_bytes);
+        sci_slots_add(slots, arrival.item, arrival.hash);
+    }
+    if (status != SC_OK)
+        sci_members_free_slots(to);
+    return status;
+}
+
+SCI_PRIVATE sc_status sci_members_copy(sci_members *to, const sci_members *from)
+{
+    sci_members_init(to, from->memory, from->seed, from->has_values, from->payload_bytes);
+    if (!from->is_packed) {
+        to->is_packed = false;
+        if (sci_members_copy_slots(to, from) != SC_OK)
+            return SC_ERR_MEMORY;
+    } else if (from->count > 0) {
+        if (sci_pack_reserve(to, from->as.pack.len) != SC_OK)
+            return SC_ERR_MEMORY;
+        memcpy(to->as.pack.data, from->as.pack.data, from->as.pack.len);
+        to->as.pack.len = from->as.pack.len;
+    }
+    to->count = from->count;
+    return SC_OK;
+}
+
+SCI_PRIVATE sci_members *sci_members_copy_new(const sci_members *from)
+{
+    sci_members *to = (sci_members *)sci_resize(from->memory, NULL, 0, sizeof *to);
+    if (!to)
+        return NULL;
+    if (sci_members_copy(to, from) == SC_OK)
+        return to;
+    sci_free(from->memory, to, sizeof *to);
+    return NULL;
+}
+
+SCI_PRIVATE size_t sci_members_bytes(const sci_members *members)
+{
+    size_t bytes = sci_counted_block(sizeof *members) + members->bytes;
+    if (!members->is_packed)
+        bytes += sci_slots_bytes(&members->as.slots);
+    else if (members->as.pack.cap > 0)
+        bytes += sci_counted_block(members->as.pack.cap);
+    return bytes;
+}
+
+SCI_PRIVATE sci_member *sci_members_find(const sci_members *members, sc_slice name)
+{
+    if (members->is_packed)
+        return sci_member_at(sci_pack_find(members, name));
+    const uint32_t *link = sci_members_link(members, name, sci_members_hash(members, name));
+    return link ? sci_member_at(sci_members_record(members, *link - 1)) : NULL;
+}
+
+#define SCI_MEMBERS_ARRIVALS 8u /* that need no memory */
+
+/* As put_all; `*last` is the last of them. */
+static sc_status sci_members_put_words(sci_members *members, const sc_slice *words, size_t count,
+                                       size_t *added, char **last)
+{
+    sci_arrival few[SCI_MEMBERS_ARRIVALS], *arrivals = few;
+    size_t bytes = 0;
+    *added = 0;
+    if (members->is_packed && sci_pack_takes(members, words, count, &bytes)) {
+        if (sci_pack_reserve(members, bytes) != SC_OK)
+            return SC_ERR_MEMORY;
+        for (size_t i = 0; i < count; i++) {
+            const sci_record record = sci_record_of_words(members, words, i);
+            *last = sci_pack_put(members, &record, added);
+        }
+        return SC_OK;
+    }
+    if (members->is_packed && sci_members_unpack(members) != SC_OK)
+        return SC_ERR_MEMORY;
+    if (count > SCI_MEMBERS_ARRIVALS) {
+        arrivals = (sci_arrival *)sci_resize(members->memory, NULL, 0, count * sizeof *arrivals);
+        if (!arrivals)
+            return SC_ERR_MEMORY;
+    }
+    const sc_status status = sci_arrivals_make(members, words, arrivals, count);
+    for (size_t i = 0; status == SC_OK && i < count; i++) {
+        const sci_record record = sci_record_of_words(members, words, i);
+        *last = sci_arrival_enter(members, &arrivals[i], record.name, added);
+    }
+    if (arrivals != few)
+        sci_free(members->memory, arrivals, count * sizeof *arrivals);
+    return status;
+}
+
+SCI_PRIVATE sci_member *sci_members_put(sci_members *members, sc_slice name, sc_slice value,
+                                        bool *is_new)
+{
+    sc_slice words[2];
+    size_t added;
+    char *at = NULL;
+    words[0] = name;
+    words[1] = value;
+    if (sci_members_put_words(members, words, 1, &added, &at) != SC_OK)
+        return NULL;
+    *is_new = added > 0;
+    return sci_member_at(at);
+}
+
+SCI_PRIVATE sc_status sci_members_put_all(sci_members *members, const sc_slice *words, size_t count,
+                                          size_t *added)
+{
+    char *last;
+    return sci_members_put_words(members, words, count, added, &last);
+}
+
+SCI_PRIVATE bool sci_members_remove(sci_members *members, sc_slice name)
+{
+    if (members->is_packed) {
+        char *at = sci_pack_find(members, name);
+        if (!at)
+            return false;
+        sci_pack_remove(members, at);
+        sci_pack_trim(members);
+        return true;
+    }
+    uint32_t *link = sci_members_link(members, name, sci_members_hash(members, name));
+    if (!link)
+        return false;
+    sci_members_free_slot(members, *link - 1);
+    sci_slots_remove(&members->as.slots, members->memory, link);
+    members->count--;
+    return true;
+}
+
+SCI_PRIVATE sci_member *sci_members_next(const sci_members *members, sci_members_iterator *iterator)
+{
+    if (iterator->index >= members->count)
+        return NULL;
+    const uint32_t index = iterator->index++;
+    if (!members->is_packed)
+        return sci_member_at(sci_members_record(members, index));
+    char *at = members->as.pack.data + iterator->offset;
+    const sci_record record = sci_record_read(at);
+    iterator->offset = (uint32_t)(sci_record_end(&record) - members->as.pack.data);
+    return sci_member_at(at);
+}
+
+SCI_PRIVATE sci_member *sci_members_at(const sci_members *members, size_t index)
+{
+    sci_assert(index < members->count);
+    if (!members->is_packed)
+        return sci_member_at(sci_members_record(members, (uint32_t)index));
+    sci_members_iterator iterator = {0, 0};
+    while (index-- > 0)
+        (void)sci_members_next(members, &iterator);
+    return sci_members_next(members, &iterator);
+}
+
+SCI_PRIVATE void sci_members_choose(sci_members *members, size_t count, bool removes,
+                                    sci_members_chance chance, void *chance_user,
+                                    sci_members_visit visit, void *user)
+{
+    count = sci_min_size(count, members->count);
+    if (members->is_packed)
+        sci_pack_choose(members, count, removes, chance, chance_user, visit, user);
+    else
+        sci_slots_choose(members, count, removes, chance, chance_user, visit, user);
+}
+
+SCI_PRIVATE uint64_t sci_members_walk(const sci_members *members, uint64_t cursor,
+                                      sci_members_visit visit, void *user)
+{
+    if (members->is_packed) {
+        sci_members_iterator iterator = {0, 0};
+        for (sci_member *member; (member = sci_members_next(members, &iterator));)
+            visit(user, member);
+        return 0;
+    }
+    if (members->count == 0)
+        return 0;
+    const sci_slots *slots = &members->as.slots;
+    for (const uint32_t *link = sci_slots_walk(slots, &cursor); *link;) {
+        sci_slots_slot *slot = sci_slots_at(slots, *link - 1);
+        visit(user, sci_member_at(sci_slot_record(members, slot)));
+        link = &slot->next;
+    }
+    return cursor;
+}
+
 /* MARK: - Server: types of values (Private) */
 /* What is known of each type of value. */
 
@@ -10635,16 +11776,6 @@ SCI_PRIVATE sc_status sci_entry_dump(const sci_db *db, const sci_entry *entry, s
 
 /* MARK: All of them */
 
-static uint64_t sci_reversed_bits(uint64_t bits)
-{
-    uint64_t mask = ~UINT64_C(0);
-    for (unsigned width = 32; width > 0; width /= 2) {
-        mask ^= mask << width;
-        bits = ((bits >> width) & mask) | ((bits << width) & ~mask);
-    }
-    return bits;
-}
-
 SCI_PRIVATE uint64_t sci_db_walk(sci_db *db, uint64_t cursor,
                                  void (*visit)(void *user, sci_entry *entry), void *user)
 {
@@ -10657,11 +11788,9 @@ SCI_PRIVATE uint64_t sci_db_walk(sci_db *db, uint64_t cursor,
         for (sci_entry *entry = table->buckets[i]; entry; entry = entry->next)
             visit(user, entry);
     }
-    /* The highest bits count first. A group that splits becomes groups that follow one another in
-       that order; groups that join were neighbours in it. Bits above the mask are full, so that they
-       carry. */
-    cursor |= ~(uint64_t)(groups - 1);
-    return sci_reversed_bits(sci_reversed_bits(cursor) + 1);
+    /* A group that splits becomes groups that follow one another on the cursor's line; groups that
+       join were neighbours on it. */
+    return sci_cursor_next(cursor, groups - 1);
 }
 
 /* Longer lists are as likely as one of that length. */

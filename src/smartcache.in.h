@@ -958,6 +958,12 @@ extern "C" {
 /* MARK: - Server: counted memory (Private) */
 #include "server/memory.c"
 
+/* MARK: - Server: slots and buckets (Private) */
+#include "server/slots.c"
+
+/* MARK: - Server: members (Private) */
+#include "server/members.c"
+
 /* MARK: - Server: types of values (Private) */
 #include "server/types.c"
 

@@ -8,6 +8,7 @@
 #include "server/keyspace.h"
 
 #include "base/number.h"
+#include "server/cursor.h"
 #include "server/entry.h"
 
 SCI_STATIC_ASSERT(sizeof(void *) != 8 || sizeof(sci_entry) == 40, entries_are_small);
@@ -308,16 +309,6 @@ SCI_PRIVATE sc_status sci_entry_dump(const sci_db *db, const sci_entry *entry, s
 
 /* MARK: All of them */
 
-static uint64_t sci_reversed_bits(uint64_t bits)
-{
-    uint64_t mask = ~UINT64_C(0);
-    for (unsigned width = 32; width > 0; width /= 2) {
-        mask ^= mask << width;
-        bits = ((bits >> width) & mask) | ((bits << width) & ~mask);
-    }
-    return bits;
-}
-
 SCI_PRIVATE uint64_t sci_db_walk(sci_db *db, uint64_t cursor,
                                  void (*visit)(void *user, sci_entry *entry), void *user)
 {
@@ -330,11 +321,9 @@ SCI_PRIVATE uint64_t sci_db_walk(sci_db *db, uint64_t cursor,
         for (sci_entry *entry = table->buckets[i]; entry; entry = entry->next)
             visit(user, entry);
     }
-    /* The highest bits count first. A group that splits becomes groups that follow one another in
-       that order; groups that join were neighbours in it. Bits above the mask are full, so that they
-       carry. */
-    cursor |= ~(uint64_t)(groups - 1);
-    return sci_reversed_bits(sci_reversed_bits(cursor) + 1);
+    /* A group that splits becomes groups that follow one another on the cursor's line; groups that
+       join were neighbours on it. */
+    return sci_cursor_next(cursor, groups - 1);
 }
 
 /* Longer lists are as likely as one of that length. */
