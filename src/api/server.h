@@ -36,7 +36,7 @@ typedef struct sc_server_config {
     /* Where to listen, besides in this process: up to four of unix:///path and redis://host:port,
        with blanks between; port 0: any free one (sc_server_url tells). Default: nowhere. Hosts
        other than the loopback's need a password. */
-    const char *listen;
+    const char *listen_on;
     const char *password;    /* what AUTH must give; default: none; kept until sc_server_close */
     const char *log_path;    /* the file of the log; created if it is not there; default: none, all
                                 is gone with the server */

@@ -58,15 +58,7 @@ static void sci_loop_reset_in_child(sci_loop *loop)
     loop->poller = NULL;
     (void)table->create(table->user, &loop->memory, &loop->poller);
     sci_mutex_init(&loop->lock);
-    memset(&loop->timers, 0, sizeof loop->timers);
-    sci_list_init(&loop->watches);
-    sci_list_init(&loop->posts);
-    loop->driver = 0;
-    loop->dispatcher = 0;
-    loop->is_waiting = false;
-    loop->is_woken = false;
-    loop->is_settled = false;
-    loop->scheduled_until = SCI_LOOP_AT_NO_TIME;
+    sci_loop_clear(loop);
 }
 
 SCI_PRIVATE void sci_client_after_fork(sc_client *client)

@@ -13,14 +13,31 @@ SCI_PRIVATE sc_status sci_loop_init(sci_loop *loop, const sc_memory *memory, con
     loop->memory = *memory;
     loop->clock = *clock;
     loop->poller_table = *poller;
-    loop->scheduled_until = SCI_LOOP_AT_NO_TIME;
-    sci_list_init(&loop->watches);
-    sci_list_init(&loop->posts);
+    sci_loop_clear(loop);
     sci_mutex_init(&loop->lock);
     sc_status status = poller->create(poller->user, memory, &loop->poller);
     if (status != SC_OK)
         sci_mutex_free(&loop->lock);
     return status;
+}
+
+SCI_PRIVATE void sci_loop_clear(sci_loop *loop)
+{
+    loop->timers.root = NULL;
+    sci_list_init(&loop->watches);
+    sci_list_init(&loop->posts);
+#ifndef SMARTCACHE_NO_SERVER
+    sci_list_init(&loop->steady);
+    sci_list_init(&loop->changed);
+    sci_list_init(&loop->ready);
+    sci_list_init(&loop->hooks);
+#endif
+    loop->driver = 0;
+    loop->dispatcher = 0;
+    loop->is_waiting = false;
+    loop->is_woken = false;
+    loop->is_settled = false;
+    loop->scheduled_until = SCI_LOOP_AT_NO_TIME;
 }
 
 SCI_PRIVATE void sci_loop_free(sci_loop *loop)
@@ -87,13 +104,58 @@ SCI_PRIVATE void sci_timer_cancel(sci_loop *loop, sci_timer *timer)
 
 SCI_PRIVATE void sci_watch_add(sci_loop *loop, sci_watch *watch)
 {
+    sci_link *list = &loop->watches;
+#ifndef SMARTCACHE_NO_SERVER
+    watch->wanted = 0;
+    if (!watch->prepare)
+        list = &loop->steady;
+#endif
     sci_list_init(&watch->link);
-    sci_list_append(&loop->watches, &watch->link);
+    sci_list_append(list, &watch->link);
     watch->polled = 0;
     watch->ready = 0;
     watch->is_retired = false;
     sci_loop_wake(loop);
 }
+
+#ifndef SMARTCACHE_NO_SERVER
+static void sci_watch_move(sci_watch *watch, sci_link *list)
+{
+    sci_list_remove(&watch->link);
+    sci_list_append(list, &watch->link);
+}
+
+/* Something is to be said to the owner of a steady watch after the wait. */
+static void sci_watch_is_ready(sci_loop *loop, sci_watch *watch)
+{
+    if (!watch->prepare)
+        sci_watch_move(watch, &loop->ready);
+}
+
+/* Where a steady watch belongs that is not to be settled. */
+static void sci_watch_rest(sci_loop *loop, sci_watch *watch)
+{
+    sci_watch_move(watch, watch->wanted == watch->polled ? &loop->steady : &loop->changed);
+}
+
+SCI_PRIVATE void sci_watch_want(sci_loop *loop, sci_watch *watch, unsigned interest)
+{
+    sci_assert(!watch->prepare);
+    if (watch->wanted == interest)
+        return;
+    watch->wanted = interest;
+    if (watch->ready || watch->is_retired)
+        return; /* it rests, or goes, when it has been settled */
+    sci_watch_rest(loop, watch);
+    sci_loop_wake(loop);
+}
+
+SCI_PRIVATE void sci_hook_add(sci_loop *loop, sci_hook *hook)
+{
+    sci_list_init(&hook->link);
+    sci_list_append(&loop->hooks, &hook->link);
+}
+#endif
 
 /* The poller must not be told while it waits, and a descriptor that it waits on must not be closed:
    its number could be another's by then. */
@@ -109,6 +171,9 @@ SCI_PRIVATE void sci_watch_retire(sci_loop *loop, sci_watch *watch)
 {
     if (loop->is_waiting && watch->polled) {
         watch->is_retired = true;
+#ifndef SMARTCACHE_NO_SERVER
+        sci_watch_is_ready(loop, watch);
+#endif
         sci_loop_wake(loop);
         return;
     }
@@ -151,6 +216,18 @@ SCI_PRIVATE void sci_loop_drive_end(sci_loop *loop)
         sci_loop_schedule(loop, due_ns);
 }
 
+static sc_status sci_watch_tell(sci_loop *loop, sci_watch *watch, unsigned wanted)
+{
+    sc_status status = loop->poller_table.watch(loop->poller, watch->descriptor, wanted, watch);
+    if (status == SC_OK) {
+        watch->polled = wanted;
+    } else {
+        watch->ready = SCI_WATCH_FAILED;
+        watch->failure = status;
+    }
+    return status;
+}
+
 /* Tell the poller what the owners want now. */
 static sc_status sci_loop_prepare(sci_loop *loop)
 {
@@ -159,17 +236,21 @@ static sc_status sci_loop_prepare(sci_loop *loop)
         sci_watch *watch = SCI_CONTAINER(link, sci_watch, link);
         unsigned wanted = watch->prepare(watch);
         watch->ready = 0;
-        if (wanted == watch->polled)
+        if (wanted == watch->polled || watch->descriptor < 0)
             continue;
-        sc_status status = loop->poller_table.watch(loop->poller, watch->descriptor, wanted, watch);
-        if (status == SC_OK) {
-            watch->polled = wanted;
-        } else {
-            watch->ready = SCI_WATCH_FAILED;
-            watch->failure = status;
+        sc_status status = sci_watch_tell(loop, watch, wanted);
+        if (status != SC_OK)
             result = status;
-        }
     }
+#ifndef SMARTCACHE_NO_SERVER
+    for (sci_link *link = loop->changed.next; link != &loop->changed; link = loop->changed.next) {
+        sci_watch *watch = SCI_CONTAINER(link, sci_watch, link);
+        sc_status status = sci_watch_tell(loop, watch, watch->wanted);
+        sci_watch_move(watch, status == SC_OK ? &loop->steady : &loop->ready);
+        if (status != SC_OK)
+            result = status;
+    }
+#endif
     return result;
 }
 
@@ -189,6 +270,33 @@ static void sci_loop_settle(sci_loop *loop)
             watch->settle(watch, watch->ready);
     }
 }
+
+#ifndef SMARTCACHE_NO_SERVER
+static void sci_loop_settle_steady(sci_loop *loop)
+{
+    for (sci_link *link = loop->ready.next; link != &loop->ready; link = loop->ready.next) {
+        sci_watch *watch = SCI_CONTAINER(link, sci_watch, link);
+        unsigned ready = watch->ready;
+        watch->ready = 0;
+        if (watch->is_retired) {
+            sci_watch_let_go(loop, watch);
+            continue;
+        }
+        sci_watch_rest(loop, watch);
+        watch->settle(watch, ready);
+    }
+}
+
+/* A hook may remove itself. */
+static void sci_loop_run_hooks(sci_loop *loop)
+{
+    for (sci_link *link = loop->hooks.next, *next; link != &loop->hooks; link = next) {
+        sci_hook *hook = SCI_CONTAINER(link, sci_hook, link);
+        next = link->next;
+        hook->run(hook);
+    }
+}
+#endif
 
 static void sci_loop_fire_timers(sci_loop *loop)
 {
@@ -251,10 +359,21 @@ SCI_PRIVATE sc_status sci_loop_step(sci_loop *loop, int64_t max_wait_ns)
     loop->is_woken = false;
     loop->waiting_until = INT64_MIN;
 
-    for (size_t i = 0; status == SC_OK && i < count; i++)
-        ((sci_watch *)events[i].tag)->ready |= events[i].ready;
+    for (size_t i = 0; status == SC_OK && i < count; i++) {
+        sci_watch *watch = (sci_watch *)events[i].tag;
+        watch->ready |= events[i].ready;
+#ifndef SMARTCACHE_NO_SERVER
+        sci_watch_is_ready(loop, watch);
+#endif
+    }
     sci_loop_settle(loop);
+#ifndef SMARTCACHE_NO_SERVER
+    sci_loop_settle_steady(loop);
+#endif
     sci_loop_fire_timers(loop);
+#ifndef SMARTCACHE_NO_SERVER
+    sci_loop_run_hooks(loop);
+#endif
     return prepared != SC_OK ? prepared : status;
 }
 

@@ -20,19 +20,32 @@ typedef struct sci_timer {
 
 /* A descriptor that its owner wants to hear about. */
 typedef struct sci_watch {
-    sci_link link; /* in loop->watches */
-    sc_descriptor descriptor;
-    unsigned polled; /* the interest that the poller knows */
-    bool is_retired; /* to be forgotten and released as soon as nobody waits on it */
-    /* Locked. The interest for the next wait, 0 for none. */
+    sci_link link;            /* in one of the loop's lists */
+    sc_descriptor descriptor; /* -1: none, the poller does not hear of it */
+    unsigned polled;          /* the interest that the poller knows */
+    bool is_retired;          /* to be forgotten and released as soon as nobody waits on it */
+    /* Locked. The interest for the next wait, 0 for none. NULL: a steady watch, whose owner tells by
+       sci_watch_want, so that a step costs nothing for those that nothing happens to. */
     unsigned (*prepare)(struct sci_watch *watch);
-    /* Locked. After the wait, for each watch that had interest: what is ready, 0 for nothing. */
+    /* Locked. After each wait: what is ready, 0 for nothing. For a steady watch only when there is
+       something. */
     void (*settle)(struct sci_watch *watch, unsigned ready);
     /* Locked. A retired watch is let go: close the descriptor, free the owner. */
     void (*release)(struct sci_watch *watch);
+#ifndef SMARTCACHE_NO_SERVER
+    unsigned wanted; /* of a steady one: the interest */
+#endif
     unsigned ready;    /* private to loop.c */
     sc_status failure; /* with SCI_WATCH_FAILED */
 } sci_watch;
+
+#ifndef SMARTCACHE_NO_SERVER
+/* What is to run at the end of each step, before the next wait. */
+typedef struct sci_hook {
+    sci_link link;                      /* in loop->hooks */
+    void (*run)(struct sci_hook *hook); /* locked */
+} sci_hook;
+#endif
 
 /* Of scheduled_until, beside monotonic nanoseconds. */
 #define SCI_LOOP_AT_ONCE INT64_MIN
@@ -52,6 +65,12 @@ struct sci_loop {
     void *poller; /* owned */
     sci_heap timers;
     sci_link watches;
+#ifndef SMARTCACHE_NO_SERVER
+    sci_link steady;  /* watches to which nothing happens */
+    sci_link changed; /* of which the poller has to be told */
+    sci_link ready;   /* which are to be settled */
+    sci_link hooks;
+#endif
     sci_link posts;
     uintptr_t driver;        /* the thread that drives, 0: nobody */
     uintptr_t dispatcher;    /* the thread that runs callbacks, 0: nobody */
@@ -64,6 +83,8 @@ struct sci_loop {
 
 SCI_PRIVATE sc_status sci_loop_init(sci_loop *loop, const sc_memory *memory, const sc_clock *clock,
                                     const sc_poller *poller);
+/* Forget whatever there was: watches, timers, callbacks, who drives. */
+SCI_PRIVATE void sci_loop_clear(sci_loop *loop);
 /* Nobody drives any more; releases retired watches. */
 SCI_PRIVATE void sci_loop_free(sci_loop *loop);
 
@@ -92,6 +113,15 @@ static inline bool sci_timer_is_armed(const sci_timer *timer)
 
 /* Add a watch. */
 SCI_PRIVATE void sci_watch_add(sci_loop *loop, sci_watch *watch);
+#ifndef SMARTCACHE_NO_SERVER
+/* The interest of a steady watch from the next wait on. */
+SCI_PRIVATE void sci_watch_want(sci_loop *loop, sci_watch *watch, unsigned interest);
+SCI_PRIVATE void sci_hook_add(sci_loop *loop, sci_hook *hook);
+static inline void sci_hook_remove(sci_hook *hook)
+{
+    sci_list_remove(&hook->link);
+}
+#endif
 /* Forget a watch: `release` is called now, or when the driver comes back from its wait. */
 SCI_PRIVATE void sci_watch_retire(sci_loop *loop, sci_watch *watch);
 /* Make the poller's wait, or else its next one, return at once. Any thread, locked or not. */

@@ -45,8 +45,21 @@ typedef struct sci_url_parser {
     size_t at;      /* the next byte to look at */
     unsigned seen;  /* SCI_URL_HAS_... */
     bool is_secret; /* from here on the text may be a password's */
+#ifndef SMARTCACHE_NO_SERVER
+    bool is_place; /* where to listen: a port may be 0 */
+#endif
     sci_url *url;
 } sci_url_parser;
+
+static bool sci_url_is_place(const sci_url_parser *parser)
+{
+#ifndef SMARTCACHE_NO_SERVER
+    return parser->is_place;
+#else
+    (void)parser;
+    return false;
+#endif
+}
 
 /* A span of the text. */
 typedef struct sci_url_span {
@@ -350,7 +363,6 @@ static sc_status sci_url_parse_port(sci_url_parser *parser, sci_url_span span)
     int64_t port = 0;
     size_t start = span.start;
     sc_status status;
-    parser->url->port = SCI_URL_DEFAULT_PORT;
     for (size_t i = start; i < span.end; i++)
         if (parser->text[i] < '0' || parser->text[i] > '9')
             return sci_url_fail(
@@ -361,7 +373,7 @@ static sc_status sci_url_parse_port(sci_url_parser *parser, sci_url_span span)
     status = sci_url_take_number(parser, &span, SCI_URL_PORT_MAX, "a port from 1 to 65535", &port);
     if (status != SC_OK)
         return status;
-    if (port == 0)
+    if (port == 0 && !sci_url_is_place(parser))
         return sci_url_fail(parser, start, "a port from 1 to 65535");
     parser->url->port = (uint16_t)port;
     return SC_OK;
@@ -608,23 +620,38 @@ static sc_status sci_url_parse_all(sci_url_parser *parser)
     return status;
 }
 
-SCI_PRIVATE sc_status sci_url_parse(const sc_memory *memory, const char *text, sci_url *url)
+static sc_status sci_url_parse_by(sci_url_parser *parser, const sc_memory *memory, sc_slice text,
+                                  sci_url *url)
 {
-    sci_url_parser parser;
-    sc_status status;
-    memset(&parser, 0, sizeof(parser));
     memset(url, 0, sizeof(*url));
     url->memory = *memory;
     url->timeout_ms = -1;
     url->connect_timeout_ms = -1;
-    parser.text = text ? text : "";
-    parser.len = strlen(parser.text);
-    parser.url = url;
-    status = sci_url_parse_all(&parser);
+    parser->text = text.data;
+    parser->len = text.len;
+    parser->url = url;
+    sc_status status = sci_url_parse_all(parser);
     if (status != SC_OK)
         sci_url_free(url);
     return status;
 }
+
+SCI_PRIVATE sc_status sci_url_parse(const sc_memory *memory, const char *text, sci_url *url)
+{
+    sci_url_parser parser;
+    memset(&parser, 0, sizeof(parser));
+    return sci_url_parse_by(&parser, memory, sc_text(text ? text : ""), url);
+}
+
+#ifndef SMARTCACHE_NO_SERVER
+SCI_PRIVATE sc_status sci_url_parse_place(const sc_memory *memory, const char *text, sci_url *url)
+{
+    sci_url_parser parser;
+    memset(&parser, 0, sizeof(parser));
+    parser.is_place = true;
+    return sci_url_parse_by(&parser, memory, sc_text(text), url);
+}
+#endif
 
 SCI_PRIVATE void sci_url_free(sci_url *url)
 {

@@ -28,4 +28,8 @@ typedef struct sci_url {
    what was expected (never the password); SC_ERR_MEMORY. After an error `*url` is empty, and
    freeing it is fine. */
 SCI_PRIVATE sc_status sci_url_parse(const sc_memory *memory, const char *text, sci_url *url);
+#ifndef SMARTCACHE_NO_SERVER
+/* The same for a place to listen at: the port may be 0. */
+SCI_PRIVATE sc_status sci_url_parse_place(const sc_memory *memory, const char *text, sci_url *url);
+#endif
 SCI_PRIVATE void sci_url_free(sci_url *url);

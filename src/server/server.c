@@ -164,6 +164,7 @@ SCI_PRIVATE sc_status sci_server_create(const sc_server_config *config, sc_serve
     sci_list_init(&created->ready_keys);
     sci_list_init(&created->resumed);
     sci_list_init(&created->patterns);
+    sci_ticker_init(&created->ticker);
     sci_mutex_init(&created->lock);
     sc_status status = sci_server_fill(created, config);
     if (status != SC_OK) {

@@ -15,6 +15,7 @@
 #include "server/command.h"
 #include "server/memory.h"
 #include "server/request.h"
+#include "server/ticker.h"
 
 #define SCI_SERVER_NS_PER_MS 1000000
 
@@ -154,7 +155,8 @@ struct sc_server {
     bool has_writers; /* some session has written since the last sci_server_commit */
     sci_log *log;     /* owned; NULL: memory alone */
     sci_server_stats stats;
-    void *host; /* sockets, threads: private to host.c; NULL: none */
+    sci_ticker ticker;
+    struct sci_host *host; /* owned: sockets and the thread; NULL: none */
 };
 
 /* Locked. Names what this server is to a person: INFO's redis_version. */
