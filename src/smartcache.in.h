@@ -899,6 +899,12 @@ extern "C" {
 /* MARK: - Integers (Private) */
 #include "base/number.c"
 
+/* MARK: - Exact integers (Private) */
+#include "base/big.c"
+
+/* MARK: - Decimals (Private) */
+#include "base/decimal.c"
+
 /* MARK: - Doubles (Private) */
 #include "base/double.c"
 
@@ -952,11 +958,29 @@ extern "C" {
 
 #ifndef SMARTCACHE_NO_SERVER
 
+/* MARK: - Binary numbers (Private) */
+#include "base/binary.c"
+
+/* MARK: - Doubles as in C (Private) */
+#include "base/double_c.c"
+
+/* MARK: - Extended precision (Private) */
+#include "base/extended.c"
+
 /* MARK: - Server: requests (Private) */
 #include "server/request.c"
 
 /* MARK: - Server: counted memory (Private) */
 #include "server/memory.c"
+
+/* MARK: - Server: words (Private) */
+#include "server/word.c"
+
+/* MARK: - Server: answers (Private) */
+#include "server/answer.c"
+
+/* MARK: - Server: glob patterns (Private) */
+#include "server/glob.c"
 
 /* MARK: - Server: slots and buckets (Private) */
 #include "server/slots.c"

@@ -6,54 +6,16 @@
    doubles", 2020). Both want the powers of ten to 128 bits, which are made from a table of every
    28th. */
 
-#include "base/number.h"
+#include "base/double.h"
 
 #include <float.h>
 
 /* MARK: Powers of ten */
 
-typedef struct sci_u128 {
-    uint64_t high, low;
-} sci_u128;
-
-static inline sci_u128 sci_u128_multiply(uint64_t a, uint64_t b)
-{
-    sci_u128 product;
-#if defined(__SIZEOF_INT128__)
-    __extension__ typedef unsigned __int128 sci_wide;
-    sci_wide wide = (sci_wide)a * b;
-    product.high = (uint64_t)(wide >> 64);
-    product.low = (uint64_t)wide;
-#else
-    uint64_t a_low = (uint32_t)a, a_high = a >> 32;
-    uint64_t b_low = (uint32_t)b, b_high = b >> 32;
-    uint64_t low = a_low * b_low;
-    uint64_t middle = a_high * b_low + (low >> 32);
-    uint64_t middle_2 = a_low * b_high + (uint32_t)middle;
-    product.high = a_high * b_high + (middle >> 32) + (middle_2 >> 32);
-    product.low = middle_2 << 32 | (uint32_t)low;
-#endif
-    return product;
-}
-
-static inline unsigned sci_leading_zeros(uint64_t word)
-{
-#if defined(__GNUC__) || defined(__clang__)
-    return (unsigned)__builtin_clzll(word);
-#else
-    unsigned count = 0;
-    for (; !(word >> 63); word <<= 1)
-        count++;
-    return count;
-#endif
-}
-
-#define SCI_POWER_MIN (-342)
-#define SCI_POWER_MAX 324
 #define SCI_POWER_STEP 28
 #define SCI_POWER_FIRST (-364)
 
-/* The first 192 bits, cut, of 10^-364, 10^-336, ... 10^308. (floor(10^power * 2^n), for the n that
+/* The first 192 bits, cut, of 10^-364, 10^-336, ... 10^336. (floor(10^power * 2^n), for the n that
    gives 192 bits.) */
 static const uint64_t sci_power_table[][3] = {
     {UINT64_C(0xe1afa13afbd14d6d), UINT64_C(0x82189c09a3a1ec21), UINT64_C(0x7a43516213c7e04c)},
@@ -81,24 +43,12 @@ static const uint64_t sci_power_table[][3] = {
     {UINT64_C(0x8bab8eefb6409c1a), UINT64_C(0x1ad089b6c2f7548e), UINT64_C(0x25c7b885ba466e37)},
     {UINT64_C(0x8d07e33455637eb2), UINT64_C(0xdb0b487b6423e1e8), UINT64_C(0x7ec63730f500b406)},
     {UINT64_C(0x8e679c2f5e44ff8f), UINT64_C(0x570f09eaa7ea7648), UINT64_C(0x5961db50c6d2b886)},
+    {UINT64_C(0x8fcac257558ee4e6), UINT64_C(0x213a4f0aa5e8a7b1), UINT64_C(0x949063d8a46f0c0e)},
 };
-
-/* 5^0 to 5^13. */
-static const uint32_t sci_five_table[] = {1,       5,        25,        125,       625,
-                                          3125,    15625,    78125,     390625,    1953125,
-                                          9765625, 48828125, 244140625, 1220703125};
-
-/* 5^power, for powers below SCI_POWER_STEP. */
-static inline uint64_t sci_power_of_five(unsigned power)
-{
-    if (power < 14)
-        return sci_five_table[power];
-    return sci_five_table[power - 14] * UINT64_C(6103515625);
-}
 
 /* The first 128 bits, cut, of 10^power. (For all powers between the limits that was compared with
    exact arithmetic: the bits cut from the table never carry so far.) */
-static sci_u128 sci_power_of_ten(int power)
+SCI_PRIVATE sci_u128 sci_power_of_ten(int power)
 {
     sci_assert(power >= SCI_POWER_MIN && power <= SCI_POWER_MAX);
     unsigned offset = (unsigned)(power - SCI_POWER_FIRST);
@@ -128,210 +78,13 @@ static sci_u128 sci_power_of_ten(int power)
     return result;
 }
 
-/* floor(value / 2^bits); compilers shift negative numbers arithmetically. */
-static inline int sci_floor_shift(int value, unsigned bits)
-{
-    return value >> bits;
-}
-
-/* floor(log2(10^power)) */
-static inline int sci_log2_of_power(int power)
-{
-    return sci_floor_shift(power * 1741647, 19);
-}
-
-/* MARK: Doubles as bits */
-
-#define SCI_DOUBLE_MANTISSA_BITS 52
-#define SCI_DOUBLE_HIDDEN_BIT (UINT64_C(1) << SCI_DOUBLE_MANTISSA_BITS)
-#define SCI_DOUBLE_EXPONENT_MAX 0x7ff
-#define SCI_DOUBLE_INFINITY ((uint64_t)SCI_DOUBLE_EXPONENT_MAX << SCI_DOUBLE_MANTISSA_BITS)
-#define SCI_DOUBLE_NAN (SCI_DOUBLE_INFINITY | SCI_DOUBLE_HIDDEN_BIT >> 1)
-#define SCI_DOUBLE_SIGN (UINT64_C(1) << 63)
-
-SCI_STATIC_ASSERT(sizeof(double) == sizeof(uint64_t), double_has_64_bits);
-
-static inline double sci_double_from_bits(uint64_t bits)
-{
-    double number;
-    memcpy(&number, &bits, sizeof number);
-    return number;
-}
-
-static inline uint64_t sci_double_to_bits(double number)
-{
-    uint64_t bits;
-    memcpy(&bits, &number, sizeof bits);
-    return bits;
-}
-
-/* The double as an integer mantissa and the power of two that it is multiplied with. */
-static inline uint64_t sci_double_split(uint64_t bits, int *exponent)
-{
-    uint64_t mantissa = bits & (SCI_DOUBLE_HIDDEN_BIT - 1);
-    int biased = (int)(bits >> SCI_DOUBLE_MANTISSA_BITS & SCI_DOUBLE_EXPONENT_MAX);
-    if (biased > 0)
-        mantissa |= SCI_DOUBLE_HIDDEN_BIT;
-    else
-        biased = 1;
-    *exponent = biased - 1075;
-    return mantissa;
-}
-
-/* MARK: A small exact integer */
-
-/* Enough for 770 digits and for 5^1093 times 54 bits, the largest that a comparison needs. */
-#define SCI_BIG_WORDS 96
-
-typedef struct sci_big {
-    size_t count;                  /* words in use; the last is not 0 */
-    uint32_t words[SCI_BIG_WORDS]; /* the lowest first */
-} sci_big;
-
-static void sci_big_multiply_add(sci_big *big, uint32_t factor, uint32_t addend)
-{
-    uint64_t carry = addend;
-    for (size_t i = 0; i < big->count; i++) {
-        carry += (uint64_t)big->words[i] * factor;
-        big->words[i] = (uint32_t)carry;
-        carry >>= 32;
-    }
-    if (carry > 0) {
-        sci_assert(big->count < SCI_BIG_WORDS);
-        big->words[big->count++] = (uint32_t)carry;
-    }
-}
-
-static void sci_big_set(sci_big *big, uint64_t value)
-{
-    big->count = 0;
-    if (value > 0)
-        big->words[big->count++] = (uint32_t)value;
-    if (value > UINT32_MAX)
-        big->words[big->count++] = (uint32_t)(value >> 32);
-}
-
-static void sci_big_multiply_power_of_five(sci_big *big, unsigned power)
-{
-    for (; power >= 13; power -= 13)
-        sci_big_multiply_add(big, sci_five_table[13], 0);
-    sci_big_multiply_add(big, sci_five_table[power], 0);
-}
-
-static void sci_big_shift(sci_big *big, unsigned bits)
-{
-    size_t words = bits / 32;
-    sci_big_multiply_add(big, UINT32_C(1) << bits % 32, 0);
-    if (words == 0 || big->count == 0)
-        return;
-    sci_assert(big->count + words <= SCI_BIG_WORDS);
-    memmove(big->words + words, big->words, big->count * sizeof big->words[0]);
-    memset(big->words, 0, words * sizeof big->words[0]);
-    big->count += words;
-}
-
-static int sci_big_compare(const sci_big *a, const sci_big *b)
-{
-    if (a->count != b->count)
-        return a->count < b->count ? -1 : 1;
-    for (size_t i = a->count; i > 0; i--) {
-        if (a->words[i - 1] != b->words[i - 1])
-            return a->words[i - 1] < b->words[i - 1] ? -1 : 1;
-    }
-    return 0;
-}
-
 /* MARK: Text to double */
 
-/* 19 digits always fit 64 bits. */
-#define SCI_DECIMAL_DIGITS 19
 /* The exact decimal form of what lies halfway between two doubles has at most 768 digits, so one
    digit more and whether something follows decide any comparison. */
-#define SCI_DECIMAL_EXACT_DIGITS 769
-
-typedef struct sci_decimal {
-    bool is_negative;
-    bool is_cut;          /* digits other than 0 follow those in `digits` */
-    uint64_t digits;      /* the first 19 significant ones */
-    int64_t exponent;     /* the number is digits * 10^exponent, or a bit more when cut */
-    sc_slice significant; /* from the first digit that is not 0; may hold a point */
-} sci_decimal;
-
-/* An exponent's absolute value is cut here: far outside every double, and far from overflow even
-   when a text of the greatest length is added. */
-#define SCI_DECIMAL_EXPONENT_CUT (INT64_MAX / 4)
-
-static const char *sci_decimal_parse_exponent(const char *at, const char *end, int64_t *exponent)
-{
-    bool is_negative = false;
-    if (at < end && (*at == '+' || *at == '-'))
-        is_negative = *at++ == '-';
-    if (at == end || !sci_is_digit(*at))
-        return NULL;
-    int64_t value = 0;
-    for (; at < end && sci_is_digit(*at); at++) {
-        if (value < SCI_DECIMAL_EXPONENT_CUT / 10)
-            value = value * 10 + (*at - '0');
-    }
-    *exponent += is_negative ? -value : value;
-    return at;
-}
-
-/* Take the digits at `at`; `point` is 1 for those after the point. Returns the end. */
-static const char *sci_decimal_parse_digits(sci_decimal *decimal, const char *at, const char *end,
-                                            int point, unsigned *count)
-{
-    for (; at < end && sci_is_digit(*at); at++) {
-        unsigned digit = (unsigned)(*at - '0');
-        if (*count == 0 && digit > 0)
-            decimal->significant.data = at;
-        if (*count < SCI_DECIMAL_DIGITS) {
-            decimal->digits = decimal->digits * 10 + digit;
-            decimal->exponent -= point;
-            *count += decimal->digits > 0;
-        } else {
-            decimal->exponent += 1 - point;
-            decimal->is_cut = decimal->is_cut || digit > 0;
-        }
-    }
-    return at;
-}
-
-/* A sign and digits without leading zeros, and a point with digits. Returns the end, NULL when it
-   is none of that. */
-static const char *sci_decimal_parse_mantissa(sci_decimal *decimal, const char *at, const char *end)
-{
-    unsigned count = 0;
-    if (at < end && *at == '-') {
-        decimal->is_negative = true;
-        at++;
-    }
-    if (at == end || !sci_is_digit(*at))
-        return NULL;
-    if (*at == '0' && end - at > 1 && sci_is_digit(at[1]))
-        return NULL;
-    at = sci_decimal_parse_digits(decimal, at, end, 0, &count);
-    if (at < end && *at == '.') {
-        const char *fraction = ++at;
-        at = sci_decimal_parse_digits(decimal, at, end, 1, &count);
-        if (at == fraction)
-            return NULL;
-    }
-    if (decimal->significant.data)
-        decimal->significant.len = (size_t)(at - decimal->significant.data);
-    return at;
-}
-
-/* The grammar of JSON's numbers (RFC 8259 section 6). */
-static bool sci_decimal_parse(sci_decimal *decimal, sc_slice text)
-{
-    const char *end = text.data + text.len;
-    memset(decimal, 0, sizeof *decimal);
-    const char *at = sci_decimal_parse_mantissa(decimal, text.data, end);
-    if (at && at < end && (*at == 'e' || *at == 'E'))
-        at = sci_decimal_parse_exponent(at + 1, end, &decimal->exponent);
-    return at && at == end;
-}
+#define SCI_DOUBLE_EXACT_DIGITS 769
+/* Enough for those digits, and for 5^1093 times 54 bits, the largest that a comparison needs. */
+#define SCI_DOUBLE_BIG_WORDS 96
 
 /* Bits of the double nearest to digits * 10^power, after Eisel and Lemire. */
 static uint64_t sci_decimal_nearest(uint64_t digits, int64_t power)
@@ -381,45 +134,16 @@ static uint64_t sci_decimal_nearest(uint64_t digits, int64_t power)
     return bits < SCI_DOUBLE_INFINITY ? bits : SCI_DOUBLE_INFINITY;
 }
 
-/* All digits that matter as one integer; returns how many they are. */
-static unsigned sci_decimal_exact_digits(const sci_decimal *decimal, sci_big *big)
-{
-    unsigned count = 0;
-    bool is_more = false;
-    uint32_t chunk = 0, scale = 1;
-    sci_big_set(big, 0);
-    for (size_t i = 0; i < decimal->significant.len && !is_more; i++) {
-        char c = decimal->significant.data[i];
-        if (c == '.')
-            continue;
-        if (count == SCI_DECIMAL_EXACT_DIGITS) {
-            is_more = c != '0';
-            continue;
-        }
-        chunk = chunk * 10 + (uint32_t)(c - '0');
-        scale *= 10;
-        count++;
-        if (scale == 1000000000) {
-            sci_big_multiply_add(big, scale, chunk);
-            chunk = 0;
-            scale = 1;
-        }
-    }
-    sci_big_multiply_add(big, scale, chunk);
-    if (is_more) {
-        sci_big_multiply_add(big, 10, 1);
-        count++;
-    }
-    return count;
-}
-
 /* The number lies between the neighbours `lower` and the next one, compare it with their middle. */
 static uint64_t sci_decimal_nearest_exact(const sci_decimal *decimal, uint64_t lower)
 {
+    uint32_t number_words[SCI_DOUBLE_BIG_WORDS], middle_words[SCI_DOUBLE_BIG_WORDS];
     sci_big number, middle;
+    sci_big_init(&number, number_words, SCI_DOUBLE_BIG_WORDS);
+    sci_big_init(&middle, middle_words, SCI_DOUBLE_BIG_WORDS);
     int two;
     uint64_t mantissa = sci_double_split(lower, &two);
-    unsigned count = sci_decimal_exact_digits(decimal, &number);
+    unsigned count = sci_decimal_exact_digits(decimal, SCI_DOUBLE_EXACT_DIGITS, &number);
     int ten = (int)decimal->exponent + SCI_DECIMAL_DIGITS - (int)count;
     sci_big_set(&middle, 2 * mantissa + 1);
     two -= 1;
@@ -476,22 +200,25 @@ static bool sci_text_to_special(sc_slice text, double *number)
     return true;
 }
 
+SCI_PRIVATE double sci_decimal_to_double(const sci_decimal *decimal)
+{
+    double number;
+    if (sci_decimal_simple(decimal, &number))
+        return decimal->is_negative ? -number : number;
+    uint64_t bits = sci_decimal_nearest(decimal->digits, decimal->exponent);
+    if (decimal->is_cut && sci_decimal_nearest(decimal->digits + 1, decimal->exponent) != bits)
+        bits = sci_decimal_nearest_exact(decimal, bits);
+    return sci_double_from_bits(decimal->is_negative ? bits | SCI_DOUBLE_SIGN : bits);
+}
+
 SCI_PRIVATE bool sci_text_to_double(sc_slice text, double *number)
 {
     sci_decimal decimal;
     if (text.len == 0)
         return false;
-    if (!sci_decimal_parse(&decimal, text))
+    if (!sci_decimal_parse(&decimal, text, SCI_DECIMAL_JSON))
         return sci_text_to_special(text, number);
-    if (sci_decimal_simple(&decimal, number)) {
-        if (decimal.is_negative)
-            *number = -*number;
-        return true;
-    }
-    uint64_t bits = sci_decimal_nearest(decimal.digits, decimal.exponent);
-    if (decimal.is_cut && sci_decimal_nearest(decimal.digits + 1, decimal.exponent) != bits)
-        bits = sci_decimal_nearest_exact(&decimal, bits);
-    *number = sci_double_from_bits(decimal.is_negative ? bits | SCI_DOUBLE_SIGN : bits);
+    *number = sci_decimal_to_double(&decimal);
     return true;
 }
 
@@ -567,12 +294,6 @@ static sci_shortest sci_shortest_of(uint64_t bits)
     return result;
 }
 
-static char *sci_text_put(char *at, const char *text, size_t len)
-{
-    memcpy(at, text, len);
-    return at + len;
-}
-
 static char *sci_text_put_zeros(char *at, int count)
 {
     for (; count > 0; count--)
@@ -580,9 +301,7 @@ static char *sci_text_put_zeros(char *at, int count)
     return at;
 }
 
-/* The digits in the form of Number::toString; `point` digits stand before the point. Returns the
-   end. */
-static char *sci_shortest_put(char *at, const char *digits, size_t len, int point)
+SCI_PRIVATE char *sci_shortest_put(char *at, const char *digits, size_t len, int point)
 {
     int count = (int)len;
     if (point >= count && point <= 21) {

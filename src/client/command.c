@@ -12,7 +12,7 @@
 /* Words of sc_command_strings that need no allocation. */
 #define SCI_COMMAND_STACK_WORDS 16
 
-static bool sci_word_is(sc_slice word, const char *upper)
+static bool sci_command_word_is(sc_slice word, const char *upper)
 {
     for (size_t i = 0; i < word.len; i++) {
         char c = word.data[i];
@@ -54,9 +54,9 @@ static const char *sci_command_refusal(const sc_slice *argv, size_t argc)
                    {"READWRITE", "it changes the connection"},
                    {"ASKING", "it changes the connection"}};
     for (size_t i = 0; i < SCI_COUNT(refused); i++)
-        if (sci_word_is(argv[0], refused[i].word))
+        if (sci_command_word_is(argv[0], refused[i].word))
             return refused[i].advice;
-    if (argc > 1 && sci_word_is(argv[0], "CLIENT") && sci_word_is(argv[1], "REPLY"))
+    if (argc > 1 && sci_command_word_is(argv[0], "CLIENT") && sci_command_word_is(argv[1], "REPLY"))
         return "replies would be missing";
     return NULL;
 }

@@ -8,6 +8,7 @@
 
 #include "api/server.h"
 #include "base/bytes.h"
+#include "base/extended.h"
 #include "base/number.h"
 #include "server/keyspace.h"
 
@@ -71,9 +72,13 @@ SCI_PRIVATE bool sci_word_is(sc_slice word, const char *lower);
    value is not a valid float". */
 SCI_PRIVATE bool sci_arg_i64(sci_call *call, size_t i, int64_t *number);
 SCI_PRIVATE bool sci_arg_double(sci_call *call, size_t i, double *number);
-/* Redis's rules for numbers: no blanks, no hexadecimal... "inf", "+inf", "-inf" in any case;
-   never NaN. */
+/* Redis's rules for numbers: those of C's strtod, hexadecimal and "Infinity" too, but no blanks, no
+   NaN, nothing too large or too small (sci_text_to_double_as_c tells these apart). */
 SCI_PRIVATE bool sci_word_to_double(sc_slice word, double *number);
+/* argv[i] as INCRBYFLOAT and HINCRBYFLOAT take it; false after answering "ERR value is not a valid
+   float". sci_text_to_extended reads what is stored, sci_extended_add adds (a result may be
+   infinite or NaN), sci_extended_to_text prints as they do. */
+SCI_PRIVATE bool sci_arg_extended(sci_call *call, size_t i, sci_extended *number);
 
 /* --- Keys */
 
@@ -154,8 +159,7 @@ SCI_PRIVATE void sci_answer_i64(sci_call *call, int64_t number);
 SCI_PRIVATE void sci_answer_bulk(sci_call *call, sc_slice bytes);
 SCI_PRIVATE void sci_answer_text(sci_call *call, const char *text);   /* as a bulk */
 SCI_PRIVATE void sci_answer_i64_bulk(sci_call *call, int64_t number); /* the digits, as a bulk */
-/* A bulk with the number as Redis 7 prints scores: "inf", integers plain, else the shortest of 17
-   digits ("%.17g"). */
+/* A bulk with the number as Redis 7.0 prints scores: "%.17g". */
 SCI_PRIVATE void sci_answer_double(sci_call *call, double number);
 SCI_PRIVATE void sci_answer_nil(sci_call *call, sci_nil nil);
 SCI_PRIVATE void sci_answer_array(sci_call *call, size_t count); /* the elements follow */
@@ -172,16 +176,11 @@ SCI_PRIVATE void sci_answer_no_memory(sci_call *call);
    number of words. */
 SCI_PRIVATE void sci_answer_unknown_subcommand(sci_call *call);
 
-/* What sci_answer_double prints, without NUL needed; returns the length. */
+/* What sci_answer_double prints; returns the length. */
 #define SCI_SCORE_TEXT_BYTES 40
 SCI_PRIVATE size_t sci_score_to_text(double number, char text[SCI_SCORE_TEXT_BYTES]);
-/* As INCRBYFLOAT and HINCRBYFLOAT print: up to 17 digits after the point, trailing zeros cut, no
-   exponent. `number` is a long double there; the reason for a difference stands in the manual. */
-#define SCI_FLOAT_TEXT_BYTES 400
-SCI_PRIVATE size_t sci_float_to_text(double number, char text[SCI_FLOAT_TEXT_BYTES]);
-
-/* Glob matching as Redis does it: * ? [a-z] [^a] and backslash. Linear but for nested stars, whose
-   number is bounded. */
+/* Glob matching as Redis does it: * ? [a-z] [^a] and backslash. The time is at most that of
+   pattern.len * text.len comparisons, without recursion. */
 SCI_PRIVATE bool sci_glob_match(sc_slice pattern, sc_slice text, bool ignores_case);
 
 /* --- For the log */
