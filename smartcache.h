@@ -1041,13 +1041,14 @@ typedef struct sc_transport {
     sc_status (*receive_soon)(void *stream, void *buffer, size_t cap, size_t *received);
     /* Optional: true when bytes wait inside the stream that the poller cannot see (TLS). */
     bool (*pending)(void *stream);
-    /* For the poller; -1: there is none, and `attend` is there. */
+    /* For the poller; -1: there is none, and `pending` and `attend` are there. */
     sc_descriptor (*descriptor)(void *stream);
     /* Close and free. `orderly` false after a fork: let go without telling the peer. */
     void (*hangup)(void *stream, bool orderly);
     /* For streams without a descriptor: call `ready(user)` when bytes or the end have come since a
-       receive said SC_AGAIN, or room since a transmit did; from any thread, also from within
-       another function of the stream, until hangup has returned. `ready` only wakes the client. */
+       receive said SC_AGAIN or `pending` false, or room since a transmit said SC_AGAIN; from any
+       thread, also from within another function of the stream, until hangup has returned. `ready`
+       only wakes the client. */
     void (*attend)(void *stream, void (*ready)(void *user), void *user);
 } sc_transport;
 
@@ -3179,18 +3180,11 @@ SCI_PRIVATE bool sci_text_to_i64(sc_slice text, int64_t *number)
     return true;
 }
 
-/* MARK: - Doubles (Private) */
-/* Doubles from and to text.
+/* MARK: - Exact integers (Private) */
+/* Exact integers. */
 
-   Text to double is the algorithm of Eisel and Lemire (D. Lemire, "Number parsing at a gigabyte per
-   second", 2021; without its fallback: N. Mushtak, D. Lemire, "Fast number parsing without
-   fallback", 2023). Double to text is Schubfach (R. Giulietti, "The Schubfach way to render
-   doubles", 2020). Both want the powers of ten to 128 bits, which are made from a table of every
-   28th. */
-
-#include <float.h>
-
-/* MARK: Powers of ten */
+/* Exact integers for what lies between numbers and their texts: of 128 bits, and of as many words as
+   the caller has. */
 
 typedef struct sci_u128 {
     uint64_t high, low;
@@ -3228,85 +3222,104 @@ static inline unsigned sci_leading_zeros(uint64_t word)
 #endif
 }
 
-#define SCI_POWER_MIN (-342)
-#define SCI_POWER_MAX 324
-#define SCI_POWER_STEP 28
-#define SCI_POWER_FIRST (-364)
+/* 5^power, for powers up to 27. */
+SCI_PRIVATE uint64_t sci_power_of_five(unsigned power);
 
-/* The first 192 bits, cut, of 10^-364, 10^-336, ... 10^308. (floor(10^power * 2^n), for the n that
-   gives 192 bits.) */
-static const uint64_t sci_power_table[][3] = {
-    {UINT64_C(0xe1afa13afbd14d6d), UINT64_C(0x82189c09a3a1ec21), UINT64_C(0x7a43516213c7e04c)},
-    {UINT64_C(0xe3e27a444d8d98b7), UINT64_C(0xfd1b1b2308169b25), UINT64_C(0x363b1f2c568dc3e2)},
-    {UINT64_C(0xe61acf033d1a45df), UINT64_C(0x6fb92487298e33bd), UINT64_C(0xadd7728c20b99bd1)},
-    {UINT64_C(0xe858ad248f5c22c9), UINT64_C(0xd1b3400f8f9cff68), UINT64_C(0xf910f9f648232f14)},
-    {UINT64_C(0xea9c227723ee8bcb), UINT64_C(0x465e15a979c1cadc), UINT64_C(0x0a0ce827eac11f2d)},
-    {UINT64_C(0xece53cec4a314ebd), UINT64_C(0xa4f8bf5635246428), UINT64_C(0x4609ac5c7899ca36)},
-    {UINT64_C(0xef340a98172aace4), UINT64_C(0x86fb897116c87c34), UINT64_C(0x9c39c1da4c49278d)},
-    {UINT64_C(0xf18899b1bc3f8ca1), UINT64_C(0xdc44e6c3cb279ac1), UINT64_C(0xf80f36174730ca34)},
-    {UINT64_C(0xf3e2f893dec3f126), UINT64_C(0x5a89dba3c3efccfa), UINT64_C(0xd8ecb58659be9c90)},
-    {UINT64_C(0xf64335bcf065d37d), UINT64_C(0x4d4617b5ff4a16d5), UINT64_C(0xaa09501d5954a559)},
-    {UINT64_C(0xf8a95fcf88747d94), UINT64_C(0x75a44c6397ce912a), UINT64_C(0x33cca6c06b07b74d)},
-    {UINT64_C(0xfb158592be068d2e), UINT64_C(0xeed6e2f0f0d56712), UINT64_C(0xac2e4f162cfad40a)},
-    {UINT64_C(0xfd87b5f28300ca0d), UINT64_C(0x8bca9d6e188853fc), UINT64_C(0x76dcb60081ce0fa5)},
-    {UINT64_C(0x8000000000000000), UINT64_C(0x0000000000000000), UINT64_C(0x0000000000000000)},
-    {UINT64_C(0x813f3978f8940984), UINT64_C(0x4000000000000000), UINT64_C(0x0000000000000000)},
-    {UINT64_C(0x82818f1281ed449f), UINT64_C(0xbff8f10e7a8921a4), UINT64_C(0x2000000000000000)},
-    {UINT64_C(0x83c7088e1aab65db), UINT64_C(0x792667c6da79e0fa), UINT64_C(0x0861d3ee22d1cc53)},
-    {UINT64_C(0x850fadc09923329e), UINT64_C(0x03e2cf6bc604ddb0), UINT64_C(0x74a7ef0198791097)},
-    {UINT64_C(0x865b86925b9bc5c2), UINT64_C(0x0b8a2392ba45a9b2), UINT64_C(0x5c6658d409fb8bf7)},
-    {UINT64_C(0x87aa9aff79042286), UINT64_C(0x90fb44d2f05d0842), UINT64_C(0xfb118fc9c217a1d2)},
-    {UINT64_C(0x88fcf317f22241e2), UINT64_C(0x441fece3bdf81f03), UINT64_C(0x12f274928400100d)},
-    {UINT64_C(0x8a5296ffe33cc92f), UINT64_C(0x82bd6b70d99aaa6f), UINT64_C(0xbc10c5c5cda97c8d)},
-    {UINT64_C(0x8bab8eefb6409c1a), UINT64_C(0x1ad089b6c2f7548e), UINT64_C(0x25c7b885ba466e37)},
-    {UINT64_C(0x8d07e33455637eb2), UINT64_C(0xdb0b487b6423e1e8), UINT64_C(0x7ec63730f500b406)},
-    {UINT64_C(0x8e679c2f5e44ff8f), UINT64_C(0x570f09eaa7ea7648), UINT64_C(0x5961db50c6d2b886)},
-};
+typedef struct sci_big {
+    size_t count;    /* words in use; the last is not 0 */
+    size_t cap;      /* what the caller knows to be enough */
+    uint32_t *words; /* the caller's; the lowest first */
+} sci_big;
+
+SCI_PRIVATE void sci_big_init(sci_big *big, uint32_t *words, size_t cap); /* 0 */
+SCI_PRIVATE void sci_big_set(sci_big *big, uint64_t value);
+SCI_PRIVATE void sci_big_multiply_add(sci_big *big, uint32_t factor, uint32_t addend);
+SCI_PRIVATE void sci_big_multiply_power_of_five(sci_big *big, unsigned power);
+SCI_PRIVATE void sci_big_shift(sci_big *big, unsigned bits); /* to the left */
+SCI_PRIVATE int sci_big_compare(const sci_big *a, const sci_big *b);
 
 /* 5^0 to 5^13. */
 static const uint32_t sci_five_table[] = {1,       5,        25,        125,       625,
                                           3125,    15625,    78125,     390625,    1953125,
                                           9765625, 48828125, 244140625, 1220703125};
 
-/* 5^power, for powers below SCI_POWER_STEP. */
-static inline uint64_t sci_power_of_five(unsigned power)
+SCI_PRIVATE uint64_t sci_power_of_five(unsigned power)
 {
     if (power < 14)
         return sci_five_table[power];
     return sci_five_table[power - 14] * UINT64_C(6103515625);
 }
 
-/* The first 128 bits, cut, of 10^power. (For all powers between the limits that was compared with
-   exact arithmetic: the bits cut from the table never carry so far.) */
-static sci_u128 sci_power_of_ten(int power)
+SCI_PRIVATE void sci_big_init(sci_big *big, uint32_t *words, size_t cap)
 {
-    sci_assert(power >= SCI_POWER_MIN && power <= SCI_POWER_MAX);
-    unsigned offset = (unsigned)(power - SCI_POWER_FIRST);
-    const uint64_t *base = sci_power_table[offset / SCI_POWER_STEP];
-    uint64_t factor = sci_power_of_five(offset % SCI_POWER_STEP);
-    factor <<= sci_leading_zeros(factor);
-
-    sci_u128 low = sci_u128_multiply(base[2], factor);
-    sci_u128 middle = sci_u128_multiply(base[1], factor);
-    sci_u128 high = sci_u128_multiply(base[0], factor);
-    uint64_t third = middle.low + low.high;
-    uint64_t carry = third < low.high;
-    uint64_t second = high.low + middle.high;
-    uint64_t carry_2 = second < middle.high;
-    second += carry;
-    carry_2 += second < carry;
-    uint64_t first = high.high + carry_2;
-
-    sci_u128 result;
-    if (first >> 63) {
-        result.high = first;
-        result.low = second;
-    } else {
-        result.high = first << 1 | second >> 63;
-        result.low = second << 1 | third >> 63;
-    }
-    return result;
+    big->count = 0;
+    big->cap = cap;
+    big->words = words;
 }
+
+SCI_PRIVATE void sci_big_multiply_add(sci_big *big, uint32_t factor, uint32_t addend)
+{
+    uint64_t carry = addend;
+    for (size_t i = 0; i < big->count; i++) {
+        carry += (uint64_t)big->words[i] * factor;
+        big->words[i] = (uint32_t)carry;
+        carry >>= 32;
+    }
+    if (carry > 0) {
+        sci_assert(big->count < big->cap);
+        big->words[big->count++] = (uint32_t)carry;
+    }
+}
+
+SCI_PRIVATE void sci_big_set(sci_big *big, uint64_t value)
+{
+    big->count = 0;
+    for (; value > 0; value >>= 32)
+        big->words[big->count++] = (uint32_t)value;
+}
+
+SCI_PRIVATE void sci_big_multiply_power_of_five(sci_big *big, unsigned power)
+{
+    for (; power >= 13; power -= 13)
+        sci_big_multiply_add(big, sci_five_table[13], 0);
+    sci_big_multiply_add(big, sci_five_table[power], 0);
+}
+
+SCI_PRIVATE void sci_big_shift(sci_big *big, unsigned bits)
+{
+    size_t words = bits / 32;
+    sci_big_multiply_add(big, UINT32_C(1) << bits % 32, 0);
+    if (words == 0 || big->count == 0)
+        return;
+    sci_assert(big->count + words <= big->cap);
+    memmove(big->words + words, big->words, big->count * sizeof big->words[0]);
+    memset(big->words, 0, words * sizeof big->words[0]);
+    big->count += words;
+}
+
+SCI_PRIVATE int sci_big_compare(const sci_big *a, const sci_big *b)
+{
+    if (a->count != b->count)
+        return a->count < b->count ? -1 : 1;
+    for (size_t i = a->count; i > 0; i--) {
+        if (a->words[i - 1] != b->words[i - 1])
+            return a->words[i - 1] < b->words[i - 1] ? -1 : 1;
+    }
+    return 0;
+}
+
+/* MARK: - Decimals (Private) */
+/* Decimal numbers as text has them, in parts. */
+
+/* What the ways between numbers and their texts share. */
+
+/* MARK: Powers of ten */
+
+#define SCI_POWER_MIN (-342)
+#define SCI_POWER_MAX 340
+
+/* The first 128 bits, cut, of 10^power. */
+SCI_PRIVATE sci_u128 sci_power_of_ten(int power);
 
 /* floor(value / 2^bits); compilers shift negative numbers arithmetically. */
 static inline int sci_floor_shift(int value, unsigned bits)
@@ -3320,11 +3333,18 @@ static inline int sci_log2_of_power(int power)
     return sci_floor_shift(power * 1741647, 19);
 }
 
+/* floor(log10(2^power)) */
+static inline int sci_log10_of_power(int power)
+{
+    return sci_floor_shift(power * 1262611, 22);
+}
+
 /* MARK: Doubles as bits */
 
 #define SCI_DOUBLE_MANTISSA_BITS 52
 #define SCI_DOUBLE_HIDDEN_BIT (UINT64_C(1) << SCI_DOUBLE_MANTISSA_BITS)
 #define SCI_DOUBLE_EXPONENT_MAX 0x7ff
+#define SCI_DOUBLE_LEAST_EXPONENT (-1074)
 #define SCI_DOUBLE_INFINITY ((uint64_t)SCI_DOUBLE_EXPONENT_MAX << SCI_DOUBLE_MANTISSA_BITS)
 #define SCI_DOUBLE_NAN (SCI_DOUBLE_INFINITY | SCI_DOUBLE_HIDDEN_BIT >> 1)
 #define SCI_DOUBLE_SIGN (UINT64_C(1) << 63)
@@ -3354,80 +3374,14 @@ static inline uint64_t sci_double_split(uint64_t bits, int *exponent)
         mantissa |= SCI_DOUBLE_HIDDEN_BIT;
     else
         biased = 1;
-    *exponent = biased - 1075;
+    *exponent = biased - 1 + SCI_DOUBLE_LEAST_EXPONENT;
     return mantissa;
 }
 
-/* MARK: A small exact integer */
-
-/* Enough for 770 digits and for 5^1093 times 54 bits, the largest that a comparison needs. */
-#define SCI_BIG_WORDS 96
-
-typedef struct sci_big {
-    size_t count;                  /* words in use; the last is not 0 */
-    uint32_t words[SCI_BIG_WORDS]; /* the lowest first */
-} sci_big;
-
-static void sci_big_multiply_add(sci_big *big, uint32_t factor, uint32_t addend)
-{
-    uint64_t carry = addend;
-    for (size_t i = 0; i < big->count; i++) {
-        carry += (uint64_t)big->words[i] * factor;
-        big->words[i] = (uint32_t)carry;
-        carry >>= 32;
-    }
-    if (carry > 0) {
-        sci_assert(big->count < SCI_BIG_WORDS);
-        big->words[big->count++] = (uint32_t)carry;
-    }
-}
-
-static void sci_big_set(sci_big *big, uint64_t value)
-{
-    big->count = 0;
-    if (value > 0)
-        big->words[big->count++] = (uint32_t)value;
-    if (value > UINT32_MAX)
-        big->words[big->count++] = (uint32_t)(value >> 32);
-}
-
-static void sci_big_multiply_power_of_five(sci_big *big, unsigned power)
-{
-    for (; power >= 13; power -= 13)
-        sci_big_multiply_add(big, sci_five_table[13], 0);
-    sci_big_multiply_add(big, sci_five_table[power], 0);
-}
-
-static void sci_big_shift(sci_big *big, unsigned bits)
-{
-    size_t words = bits / 32;
-    sci_big_multiply_add(big, UINT32_C(1) << bits % 32, 0);
-    if (words == 0 || big->count == 0)
-        return;
-    sci_assert(big->count + words <= SCI_BIG_WORDS);
-    memmove(big->words + words, big->words, big->count * sizeof big->words[0]);
-    memset(big->words, 0, words * sizeof big->words[0]);
-    big->count += words;
-}
-
-static int sci_big_compare(const sci_big *a, const sci_big *b)
-{
-    if (a->count != b->count)
-        return a->count < b->count ? -1 : 1;
-    for (size_t i = a->count; i > 0; i--) {
-        if (a->words[i - 1] != b->words[i - 1])
-            return a->words[i - 1] < b->words[i - 1] ? -1 : 1;
-    }
-    return 0;
-}
-
-/* MARK: Text to double */
+/* MARK: Numbers as text has them */
 
 /* 19 digits always fit 64 bits. */
 #define SCI_DECIMAL_DIGITS 19
-/* The exact decimal form of what lies halfway between two doubles has at most 768 digits, so one
-   digit more and whether something follows decide any comparison. */
-#define SCI_DECIMAL_EXACT_DIGITS 769
 
 typedef struct sci_decimal {
     bool is_negative;
@@ -3437,15 +3391,54 @@ typedef struct sci_decimal {
     sc_slice significant; /* from the first digit that is not 0; may hold a point */
 } sci_decimal;
 
+typedef enum sci_decimal_rules {
+    SCI_DECIMAL_JSON, /* RFC 8259 section 6 */
+    SCI_DECIMAL_C     /* as strtod: also "+1", "01", ".5" and "1." */
+} sci_decimal_rules;
+
+/* A sign, or none, at `at`; returns what follows. */
+SCI_PRIVATE const char *sci_number_parse_sign(const char *at, const char *end, bool *is_negative);
+/* What follows the letter of an exponent, added to `*exponent`, which stays far from overflow.
+   Returns the end, NULL when there is none. */
+SCI_PRIVATE const char *sci_number_parse_exponent(const char *at, const char *end,
+                                                  int64_t *exponent);
+/* False when the whole text is not one number. */
+SCI_PRIVATE bool sci_decimal_parse(sci_decimal *decimal, sc_slice text, sci_decimal_rules rules);
+/* All digits that matter as one integer, at most `most` and one that stands for more; returns how
+   many they are. */
+SCI_PRIVATE unsigned sci_decimal_exact_digits(const sci_decimal *decimal, size_t most,
+                                              sci_big *big);
+
+/* Correctly rounded; too large gives an infinity, too small a zero. */
+SCI_PRIVATE double sci_decimal_to_double(const sci_decimal *decimal);
+
+/* MARK: Text from numbers */
+
+static inline char *sci_text_put(char *at, const char *text, size_t len)
+{
+    memcpy(at, text, len);
+    return at + len;
+}
+
+/* The digits with a point behind `point` of them (0 or less: zeros are put before, more than there
+   are: behind), as ECMAScript's Number::toString has it. Returns the end. */
+SCI_PRIVATE char *sci_shortest_put(char *at, const char *digits, size_t len, int point);
+
+SCI_PRIVATE const char *sci_number_parse_sign(const char *at, const char *end, bool *is_negative)
+{
+    *is_negative = at < end && *at == '-';
+    return at < end && (*at == '-' || *at == '+') ? at + 1 : at;
+}
+
 /* An exponent's absolute value is cut here: far outside every double, and far from overflow even
    when a text of the greatest length is added. */
 #define SCI_DECIMAL_EXPONENT_CUT (INT64_MAX / 4)
 
-static const char *sci_decimal_parse_exponent(const char *at, const char *end, int64_t *exponent)
+SCI_PRIVATE const char *sci_number_parse_exponent(const char *at, const char *end,
+                                                  int64_t *exponent)
 {
-    bool is_negative = false;
-    if (at < end && (*at == '+' || *at == '-'))
-        is_negative = *at++ == '-';
+    bool is_negative;
+    at = sci_number_parse_sign(at, end, &is_negative);
     if (at == end || !sci_is_digit(*at))
         return NULL;
     int64_t value = 0;
@@ -3477,41 +3470,161 @@ static const char *sci_decimal_parse_digits(sci_decimal *decimal, const char *at
     return at;
 }
 
-/* A sign and digits without leading zeros, and a point with digits. Returns the end, NULL when it
-   is none of that. */
-static const char *sci_decimal_parse_mantissa(sci_decimal *decimal, const char *at, const char *end)
+/* A sign, digits, and a point with digits. Returns the end, NULL when it is none of that. */
+static const char *sci_decimal_parse_mantissa(sci_decimal *decimal, const char *at, const char *end,
+                                              sci_decimal_rules rules)
 {
+    bool is_json = rules == SCI_DECIMAL_JSON;
     unsigned count = 0;
-    if (at < end && *at == '-') {
-        decimal->is_negative = true;
-        at++;
-    }
-    if (at == end || !sci_is_digit(*at))
+    if (is_json && at < end && *at == '+')
         return NULL;
-    if (*at == '0' && end - at > 1 && sci_is_digit(at[1]))
-        return NULL;
+    at = sci_number_parse_sign(at, end, &decimal->is_negative);
+    const char *whole = at;
     at = sci_decimal_parse_digits(decimal, at, end, 0, &count);
+    size_t whole_digits = (size_t)(at - whole), fraction_digits = 0;
+    if (is_json && (whole_digits == 0 || (whole_digits > 1 && *whole == '0')))
+        return NULL;
     if (at < end && *at == '.') {
         const char *fraction = ++at;
         at = sci_decimal_parse_digits(decimal, at, end, 1, &count);
-        if (at == fraction)
+        fraction_digits = (size_t)(at - fraction);
+        if (is_json && fraction_digits == 0)
             return NULL;
     }
+    if (whole_digits + fraction_digits == 0)
+        return NULL;
     if (decimal->significant.data)
         decimal->significant.len = (size_t)(at - decimal->significant.data);
     return at;
 }
 
-/* The grammar of JSON's numbers (RFC 8259 section 6). */
-static bool sci_decimal_parse(sci_decimal *decimal, sc_slice text)
+SCI_PRIVATE bool sci_decimal_parse(sci_decimal *decimal, sc_slice text, sci_decimal_rules rules)
 {
     const char *end = text.data + text.len;
     memset(decimal, 0, sizeof *decimal);
-    const char *at = sci_decimal_parse_mantissa(decimal, text.data, end);
+    const char *at = sci_decimal_parse_mantissa(decimal, text.data, end, rules);
     if (at && at < end && (*at == 'e' || *at == 'E'))
-        at = sci_decimal_parse_exponent(at + 1, end, &decimal->exponent);
+        at = sci_number_parse_exponent(at + 1, end, &decimal->exponent);
     return at && at == end;
 }
+
+SCI_PRIVATE unsigned sci_decimal_exact_digits(const sci_decimal *decimal, size_t most, sci_big *big)
+{
+    unsigned count = 0;
+    bool is_more = false;
+    uint32_t chunk = 0, scale = 1;
+    sci_big_set(big, 0);
+    for (size_t i = 0; i < decimal->significant.len && !is_more; i++) {
+        char c = decimal->significant.data[i];
+        if (c == '.')
+            continue;
+        if (count == most) {
+            is_more = c != '0';
+            continue;
+        }
+        chunk = chunk * 10 + (uint32_t)(c - '0');
+        scale *= 10;
+        count++;
+        if (scale == 1000000000) {
+            sci_big_multiply_add(big, scale, chunk);
+            chunk = 0;
+            scale = 1;
+        }
+    }
+    sci_big_multiply_add(big, scale, chunk);
+    if (is_more) {
+        sci_big_multiply_add(big, 10, 1);
+        count++;
+    }
+    return count;
+}
+
+/* MARK: - Doubles (Private) */
+/* Doubles from and to text.
+
+   Text to double is the algorithm of Eisel and Lemire (D. Lemire, "Number parsing at a gigabyte per
+   second", 2021; without its fallback: N. Mushtak, D. Lemire, "Fast number parsing without
+   fallback", 2023). Double to text is Schubfach (R. Giulietti, "The Schubfach way to render
+   doubles", 2020). Both want the powers of ten to 128 bits, which are made from a table of every
+   28th. */
+
+#include <float.h>
+
+/* MARK: Powers of ten */
+
+#define SCI_POWER_STEP 28
+#define SCI_POWER_FIRST (-364)
+
+/* The first 192 bits, cut, of 10^-364, 10^-336, ... 10^336. (floor(10^power * 2^n), for the n that
+   gives 192 bits.) */
+static const uint64_t sci_power_table[][3] = {
+    {UINT64_C(0xe1afa13afbd14d6d), UINT64_C(0x82189c09a3a1ec21), UINT64_C(0x7a43516213c7e04c)},
+    {UINT64_C(0xe3e27a444d8d98b7), UINT64_C(0xfd1b1b2308169b25), UINT64_C(0x363b1f2c568dc3e2)},
+    {UINT64_C(0xe61acf033d1a45df), UINT64_C(0x6fb92487298e33bd), UINT64_C(0xadd7728c20b99bd1)},
+    {UINT64_C(0xe858ad248f5c22c9), UINT64_C(0xd1b3400f8f9cff68), UINT64_C(0xf910f9f648232f14)},
+    {UINT64_C(0xea9c227723ee8bcb), UINT64_C(0x465e15a979c1cadc), UINT64_C(0x0a0ce827eac11f2d)},
+    {UINT64_C(0xece53cec4a314ebd), UINT64_C(0xa4f8bf5635246428), UINT64_C(0x4609ac5c7899ca36)},
+    {UINT64_C(0xef340a98172aace4), UINT64_C(0x86fb897116c87c34), UINT64_C(0x9c39c1da4c49278d)},
+    {UINT64_C(0xf18899b1bc3f8ca1), UINT64_C(0xdc44e6c3cb279ac1), UINT64_C(0xf80f36174730ca34)},
+    {UINT64_C(0xf3e2f893dec3f126), UINT64_C(0x5a89dba3c3efccfa), UINT64_C(0xd8ecb58659be9c90)},
+    {UINT64_C(0xf64335bcf065d37d), UINT64_C(0x4d4617b5ff4a16d5), UINT64_C(0xaa09501d5954a559)},
+    {UINT64_C(0xf8a95fcf88747d94), UINT64_C(0x75a44c6397ce912a), UINT64_C(0x33cca6c06b07b74d)},
+    {UINT64_C(0xfb158592be068d2e), UINT64_C(0xeed6e2f0f0d56712), UINT64_C(0xac2e4f162cfad40a)},
+    {UINT64_C(0xfd87b5f28300ca0d), UINT64_C(0x8bca9d6e188853fc), UINT64_C(0x76dcb60081ce0fa5)},
+    {UINT64_C(0x8000000000000000), UINT64_C(0x0000000000000000), UINT64_C(0x0000000000000000)},
+    {UINT64_C(0x813f3978f8940984), UINT64_C(0x4000000000000000), UINT64_C(0x0000000000000000)},
+    {UINT64_C(0x82818f1281ed449f), UINT64_C(0xbff8f10e7a8921a4), UINT64_C(0x2000000000000000)},
+    {UINT64_C(0x83c7088e1aab65db), UINT64_C(0x792667c6da79e0fa), UINT64_C(0x0861d3ee22d1cc53)},
+    {UINT64_C(0x850fadc09923329e), UINT64_C(0x03e2cf6bc604ddb0), UINT64_C(0x74a7ef0198791097)},
+    {UINT64_C(0x865b86925b9bc5c2), UINT64_C(0x0b8a2392ba45a9b2), UINT64_C(0x5c6658d409fb8bf7)},
+    {UINT64_C(0x87aa9aff79042286), UINT64_C(0x90fb44d2f05d0842), UINT64_C(0xfb118fc9c217a1d2)},
+    {UINT64_C(0x88fcf317f22241e2), UINT64_C(0x441fece3bdf81f03), UINT64_C(0x12f274928400100d)},
+    {UINT64_C(0x8a5296ffe33cc92f), UINT64_C(0x82bd6b70d99aaa6f), UINT64_C(0xbc10c5c5cda97c8d)},
+    {UINT64_C(0x8bab8eefb6409c1a), UINT64_C(0x1ad089b6c2f7548e), UINT64_C(0x25c7b885ba466e37)},
+    {UINT64_C(0x8d07e33455637eb2), UINT64_C(0xdb0b487b6423e1e8), UINT64_C(0x7ec63730f500b406)},
+    {UINT64_C(0x8e679c2f5e44ff8f), UINT64_C(0x570f09eaa7ea7648), UINT64_C(0x5961db50c6d2b886)},
+    {UINT64_C(0x8fcac257558ee4e6), UINT64_C(0x213a4f0aa5e8a7b1), UINT64_C(0x949063d8a46f0c0e)},
+};
+
+/* The first 128 bits, cut, of 10^power. (For all powers between the limits that was compared with
+   exact arithmetic: the bits cut from the table never carry so far.) */
+SCI_PRIVATE sci_u128 sci_power_of_ten(int power)
+{
+    sci_assert(power >= SCI_POWER_MIN && power <= SCI_POWER_MAX);
+    unsigned offset = (unsigned)(power - SCI_POWER_FIRST);
+    const uint64_t *base = sci_power_table[offset / SCI_POWER_STEP];
+    uint64_t factor = sci_power_of_five(offset % SCI_POWER_STEP);
+    factor <<= sci_leading_zeros(factor);
+
+    sci_u128 low = sci_u128_multiply(base[2], factor);
+    sci_u128 middle = sci_u128_multiply(base[1], factor);
+    sci_u128 high = sci_u128_multiply(base[0], factor);
+    uint64_t third = middle.low + low.high;
+    uint64_t carry = third < low.high;
+    uint64_t second = high.low + middle.high;
+    uint64_t carry_2 = second < middle.high;
+    second += carry;
+    carry_2 += second < carry;
+    uint64_t first = high.high + carry_2;
+
+    sci_u128 result;
+    if (first >> 63) {
+        result.high = first;
+        result.low = second;
+    } else {
+        result.high = first << 1 | second >> 63;
+        result.low = second << 1 | third >> 63;
+    }
+    return result;
+}
+
+/* MARK: Text to double */
+
+/* The exact decimal form of what lies halfway between two doubles has at most 768 digits, so one
+   digit more and whether something follows decide any comparison. */
+#define SCI_DOUBLE_EXACT_DIGITS 769
+/* Enough for those digits, and for 5^1093 times 54 bits, the largest that a comparison needs. */
+#define SCI_DOUBLE_BIG_WORDS 96
 
 /* Bits of the double nearest to digits * 10^power, after Eisel and Lemire. */
 static uint64_t sci_decimal_nearest(uint64_t digits, int64_t power)
@@ -3561,45 +3674,16 @@ static uint64_t sci_decimal_nearest(uint64_t digits, int64_t power)
     return bits < SCI_DOUBLE_INFINITY ? bits : SCI_DOUBLE_INFINITY;
 }
 
-/* All digits that matter as one integer; returns how many they are. */
-static unsigned sci_decimal_exact_digits(const sci_decimal *decimal, sci_big *big)
-{
-    unsigned count = 0;
-    bool is_more = false;
-    uint32_t chunk = 0, scale = 1;
-    sci_big_set(big, 0);
-    for (size_t i = 0; i < decimal->significant.len && !is_more; i++) {
-        char c = decimal->significant.data[i];
-        if (c == '.')
-            continue;
-        if (count == SCI_DECIMAL_EXACT_DIGITS) {
-            is_more = c != '0';
-            continue;
-        }
-        chunk = chunk * 10 + (uint32_t)(c - '0');
-        scale *= 10;
-        count++;
-        if (scale == 1000000000) {
-            sci_big_multiply_add(big, scale, chunk);
-            chunk = 0;
-            scale = 1;
-        }
-    }
-    sci_big_multiply_add(big, scale, chunk);
-    if (is_more) {
-        sci_big_multiply_add(big, 10, 1);
-        count++;
-    }
-    return count;
-}
-
 /* The number lies between the neighbours `lower` and the next one, compare it with their middle. */
 static uint64_t sci_decimal_nearest_exact(const sci_decimal *decimal, uint64_t lower)
 {
+    uint32_t number_words[SCI_DOUBLE_BIG_WORDS], middle_words[SCI_DOUBLE_BIG_WORDS];
     sci_big number, middle;
+    sci_big_init(&number, number_words, SCI_DOUBLE_BIG_WORDS);
+    sci_big_init(&middle, middle_words, SCI_DOUBLE_BIG_WORDS);
     int two;
     uint64_t mantissa = sci_double_split(lower, &two);
-    unsigned count = sci_decimal_exact_digits(decimal, &number);
+    unsigned count = sci_decimal_exact_digits(decimal, SCI_DOUBLE_EXACT_DIGITS, &number);
     int ten = (int)decimal->exponent + SCI_DECIMAL_DIGITS - (int)count;
     sci_big_set(&middle, 2 * mantissa + 1);
     two -= 1;
@@ -3656,22 +3740,25 @@ static bool sci_text_to_special(sc_slice text, double *number)
     return true;
 }
 
+SCI_PRIVATE double sci_decimal_to_double(const sci_decimal *decimal)
+{
+    double number;
+    if (sci_decimal_simple(decimal, &number))
+        return decimal->is_negative ? -number : number;
+    uint64_t bits = sci_decimal_nearest(decimal->digits, decimal->exponent);
+    if (decimal->is_cut && sci_decimal_nearest(decimal->digits + 1, decimal->exponent) != bits)
+        bits = sci_decimal_nearest_exact(decimal, bits);
+    return sci_double_from_bits(decimal->is_negative ? bits | SCI_DOUBLE_SIGN : bits);
+}
+
 SCI_PRIVATE bool sci_text_to_double(sc_slice text, double *number)
 {
     sci_decimal decimal;
     if (text.len == 0)
         return false;
-    if (!sci_decimal_parse(&decimal, text))
+    if (!sci_decimal_parse(&decimal, text, SCI_DECIMAL_JSON))
         return sci_text_to_special(text, number);
-    if (sci_decimal_simple(&decimal, number)) {
-        if (decimal.is_negative)
-            *number = -*number;
-        return true;
-    }
-    uint64_t bits = sci_decimal_nearest(decimal.digits, decimal.exponent);
-    if (decimal.is_cut && sci_decimal_nearest(decimal.digits + 1, decimal.exponent) != bits)
-        bits = sci_decimal_nearest_exact(&decimal, bits);
-    *number = sci_double_from_bits(decimal.is_negative ? bits | SCI_DOUBLE_SIGN : bits);
+    *number = sci_decimal_to_double(&decimal);
     return true;
 }
 
@@ -3747,12 +3834,6 @@ static sci_shortest sci_shortest_of(uint64_t bits)
     return result;
 }
 
-static char *sci_text_put(char *at, const char *text, size_t len)
-{
-    memcpy(at, text, len);
-    return at + len;
-}
-
 static char *sci_text_put_zeros(char *at, int count)
 {
     for (; count > 0; count--)
@@ -3760,9 +3841,7 @@ static char *sci_text_put_zeros(char *at, int count)
     return at;
 }
 
-/* The digits in the form of Number::toString; `point` digits stand before the point. Returns the
-   end. */
-static char *sci_shortest_put(char *at, const char *digits, size_t len, int point)
+SCI_PRIVATE char *sci_shortest_put(char *at, const char *digits, size_t len, int point)
 {
     int count = (int)len;
     if (point >= count && point <= 21) {
@@ -6195,6 +6274,10 @@ typedef struct sci_url {
    what was expected (never the password); SC_ERR_MEMORY. After an error `*url` is empty, and
    freeing it is fine. */
 SCI_PRIVATE sc_status sci_url_parse(const sc_memory *memory, const char *text, sci_url *url);
+#ifndef SMARTCACHE_NO_SERVER
+/* The same for a place to listen at: the port may be 0. */
+SCI_PRIVATE sc_status sci_url_parse_place(const sc_memory *memory, const char *text, sci_url *url);
+#endif
 SCI_PRIVATE void sci_url_free(sci_url *url);
 
 /* Numeric addresses to and from text. Pure. */
@@ -6245,8 +6328,21 @@ typedef struct sci_url_parser {
     size_t at;      /* the next byte to look at */
     unsigned seen;  /* SCI_URL_HAS_... */
     bool is_secret; /* from here on the text may be a password's */
+#ifndef SMARTCACHE_NO_SERVER
+    bool is_place; /* where to listen: a port may be 0 */
+#endif
     sci_url *url;
 } sci_url_parser;
+
+static bool sci_url_is_place(const sci_url_parser *parser)
+{
+#ifndef SMARTCACHE_NO_SERVER
+    return parser->is_place;
+#else
+    (void)parser;
+    return false;
+#endif
+}
 
 /* A span of the text. */
 typedef struct sci_url_span {
@@ -6550,7 +6646,6 @@ static sc_status sci_url_parse_port(sci_url_parser *parser, sci_url_span span)
     int64_t port = 0;
     size_t start = span.start;
     sc_status status;
-    parser->url->port = SCI_URL_DEFAULT_PORT;
     for (size_t i = start; i < span.end; i++)
         if (parser->text[i] < '0' || parser->text[i] > '9')
             return sci_url_fail(
@@ -6561,7 +6656,7 @@ static sc_status sci_url_parse_port(sci_url_parser *parser, sci_url_span span)
     status = sci_url_take_number(parser, &span, SCI_URL_PORT_MAX, "a port from 1 to 65535", &port);
     if (status != SC_OK)
         return status;
-    if (port == 0)
+    if (port == 0 && !sci_url_is_place(parser))
         return sci_url_fail(parser, start, "a port from 1 to 65535");
     parser->url->port = (uint16_t)port;
     return SC_OK;
@@ -6808,23 +6903,38 @@ static sc_status sci_url_parse_all(sci_url_parser *parser)
     return status;
 }
 
-SCI_PRIVATE sc_status sci_url_parse(const sc_memory *memory, const char *text, sci_url *url)
+static sc_status sci_url_parse_by(sci_url_parser *parser, const sc_memory *memory, sc_slice text,
+                                  sci_url *url)
 {
-    sci_url_parser parser;
-    sc_status status;
-    memset(&parser, 0, sizeof(parser));
     memset(url, 0, sizeof(*url));
     url->memory = *memory;
     url->timeout_ms = -1;
     url->connect_timeout_ms = -1;
-    parser.text = text ? text : "";
-    parser.len = strlen(parser.text);
-    parser.url = url;
-    status = sci_url_parse_all(&parser);
+    parser->text = text.data;
+    parser->len = text.len;
+    parser->url = url;
+    sc_status status = sci_url_parse_all(parser);
     if (status != SC_OK)
         sci_url_free(url);
     return status;
 }
+
+SCI_PRIVATE sc_status sci_url_parse(const sc_memory *memory, const char *text, sci_url *url)
+{
+    sci_url_parser parser;
+    memset(&parser, 0, sizeof(parser));
+    return sci_url_parse_by(&parser, memory, sc_text(text ? text : ""), url);
+}
+
+#ifndef SMARTCACHE_NO_SERVER
+SCI_PRIVATE sc_status sci_url_parse_place(const sc_memory *memory, const char *text, sci_url *url)
+{
+    sci_url_parser parser;
+    memset(&parser, 0, sizeof(parser));
+    parser.is_place = true;
+    return sci_url_parse_by(&parser, memory, sc_text(text), url);
+}
+#endif
 
 SCI_PRIVATE void sci_url_free(sci_url *url)
 {
@@ -9138,19 +9248,32 @@ typedef struct sci_timer {
 
 /* A descriptor that its owner wants to hear about. */
 typedef struct sci_watch {
-    sci_link link; /* in loop->watches */
-    sc_descriptor descriptor;
-    unsigned polled; /* the interest that the poller knows */
-    bool is_retired; /* to be forgotten and released as soon as nobody waits on it */
-    /* Locked. The interest for the next wait, 0 for none. */
+    sci_link link;            /* in one of the loop's lists */
+    sc_descriptor descriptor; /* -1: none, the poller does not hear of it */
+    unsigned polled;          /* the interest that the poller knows */
+    bool is_retired;          /* to be forgotten and released as soon as nobody waits on it */
+    /* Locked. The interest for the next wait, 0 for none. NULL: a steady watch, whose owner tells by
+       sci_watch_want, so that a step costs nothing for those that nothing happens to. */
     unsigned (*prepare)(struct sci_watch *watch);
-    /* Locked. After the wait, for each watch that had interest: what is ready, 0 for nothing. */
+    /* Locked. After each wait: what is ready, 0 for nothing. For a steady watch only when there is
+       something. */
     void (*settle)(struct sci_watch *watch, unsigned ready);
     /* Locked. A retired watch is let go: close the descriptor, free the owner. */
     void (*release)(struct sci_watch *watch);
+#ifndef SMARTCACHE_NO_SERVER
+    unsigned wanted; /* of a steady one: the interest */
+#endif
     unsigned ready;    /* private to loop.c */
     sc_status failure; /* with SCI_WATCH_FAILED */
 } sci_watch;
+
+#ifndef SMARTCACHE_NO_SERVER
+/* What is to run at the end of each step, before the next wait. */
+typedef struct sci_hook {
+    sci_link link;                      /* in loop->hooks */
+    void (*run)(struct sci_hook *hook); /* locked */
+} sci_hook;
+#endif
 
 /* Of scheduled_until, beside monotonic nanoseconds. */
 #define SCI_LOOP_AT_ONCE INT64_MIN
@@ -9170,6 +9293,12 @@ struct sci_loop {
     void *poller; /* owned */
     sci_heap timers;
     sci_link watches;
+#ifndef SMARTCACHE_NO_SERVER
+    sci_link steady;  /* watches to which nothing happens */
+    sci_link changed; /* of which the poller has to be told */
+    sci_link ready;   /* which are to be settled */
+    sci_link hooks;
+#endif
     sci_link posts;
     uintptr_t driver;        /* the thread that drives, 0: nobody */
     uintptr_t dispatcher;    /* the thread that runs callbacks, 0: nobody */
@@ -9182,6 +9311,8 @@ struct sci_loop {
 
 SCI_PRIVATE sc_status sci_loop_init(sci_loop *loop, const sc_memory *memory, const sc_clock *clock,
                                     const sc_poller *poller);
+/* Forget whatever there was: watches, timers, callbacks, who drives. */
+SCI_PRIVATE void sci_loop_clear(sci_loop *loop);
 /* Nobody drives any more; releases retired watches. */
 SCI_PRIVATE void sci_loop_free(sci_loop *loop);
 
@@ -9210,6 +9341,15 @@ static inline bool sci_timer_is_armed(const sci_timer *timer)
 
 /* Add a watch. */
 SCI_PRIVATE void sci_watch_add(sci_loop *loop, sci_watch *watch);
+#ifndef SMARTCACHE_NO_SERVER
+/* The interest of a steady watch from the next wait on. */
+SCI_PRIVATE void sci_watch_want(sci_loop *loop, sci_watch *watch, unsigned interest);
+SCI_PRIVATE void sci_hook_add(sci_loop *loop, sci_hook *hook);
+static inline void sci_hook_remove(sci_hook *hook)
+{
+    sci_list_remove(&hook->link);
+}
+#endif
 /* Forget a watch: `release` is called now, or when the driver comes back from its wait. */
 SCI_PRIVATE void sci_watch_retire(sci_loop *loop, sci_watch *watch);
 /* Make the poller's wait, or else its next one, return at once. Any thread, locked or not. */
@@ -9241,14 +9381,31 @@ SCI_PRIVATE sc_status sci_loop_init(sci_loop *loop, const sc_memory *memory, con
     loop->memory = *memory;
     loop->clock = *clock;
     loop->poller_table = *poller;
-    loop->scheduled_until = SCI_LOOP_AT_NO_TIME;
-    sci_list_init(&loop->watches);
-    sci_list_init(&loop->posts);
+    sci_loop_clear(loop);
     sci_mutex_init(&loop->lock);
     sc_status status = poller->create(poller->user, memory, &loop->poller);
     if (status != SC_OK)
         sci_mutex_free(&loop->lock);
     return status;
+}
+
+SCI_PRIVATE void sci_loop_clear(sci_loop *loop)
+{
+    loop->timers.root = NULL;
+    sci_list_init(&loop->watches);
+    sci_list_init(&loop->posts);
+#ifndef SMARTCACHE_NO_SERVER
+    sci_list_init(&loop->steady);
+    sci_list_init(&loop->changed);
+    sci_list_init(&loop->ready);
+    sci_list_init(&loop->hooks);
+#endif
+    loop->driver = 0;
+    loop->dispatcher = 0;
+    loop->is_waiting = false;
+    loop->is_woken = false;
+    loop->is_settled = false;
+    loop->scheduled_until = SCI_LOOP_AT_NO_TIME;
 }
 
 SCI_PRIVATE void sci_loop_free(sci_loop *loop)
@@ -9315,13 +9472,58 @@ SCI_PRIVATE void sci_timer_cancel(sci_loop *loop, sci_timer *timer)
 
 SCI_PRIVATE void sci_watch_add(sci_loop *loop, sci_watch *watch)
 {
+    sci_link *list = &loop->watches;
+#ifndef SMARTCACHE_NO_SERVER
+    watch->wanted = 0;
+    if (!watch->prepare)
+        list = &loop->steady;
+#endif
     sci_list_init(&watch->link);
-    sci_list_append(&loop->watches, &watch->link);
+    sci_list_append(list, &watch->link);
     watch->polled = 0;
     watch->ready = 0;
     watch->is_retired = false;
     sci_loop_wake(loop);
 }
+
+#ifndef SMARTCACHE_NO_SERVER
+static void sci_watch_move(sci_watch *watch, sci_link *list)
+{
+    sci_list_remove(&watch->link);
+    sci_list_append(list, &watch->link);
+}
+
+/* Something is to be said to the owner of a steady watch after the wait. */
+static void sci_watch_is_ready(sci_loop *loop, sci_watch *watch)
+{
+    if (!watch->prepare)
+        sci_watch_move(watch, &loop->ready);
+}
+
+/* Where a steady watch belongs that is not to be settled. */
+static void sci_watch_rest(sci_loop *loop, sci_watch *watch)
+{
+    sci_watch_move(watch, watch->wanted == watch->polled ? &loop->steady : &loop->changed);
+}
+
+SCI_PRIVATE void sci_watch_want(sci_loop *loop, sci_watch *watch, unsigned interest)
+{
+    sci_assert(!watch->prepare);
+    if (watch->wanted == interest)
+        return;
+    watch->wanted = interest;
+    if (watch->ready || watch->is_retired)
+        return; /* it rests, or goes, when it has been settled */
+    sci_watch_rest(loop, watch);
+    sci_loop_wake(loop);
+}
+
+SCI_PRIVATE void sci_hook_add(sci_loop *loop, sci_hook *hook)
+{
+    sci_list_init(&hook->link);
+    sci_list_append(&loop->hooks, &hook->link);
+}
+#endif
 
 /* The poller must not be told while it waits, and a descriptor that it waits on must not be closed:
    its number could be another's by then. */
@@ -9337,6 +9539,9 @@ SCI_PRIVATE void sci_watch_retire(sci_loop *loop, sci_watch *watch)
 {
     if (loop->is_waiting && watch->polled) {
         watch->is_retired = true;
+#ifndef SMARTCACHE_NO_SERVER
+        sci_watch_is_ready(loop, watch);
+#endif
         sci_loop_wake(loop);
         return;
     }
@@ -9379,6 +9584,18 @@ SCI_PRIVATE void sci_loop_drive_end(sci_loop *loop)
         sci_loop_schedule(loop, due_ns);
 }
 
+static sc_status sci_watch_tell(sci_loop *loop, sci_watch *watch, unsigned wanted)
+{
+    sc_status status = loop->poller_table.watch(loop->poller, watch->descriptor, wanted, watch);
+    if (status == SC_OK) {
+        watch->polled = wanted;
+    } else {
+        watch->ready = SCI_WATCH_FAILED;
+        watch->failure = status;
+    }
+    return status;
+}
+
 /* Tell the poller what the owners want now. */
 static sc_status sci_loop_prepare(sci_loop *loop)
 {
@@ -9387,17 +9604,21 @@ static sc_status sci_loop_prepare(sci_loop *loop)
         sci_watch *watch = SCI_CONTAINER(link, sci_watch, link);
         unsigned wanted = watch->prepare(watch);
         watch->ready = 0;
-        if (wanted == watch->polled)
+        if (wanted == watch->polled || watch->descriptor < 0)
             continue;
-        sc_status status = loop->poller_table.watch(loop->poller, watch->descriptor, wanted, watch);
-        if (status == SC_OK) {
-            watch->polled = wanted;
-        } else {
-            watch->ready = SCI_WATCH_FAILED;
-            watch->failure = status;
+        sc_status status = sci_watch_tell(loop, watch, wanted);
+        if (status != SC_OK)
             result = status;
-        }
     }
+#ifndef SMARTCACHE_NO_SERVER
+    for (sci_link *link = loop->changed.next; link != &loop->changed; link = loop->changed.next) {
+        sci_watch *watch = SCI_CONTAINER(link, sci_watch, link);
+        sc_status status = sci_watch_tell(loop, watch, watch->wanted);
+        sci_watch_move(watch, status == SC_OK ? &loop->steady : &loop->ready);
+        if (status != SC_OK)
+            result = status;
+    }
+#endif
     return result;
 }
 
@@ -9417,6 +9638,33 @@ static void sci_loop_settle(sci_loop *loop)
             watch->settle(watch, watch->ready);
     }
 }
+
+#ifndef SMARTCACHE_NO_SERVER
+static void sci_loop_settle_steady(sci_loop *loop)
+{
+    for (sci_link *link = loop->ready.next; link != &loop->ready; link = loop->ready.next) {
+        sci_watch *watch = SCI_CONTAINER(link, sci_watch, link);
+        unsigned ready = watch->ready;
+        watch->ready = 0;
+        if (watch->is_retired) {
+            sci_watch_let_go(loop, watch);
+            continue;
+        }
+        sci_watch_rest(loop, watch);
+        watch->settle(watch, ready);
+    }
+}
+
+/* A hook may remove itself. */
+static void sci_loop_run_hooks(sci_loop *loop)
+{
+    for (sci_link *link = loop->hooks.next, *next; link != &loop->hooks; link = next) {
+        sci_hook *hook = SCI_CONTAINER(link, sci_hook, link);
+        next = link->next;
+        hook->run(hook);
+    }
+}
+#endif
 
 static void sci_loop_fire_timers(sci_loop *loop)
 {
@@ -9479,10 +9727,21 @@ SCI_PRIVATE sc_status sci_loop_step(sci_loop *loop, int64_t max_wait_ns)
     loop->is_woken = false;
     loop->waiting_until = INT64_MIN;
 
-    for (size_t i = 0; status == SC_OK && i < count; i++)
-        ((sci_watch *)events[i].tag)->ready |= events[i].ready;
+    for (size_t i = 0; status == SC_OK && i < count; i++) {
+        sci_watch *watch = (sci_watch *)events[i].tag;
+        watch->ready |= events[i].ready;
+#ifndef SMARTCACHE_NO_SERVER
+        sci_watch_is_ready(loop, watch);
+#endif
+    }
     sci_loop_settle(loop);
+#ifndef SMARTCACHE_NO_SERVER
+    sci_loop_settle_steady(loop);
+#endif
     sci_loop_fire_timers(loop);
+#ifndef SMARTCACHE_NO_SERVER
+    sci_loop_run_hooks(loop);
+#endif
     return prepared != SC_OK ? prepared : status;
 }
 
@@ -9512,6 +9771,727 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
 }
 
 #ifndef SMARTCACHE_NO_SERVER
+
+/* MARK: - Binary numbers (Private) */
+/* Numbers as wide integers times powers of two. */
+
+/* Numbers as wide integers times powers of two, what lies between texts and floating point. */
+
+/* `bits` below 128. */
+static inline sci_u128 sci_u128_shift_right(sci_u128 value, unsigned bits)
+{
+    if (bits >= 64) {
+        value.low = value.high >> (bits - 64);
+        value.high = 0;
+    } else if (bits > 0) {
+        value.low = value.low >> bits | value.high << (64 - bits);
+        value.high >>= bits;
+    }
+    return value;
+}
+
+static inline sci_u128 sci_u128_shift_left(sci_u128 value, unsigned bits)
+{
+    if (bits >= 64) {
+        value.high = value.low << (bits - 64);
+        value.low = 0;
+    } else if (bits > 0) {
+        value.high = value.high << bits | value.low >> (64 - bits);
+        value.low <<= bits;
+    }
+    return value;
+}
+
+static inline int sci_u128_compare(sci_u128 a, sci_u128 b)
+{
+    if (a.high != b.high)
+        return a.high < b.high ? -1 : 1;
+    return a.low == b.low ? 0 : a.low < b.low ? -1 : 1;
+}
+
+static inline sci_u128 sci_u128_add(sci_u128 a, sci_u128 b)
+{
+    a.low += b.low;
+    a.high += b.high + (a.low < b.low);
+    return a;
+}
+
+static inline sci_u128 sci_u128_subtract(sci_u128 a, sci_u128 b)
+{
+    a.high -= b.high + (a.low < b.low);
+    a.low -= b.low;
+    return a;
+}
+
+static inline bool sci_u128_is_zero(sci_u128 value)
+{
+    return value.high == 0 && value.low == 0;
+}
+
+/* Any `bits`; the last bit is also set when any was lost. */
+static inline sci_u128 sci_u128_shift_right_sticky(sci_u128 value, unsigned bits)
+{
+    sci_u128 shifted;
+    shifted.high = shifted.low = 0;
+    if (bits < 128)
+        shifted = sci_u128_shift_right(value, bits);
+    bool is_lost = bits < 128 ? sci_u128_compare(sci_u128_shift_left(shifted, bits), value) != 0
+                              : !sci_u128_is_zero(value);
+    shifted.low |= is_lost;
+    return shifted;
+}
+
+/* value / 2^bits, rounded (half to even); any `bits`. */
+SCI_PRIVATE sci_u128 sci_u128_round(sci_u128 value, unsigned bits);
+
+/* A number in two parts: mantissa * 2^exponent, or a bit more when the mantissa's last bit is
+   set. */
+typedef struct sci_binary {
+    sci_u128 mantissa;
+    int64_t exponent;
+    bool is_negative;
+} sci_binary;
+
+/* C's hexadecimal numbers, "0x1.8p3". False when the whole text is not one. */
+SCI_PRIVATE bool sci_binary_parse(sci_binary *binary, sc_slice text);
+/* Nearest (half to even) of those whose mantissas have up to `bits` bits, 64 at most, and exponents
+   of at least `least`. Returns the mantissa. */
+SCI_PRIVATE uint64_t sci_binary_round(sci_binary binary, unsigned bits, int64_t least,
+                                      int64_t *exponent);
+/* "inf" and "infinity" in any case, with a sign. */
+SCI_PRIVATE bool sci_text_is_infinity(sc_slice text, bool *is_negative);
+
+SCI_PRIVATE sci_u128 sci_u128_round(sci_u128 value, unsigned bits)
+{
+    sci_u128 rounded, rest, half;
+    rounded.high = rounded.low = half.low = 0;
+    half.high = UINT64_C(1) << 63;
+    rest = value;
+    if (bits == 0)
+        return value;
+    if (bits > 128)
+        return rounded;
+    if (bits < 128) {
+        rounded = sci_u128_shift_right(value, bits);
+        rest = sci_u128_shift_left(value, 128 - bits);
+    }
+    int order = sci_u128_compare(rest, half);
+    if (order > 0 || (order == 0 && (rounded.low & 1))) {
+        rounded.low++;
+        rounded.high += rounded.low == 0;
+    }
+    return rounded;
+}
+
+/* Digits at `at`; what is below the mantissa's bits only sets the last of them. Returns the end. */
+static const char *sci_binary_parse_digits(sci_binary *binary, const char *at, const char *end,
+                                           int point)
+{
+    for (; at < end && sci_hex_digit(*at) >= 0; at++) {
+        uint64_t digit = (uint64_t)sci_hex_digit(*at);
+        if (binary->mantissa.high >> 60 == 0) {
+            binary->mantissa = sci_u128_shift_left(binary->mantissa, 4);
+            binary->mantissa.low |= digit;
+            binary->exponent -= 4 * point;
+        } else {
+            binary->exponent += 4 - 4 * point;
+            binary->mantissa.low |= digit > 0;
+        }
+    }
+    return at;
+}
+
+SCI_PRIVATE bool sci_binary_parse(sci_binary *binary, sc_slice text)
+{
+    const char *end = text.data + text.len;
+    memset(binary, 0, sizeof *binary);
+    const char *at = sci_number_parse_sign(text.data, end, &binary->is_negative);
+    if (end - at < 3 || at[0] != '0' || (at[1] != 'x' && at[1] != 'X'))
+        return false;
+    const char *whole = at + 2;
+    at = sci_binary_parse_digits(binary, whole, end, 0);
+    size_t digits = (size_t)(at - whole);
+    if (at < end && *at == '.') {
+        const char *fraction = ++at;
+        at = sci_binary_parse_digits(binary, at, end, 1);
+        digits += (size_t)(at - fraction);
+    }
+    if (digits == 0)
+        return false;
+    if (at < end && (*at == 'p' || *at == 'P'))
+        at = sci_number_parse_exponent(at + 1, end, &binary->exponent);
+    return at && at == end;
+}
+
+SCI_PRIVATE uint64_t sci_binary_round(sci_binary binary, unsigned bits, int64_t least,
+                                      int64_t *exponent)
+{
+    sci_u128 m = binary.mantissa;
+    *exponent = least;
+    if (sci_u128_is_zero(m))
+        return 0;
+    unsigned zeros = m.high ? sci_leading_zeros(m.high) : 64 + sci_leading_zeros(m.low);
+    unsigned cut = 128 - bits;
+    int64_t unit = binary.exponent - (int64_t)zeros + cut;
+    if (unit < least)
+        cut += (unsigned)sci_min_i64(least - unit, 128);
+    else
+        *exponent = unit;
+    m = sci_u128_round(sci_u128_shift_left(m, zeros), cut);
+    if (m.high > 0 || (bits < 64 && m.low >> bits > 0)) {
+        m.low = UINT64_C(1) << (bits - 1);
+        ++*exponent;
+    }
+    return m.low;
+}
+
+SCI_PRIVATE bool sci_text_is_infinity(sc_slice text, bool *is_negative)
+{
+    static const char name[] = "infinity";
+    const char *end = text.data + text.len;
+    const char *at = sci_number_parse_sign(text.data, end, is_negative);
+    size_t len = (size_t)(end - at);
+    if (len != 3 && len != sizeof name - 1)
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if ((at[i] | 0x20) != name[i])
+            return false;
+    return true;
+}
+
+/* MARK: - Doubles as in C (Private) */
+/* Doubles as C's library reads and prints them. */
+
+/* Doubles as C's library reads and prints them. */
+
+#define SCI_SEVENTEEN_TEXT_BYTES 25 /* "-2.2250738585072014e-308" and a NUL */
+
+/* As C's strtod in its own locale, the whole slice: also "+1", ".5", "1.", "0x1.8p3", "inf" and
+   "infinity" in any case; no blanks, never NaN. What is too large or too small for a double is an
+   infinity or a zero, and *is_out_of_range. */
+SCI_PRIVATE bool sci_text_to_double_as_c(sc_slice text, double *number, bool *is_out_of_range);
+/* As C's "%.17g", and its length: "0.10000000000000001", "1e+17", "-0", "-inf", "nan". */
+SCI_PRIVATE size_t sci_double_to_text_17(double number, char text[SCI_SEVENTEEN_TEXT_BYTES]);
+
+/* MARK: Text to double, as strtod */
+
+static double sci_binary_to_double(sci_binary binary)
+{
+    int64_t exponent;
+    uint64_t mantissa = sci_binary_round(binary, SCI_DOUBLE_MANTISSA_BITS + 1,
+                                         SCI_DOUBLE_LEAST_EXPONENT, &exponent);
+    uint64_t bits = mantissa;
+    if (mantissa >= SCI_DOUBLE_HIDDEN_BIT) {
+        int64_t biased = exponent - SCI_DOUBLE_LEAST_EXPONENT + 1;
+        bits = biased < SCI_DOUBLE_EXPONENT_MAX ? mantissa - SCI_DOUBLE_HIDDEN_BIT +
+                                                      ((uint64_t)biased << SCI_DOUBLE_MANTISSA_BITS)
+                                                : SCI_DOUBLE_INFINITY;
+    }
+    return sci_double_from_bits(binary.is_negative ? bits | SCI_DOUBLE_SIGN : bits);
+}
+
+SCI_PRIVATE bool sci_text_to_double_as_c(sc_slice text, double *number, bool *is_out_of_range)
+{
+    sci_decimal decimal;
+    sci_binary binary;
+    bool is_negative = false, is_zero = false;
+    *is_out_of_range = false;
+    if (sci_decimal_parse(&decimal, text, SCI_DECIMAL_C)) {
+        *number = sci_decimal_to_double(&decimal);
+        is_zero = decimal.digits == 0;
+    } else if (sci_binary_parse(&binary, text)) {
+        *number = sci_binary_to_double(binary);
+        is_zero = binary.mantissa.high == 0 && binary.mantissa.low == 0;
+    } else {
+        if (!sci_text_is_infinity(text, &is_negative))
+            return false;
+        *number = sci_double_from_bits(SCI_DOUBLE_INFINITY | (is_negative ? SCI_DOUBLE_SIGN : 0));
+        return true;
+    }
+    uint64_t magnitude = sci_double_to_bits(*number) & ~SCI_DOUBLE_SIGN;
+    *is_out_of_range = magnitude == SCI_DOUBLE_INFINITY || (magnitude == 0 && !is_zero);
+    return true;
+}
+
+/* MARK: Double to 17 digits, as "%.17g" */
+
+#define SCI_SEVENTEEN_DIGITS 17
+/* Enough for 5^340 times 53 bits, and for what that is compared with. */
+#define SCI_SEVENTEEN_BIG_WORDS 40
+#define SCI_SEVENTEEN_ABOVE UINT64_C(100000000000000000)
+/* Below this many digits before the point an integer stands as it is. */
+#define SCI_SEVENTEEN_INTEGER 1e17
+
+/* mantissa * 2^two * 10^ten against digits + 1/2 */
+static int sci_seventeen_compare_half(uint64_t mantissa, int two, int ten, uint64_t digits)
+{
+    uint32_t number_words[SCI_SEVENTEEN_BIG_WORDS], half_words[SCI_SEVENTEEN_BIG_WORDS];
+    sci_big number, half;
+    sci_big_init(&number, number_words, SCI_SEVENTEEN_BIG_WORDS);
+    sci_big_init(&half, half_words, SCI_SEVENTEEN_BIG_WORDS);
+    sci_big_set(&number, mantissa);
+    sci_big_set(&half, 2 * digits + 1);
+    if (ten >= 0)
+        sci_big_multiply_power_of_five(&number, (unsigned)ten);
+    else
+        sci_big_multiply_power_of_five(&half, (unsigned)-ten);
+    int shift = two + ten + 1;
+    if (shift >= 0)
+        sci_big_shift(&number, (unsigned)shift);
+    else
+        sci_big_shift(&half, (unsigned)-shift);
+    return sci_big_compare(&number, &half);
+}
+
+/* The number times 10^ten, rounded (half to even). */
+static uint64_t sci_seventeen_scaled(uint64_t mantissa, int two, int ten)
+{
+    unsigned zeros = sci_leading_zeros(mantissa);
+    uint64_t w = mantissa << zeros;
+    sci_u128 power = sci_power_of_ten(ten);
+    /* The first 128 bits of the product, too small by less than 2. */
+    sci_u128 product = sci_u128_multiply(w, power.high);
+    uint64_t more = sci_u128_multiply(w, power.low).high;
+    product.low += more;
+    product.high += product.low < more;
+    unsigned cut = (unsigned)(63 - (two - (int)zeros) - sci_log2_of_power(ten));
+    uint64_t digits = sci_u128_shift_right(product, cut).low;
+    sci_u128 rest = sci_u128_shift_right(sci_u128_shift_left(product, 128 - cut), 128 - cut);
+    sci_u128 half;
+    half.high = UINT64_C(1) << (cut - 65);
+    half.low = 0;
+    int order = sci_u128_compare(rest, half);
+    if (order <= 0) {
+        rest.low += 2;
+        rest.high += rest.low < 2;
+        if (sci_u128_compare(rest, half) > 0)
+            order = sci_seventeen_compare_half(mantissa, two, ten, digits);
+    }
+    return digits + (order > 0 || (order == 0 && (digits & 1)));
+}
+
+/* 17 digits; the first of them stands for 10^*exponent, which is one more than the estimate where
+   there were 18, or where rounding made them 18. */
+static uint64_t sci_seventeen_of(uint64_t bits, int *exponent)
+{
+    int two;
+    uint64_t mantissa = sci_double_split(bits, &two);
+    *exponent = sci_log10_of_power(two + 63 - (int)sci_leading_zeros(mantissa));
+    uint64_t digits = sci_seventeen_scaled(mantissa, two, SCI_SEVENTEEN_DIGITS - 1 - *exponent);
+    if (digits < SCI_SEVENTEEN_ABOVE)
+        return digits;
+    ++*exponent;
+    return sci_seventeen_scaled(mantissa, two, SCI_SEVENTEEN_DIGITS - 1 - *exponent);
+}
+
+static char *sci_seventeen_put_exponent(char *at, int exponent)
+{
+    char digits[SCI_I64_TEXT_BYTES];
+    int magnitude = exponent < 0 ? -exponent : exponent;
+    size_t len = sci_i64_to_text(magnitude, digits);
+    *at++ = 'e';
+    *at++ = exponent < 0 ? '-' : '+';
+    if (magnitude < 10)
+        *at++ = '0';
+    return sci_text_put(at, digits, len);
+}
+
+static char *sci_seventeen_put(char *at, const char *digits, int exponent)
+{
+    size_t len = SCI_SEVENTEEN_DIGITS;
+    while (len > 1 && digits[len - 1] == '0')
+        len--;
+    if (exponent >= -4 && exponent < SCI_SEVENTEEN_DIGITS)
+        return sci_shortest_put(at, digits, len, exponent + 1);
+    *at++ = digits[0];
+    if (len > 1) {
+        *at++ = '.';
+        at = sci_text_put(at, digits + 1, len - 1);
+    }
+    return sci_seventeen_put_exponent(at, exponent);
+}
+
+SCI_PRIVATE size_t sci_double_to_text_17(double number, char text[SCI_SEVENTEEN_TEXT_BYTES])
+{
+    uint64_t bits = sci_double_to_bits(number);
+    uint64_t magnitude = bits & ~SCI_DOUBLE_SIGN;
+    char *at = text;
+    if (bits != magnitude && magnitude <= SCI_DOUBLE_INFINITY)
+        *at++ = '-';
+    double positive = sci_double_from_bits(magnitude);
+    if (magnitude >= SCI_DOUBLE_INFINITY) {
+        at = sci_text_put(at, magnitude > SCI_DOUBLE_INFINITY ? "nan" : "inf", 3);
+    } else if (positive < SCI_SEVENTEEN_INTEGER && positive == (double)(int64_t)positive) {
+        at += sci_i64_to_text((int64_t)positive, at);
+    } else {
+        int exponent;
+        char digits[SCI_I64_TEXT_BYTES];
+        (void)sci_u64_to_text(sci_seventeen_of(magnitude, &exponent), digits);
+        at = sci_seventeen_put(at, digits, exponent);
+    }
+    *at = '\0';
+    return (size_t)(at - text);
+}
+
+/* MARK: - Extended precision (Private) */
+/* 80-bit floating point in integers. */
+
+/* Floating point with 64 bits of mantissa: the 80-bit format of x87 processors, in which Redis adds
+   for INCRBYFLOAT on them. Done in integers, so that every machine gives those results. */
+
+typedef enum sci_extended_kind {
+    SCI_EXTENDED_FINITE,
+    SCI_EXTENDED_INFINITE,
+    SCI_EXTENDED_NAN
+} sci_extended_kind;
+
+typedef struct sci_extended {
+    uint64_t mantissa; /* its first bit is set, unless the exponent is the least, as in 0 */
+    int exponent;      /* mantissa * 2^exponent */
+    bool is_negative;
+    sci_extended_kind kind;
+} sci_extended;
+
+static inline bool sci_extended_is_finite(const sci_extended *number)
+{
+    return number->kind == SCI_EXTENDED_FINITE;
+}
+
+/* Longer texts are refused, as Redis does. */
+#define SCI_EXTENDED_MAX_TEXT 5119
+
+/* As strtold in C's own locale, correctly rounded: the whole slice, no blanks, no NaN, nothing that
+   is too large or rounds to 0 but is not. */
+SCI_PRIVATE bool sci_text_to_extended(sc_slice text, sci_extended *number);
+/* Nearest, half to even. */
+SCI_PRIVATE sci_extended sci_extended_add(const sci_extended *a, const sci_extended *b);
+SCI_PRIVATE sci_extended sci_extended_multiply(const sci_extended *a, uint32_t factor);
+/* The least integer that is not below the number; cut to what 64 bits hold. */
+SCI_PRIVATE int64_t sci_extended_ceiling(const sci_extended *number);
+
+/* 4,933 digits before the point, 17 after it, the sign, the point and a NUL. */
+#define SCI_EXTENDED_TEXT_BYTES 4953
+/* As C's "%.17Lf" without trailing zeros: "0.3", "-1.5", "1000000000000000000000", never "-0".
+   Returns the length. Of a finite number. */
+SCI_PRIVATE size_t sci_extended_to_text(const sci_extended *number,
+                                        char text[SCI_EXTENDED_TEXT_BYTES]);
+
+#define SCI_EXTENDED_BITS 64
+#define SCI_EXTENDED_LEAST_EXPONENT (-16445)
+#define SCI_EXTENDED_MOST_EXPONENT 16320
+/* Numbers of 10^4933 and more are too large, those below 10^-4952 round to 0. */
+#define SCI_EXTENDED_MOST_POINT 4933
+#define SCI_EXTENDED_LEAST_POINT (-4952)
+/* Bits of a quotient: the mantissa's, the one that decides about rounding, and some more, since the
+   first may be 0. */
+#define SCI_EXTENDED_QUOTIENT_BITS 67
+/* Enough for 5^10071, what 5119 digits after a point and 4952 zeros are divided by, a bit more. */
+#define SCI_EXTENDED_BIG_WORDS 736
+#define SCI_EXTENDED_DECIMALS 17
+
+/* MARK: More of exact integers */
+
+static void sci_big_set_u128(sci_big *big, sci_u128 value)
+{
+    sci_big_set(big, value.low);
+    for (; value.high > 0 && big->count < 2; big->count++)
+        big->words[big->count] = 0;
+    for (; value.high > 0; value.high >>= 32)
+        big->words[big->count++] = (uint32_t)value.high;
+}
+
+/* a - b, which is not below 0. */
+static void sci_big_subtract(sci_big *a, const sci_big *b)
+{
+    uint64_t borrow = 0;
+    for (size_t i = 0; i < a->count; i++) {
+        uint64_t taken = borrow + (i < b->count ? b->words[i] : 0);
+        borrow = a->words[i] < taken;
+        a->words[i] = (uint32_t)(a->words[i] - taken);
+    }
+    sci_assert(borrow == 0);
+    while (a->count > 0 && a->words[a->count - 1] == 0)
+        a->count--;
+}
+
+/* Divide, and return the remainder. */
+static uint32_t sci_big_divide(sci_big *big, uint32_t divisor)
+{
+    uint64_t rest = 0;
+    for (size_t i = big->count; i > 0; i--) {
+        rest = rest << 32 | big->words[i - 1];
+        big->words[i - 1] = (uint32_t)(rest / divisor);
+        rest %= divisor;
+    }
+    while (big->count > 0 && big->words[big->count - 1] == 0)
+        big->count--;
+    return (uint32_t)rest;
+}
+
+/* 0 for 0 */
+static size_t sci_big_bits(const sci_big *big)
+{
+    if (big->count == 0)
+        return 0;
+    return big->count * 32 + 32 - sci_leading_zeros(big->words[big->count - 1]);
+}
+
+/* The highest 128 bits, the first of them set; the last one is also set when any bit below is. Not
+   for 0. */
+static sci_u128 sci_big_top(const sci_big *big)
+{
+    uint32_t top[5] = {0, 0, 0, 0, 0};
+    size_t count = sci_min_size(big->count, SCI_COUNT(top));
+    for (size_t i = 0; i < count; i++)
+        top[i] = big->words[big->count - 1 - i];
+    unsigned zeros = sci_leading_zeros(top[0]) - 32;
+    sci_u128 result;
+    result.high = (uint64_t)top[0] << 32 | top[1];
+    result.low = (uint64_t)top[2] << 32 | top[3];
+    result = sci_u128_shift_left(result, zeros);
+    uint64_t rest = (uint64_t)top[4] << zeros;
+    result.low |= rest >> 32;
+    bool is_more = (uint32_t)rest != 0;
+    for (size_t i = count; i < big->count && !is_more; i++)
+        is_more = big->words[big->count - 1 - i] != 0;
+    result.low |= is_more;
+    return result;
+}
+
+/* MARK: Text to extended */
+
+static sci_extended sci_extended_of(sci_binary binary)
+{
+    sci_extended result;
+    int64_t exponent;
+    result.mantissa =
+        sci_binary_round(binary, SCI_EXTENDED_BITS, SCI_EXTENDED_LEAST_EXPONENT, &exponent);
+    bool is_finite = result.mantissa == 0 || exponent <= SCI_EXTENDED_MOST_EXPONENT;
+    result.kind = is_finite ? SCI_EXTENDED_FINITE : SCI_EXTENDED_INFINITE;
+    result.exponent = is_finite ? (int)exponent : 0;
+    result.is_negative = binary.is_negative;
+    return result;
+}
+
+/* The quotient's first bits, the last of which is also set when there are more. Both numbers are
+   changed. */
+static sci_binary sci_extended_divide(sci_big *number, sci_big *divisor)
+{
+    sci_binary quotient;
+    size_t number_bits = sci_big_bits(number), divisor_bits = sci_big_bits(divisor);
+    memset(&quotient, 0, sizeof quotient);
+    quotient.exponent =
+        (int64_t)number_bits - (int64_t)divisor_bits - (SCI_EXTENDED_QUOTIENT_BITS - 1);
+    if (number_bits < divisor_bits)
+        sci_big_shift(number, (unsigned)(divisor_bits - number_bits));
+    else
+        sci_big_shift(divisor, (unsigned)(number_bits - divisor_bits));
+    for (int i = 0; i < SCI_EXTENDED_QUOTIENT_BITS; i++) {
+        quotient.mantissa = sci_u128_shift_left(quotient.mantissa, 1);
+        if (sci_big_compare(number, divisor) >= 0) {
+            sci_big_subtract(number, divisor);
+            quotient.mantissa.low |= 1;
+        }
+        sci_big_multiply_add(number, 2, 0);
+    }
+    quotient.mantissa.low |= number->count > 0;
+    return quotient;
+}
+
+/* A decimal that is not 0, and neither far too large nor too small. */
+static sci_binary sci_extended_binary(const sci_decimal *decimal)
+{
+    uint32_t number_words[SCI_EXTENDED_BIG_WORDS], divisor_words[SCI_EXTENDED_BIG_WORDS];
+    sci_big number, divisor;
+    sci_binary binary;
+    int ten = (int)decimal->exponent;
+    sci_big_init(&number, number_words, SCI_EXTENDED_BIG_WORDS);
+    sci_big_init(&divisor, divisor_words, SCI_EXTENDED_BIG_WORDS);
+    if (decimal->is_cut) {
+        unsigned count = sci_decimal_exact_digits(decimal, SCI_EXTENDED_MAX_TEXT, &number);
+        ten += SCI_DECIMAL_DIGITS - (int)count;
+    } else {
+        sci_big_set(&number, decimal->digits);
+    }
+    if (ten >= 0) {
+        sci_big_multiply_power_of_five(&number, (unsigned)ten);
+        binary.mantissa = sci_big_top(&number);
+        binary.exponent = (int64_t)sci_big_bits(&number) - 128;
+    } else {
+        sci_big_set(&divisor, 1);
+        sci_big_multiply_power_of_five(&divisor, (unsigned)-ten);
+        binary = sci_extended_divide(&number, &divisor);
+    }
+    binary.exponent += ten;
+    binary.is_negative = decimal->is_negative;
+    return binary;
+}
+
+static bool sci_extended_from_decimal(const sci_decimal *decimal, sci_extended *number)
+{
+    char digits[SCI_I64_TEXT_BYTES];
+    memset(number, 0, sizeof *number);
+    number->is_negative = decimal->is_negative;
+    number->exponent = SCI_EXTENDED_LEAST_EXPONENT;
+    if (decimal->digits == 0)
+        return true;
+    int64_t point = decimal->exponent + (int64_t)sci_u64_to_text(decimal->digits, digits);
+    if (point > SCI_EXTENDED_MOST_POINT || point < SCI_EXTENDED_LEAST_POINT)
+        return false;
+    *number = sci_extended_of(sci_extended_binary(decimal));
+    return sci_extended_is_finite(number) && number->mantissa != 0;
+}
+
+SCI_PRIVATE bool sci_text_to_extended(sc_slice text, sci_extended *number)
+{
+    sci_decimal decimal;
+    sci_binary binary;
+    if (text.len == 0 || text.len > SCI_EXTENDED_MAX_TEXT)
+        return false;
+    if (sci_decimal_parse(&decimal, text, SCI_DECIMAL_C))
+        return sci_extended_from_decimal(&decimal, number);
+    if (sci_binary_parse(&binary, text)) {
+        *number = sci_extended_of(binary);
+        return sci_extended_is_finite(number) &&
+               (number->mantissa != 0 || sci_u128_is_zero(binary.mantissa));
+    }
+    memset(number, 0, sizeof *number);
+    number->kind = SCI_EXTENDED_INFINITE;
+    return sci_text_is_infinity(text, &number->is_negative);
+}
+
+/* MARK: Arithmetic */
+
+static sci_extended sci_extended_add_special(const sci_extended *a, const sci_extended *b)
+{
+    sci_extended result = sci_extended_is_finite(a) ? *b : *a;
+    if (a->kind == SCI_EXTENDED_NAN || b->kind == SCI_EXTENDED_NAN ||
+        (a->kind == b->kind && a->is_negative != b->is_negative))
+        result.kind = SCI_EXTENDED_NAN;
+    return result;
+}
+
+SCI_PRIVATE sci_extended sci_extended_add(const sci_extended *a, const sci_extended *b)
+{
+    /* One bit for the carry, the mantissa, and 63 for what is shifted out. */
+    enum { SPARE = 63 };
+    if (!sci_extended_is_finite(a) || !sci_extended_is_finite(b))
+        return sci_extended_add_special(a, b);
+    if (a->exponent < b->exponent) {
+        const sci_extended *greater = b;
+        b = a;
+        a = greater;
+    }
+    sci_u128 left, right;
+    left.high = right.high = 0;
+    left.low = a->mantissa;
+    right.low = b->mantissa;
+    left = sci_u128_shift_left(left, SPARE);
+    right = sci_u128_shift_right_sticky(sci_u128_shift_left(right, SPARE),
+                                        (unsigned)(a->exponent - b->exponent));
+    sci_binary sum;
+    sum.exponent = (int64_t)a->exponent - SPARE;
+    sum.is_negative = a->is_negative;
+    if (a->is_negative == b->is_negative) {
+        sum.mantissa = sci_u128_add(left, right);
+    } else if (sci_u128_compare(left, right) >= 0) {
+        sum.mantissa = sci_u128_subtract(left, right);
+    } else {
+        sum.mantissa = sci_u128_subtract(right, left);
+        sum.is_negative = b->is_negative;
+    }
+    return sci_extended_of(sum);
+}
+
+SCI_PRIVATE sci_extended sci_extended_multiply(const sci_extended *a, uint32_t factor)
+{
+    if (!sci_extended_is_finite(a))
+        return *a;
+    sci_binary product;
+    product.mantissa = sci_u128_multiply(a->mantissa, factor);
+    product.exponent = a->exponent;
+    product.is_negative = a->is_negative;
+    return sci_extended_of(product);
+}
+
+SCI_PRIVATE int64_t sci_extended_ceiling(const sci_extended *number)
+{
+    uint64_t whole = number->mantissa;
+    bool has_fraction = false;
+    if (number->mantissa != 0 && number->exponent < 0) {
+        unsigned cut = (unsigned)-number->exponent;
+        whole = cut < 64 ? number->mantissa >> cut : 0;
+        has_fraction = cut >= 64 || whole << cut != number->mantissa;
+    }
+    bool is_too_large = number->kind == SCI_EXTENDED_INFINITE ||
+                        (number->mantissa != 0 && number->exponent > 0) || whole > INT64_MAX;
+    if (number->is_negative)
+        return is_too_large ? INT64_MIN : -(int64_t)whole;
+    if (is_too_large || (has_fraction && whole == INT64_MAX))
+        return INT64_MAX;
+    return (int64_t)whole + has_fraction;
+}
+
+/* MARK: Extended to text */
+
+/* |number| * 10^17, rounded to an integer. */
+static void sci_extended_scale(const sci_extended *number, sci_big *scaled)
+{
+    int two = number->exponent + SCI_EXTENDED_DECIMALS;
+    sci_u128 product =
+        sci_u128_multiply(number->mantissa, sci_power_of_five(SCI_EXTENDED_DECIMALS));
+    if (two < 0)
+        product = sci_u128_round(product, (unsigned)-two);
+    sci_big_set_u128(scaled, product);
+    if (two > 0)
+        sci_big_shift(scaled, (unsigned)two);
+}
+
+/* Decimal digits, nine at a time from the last; returns where they begin. */
+static char *sci_extended_put_digits(sci_big *number, char *end)
+{
+    char *at = end;
+    while (number->count > 0) {
+        uint32_t nine = sci_big_divide(number, UINT32_C(1000000000));
+        for (int i = 0; i < 9; i++, nine /= 10)
+            *--at = (char)('0' + nine % 10);
+    }
+    while (end - at > SCI_EXTENDED_DECIMALS + 1 && *at == '0')
+        at++;
+    while (end - at < SCI_EXTENDED_DECIMALS + 1)
+        *--at = '0';
+    return at;
+}
+
+SCI_PRIVATE size_t sci_extended_to_text(const sci_extended *number,
+                                        char text[SCI_EXTENDED_TEXT_BYTES])
+{
+    uint32_t words[SCI_EXTENDED_BIG_WORDS];
+    char digits[SCI_EXTENDED_TEXT_BYTES + 9];
+    sci_big scaled;
+    char *end = digits + sizeof digits;
+    sci_assert(sci_extended_is_finite(number));
+    sci_big_init(&scaled, words, SCI_EXTENDED_BIG_WORDS);
+    sci_extended_scale(number, &scaled);
+    bool is_zero = scaled.count == 0;
+    const char *first = sci_extended_put_digits(&scaled, end);
+    const char *point = end - SCI_EXTENDED_DECIMALS;
+    const char *last = end;
+    while (last > point && last[-1] == '0')
+        last--;
+    char *at = text;
+    if (number->is_negative && !is_zero)
+        *at++ = '-';
+    memcpy(at, first, (size_t)(point - first));
+    at += point - first;
+    if (last > point) {
+        *at++ = '.';
+        memcpy(at, point, (size_t)(last - point));
+        at += last - point;
+    }
+    *at = '\0';
+    return (size_t)(at - text);
+}
 
 /* MARK: - Server: requests (Private) */
 /* Commands in, on two paths: a short one that is whole in the buffer is taken in one go, which keeps
@@ -10005,6 +10985,1021 @@ SCI_PRIVATE void sci_counted_init(sci_counted *counted, const sc_memory *source)
     counted->source = *source;
     counted->used = 0;
     counted->peak = 0;
+}
+
+/* MARK: - Server: words (Private) */
+/* A command's words: what they say, and the numbers in them. */
+
+/* What a command's function sees: its words, the database, and the ways to answer, to tell of
+   changes, and to wait.
+
+   A command's function answers exactly once (one reply, or an array's header and its elements). It
+   checks everything, then changes, then answers. When there is no memory it leaves the data as it
+   was and answers by sci_answer_no_memory. */
+
+/* The embedded server: Redis's protocol and commands inside of the program, for those who run no
+   Redis, for tests, and for the processes of one host. */
+
+/* A server in this process. It may be used from any thread. */
+typedef struct sc_server sc_server;
+
+/* When a write is on the disk. */
+typedef enum sc_sync {
+    SC_SYNC_EVERY_SECOND, /* the default: a crash of the host may lose the last second or two; one
+                             of the process loses nothing */
+    SC_SYNC_ALWAYS,       /* before it is answered */
+    SC_SYNC_NEVER         /* when the system does it; a crash of the process loses nothing */
+} sc_sync;
+
+/* What goes when memory is full (Redis's maxmemory-policy). LRU, LFU and FIFO are approximated by
+   samples. */
+typedef enum sc_eviction {
+    SC_EVICTION_NONE, /* noeviction, the default: writes are refused */
+    SC_EVICTION_ALLKEYS_LRU,
+    SC_EVICTION_ALLKEYS_LFU,
+    SC_EVICTION_ALLKEYS_FIFO,
+    SC_EVICTION_ALLKEYS_RANDOM,
+    SC_EVICTION_VOLATILE_LRU, /* volatile: of the keys that have a TTL */
+    SC_EVICTION_VOLATILE_LFU,
+    SC_EVICTION_VOLATILE_FIFO,
+    SC_EVICTION_VOLATILE_RANDOM,
+    SC_EVICTION_VOLATILE_TTL
+} sc_eviction;
+
+/* How to serve. Zero-initialise, then set what differs from the defaults. Everything is copied by
+   sc_server_open, tables included. */
+typedef struct sc_server_config {
+    /* Where to listen, besides in this process: up to four of unix:///path and redis://host:port,
+       with blanks between; port 0: any free one (sc_server_url tells). Default: nowhere. Hosts
+       other than the loopback's need a password. */
+    const char *listen_on;
+    const char *password;    /* what AUTH must give; default: none; kept until sc_server_close */
+    const char *log_path;    /* the file of the log; created if it is not there; default: none, all
+                                is gone with the server */
+    sc_sync sync;            /* when a write is on the disk: SC_SYNC_EVERY_SECOND */
+    bool repair;             /* a log that is damaged in the middle is cut there, and the damaged
+                                part kept beside it as PATH.damaged; default: it is refused */
+    size_t rewrite_min_bytes; /* the log is rewritten when it has doubled since, and has at least:
+                                 64 MiB */
+    size_t max_memory_bytes; /* of data; 0: no bound */
+    sc_eviction eviction;
+    int databases;           /* 16 */
+    size_t max_clients;      /* 10,000 */
+    size_t max_bulk_bytes;   /* longest key or value: 512 MiB */
+    size_t max_request_bytes; /* a command that is not whole yet: 1 GiB */
+    size_t max_output_bytes; /* answers and messages that a client does not take: 64 MiB, then it
+                                is cut off */
+    const char *notify;      /* as notify-keyspace-events: "KEA", default "" */
+    bool polled;             /* the program calls sc_server_poll: no thread is started */
+    const sc_memory *memory; /* default of each table: the platform's */
+    const sc_clock *clock;
+    const sc_random *random;
+    const sc_listener *listener;
+    const sc_poller *poller;
+    const sc_files *files;
+    const sc_logger *logger; /* default: none */
+} sc_server_config;
+
+/* Open a server: load the log, listen, and start its thread, unless `polled` or there is nothing
+   to listen on. `config` NULL: in memory, for clients of this process that name it in
+   sc_config.server. SC_ERR_ARGUMENT, SC_ERR_URL, SC_ERR_IO (the log, the socket; sc_error_text
+   says which), SC_ERR_PROTOCOL (a damaged log), SC_HELD (another process has that log),
+   SC_ERR_MEMORY; on an error there is no server. Blocks while the log is loaded. */
+SC_API sc_status sc_server_open(const sc_server_config *config, sc_server **server);
+
+/* Clients are cut off, the log is written out and synced, sockets are removed. Clients of this
+   process (sc_config.server) must be closed before. NULL is fine. Any thread but one that is in
+   sc_server_poll. */
+SC_API void sc_server_close(sc_server *server);
+
+/* For `polled`: do what is due, waiting up to `timeout_ms` (0: not at all, -1: until something
+   happened). SC_OK. SC_ERR_ARGUMENT when the server has a thread. One thread at a time. */
+SC_API sc_status sc_server_poll(sc_server *server, int64_t timeout_ms);
+
+/* The URL of the `index`-th place it listens on, with the port that it got; NULL: there are not so
+   many. Valid until sc_server_close. Any thread. */
+SC_API const char *sc_server_url(const sc_server *server, size_t index);
+
+/* Numbers of a server, now and since sc_server_open. */
+typedef struct sc_server_info {
+    size_t keys;
+    size_t memory_bytes; /* of data */
+    size_t clients;
+    uint64_t connections;
+    uint64_t commands;
+    uint64_t hits;
+    uint64_t misses;
+    uint64_t expired;
+    uint64_t evicted;
+    uint64_t log_bytes;
+    int64_t log_error_ms; /* since when the log cannot be written, on the wall clock; 0: it can */
+} sc_server_info;
+
+/* Any thread. */
+SC_API void sc_server_info_get(sc_server *server, sc_server_info *info);
+/* Databases: a hash table of entries each, which grows and shrinks in small steps, and a heap of
+   expiry times. Knows nothing of commands, sessions or clocks: `now` comes from the caller. */
+
+typedef struct sci_entry sci_entry;
+typedef struct sci_db sci_db;
+
+typedef enum sci_type {
+    SCI_STRING,
+    SCI_LIST,
+    SCI_SET,
+    SCI_ZSET,
+    SCI_HASH,
+    SCI_STREAM,
+    SCI_TYPES
+} sci_type;
+
+/* Takes the commands that make a value anew, for the log's rewriting. */
+typedef struct sci_dump {
+    sc_status (*command)(struct sci_dump *dump, const sc_slice *argv, size_t argc);
+} sci_dump;
+
+/* What each type's room knows to do with its objects. Strings live in their entries; their row has
+   no functions. */
+typedef struct sci_type_table {
+    const char *name; /* as TYPE answers */
+    void (*release)(const sc_memory *memory, void *object);
+    /* NULL when there is no memory. */
+    void *(*copy)(const sc_memory *memory, const void *object);
+    /* Commands that make the object under `key`, bounded pieces of a large one each. */
+    sc_status (*dump)(const void *object, sc_slice key, sci_dump *dump);
+    /* What it was given of memory, for MEMORY USAGE. */
+    size_t (*bytes)(const void *object);
+} sci_type_table;
+
+SCI_PRIVATE const sci_type_table *sci_type_of(sci_type type);
+
+/* An entry is one block: this, the key's bytes and, for a short string, the value's. */
+struct sci_entry {
+    sci_entry *next; /* in its bucket */
+    union {
+        void *object; /* owned; not for strings */
+        char *bytes;  /* a string that is not inline: owned; its capacity stands before it */
+    } value;
+    uint32_t hash;
+    uint32_t key_len;
+    uint32_t len;    /* of a string */
+    uint32_t access; /* what the eviction policy counts */
+    uint32_t expiry; /* its place in the heap, counted from 1; 0: it does not expire */
+    uint8_t type;    /* sci_type */
+    bool is_inline;  /* `len` bytes for a string follow the key */
+    uint8_t epoch;   /* private to the log's rewriting: of the last one that has written it */
+    uint8_t spare;
+};
+
+static inline sc_slice sci_entry_key(const sci_entry *entry)
+{
+    return sc_bytes((const char *)(entry + 1), entry->key_len);
+}
+
+/* Valid until the entry is changed. */
+static inline sc_slice sci_entry_string(const sci_entry *entry)
+{
+    return sc_bytes(entry->is_inline ? (const char *)(entry + 1) + entry->key_len
+                                     : entry->value.bytes,
+                    entry->len);
+}
+
+typedef struct sci_expiry {
+    int64_t at_ms; /* since 1970 */
+    sci_entry *entry;
+} sci_expiry;
+
+typedef struct sci_table {
+    sci_entry **buckets; /* owned; NULL while there are none */
+    size_t bucket_count; /* a power of two, or 0 */
+} sci_table;
+
+struct sci_db {
+    sc_memory memory;
+    sci_hash_seed seed;
+    sci_table tables[2];  /* entries move from the first to the second while it is there */
+    size_t moved;         /* groups of buckets (see keyspace.c) that are in the second already */
+    size_t count;         /* entries */
+    sci_expiry *expiries; /* owned: a 4-ary heap, the earliest first */
+    size_t expiry_count;
+    size_t expiry_cap;
+    int index;
+};
+
+SCI_PRIVATE void sci_db_init(sci_db *db, const sc_memory *memory, sci_hash_seed seed, int index);
+/* Frees all entries and leaves an empty database. */
+SCI_PRIVATE void sci_db_clear(sci_db *db);
+static inline size_t sci_db_count(const sci_db *db)
+{
+    return db->count;
+}
+
+/* The entry under `key`, also one that has expired; NULL when there is none. */
+SCI_PRIVATE sci_entry *sci_db_find(sci_db *db, sc_slice key);
+/* A new entry under a key that is not there, with `object` (whose owner it becomes). NULL when
+   there is no memory: the object is still the caller's. */
+SCI_PRIVATE sci_entry *sci_db_add(sci_db *db, sc_slice key, sci_type type, void *object);
+/* Set a string under `key`: `entry` is what sci_db_find gave, of any type, or NULL; it may move or
+   be replaced. Expiry and `access` are kept. NULL when there is no memory: all is as it was.
+   `value` may lie in that very entry. */
+SCI_PRIVATE sci_entry *sci_db_set_string(sci_db *db, sci_entry *entry, sc_slice key,
+                                         sc_slice value);
+/* Make a string `len` bytes long, room to grow included, and return its bytes to be changed: what
+   was there is kept, what is new is zero. `*entry` NULL: a new one is made under `key`. It may
+   move. NULL when there is no memory: all is as it was. */
+SCI_PRIVATE char *sci_db_resize_string(sci_db *db, sci_entry **entry, sc_slice key, size_t len);
+/* Take out and free, with its object. */
+SCI_PRIVATE void sci_db_delete(sci_db *db, sci_entry *entry);
+/* Give the entry another key, which is not there; expiry is kept. NULL when there is no memory. */
+SCI_PRIVATE sci_entry *sci_db_rename(sci_db *db, sci_entry *entry, sc_slice key);
+/* Free the object, and put another in its place, of any type but string. */
+SCI_PRIVATE void sci_entry_replace_object(sci_db *db, sci_entry *entry, sci_type type,
+                                          void *object);
+
+/* SC_ERR_MEMORY leaves the expiry as it was. */
+SCI_PRIVATE sc_status sci_db_expire_at(sci_db *db, sci_entry *entry, int64_t at_ms);
+SCI_PRIVATE void sci_db_persist(sci_db *db, sci_entry *entry);
+/* -1: it does not expire. */
+static inline int64_t sci_db_expiry_ms(const sci_db *db, const sci_entry *entry)
+{
+    return entry->expiry ? db->expiries[entry->expiry - 1].at_ms : -1;
+}
+/* The entry that expires first, or NULL. */
+static inline sci_entry *sci_db_next_to_expire(const sci_db *db)
+{
+    return db->expiry_count ? db->expiries[0].entry : NULL;
+}
+
+/* Walk: calls `visit` for the entries of one step and returns the next cursor, 0 at the end. Every
+   entry that is there from the first call (cursor 0) to the last is visited at least once, however
+   the table changes size (the cursor counts with its bits reversed, as SCAN's does). `visit` must
+   not change the database. */
+SCI_PRIVATE uint64_t sci_db_walk(sci_db *db, uint64_t cursor,
+                                 void (*visit)(void *user, sci_entry *entry), void *user);
+/* An entry by chance, each as likely as any other; NULL when there is none. */
+SCI_PRIVATE sci_entry *sci_db_random(sci_db *db, uint64_t random);
+/* Make the table's size fit its count, some steps' worth; called by the server now and then. True
+   while there is more to do. */
+SCI_PRIVATE bool sci_db_tidy(sci_db *db, size_t steps);
+/* Bytes that the entry and its value take. */
+SCI_PRIVATE size_t sci_entry_bytes(const sci_entry *entry);
+/* The commands that make an entry anew, expiry included. */
+SCI_PRIVATE sc_status sci_entry_dump(const sci_db *db, const sci_entry *entry, sci_dump *dump);
+
+typedef struct sci_session sci_session;
+typedef struct sci_call sci_call;
+
+/* Flags of commands. */
+#define SCI_CMD_WRITE 1u     /* may change data: logged, refused when the log cannot be written */
+#define SCI_CMD_READONLY 2u  /* reads data */
+#define SCI_CMD_DENYOOM 4u   /* refused when memory is full and nothing can be evicted */
+#define SCI_CMD_PUBSUB 8u    /* allowed while subscribed */
+#define SCI_CMD_NO_MULTI 16u /* refused inside MULTI */
+#define SCI_CMD_NO_AUTH 32u  /* allowed before AUTH */
+#define SCI_CMD_FAST 64u
+#define SCI_CMD_BLOCKING 128u
+#define SCI_CMD_ADMIN 256u
+#define SCI_CMD_UNQUEUED 512u /* executed at once inside MULTI */
+#define SCI_CMD_NOSCRIPT 1024u
+#define SCI_CMD_LOADING 2048u
+#define SCI_CMD_STALE 4096u
+#define SCI_CMD_EXEC 8192u /* runs what was queued, and is what those are */
+
+typedef struct sci_command {
+    const char *name; /* lower case */
+    void (*run)(sci_call *call);
+    int arity; /* words, the name included; negative: at least so many */
+    unsigned flags;
+    int first_key, last_key, key_step; /* as COMMAND tells them; 0: none, or not by position */
+} sci_command;
+
+/* One array for each cmd_*.c file. */
+typedef struct sci_command_list {
+    const sci_command *at;
+    size_t count;
+} sci_command_list;
+
+struct sci_call {
+    sc_server *server;
+    sci_session *session; /* NULL while the log is loaded */
+    sci_db *db;
+    const sci_command *command;
+    const sc_slice *argv; /* valid during the call; argv[0] is the name as it was written */
+    size_t argc;
+    sci_bytes *out;         /* answers go here, by sci_answer_* */
+    int64_t now_ms;         /* wall clock, the same for all of a transaction */
+    size_t changes;         /* keys changed so far */
+    bool is_in_transaction; /* EXEC or a script is running: nothing may wait */
+    bool is_loading;        /* from the log: nothing expires, nothing is logged */
+    bool is_retried;        /* runs again because a key that it waited for is ready */
+    sc_slice ready_key;   /* which; the other keys that it waits for, and keys of a type that is not
+                               asked for, then count as absent in sci_typed_for_* */
+    bool is_blocked;      /* set by sci_wait_for_keys */
+    bool is_log_replaced; /* by sci_log_instead, perhaps with nothing */
+};
+
+/* --- Words */
+
+/* The same word, whatever the case; `lower` is in lower case. */
+SCI_PRIVATE bool sci_word_is(sc_slice word, const char *lower);
+/* argv[i] as a number. False after answering "ERR value is not an integer or out of range" or "ERR
+   value is not a valid float". */
+SCI_PRIVATE bool sci_arg_i64(sci_call *call, size_t i, int64_t *number);
+SCI_PRIVATE bool sci_arg_double(sci_call *call, size_t i, double *number);
+/* Redis's rules for numbers: those of C's strtod, hexadecimal and "Infinity" too, but no blanks, no
+   NaN, nothing too large or too small (sci_text_to_double_as_c tells these apart). */
+SCI_PRIVATE bool sci_word_to_double(sc_slice word, double *number);
+/* argv[i] as INCRBYFLOAT and HINCRBYFLOAT take it; false after answering "ERR value is not a valid
+   float". sci_text_to_extended reads what is stored, sci_extended_add adds (a result may be
+   infinite or NaN), sci_extended_to_text prints as they do. */
+SCI_PRIVATE bool sci_arg_extended(sci_call *call, size_t i, sci_extended *number);
+
+/* --- Keys */
+
+/* The entry for reading or changing, NULL when there is none. One that has expired is deleted
+   first. Notes the access for eviction; reading counts hits and misses. An entry that is to be
+   changed, moved or deleted must come from sci_entry_for_write (the log's rewriting keeps its old
+   state). */
+SCI_PRIVATE sci_entry *sci_entry_for_read(sci_call *call, sc_slice key);
+SCI_PRIVATE sci_entry *sci_entry_for_write(sci_call *call, sc_slice key);
+/* The same, and it must be of `type`: false after answering WRONGTYPE. `*entry` NULL: no key. */
+SCI_PRIVATE bool sci_typed_for_read(sci_call *call, sc_slice key, sci_type type, sci_entry **entry);
+SCI_PRIVATE bool sci_typed_for_write(sci_call *call, sc_slice key, sci_type type,
+                                     sci_entry **entry);
+/* A new entry; tells that a key is new ("new" event, waiting sessions). NULL: no memory. */
+SCI_PRIVATE sci_entry *sci_entry_add(sci_call *call, sc_slice key, sci_type type, void *object);
+/* Tells the same of an entry that was made otherwise (by sci_db_set_string, sci_db_rename ...). */
+SCI_PRIVATE void sci_entry_is_new(sci_call *call, sci_entry *entry);
+/* Delete an entry from sci_entry_for_write; tells nobody. */
+SCI_PRIVATE void sci_entry_delete(sci_call *call, sci_entry *entry);
+
+/* --- Telling */
+
+/* Classes of events, as in notify-keyspace-events. */
+#define SCI_EVENT_KEYSPACE 1u
+#define SCI_EVENT_KEYEVENT 2u
+#define SCI_EVENT_GENERIC 4u   /* g */
+#define SCI_EVENT_STRING 8u    /* $ */
+#define SCI_EVENT_LIST 16u     /* l */
+#define SCI_EVENT_SET 32u      /* s */
+#define SCI_EVENT_HASH 64u     /* h */
+#define SCI_EVENT_ZSET 128u    /* z */
+#define SCI_EVENT_EXPIRED 256u /* x */
+#define SCI_EVENT_EVICTED 512u /* e */
+#define SCI_EVENT_STREAM 1024u /* t */
+#define SCI_EVENT_MISS 2048u   /* m */
+#define SCI_EVENT_MODULE 4096u /* d */
+#define SCI_EVENT_NEW 8192u    /* n */
+
+/* The value under `key` has changed (or is gone): WATCH, tracking, the log. Once for each changed
+   key and command; without it a write command is not logged. */
+SCI_PRIVATE void sci_key_changed(sci_call *call, sc_slice key);
+/* Publish a keyspace event, if anybody asked for its class: `event` such as "lpush". */
+SCI_PRIVATE void sci_notify(sci_call *call, unsigned event_class, const char *event, sc_slice key);
+/* Both. */
+SCI_PRIVATE void sci_changed(sci_call *call, sc_slice key, unsigned event_class, const char *event);
+/* Sessions that wait for `key` may be served: a list, sorted set or stream there has got elements.
+   They are, after this command. */
+SCI_PRIVATE void sci_key_ready(sci_call *call, sc_slice key);
+/* What the log gets instead of the command as it came, for commands whose effect depends on time,
+   chance or who waits. Several calls: all of them, in order. */
+SCI_PRIVATE void sci_log_instead(sci_call *call, const sc_slice *argv, size_t argc);
+
+/* --- Waiting */
+
+typedef enum sci_nil { SCI_NIL_BULK, SCI_NIL_ARRAY } sci_nil;
+
+/* argv[i] as the time-out of a blocking command, in seconds with a fraction, 0 for ever. False
+   after answering why not. */
+SCI_PRIVATE bool sci_arg_timeout(sci_call *call, size_t i, int64_t *timeout_ms);
+/* Nothing is there: wait for any of `keys`, up to `timeout_ms` (0: for ever), and then run
+   `argv` (this command; copied) again with is_retried. When time is up, or at once where nothing
+   may wait, the answer is `nil`. The last thing that a command's function does. */
+SCI_PRIVATE void sci_wait_for_keys(sci_call *call, const sc_slice *keys, size_t count,
+                                   int64_t timeout_ms, sci_nil nil, const sc_slice *argv,
+                                   size_t argc);
+
+/* --- Chance */
+
+SCI_PRIVATE uint64_t sci_random_u64(sc_server *server);
+/* Below `bound`, which is above 0. */
+SCI_PRIVATE size_t sci_random_below(sc_server *server, size_t bound);
+
+/* --- Answers. Without memory for one the session ends, since a reply cannot be left out. */
+
+SCI_PRIVATE void sci_answer_ok(sci_call *call);
+SCI_PRIVATE void sci_answer_simple(sci_call *call, const char *text);
+SCI_PRIVATE void sci_answer_i64(sci_call *call, int64_t number);
+SCI_PRIVATE void sci_answer_bulk(sci_call *call, sc_slice bytes);
+SCI_PRIVATE void sci_answer_text(sci_call *call, const char *text);   /* as a bulk */
+SCI_PRIVATE void sci_answer_i64_bulk(sci_call *call, int64_t number); /* the digits, as a bulk */
+/* A bulk with the number as Redis 7.0 prints scores: "%.17g". */
+SCI_PRIVATE void sci_answer_double(sci_call *call, double number);
+SCI_PRIVATE void sci_answer_nil(sci_call *call, sci_nil nil);
+SCI_PRIVATE void sci_answer_array(sci_call *call, size_t count); /* the elements follow */
+/* An array whose count is known after its elements: begin returns a mark. */
+SCI_PRIVATE size_t sci_answer_array_begin(sci_call *call);
+SCI_PRIVATE void sci_answer_array_end(sci_call *call, size_t mark, size_t count);
+/* `text` with its code: "ERR no such key". The format is sc_fail's; line ends become blanks. */
+SCI_PRIVATE void sci_answer_error(sci_call *call, const char *format, ...) SC_PRINTF(2, 3);
+SCI_PRIVATE void sci_answer_wrong_type(sci_call *call);
+SCI_PRIVATE void sci_answer_syntax_error(sci_call *call);
+SCI_PRIVATE void sci_answer_wrong_arity(sci_call *call);
+SCI_PRIVATE void sci_answer_no_memory(sci_call *call);
+/* Of a container command, as "CLIENT foo": Redis's words for an unknown one, or one with a wrong
+   number of words. */
+SCI_PRIVATE void sci_answer_unknown_subcommand(sci_call *call);
+
+/* What sci_answer_double prints; returns the length. */
+#define SCI_SCORE_TEXT_BYTES 40
+SCI_PRIVATE size_t sci_score_to_text(double number, char text[SCI_SCORE_TEXT_BYTES]);
+/* Glob matching as Redis does it: * ? [a-z] [^a] and backslash. The time is at most that of
+   pattern.len * text.len comparisons, without recursion. */
+SCI_PRIVATE bool sci_glob_match(sc_slice pattern, sc_slice text, bool ignores_case);
+
+/* --- For the log */
+
+/* Execute a command that the log brings, in database `db`. SC_ERR_PROTOCOL with words when it is
+   unknown or answers an error. Locked. */
+SCI_PRIVATE sc_status sci_command_replay(sc_server *server, int *db, const sc_slice *argv,
+                                         size_t argc);
+
+/* 73 years: more would overflow as nanoseconds. */
+#define SCI_WORD_MOST_TIMEOUT_MS (INT64_MAX / 4 / 1000000)
+
+SCI_PRIVATE bool sci_word_is(sc_slice word, const char *lower)
+{
+    size_t i = 0;
+    for (; i < word.len && lower[i]; i++) {
+        char c = word.data[i];
+        if (c >= 'A' && c <= 'Z')
+            c = (char)(c + ('a' - 'A'));
+        if (c != lower[i])
+            return false;
+    }
+    return i == word.len && !lower[i];
+}
+
+SCI_PRIVATE bool sci_word_to_double(sc_slice word, double *number)
+{
+    bool is_out_of_range;
+    return sci_text_to_double_as_c(word, number, &is_out_of_range) && !is_out_of_range;
+}
+
+SCI_PRIVATE bool sci_arg_i64(sci_call *call, size_t i, int64_t *number)
+{
+    if (sci_text_to_i64(call->argv[i], number))
+        return true;
+    sci_answer_error(call, "ERR value is not an integer or out of range");
+    return false;
+}
+
+SCI_PRIVATE bool sci_arg_double(sci_call *call, size_t i, double *number)
+{
+    if (sci_word_to_double(call->argv[i], number))
+        return true;
+    sci_answer_error(call, "ERR value is not a valid float");
+    return false;
+}
+
+SCI_PRIVATE bool sci_arg_extended(sci_call *call, size_t i, sci_extended *number)
+{
+    if (sci_text_to_extended(call->argv[i], number))
+        return true;
+    sci_answer_error(call, "ERR value is not a valid float");
+    return false;
+}
+
+SCI_PRIVATE bool sci_arg_timeout(sci_call *call, size_t i, int64_t *timeout_ms)
+{
+    sci_extended seconds;
+    if (!sci_text_to_extended(call->argv[i], &seconds)) {
+        sci_answer_error(call, "ERR timeout is not a float or out of range");
+        return false;
+    }
+    sci_extended milliseconds = sci_extended_multiply(&seconds, 1000);
+    int64_t ms = sci_extended_ceiling(&milliseconds);
+    /* What is too large overflows in Redis, and is negative then. */
+    if (ms < 0 || ms == INT64_MAX) {
+        sci_answer_error(call, "ERR timeout is negative");
+        return false;
+    }
+    *timeout_ms = sci_min_i64(ms, SCI_WORD_MOST_TIMEOUT_MS);
+    return true;
+}
+
+SCI_PRIVATE size_t sci_score_to_text(double number, char text[SCI_SCORE_TEXT_BYTES])
+{
+    return sci_double_to_text_17(number, text);
+}
+
+/* MARK: - Server: answers (Private) */
+/* Answers in RESP2. */
+
+/* The embedded server's structs: a keyspace, its sessions, and what happens between them. No input
+   or output of its own but the log: sessions are fed bytes and give bytes (see session.h), by
+   whatever carries them.
+
+   One mutex, server->lock, guards all of it; "locked" means that the caller holds it. It is a leaf:
+   while it is held nothing is called that takes another lock (`notify` of a session only wakes). */
+
+/* When the server's tick is due, and who sees to it: the server's own thread, or the loops of clients
+   of this process. Locked by the server's lock, where nothing else is said. */
+
+typedef struct sci_ticker {
+    int64_t due_ns;    /* when a tick is to run, monotonic; INT64_MAX: none is due */
+    bool is_far;       /* what commands bring may be due before due_ns */
+    uint32_t unlooked; /* times that sci_ticker_note did not look at the clock */
+    sci_link minders;
+} sci_ticker;
+
+/* Somebody who waits in a loop, and runs the tick when it is due. */
+typedef struct sci_minder {
+    sci_link link; /* in ticker->minders */
+    sc_server *server;
+    sci_loop *loop;
+    sci_hook hook;
+    sci_timer timer;
+    bool is_due;
+} sci_minder;
+
+SCI_PRIVATE void sci_ticker_init(sci_ticker *ticker);
+/* Run the tick now, and commit what it did. */
+SCI_PRIVATE void sci_ticker_run(sc_server *server);
+/* Commands have been executed: what they brought may be due earlier, and nobody may be minding. */
+SCI_PRIVATE void sci_ticker_note(sc_server *server);
+
+/* With the loop's lock, without the server's. */
+SCI_PRIVATE void sci_minder_begin(sci_minder *minder, sc_server *server, sci_loop *loop);
+SCI_PRIVATE void sci_minder_end(sci_minder *minder);
+
+#define SCI_SERVER_NS_PER_MS 1000000
+
+typedef struct sci_log sci_log;
+typedef struct sci_watch_link sci_watch_link;
+
+/* Commands that MULTI has gathered, one after the other, each encoded as it came. */
+typedef struct sci_transaction {
+    sci_bytes queued;
+    size_t count;
+    unsigned flags; /* of all of them */
+    bool is_open;   /* between MULTI and EXEC or DISCARD */
+    bool is_failed; /* a command was refused: EXEC will be */
+} sci_transaction;
+
+/* A session that waits for keys. */
+typedef struct sci_wait {
+    sci_link keys;       /* sci_wait_link */
+    sci_heap_node timer; /* in server->timeouts; key: monotonic ns */
+    sci_bytes command;   /* what runs again, encoded; empty: the session waits for nothing */
+    sci_nil nil;
+} sci_wait;
+
+typedef enum sci_channel_kind {
+    SCI_CHANNEL,
+    SCI_PATTERN,
+    SCI_SHARD_CHANNEL,
+    SCI_CHANNEL_KINDS
+} sci_channel_kind;
+
+/* What CLIENT TRACKING has set. */
+typedef struct sci_tracking {
+    bool is_on;
+    bool is_broadcasting;
+    bool opts_in;
+    bool opts_out;
+    bool no_loop;
+    bool is_cached_next;   /* CLIENT CACHING YES|NO: for the next command */
+    bool is_cached_now;    /* the command that runs now was named so */
+    bool has_caching_word; /* either was said */
+    uint64_t redirect;     /* session id */
+    sci_link keys;         /* tracked keys' links, private to tracking.c */
+    sci_link prefixes;
+} sci_tracking;
+
+struct sci_session {
+    sci_link link;   /* in server->sessions */
+    sci_link resume; /* in server->resumed */
+    sc_server *server;
+    uint64_t id;
+    sci_db *db;
+    sci_bytes in; /* received, not executed yet */
+    sci_request request;
+    sci_bytes out;
+    /* Locked: `out` has got bytes, or the session has ended, outside of sci_session_feed. It may
+       only wake somebody. */
+    void (*notify)(void *user);
+    void *notify_user;
+    bool is_authenticated;
+    bool is_ended;    /* no more is executed; close it when `out` has been sent */
+    bool is_broken;   /* `out` is not to be sent any more: close at once */
+    bool is_notified; /* since its carrier last looked */
+    bool is_internal; /* the server's own: not listed, not counted */
+    bool has_written; /* since the last sci_server_commit */
+    bool is_pausing;  /* its output is too large: nothing is executed until it was sent */
+    bool no_evict;
+    bool no_touch;
+    char *name;        /* owned, or NULL */
+    char address[128]; /* of the peer, for CLIENT LIST */
+    char laddress[128];
+    sc_descriptor descriptor; /* for CLIENT LIST; -1: none */
+    int64_t created_ms;
+    int64_t active_ms;
+    const sci_command *last_command;
+    size_t commands;
+    sci_transaction transaction;
+    sci_link watches; /* sci_watch_link */
+    bool has_lost_watch;
+    sci_wait wait;
+    sci_link subscriptions[SCI_CHANNEL_KINDS]; /* private to pubsub.c */
+    size_t subscription_count[SCI_CHANNEL_KINDS];
+    sci_tracking tracking;
+};
+
+typedef struct sci_server_stats {
+    uint64_t connections;
+    uint64_t rejected;
+    uint64_t commands;
+    uint64_t hits;
+    uint64_t misses;
+    uint64_t expired;
+    uint64_t evicted;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    int64_t started_ms;
+} sci_server_stats;
+
+#define SCI_SERVER_SCRIPTS 3
+#define SCI_SERVER_COMMAND_SLOTS 1024 /* more than twice the commands there are */
+
+struct sc_server {
+    sci_mutex lock;
+    sc_memory memory;
+    sci_counted data; /* what databases and their objects take */
+    sc_clock clock;
+    sc_logger logger;
+    uint64_t random_state[2];
+    sci_hash_seed hash_seed;
+    sc_server_config config;  /* numbers and enums, resolved; its pointers are not used */
+    char *password;           /* owned; NULL: none is asked for */
+    unsigned notified_events; /* SCI_EVENT_* that are published */
+
+    sci_db *dbs;
+    int db_count;
+    const sci_command *commands[SCI_SERVER_COMMAND_SLOTS];
+
+    char script_names[SCI_SERVER_SCRIPTS][SCI_SHA1_HEX_BYTES]; /* private to cmd_script.c */
+
+    sci_link sessions;
+    size_t session_count;
+    uint64_t last_session;
+    int64_t now_ms; /* wall clock at the start of the command or tick that runs */
+
+    sci_heap timeouts;   /* sci_wait.timer */
+    sci_map waits;       /* key -> sessions that wait, private to wait.c */
+    sci_link ready_keys; /* of them */
+    sci_link resumed;    /* sessions whose wait is over */
+    uint64_t last_round; /* of serving those that wait */
+    bool is_serving;
+    sci_map watched; /* key -> sci_watch_link, private to transaction.c */
+
+    sci_map channels[SCI_CHANNEL_KINDS]; /* private to pubsub.c */
+    sci_link patterns;                   /* those of SCI_PATTERN, for publishing */
+    sci_map tracked;                     /* private to tracking.c */
+    sci_map prefixes;
+
+    bool has_writers; /* some session has written since the last sci_server_commit */
+    sci_log *log;     /* owned; NULL: memory alone */
+    sci_server_stats stats;
+    sci_ticker ticker;
+    struct sci_host *host; /* owned: sockets and the thread; NULL: none */
+};
+
+/* Locked. Names what this server is to a person: INFO's redis_version. */
+#define SCI_SERVER_REDIS_VERSION "7.0.15"
+
+/* Run what is due: expiry, time-outs of waits, the log, tidying; a bounded slice of each. Locked.
+   Returns the monotonic time at which it should be called again, INT64_MAX: when something has
+   happened. */
+SCI_PRIVATE int64_t sci_server_tick(sc_server *server);
+/* Locked. To be called before any session's output is sent on: what was executed is in the log as
+   safely as the configuration asks. After a failure the sessions that wrote have ended. */
+SCI_PRIVATE void sci_server_commit(sc_server *server);
+SCI_PRIVATE void sci_server_log(sc_server *server, sc_log_level level, const char *format, ...)
+    SC_PRINTF(3, 4);
+static inline int64_t sci_server_wall_ms(const sc_server *server)
+{
+    return server->clock.wall_ms(server->clock.user);
+}
+static inline int64_t sci_server_now_ns(const sc_server *server)
+{
+    return server->clock.monotonic_ns(server->clock.user);
+}
+/* A server without sockets and threads; the public functions add those. */
+SCI_PRIVATE sc_status sci_server_create(const sc_server_config *config, sc_server **server);
+SCI_PRIVATE void sci_server_free(sc_server *server);
+
+/* A type byte, 20 digits and a line end. */
+#define SCI_ANSWER_LINE_BYTES 24
+
+static void sci_answer_broken(sci_call *call)
+{
+    if (call->session)
+        call->session->is_broken = true;
+}
+
+static void sci_answer_add(sci_call *call, sc_slice bytes)
+{
+    if (SCI_UNLIKELY(sci_bytes_append(call->out, bytes) != SC_OK))
+        sci_answer_broken(call);
+}
+
+SCI_PRIVATE void sci_answer_ok(sci_call *call)
+{
+    sci_answer_add(call, sc_bytes("+OK\r\n", 5));
+}
+
+/* A line from pieces of known length. */
+static void sci_answer_line(sci_call *call, char type, sc_slice text)
+{
+    if (SCI_UNLIKELY(sci_bytes_reserve(call->out, text.len + 3) != SC_OK)) {
+        sci_answer_broken(call);
+        return;
+    }
+    char *at = call->out->data + call->out->end;
+    at[0] = type;
+    memcpy(at + 1, text.data, text.len);
+    memcpy(at + 1 + text.len, "\r\n", 2);
+    call->out->end += text.len + 3;
+}
+
+SCI_PRIVATE void sci_answer_simple(sci_call *call, const char *text)
+{
+    sci_answer_line(call, '+', sc_text(text));
+}
+
+SCI_PRIVATE void sci_answer_i64(sci_call *call, int64_t number)
+{
+    char text[SCI_I64_TEXT_BYTES];
+    sci_answer_line(call, ':', sc_bytes(text, sci_i64_to_text(number, text)));
+}
+
+SCI_PRIVATE void sci_answer_bulk(sci_call *call, sc_slice bytes)
+{
+    if (SCI_UNLIKELY(sci_write_bulk(call->out, bytes) != SC_OK))
+        sci_answer_broken(call);
+}
+
+SCI_PRIVATE void sci_answer_text(sci_call *call, const char *text)
+{
+    sci_answer_bulk(call, sc_text(text));
+}
+
+SCI_PRIVATE void sci_answer_i64_bulk(sci_call *call, int64_t number)
+{
+    char text[SCI_I64_TEXT_BYTES];
+    sci_answer_bulk(call, sc_bytes(text, sci_i64_to_text(number, text)));
+}
+
+SCI_PRIVATE void sci_answer_double(sci_call *call, double number)
+{
+    char text[SCI_SCORE_TEXT_BYTES];
+    sci_answer_bulk(call, sc_bytes(text, sci_score_to_text(number, text)));
+}
+
+SCI_PRIVATE void sci_answer_nil(sci_call *call, sci_nil nil)
+{
+    sci_answer_add(call, sc_bytes(nil == SCI_NIL_ARRAY ? "*-1\r\n" : "$-1\r\n", 5));
+}
+
+SCI_PRIVATE void sci_answer_array(sci_call *call, size_t count)
+{
+    if (SCI_UNLIKELY(sci_write_array_header(call->out, count) != SC_OK))
+        sci_answer_broken(call);
+}
+
+/* Room for a header of one digit; one with more pushes the elements on. */
+#define SCI_ANSWER_SHORT_HEADER 4
+
+SCI_PRIVATE size_t sci_answer_array_begin(sci_call *call)
+{
+    size_t mark = sci_bytes_len(call->out);
+    sci_answer_add(call, sc_bytes("*0\r\n", SCI_ANSWER_SHORT_HEADER));
+    return mark;
+}
+
+SCI_PRIVATE void sci_answer_array_end(sci_call *call, size_t mark, size_t count)
+{
+    sci_bytes *out = call->out;
+    char header[SCI_ANSWER_LINE_BYTES];
+    header[0] = '*';
+    size_t len = 1 + sci_u64_to_text(count, header + 1);
+    memcpy(header + len, "\r\n", 2);
+    len += 2;
+    size_t more = len - SCI_ANSWER_SHORT_HEADER;
+    /* Without its own header there was no memory for that either. */
+    if (sci_bytes_len(out) < mark + SCI_ANSWER_SHORT_HEADER ||
+        sci_bytes_reserve(out, more) != SC_OK) {
+        sci_answer_broken(call);
+        return;
+    }
+    char *at = out->data + out->start + mark;
+    if (more > 0)
+        memmove(at + len, at + SCI_ANSWER_SHORT_HEADER,
+                sci_bytes_len(out) - mark - SCI_ANSWER_SHORT_HEADER);
+    memcpy(at, header, len);
+    out->end += more;
+}
+
+SCI_PRIVATE void sci_answer_error(sci_call *call, const char *format, ...)
+{
+    char text[SC_ERROR_TEXT_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    size_t len = sci_format_list(text, sizeof text, format, arguments);
+    va_end(arguments);
+    for (size_t i = 0; i < len; i++)
+        if (text[i] == '\r' || text[i] == '\n')
+            text[i] = ' ';
+    sci_answer_line(call, '-', sc_bytes(text, len));
+}
+
+SCI_PRIVATE void sci_answer_wrong_type(sci_call *call)
+{
+    sci_answer_error(call, "WRONGTYPE Operation against a key holding the wrong kind of value");
+}
+
+SCI_PRIVATE void sci_answer_syntax_error(sci_call *call)
+{
+    sci_answer_error(call, "ERR syntax error");
+}
+
+SCI_PRIVATE void sci_answer_wrong_arity(sci_call *call)
+{
+    sci_answer_error(call, "ERR wrong number of arguments for '%s' command", call->command->name);
+}
+
+/* The subcommands of Redis's containers, each between bars. */
+typedef struct sci_answer_container {
+    const char *name;
+    const char *subcommands;
+} sci_answer_container;
+
+static const sci_answer_container sci_answer_containers[] = {
+    {"client", "|caching|getname|getredir|help|id|info|kill|list|no-evict|pause|reply|setname|"
+               "tracking|trackinginfo|unblock|unpause|"},
+    {"command", "|count|docs|getkeys|getkeysandflags|help|info|list|"},
+    {"config", "|get|help|resetstat|rewrite|set|"},
+    {"memory", "|doctor|help|malloc-stats|purge|stats|usage|"},
+    {"object", "|encoding|freq|help|idletime|refcount|"},
+    {"pubsub", "|channels|help|numpat|numsub|shardchannels|shardnumsub|"},
+    {"script", "|debug|exists|flush|help|kill|load|"},
+    {"xgroup", "|create|createconsumer|delconsumer|destroy|help|setid|"},
+    {"xinfo", "|consumers|groups|help|stream|"},
+};
+
+/* `list` has `word`, whatever the case; *found is set to the list's own. */
+static bool sci_answer_list_has(const char *list, sc_slice word, sc_slice *found)
+{
+    for (const char *at = list + 1; *at;) {
+        const char *end = strchr(at, '|');
+        char name[32];
+        *found = sc_bytes(at, (size_t)(end - at));
+        memcpy(name, at, found->len);
+        name[found->len] = '\0';
+        if (sci_word_is(word, name))
+            return true;
+        at = end + 1;
+    }
+    return false;
+}
+
+SCI_PRIVATE void sci_answer_unknown_subcommand(sci_call *call)
+{
+    enum { SHOWN = 128 };
+    const char *name = call->command->name;
+    sc_slice word = call->argv[1];
+    sc_slice known;
+    char upper[32];
+    size_t len = 0;
+    for (size_t i = 0; i < SCI_COUNT(sci_answer_containers); i++) {
+        if (strcmp(sci_answer_containers[i].name, name) == 0 &&
+            sci_answer_list_has(sci_answer_containers[i].subcommands, word, &known)) {
+            sci_answer_error(call, "ERR wrong number of arguments for '%s|%.*s' command", name,
+                             (int)known.len, known.data);
+            return;
+        }
+    }
+    for (; name[len] && len < sizeof upper - 1; len++)
+        upper[len] =
+            (char)(name[len] >= 'a' && name[len] <= 'z' ? name[len] - ('a' - 'A') : name[len]);
+    upper[len] = '\0';
+    sci_answer_error(call, "ERR unknown subcommand '%.*s'. Try %s HELP.",
+                     (int)sci_min_size(word.len, SHOWN), word.data, upper);
+}
+
+SCI_PRIVATE void sci_answer_no_memory(sci_call *call)
+{
+    sci_answer_error(call, "OOM out of memory");
+}
+
+/* MARK: - Server: glob patterns (Private) */
+/* Glob patterns. Only the last star that was met is gone back to: what an earlier one could take
+   instead, that one can too. */
+
+typedef struct sci_glob {
+    const char *at;
+    const char *end;
+    bool ignores_case;
+} sci_glob;
+
+static inline int sci_glob_fold(const sci_glob *glob, char c)
+{
+    /* Signed, as Redis compares ranges on the machines that it mostly runs on. */
+    int code = (signed char)c;
+    return glob->ignores_case && code >= 'A' && code <= 'Z' ? code + ('a' - 'A') : code;
+}
+
+static bool sci_glob_range(const sci_glob *glob, char first, char last, char c)
+{
+    if ((signed char)first > (signed char)last) {
+        char swapped = first;
+        first = last;
+        last = swapped;
+    }
+    int code = sci_glob_fold(glob, c);
+    return code >= sci_glob_fold(glob, first) && code <= sci_glob_fold(glob, last);
+}
+
+/* A set, from behind its bracket; the pattern moves behind it. One that is not closed ends with the
+   pattern. */
+static bool sci_glob_set(sci_glob *glob, char c)
+{
+    bool is_negated = glob->at < glob->end && *glob->at == '^';
+    bool is_in = false;
+    if (is_negated)
+        glob->at++;
+    for (; glob->at < glob->end && *glob->at != ']'; glob->at++) {
+        ptrdiff_t rest = glob->end - glob->at;
+        if (rest >= 2 && *glob->at == '\\') {
+            glob->at++;
+            is_in |= *glob->at == c;
+        } else if (rest >= 3 && glob->at[1] == '-') {
+            is_in |= sci_glob_range(glob, glob->at[0], glob->at[2], c);
+            glob->at += 2;
+        } else {
+            is_in |= sci_glob_fold(glob, *glob->at) == sci_glob_fold(glob, c);
+        }
+    }
+    if (glob->at < glob->end)
+        glob->at++;
+    return is_in != is_negated;
+}
+
+/* One element of the pattern, other than a star, and one byte. The pattern moves behind it. */
+static bool sci_glob_one(sci_glob *glob, char c)
+{
+    char first = *glob->at++;
+    if (first == '?')
+        return true;
+    if (first == '[')
+        return sci_glob_set(glob, c);
+    if (first == '\\' && glob->at < glob->end)
+        first = *glob->at++;
+    return sci_glob_fold(glob, first) == sci_glob_fold(glob, c);
+}
+
+SCI_PRIVATE bool sci_glob_match(sc_slice pattern, sc_slice text, bool ignores_case)
+{
+    sci_glob glob;
+    const char *star = NULL;  /* behind the last one */
+    const char *taken = NULL; /* the text from where it was tried to go on behind that star */
+    const char *at = text.data;
+    const char *end = text.data + text.len;
+    glob.at = pattern.data;
+    glob.end = pattern.data + pattern.len;
+    glob.ignores_case = ignores_case;
+    /* Redis has it so: only the empty pattern matches the empty text. */
+    if (text.len == 0)
+        return pattern.len == 0;
+    while (at < end) {
+        if (glob.at < glob.end && *glob.at == '*') {
+            star = ++glob.at;
+            taken = at;
+            if (star == glob.end)
+                return true;
+        } else if (glob.at < glob.end && sci_glob_one(&glob, *at)) {
+            at++;
+        } else if (star) {
+            glob.at = star;
+            at = ++taken;
+        } else {
+            return false;
+        }
+    }
+    while (glob.at < glob.end && *glob.at == '*')
+        glob.at++;
+    return glob.at == glob.end;
 }
 
 /* MARK: - Server: slots and buckets (Private) */
@@ -11150,155 +13145,6 @@ SCI_PRIVATE uint64_t sci_members_walk(const sci_members *members, uint64_t curso
 
 /* MARK: - Server: types of values (Private) */
 /* What is known of each type of value. */
-
-/* Databases: a hash table of entries each, which grows and shrinks in small steps, and a heap of
-   expiry times. Knows nothing of commands, sessions or clocks: `now` comes from the caller. */
-
-typedef struct sci_entry sci_entry;
-typedef struct sci_db sci_db;
-
-typedef enum sci_type {
-    SCI_STRING,
-    SCI_LIST,
-    SCI_SET,
-    SCI_ZSET,
-    SCI_HASH,
-    SCI_STREAM,
-    SCI_TYPES
-} sci_type;
-
-/* Takes the commands that make a value anew, for the log's rewriting. */
-typedef struct sci_dump {
-    sc_status (*command)(struct sci_dump *dump, const sc_slice *argv, size_t argc);
-} sci_dump;
-
-/* What each type's room knows to do with its objects. Strings live in their entries; their row has
-   no functions. */
-typedef struct sci_type_table {
-    const char *name; /* as TYPE answers */
-    void (*release)(const sc_memory *memory, void *object);
-    /* NULL when there is no memory. */
-    void *(*copy)(const sc_memory *memory, const void *object);
-    /* Commands that make the object under `key`, bounded pieces of a large one each. */
-    sc_status (*dump)(const void *object, sc_slice key, sci_dump *dump);
-    /* What it was given of memory, for MEMORY USAGE. */
-    size_t (*bytes)(const void *object);
-} sci_type_table;
-
-SCI_PRIVATE const sci_type_table *sci_type_of(sci_type type);
-
-/* An entry is one block: this, the key's bytes and, for a short string, the value's. */
-struct sci_entry {
-    sci_entry *next; /* in its bucket */
-    union {
-        void *object; /* owned; not for strings */
-        char *bytes;  /* a string that is not inline: owned; its capacity stands before it */
-    } value;
-    uint32_t hash;
-    uint32_t key_len;
-    uint32_t len;    /* of a string */
-    uint32_t access; /* what the eviction policy counts */
-    uint32_t expiry; /* its place in the heap, counted from 1; 0: it does not expire */
-    uint8_t type;    /* sci_type */
-    bool is_inline;  /* `len` bytes for a string follow the key */
-    uint8_t epoch;   /* private to the log's rewriting: of the last one that has written it */
-    uint8_t spare;
-};
-
-static inline sc_slice sci_entry_key(const sci_entry *entry)
-{
-    return sc_bytes((const char *)(entry + 1), entry->key_len);
-}
-
-/* Valid until the entry is changed. */
-static inline sc_slice sci_entry_string(const sci_entry *entry)
-{
-    return sc_bytes(entry->is_inline ? (const char *)(entry + 1) + entry->key_len
-                                     : entry->value.bytes,
-                    entry->len);
-}
-
-typedef struct sci_expiry {
-    int64_t at_ms; /* since 1970 */
-    sci_entry *entry;
-} sci_expiry;
-
-typedef struct sci_table {
-    sci_entry **buckets; /* owned; NULL while there are none */
-    size_t bucket_count; /* a power of two, or 0 */
-} sci_table;
-
-struct sci_db {
-    sc_memory memory;
-    sci_hash_seed seed;
-    sci_table tables[2];  /* entries move from the first to the second while it is there */
-    size_t moved;         /* groups of buckets (see keyspace.c) that are in the second already */
-    size_t count;         /* entries */
-    sci_expiry *expiries; /* owned: a 4-ary heap, the earliest first */
-    size_t expiry_count;
-    size_t expiry_cap;
-    int index;
-};
-
-SCI_PRIVATE void sci_db_init(sci_db *db, const sc_memory *memory, sci_hash_seed seed, int index);
-/* Frees all entries and leaves an empty database. */
-SCI_PRIVATE void sci_db_clear(sci_db *db);
-static inline size_t sci_db_count(const sci_db *db)
-{
-    return db->count;
-}
-
-/* The entry under `key`, also one that has expired; NULL when there is none. */
-SCI_PRIVATE sci_entry *sci_db_find(sci_db *db, sc_slice key);
-/* A new entry under a key that is not there, with `object` (whose owner it becomes). NULL when
-   there is no memory: the object is still the caller's. */
-SCI_PRIVATE sci_entry *sci_db_add(sci_db *db, sc_slice key, sci_type type, void *object);
-/* Set a string under `key`: `entry` is what sci_db_find gave, of any type, or NULL; it may move or
-   be replaced. Expiry and `access` are kept. NULL when there is no memory: all is as it was.
-   `value` may lie in that very entry. */
-SCI_PRIVATE sci_entry *sci_db_set_string(sci_db *db, sci_entry *entry, sc_slice key,
-                                         sc_slice value);
-/* Make a string `len` bytes long, room to grow included, and return its bytes to be changed: what
-   was there is kept, what is new is zero. `*entry` NULL: a new one is made under `key`. It may
-   move. NULL when there is no memory: all is as it was. */
-SCI_PRIVATE char *sci_db_resize_string(sci_db *db, sci_entry **entry, sc_slice key, size_t len);
-/* Take out and free, with its object. */
-SCI_PRIVATE void sci_db_delete(sci_db *db, sci_entry *entry);
-/* Give the entry another key, which is not there; expiry is kept. NULL when there is no memory. */
-SCI_PRIVATE sci_entry *sci_db_rename(sci_db *db, sci_entry *entry, sc_slice key);
-/* Free the object, and put another in its place, of any type but string. */
-SCI_PRIVATE void sci_entry_replace_object(sci_db *db, sci_entry *entry, sci_type type,
-                                          void *object);
-
-/* SC_ERR_MEMORY leaves the expiry as it was. */
-SCI_PRIVATE sc_status sci_db_expire_at(sci_db *db, sci_entry *entry, int64_t at_ms);
-SCI_PRIVATE void sci_db_persist(sci_db *db, sci_entry *entry);
-/* -1: it does not expire. */
-static inline int64_t sci_db_expiry_ms(const sci_db *db, const sci_entry *entry)
-{
-    return entry->expiry ? db->expiries[entry->expiry - 1].at_ms : -1;
-}
-/* The entry that expires first, or NULL. */
-static inline sci_entry *sci_db_next_to_expire(const sci_db *db)
-{
-    return db->expiry_count ? db->expiries[0].entry : NULL;
-}
-
-/* Walk: calls `visit` for the entries of one step and returns the next cursor, 0 at the end. Every
-   entry that is there from the first call (cursor 0) to the last is visited at least once, however
-   the table changes size (the cursor counts with its bits reversed, as SCAN's does). `visit` must
-   not change the database. */
-SCI_PRIVATE uint64_t sci_db_walk(sci_db *db, uint64_t cursor,
-                                 void (*visit)(void *user, sci_entry *entry), void *user);
-/* An entry by chance, each as likely as any other; NULL when there is none. */
-SCI_PRIVATE sci_entry *sci_db_random(sci_db *db, uint64_t random);
-/* Make the table's size fit its count, some steps' worth; called by the server now and then. True
-   while there is more to do. */
-SCI_PRIVATE bool sci_db_tidy(sci_db *db, size_t steps);
-/* Bytes that the entry and its value take. */
-SCI_PRIVATE size_t sci_entry_bytes(const sci_entry *entry);
-/* The commands that make an entry anew, expiry included. */
-SCI_PRIVATE sc_status sci_entry_dump(const sci_db *db, const sci_entry *entry, sci_dump *dump);
 
 SCI_PRIVATE const sci_type_table *sci_type_of(sci_type type)
 {
@@ -15206,15 +17052,7 @@ static void sci_loop_reset_in_child(sci_loop *loop)
     loop->poller = NULL;
     (void)table->create(table->user, &loop->memory, &loop->poller);
     sci_mutex_init(&loop->lock);
-    memset(&loop->timers, 0, sizeof loop->timers);
-    sci_list_init(&loop->watches);
-    sci_list_init(&loop->posts);
-    loop->driver = 0;
-    loop->dispatcher = 0;
-    loop->is_waiting = false;
-    loop->is_woken = false;
-    loop->is_settled = false;
-    loop->scheduled_until = SCI_LOOP_AT_NO_TIME;
+    sci_loop_clear(loop);
 }
 
 SCI_PRIVATE void sci_client_after_fork(sc_client *client)
@@ -15293,7 +17131,7 @@ SCI_PRIVATE sc_status sci_async_encode(sci_op *op, sci_bytes *out);
 /* Words of sc_command_strings that need no allocation. */
 #define SCI_COMMAND_STACK_WORDS 16
 
-static bool sci_word_is(sc_slice word, const char *upper)
+static bool sci_command_word_is(sc_slice word, const char *upper)
 {
     for (size_t i = 0; i < word.len; i++) {
         char c = word.data[i];
@@ -15335,9 +17173,9 @@ static const char *sci_command_refusal(const sc_slice *argv, size_t argc)
                    {"READWRITE", "it changes the connection"},
                    {"ASKING", "it changes the connection"}};
     for (size_t i = 0; i < SCI_COUNT(refused); i++)
-        if (sci_word_is(argv[0], refused[i].word))
+        if (sci_command_word_is(argv[0], refused[i].word))
             return refused[i].advice;
-    if (argc > 1 && sci_word_is(argv[0], "CLIENT") && sci_word_is(argv[1], "REPLY"))
+    if (argc > 1 && sci_command_word_is(argv[0], "CLIENT") && sci_command_word_is(argv[1], "REPLY"))
         return "replies would be missing";
     return NULL;
 }

@@ -86,13 +86,14 @@ typedef struct sc_transport {
     sc_status (*receive_soon)(void *stream, void *buffer, size_t cap, size_t *received);
     /* Optional: true when bytes wait inside the stream that the poller cannot see (TLS). */
     bool (*pending)(void *stream);
-    /* For the poller; -1: there is none, and `attend` is there. */
+    /* For the poller; -1: there is none, and `pending` and `attend` are there. */
     sc_descriptor (*descriptor)(void *stream);
     /* Close and free. `orderly` false after a fork: let go without telling the peer. */
     void (*hangup)(void *stream, bool orderly);
     /* For streams without a descriptor: call `ready(user)` when bytes or the end have come since a
-       receive said SC_AGAIN, or room since a transmit did; from any thread, also from within
-       another function of the stream, until hangup has returned. `ready` only wakes the client. */
+       receive said SC_AGAIN or `pending` false, or room since a transmit said SC_AGAIN; from any
+       thread, also from within another function of the stream, until hangup has returned. `ready`
+       only wakes the client. */
     void (*attend)(void *stream, void (*ready)(void *user), void *user);
 } sc_transport;
 
