@@ -988,6 +988,21 @@ extern "C" {
 /* MARK: - Server: members (Private) */
 #include "server/members.c"
 
+/* MARK: - Server: sorted sets: look-up (Private) */
+#include "server/sorted_index.c"
+
+/* MARK: - Server: sorted sets: order (Private) */
+#include "server/sorted_tree.c"
+
+/* MARK: - Server: sorted sets: small ones (Private) */
+#include "server/sorted_pack.c"
+
+/* MARK: - Server: sorted sets: large ones (Private) */
+#include "server/sorted_full.c"
+
+/* MARK: - Server: sorted sets (Private) */
+#include "server/sorted.c"
+
 /* MARK: - Server: types of values (Private) */
 #include "server/types.c"
 

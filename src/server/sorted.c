@@ -4,13 +4,6 @@
 #include "server/command.h"
 #include "server/sorted_pack.h"
 
-/* A set that is not small. */
-typedef struct sci_sorted_full {
-    sci_sorted_tree tree;
-    sci_sorted_index index;
-    size_t member_bytes; /* of memory */
-} sci_sorted_full;
-
 struct sci_sorted {
     const sci_hash_seed *seed;
     sci_sorted_full *full; /* owned; NULL: all is in `packed` */
@@ -25,6 +18,13 @@ SCI_PRIVATE sci_sorted *sci_sorted_new(const sc_memory *memory, const sci_hash_s
     return set;
 }
 
+SCI_PRIVATE void sci_sorted_keep_signs(sci_sorted *set, bool keeps)
+{
+    set->packed.has_negative_zeros = keeps;
+    if (!keeps && !set->full)
+        sci_sorted_pack_drop_signs(&set->packed);
+}
+
 SCI_PRIVATE size_t sci_sorted_count(const sci_sorted *set)
 {
     return set->full ? set->full->tree.count : set->packed.count;
@@ -35,137 +35,16 @@ SCI_PRIVATE bool sci_sorted_is_packed(const sci_sorted *set)
     return !set->full;
 }
 
-/* --- Members of a full set */
-
-static inline size_t sci_sorted_member_size(size_t len)
-{
-    return sizeof(sci_sorted_member) + 1 + (len < SCI_SORTED_MEMBER_LONG ? 0 : sizeof(uint32_t)) +
-           len;
-}
-
-static sci_sorted_member *sci_sorted_member_new(const sc_memory *memory, sci_sorted_full *full,
-                                                sc_slice bytes, double score)
-{
-    size_t size = sci_sorted_member_size(bytes.len);
-    sci_sorted_member *member = (sci_sorted_member *)sci_resize(memory, NULL, 0, size);
-    if (!member)
-        return NULL;
-    member->score = score;
-    unsigned char *at = (unsigned char *)(member + 1);
-    uint32_t len = (uint32_t)bytes.len;
-    *at++ = len < SCI_SORTED_MEMBER_LONG ? (unsigned char)len : SCI_SORTED_MEMBER_LONG;
-    if (len >= SCI_SORTED_MEMBER_LONG) {
-        memcpy(at, &len, sizeof len);
-        at += sizeof len;
-    }
-    if (len > 0)
-        memcpy(at, bytes.data, len);
-    full->member_bytes += sci_counted_block(size);
-    return member;
-}
-
-static void sci_sorted_member_free(const sc_memory *memory, sci_sorted_full *full,
-                                   sci_sorted_member *member)
-{
-    size_t size = sci_sorted_member_size(sci_sorted_member_bytes(member).len);
-    full->member_bytes -= sci_counted_block(size);
-    sci_free(memory, member, size);
-}
-
-static inline sci_rank_key sci_sorted_member_key(sci_sorted_member *member)
-{
-    sci_rank_key key;
-    key.score = member->score;
-    key.member = member;
-    return key;
-}
-
-/* --- Full sets */
-
-static sci_sorted_full *sci_sorted_full_new(const sc_memory *memory, const sci_hash_seed *seed)
-{
-    sci_sorted_full *full = (sci_sorted_full *)sci_alloc_zeroed(memory, sizeof *full);
-    if (!full)
-        return NULL;
-    if (sci_sorted_tree_init(&full->tree, memory) != SC_OK)
-        goto no_tree;
-    if (sci_sorted_index_init(&full->index, memory, seed) != SC_OK)
-        goto no_index;
-    return full;
-no_index:
-    sci_sorted_tree_free(&full->tree);
-no_tree:
-    sci_free(memory, full, sizeof *full);
-    return NULL;
-}
-
-static void sci_sorted_full_free(const sc_memory *memory, sci_sorted_full *full)
-{
-    sci_sorted_tree_at at = sci_sorted_tree_seek(&full->tree, 0);
-    for (const sci_rank_key *key; (key = sci_sorted_tree_next(&at));)
-        sci_sorted_member_free(memory, full, key->member);
-    sci_sorted_tree_free(&full->tree);
-    sci_sorted_index_free(&full->index);
-    sci_free(memory, full, sizeof *full);
-}
-
-/* A member that is not there. */
-static sc_status sci_sorted_full_add(const sc_memory *memory, sci_sorted_full *full, sc_slice bytes,
-                                     double score, uint64_t hash)
-{
-    sci_sorted_member *member = sci_sorted_member_new(memory, full, bytes, score);
-    if (!member)
-        return SC_ERR_MEMORY;
-    sci_rank_key key = sci_sorted_member_key(member);
-    if (sci_sorted_tree_insert(&full->tree, &key) != SC_OK)
-        goto failed;
-    if (sci_sorted_index_put(&full->index, member, hash) == SC_OK)
-        return SC_OK;
-    sci_sorted_tree_remove(&full->tree, &key);
-failed:
-    sci_sorted_member_free(memory, full, member);
-    return SC_ERR_MEMORY;
-}
-
-static sc_status sci_sorted_full_put(const sc_memory *memory, sci_sorted_full *full, sc_slice bytes,
-                                     double score)
-{
-    uint64_t hash = sci_sorted_index_hash(&full->index, bytes);
-    sci_sorted_member *member = sci_sorted_index_find(&full->index, bytes, hash);
-    if (!member)
-        return sci_sorted_full_add(memory, full, bytes, score, hash);
-    if (member->score < score || member->score > score) {
-        sci_rank_key key = sci_sorted_member_key(member);
-        if (sci_sorted_tree_move(&full->tree, &key, score) != SC_OK)
-            return SC_ERR_MEMORY;
-    }
-    /* Also where 0 becomes -0, which is the same place. */
-    member->score = score;
-    return SC_OK;
-}
-
-static void sci_sorted_full_remove(const sc_memory *memory, sci_sorted_full *full,
-                                   sci_sorted_member *member, uint64_t hash)
-{
-    sci_rank_key key = sci_sorted_member_key(member);
-    sci_sorted_tree_remove(&full->tree, &key);
-    sci_sorted_index_remove(&full->index, member, hash);
-    sci_sorted_member_free(memory, full, member);
-}
-
 /* Add the members of another set. */
-static sc_status sci_sorted_full_fill(const sc_memory *memory, sci_sorted_full *full,
-                                      const sci_sorted *from)
+static sc_status sci_sorted_full_fill(sci_sorted_full *full, const sci_sorted *from)
 {
     sci_sorted_walk walk;
     sc_slice member;
     double score;
     sci_sorted_walk_begin(&walk, from, 0, false);
-    while (sci_sorted_walk_next(&walk, &member, &score)) {
-        uint64_t hash = sci_sorted_index_hash(&full->index, member);
-        if (sci_sorted_full_add(memory, full, member, score, hash) != SC_OK)
+    while (sci_sorted_walk_next(&walk, &member, &score))
+        if (sci_sorted_full_put(full, member, score) != SC_OK)
             return SC_ERR_MEMORY;
-    }
     return SC_OK;
 }
 
@@ -173,8 +52,8 @@ static sc_status sci_sorted_full_fill(const sc_memory *memory, sci_sorted_full *
 static sci_sorted_full *sci_sorted_full_of(const sc_memory *memory, const sci_sorted *from)
 {
     sci_sorted_full *full = sci_sorted_full_new(memory, from->seed);
-    if (full && sci_sorted_full_fill(memory, full, from) != SC_OK) {
-        sci_sorted_full_free(memory, full);
+    if (full && sci_sorted_full_fill(full, from) != SC_OK) {
+        sci_sorted_full_free(full);
         return NULL;
     }
     return full;
@@ -188,9 +67,7 @@ SCI_PRIVATE bool sci_sorted_find(const sci_sorted *set, sc_slice member, double 
         size_t offset = sci_sorted_pack_find(&set->packed, member);
         return sci_sorted_pack_next(&set->packed, &offset, &member, score);
     }
-    const sci_sorted_index *index = &set->full->index;
-    const sci_sorted_member *found =
-        sci_sorted_index_find(index, member, sci_sorted_index_hash(index, member));
+    const sci_sorted_member *found = sci_sorted_full_find(set->full, member);
     if (found)
         *score = found->score;
     return found != NULL;
@@ -203,9 +80,7 @@ SCI_PRIVATE bool sci_sorted_rank(const sci_sorted *set, sc_slice member, size_t 
         *rank = sci_sorted_pack_rank_of(&set->packed, offset);
         return offset < set->packed.len;
     }
-    const sci_sorted_index *index = &set->full->index;
-    sci_sorted_member *found =
-        sci_sorted_index_find(index, member, sci_sorted_index_hash(index, member));
+    sci_sorted_member *found = sci_sorted_full_find(set->full, member);
     if (!found)
         return false;
     sci_rank_key key = sci_sorted_member_key(found);
@@ -229,11 +104,66 @@ SCI_PRIVATE sc_status sci_sorted_put(const sc_memory *memory, sci_sorted *set, s
         if (!full)
             return SC_ERR_MEMORY;
         sci_sorted_pack_free(memory, &set->packed);
-        memset(&set->packed, 0, sizeof set->packed);
         set->full = full;
     }
-    return sci_sorted_full_put(memory, set->full, member, score);
+    return sci_sorted_full_put(set->full, member, score);
 }
+
+/* --- Several at once */
+
+static sc_status sci_sorted_full_put_all(sci_sorted_full *full, const sci_sorted *changes)
+{
+    sci_sorted_walk walk;
+    sc_slice member;
+    double score;
+    size_t prepared = 0;
+    sc_status status = SC_OK;
+    sci_sorted_walk_begin(&walk, changes, 0, false);
+    while (status == SC_OK && sci_sorted_walk_next(&walk, &member, &score)) {
+        status = sci_sorted_full_prepare(full, member, score);
+        prepared += status == SC_OK;
+    }
+    sci_sorted_walk_begin(&walk, changes, 0, false);
+    for (; prepared > 0 && sci_sorted_walk_next(&walk, &member, &score); prepared--) {
+        if (status == SC_OK)
+            sci_sorted_full_finish(full, member, score);
+        else
+            sci_sorted_full_undo(full, member, score);
+    }
+    return status;
+}
+
+/* A small set is made anew. */
+static sc_status sci_sorted_small_put_all(const sc_memory *memory, sci_sorted *set,
+                                          const sci_sorted *changes)
+{
+    sci_sorted_walk walk;
+    sc_slice member;
+    double score;
+    sci_sorted *renewed = (sci_sorted *)sci_sorted_copy(memory, set);
+    if (!renewed)
+        return SC_ERR_MEMORY;
+    sc_status status = SC_OK;
+    sci_sorted_walk_begin(&walk, changes, 0, false);
+    while (status == SC_OK && sci_sorted_walk_next(&walk, &member, &score))
+        status = sci_sorted_put(memory, renewed, member, score);
+    if (status == SC_OK) {
+        sci_sorted old = *set;
+        *set = *renewed;
+        *renewed = old;
+    }
+    sci_sorted_release(memory, renewed);
+    return status;
+}
+
+SCI_PRIVATE sc_status sci_sorted_put_all(const sc_memory *memory, sci_sorted *set,
+                                         const sci_sorted *changes)
+{
+    return set->full ? sci_sorted_full_put_all(set->full, changes)
+                     : sci_sorted_small_put_all(memory, set, changes);
+}
+
+/* --- Removing */
 
 SCI_PRIVATE bool sci_sorted_remove(const sc_memory *memory, sci_sorted *set, sc_slice member)
 {
@@ -245,10 +175,9 @@ SCI_PRIVATE bool sci_sorted_remove(const sc_memory *memory, sci_sorted *set, sc_
         sci_sorted_pack_cut(memory, &set->packed, start, end);
         return true;
     }
-    uint64_t hash = sci_sorted_index_hash(&set->full->index, member);
-    sci_sorted_member *found = sci_sorted_index_find(&set->full->index, member, hash);
+    sci_sorted_member *found = sci_sorted_full_find(set->full, member);
     if (found)
-        sci_sorted_full_remove(memory, set->full, found, hash);
+        sci_sorted_full_remove(set->full, found);
     return found != NULL;
 }
 
@@ -263,9 +192,7 @@ SCI_PRIVATE void sci_sorted_remove_range(const sc_memory *memory, sci_sorted *se
     }
     for (; start < end; end--) {
         sci_sorted_tree_at at = sci_sorted_tree_seek(&set->full->tree, start);
-        sci_sorted_member *member = sci_sorted_tree_next(&at)->member;
-        uint64_t hash = sci_sorted_index_hash(&set->full->index, sci_sorted_member_bytes(member));
-        sci_sorted_full_remove(memory, set->full, member, hash);
+        sci_sorted_full_remove(set->full, sci_sorted_tree_next(&at)->member);
     }
 }
 
@@ -392,7 +319,7 @@ SCI_PRIVATE void sci_sorted_release(const sc_memory *memory, void *object)
 {
     sci_sorted *set = (sci_sorted *)object;
     if (set->full)
-        sci_sorted_full_free(memory, set->full);
+        sci_sorted_full_free(set->full);
     sci_sorted_pack_free(memory, &set->packed);
     sci_free(memory, set, sizeof *set);
 }
@@ -420,8 +347,7 @@ SCI_PRIVATE size_t sci_sorted_bytes(const void *object)
     if (set->packed.data)
         bytes += sci_counted_block(set->packed.cap);
     if (set->full)
-        bytes += sci_counted_block(sizeof *set->full) + set->full->tree.bytes +
-                 set->full->index.bytes + set->full->member_bytes;
+        bytes += sci_sorted_full_bytes(set->full);
     return bytes;
 }
 

@@ -4,12 +4,15 @@
    bytes. Ranks count from 0. Functions that take `memory` take the same one for the same set. */
 
 #include "server/keyspace.h"
-#include "server/sorted_tree.h"
+#include "server/sorted_full.h"
 
 typedef struct sci_sorted sci_sorted;
 
 /* `seed` outlives the set and its copies. NULL: no memory. */
 SCI_PRIVATE sci_sorted *sci_sorted_new(const sc_memory *memory, const sci_hash_seed *seed);
+/* In a packed set -0 becomes 0, as it does in Redis; except where `keeps` was said, until it is taken
+   back: in sets that no database has. */
+SCI_PRIVATE void sci_sorted_keep_signs(sci_sorted *set, bool keeps);
 SCI_PRIVATE size_t sci_sorted_count(const sci_sorted *set);
 SCI_PRIVATE bool sci_sorted_is_packed(const sci_sorted *set);
 SCI_PRIVATE bool sci_sorted_find(const sci_sorted *set, sc_slice member, double *score);
@@ -17,6 +20,10 @@ SCI_PRIVATE bool sci_sorted_rank(const sci_sorted *set, sc_slice member, size_t 
 /* Add a member, or change its score, which is not NaN. SC_ERR_MEMORY leaves all as it was. */
 SCI_PRIVATE sc_status sci_sorted_put(const sc_memory *memory, sci_sorted *set, sc_slice member,
                                      double score);
+/* The same for all members of `changes`, none of which is in the set with that very score; all or
+   none. */
+SCI_PRIVATE sc_status sci_sorted_put_all(const sc_memory *memory, sci_sorted *set,
+                                         const sci_sorted *changes);
 /* False: it was not there. */
 SCI_PRIVATE bool sci_sorted_remove(const sc_memory *memory, sci_sorted *set, sc_slice member);
 /* Remove ranks `start` up to, but not, `end`. */

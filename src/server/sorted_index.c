@@ -41,6 +41,11 @@ static inline unsigned char sci_sorted_page_tag(uint64_t hash)
     return (unsigned char)(hash & 0xff);
 }
 
+static inline uint64_t sci_sorted_index_hash(const sci_sorted_index *index, sc_slice bytes)
+{
+    return sci_hash(index->seed, bytes);
+}
+
 /* The first `depth` bits. */
 static inline size_t sci_sorted_index_prefix(uint64_t hash, unsigned depth)
 {
@@ -149,9 +154,9 @@ SCI_PRIVATE void sci_sorted_index_free(sci_sorted_index *index)
     sci_free(&index->memory, index->pages, sci_sorted_index_directory_size(index));
 }
 
-SCI_PRIVATE sci_sorted_member *sci_sorted_index_find(const sci_sorted_index *index, sc_slice bytes,
-                                                     uint64_t hash)
+SCI_PRIVATE sci_sorted_member *sci_sorted_index_find(const sci_sorted_index *index, sc_slice bytes)
 {
+    uint64_t hash = sci_sorted_index_hash(index, bytes);
     const sci_sorted_page *page = sci_sorted_index_page(index, hash);
     size_t at = sci_sorted_page_find(page, bytes, sci_sorted_page_tag(hash));
     return at < page->count ? sci_sorted_page_members(page)[at] : NULL;
@@ -256,9 +261,9 @@ static bool sci_sorted_index_split(sci_sorted_index *index, uint64_t hash)
     return true;
 }
 
-SCI_PRIVATE sc_status sci_sorted_index_put(sci_sorted_index *index, sci_sorted_member *member,
-                                           uint64_t hash)
+SCI_PRIVATE sc_status sci_sorted_index_put(sci_sorted_index *index, sci_sorted_member *member)
 {
+    uint64_t hash = sci_sorted_index_hash(index, sci_sorted_member_bytes(member));
     sci_sorted_page *page = sci_sorted_index_page(index, hash);
     while (page->count == page->cap) {
         bool has_room =
@@ -297,9 +302,9 @@ static bool sci_sorted_index_join(sci_sorted_index *index, uint64_t hash)
     return true;
 }
 
-SCI_PRIVATE void sci_sorted_index_remove(sci_sorted_index *index, sci_sorted_member *member,
-                                         uint64_t hash)
+SCI_PRIVATE void sci_sorted_index_remove(sci_sorted_index *index, sci_sorted_member *member)
 {
+    uint64_t hash = sci_sorted_index_hash(index, sci_sorted_member_bytes(member));
     sci_sorted_page *page = sci_sorted_index_page(index, hash);
     size_t at =
         sci_sorted_page_find(page, sci_sorted_member_bytes(member), sci_sorted_page_tag(hash));

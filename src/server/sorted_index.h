@@ -46,19 +46,12 @@ SCI_PRIVATE sc_status sci_sorted_index_init(sci_sorted_index *index, const sc_me
                                             const sci_hash_seed *seed);
 /* Members belong to the caller. */
 SCI_PRIVATE void sci_sorted_index_free(sci_sorted_index *index);
-static inline uint64_t sci_sorted_index_hash(const sci_sorted_index *index, sc_slice bytes)
-{
-    return sci_hash(index->seed, bytes);
-}
-/* NULL when it is not there. `hash` comes from sci_sorted_index_hash, here and below. */
-SCI_PRIVATE sci_sorted_member *sci_sorted_index_find(const sci_sorted_index *index, sc_slice bytes,
-                                                     uint64_t hash);
+/* NULL when it is not there. */
+SCI_PRIVATE sci_sorted_member *sci_sorted_index_find(const sci_sorted_index *index, sc_slice bytes);
 /* A member that is not there yet. SC_ERR_MEMORY leaves all members as they were. */
-SCI_PRIVATE sc_status sci_sorted_index_put(sci_sorted_index *index, sci_sorted_member *member,
-                                           uint64_t hash);
+SCI_PRIVATE sc_status sci_sorted_index_put(sci_sorted_index *index, sci_sorted_member *member);
 /* A member that is there. */
-SCI_PRIVATE void sci_sorted_index_remove(sci_sorted_index *index, sci_sorted_member *member,
-                                         uint64_t hash);
+SCI_PRIVATE void sci_sorted_index_remove(sci_sorted_index *index, sci_sorted_member *member);
 /* Visit one page's members; returns the next cursor, 0 at the end. Cursors are below 2^28. Members
    that are there from the first step (cursor 0) to the last are visited at least once. `visit` must
    not change the index. */

@@ -19,6 +19,10 @@ static inline size_t sci_sorted_pack_size_at(const sci_sorted_pack *packed, size
 SCI_PRIVATE void sci_sorted_pack_free(const sc_memory *memory, sci_sorted_pack *packed)
 {
     sci_free(memory, packed->data, packed->cap);
+    packed->data = NULL;
+    packed->len = 0;
+    packed->cap = 0;
+    packed->count = 0;
 }
 
 SCI_PRIVATE sc_status sci_sorted_pack_copy(const sc_memory *memory, sci_sorted_pack *copy,
@@ -125,6 +129,8 @@ static void sci_sorted_pack_write(sci_sorted_pack *packed, sc_slice member, doub
     size_t size = member.len + SCI_SORTED_PACK_OVERHEAD;
     unsigned char *at = packed->data + offset;
     memmove(at + size, at, packed->len - offset);
+    if (!packed->has_negative_zeros)
+        score += 0; /* makes -0 a 0 */
     at[0] = (unsigned char)member.len;
     memcpy(at + 1, &score, sizeof score);
     if (member.len > 0)
@@ -172,4 +178,15 @@ SCI_PRIVATE void sci_sorted_pack_cut(const sc_memory *memory, sci_sorted_pack *p
     sci_sorted_pack_close_gap(packed, start, end);
     if (packed->len > 0 && packed->len < packed->cap / 2)
         (void)sci_sorted_pack_resize(memory, packed, packed->len);
+}
+
+SCI_PRIVATE void sci_sorted_pack_drop_signs(sci_sorted_pack *packed)
+{
+    size_t offset = 0;
+    for (; offset < packed->len; offset += sci_sorted_pack_size_at(packed, offset)) {
+        double score;
+        memcpy(&score, packed->data + offset + 1, sizeof score);
+        score += 0;
+        memcpy(packed->data + offset + 1, &score, sizeof score);
+    }
 }

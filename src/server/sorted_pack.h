@@ -12,9 +12,10 @@ typedef struct sci_sorted_pack {
     uint32_t len;
     uint32_t cap;
     uint32_t count;
+    bool has_negative_zeros; /* not: -0 is put as 0 */
 } sci_sorted_pack;
 
-/* Nothing is owned before the first is put. */
+/* Leaves an empty one. Nothing is owned before the first is put. */
 SCI_PRIVATE void sci_sorted_pack_free(const sc_memory *memory, sci_sorted_pack *packed);
 SCI_PRIVATE sc_status sci_sorted_pack_copy(const sc_memory *memory, sci_sorted_pack *copy,
                                            const sci_sorted_pack *packed);
@@ -36,3 +37,5 @@ SCI_PRIVATE void sci_sorted_pack_set_score(sci_sorted_pack *packed, size_t offse
 /* The members from one offset up to another. */
 SCI_PRIVATE void sci_sorted_pack_cut(const sc_memory *memory, sci_sorted_pack *packed, size_t start,
                                      size_t end);
+/* Make each -0 a 0. */
+SCI_PRIVATE void sci_sorted_pack_drop_signs(sci_sorted_pack *packed);
