@@ -13143,19 +13143,1792 @@ SCI_PRIVATE uint64_t sci_members_walk(const sci_members *members, uint64_t curso
     return cursor;
 }
 
+/* MARK: - Server: sorted sets: look-up (Private) */
+/* Extendible hashing: pages of members, each with a byte of its hash. */
+
+/* Members of a sorted set by their bytes: extendible hashing (Fagin, Nievergelt, Pippenger, Strong,
+   "Extendible hashing: a fast access method for dynamic files", 1979). A directory by the hash's
+   first bits leads to small pages; one that is full is split in two, and two that are nearly empty
+   become one. So it grows and shrinks a page at a time, and no command waits for all members to be
+   moved. A walk goes through the pages in the order of their hashes: its cursor is a place in the
+   hash's range, and stands for the same whatever was split or joined since. */
+
+/* A member is one block: this, and its length and bytes, see sci_sorted_member_bytes. */
+typedef struct sci_sorted_member {
+    double score;
+} sci_sorted_member;
+
+/* The length takes a byte, or, where that is 255, four more. */
+#define SCI_SORTED_MEMBER_LONG 255
+#define SCI_SORTED_MEMBER_LEN_MAX UINT32_MAX
+
+static inline sc_slice sci_sorted_member_bytes(const sci_sorted_member *member)
+{
+    const unsigned char *at = (const unsigned char *)(member + 1);
+    uint32_t len = *at++;
+    if (len == SCI_SORTED_MEMBER_LONG) {
+        memcpy(&len, at, sizeof len);
+        at += sizeof len;
+    }
+    return sc_bytes(at, len);
+}
+
+typedef struct sci_sorted_page sci_sorted_page;
+
+typedef struct sci_sorted_index {
+    sc_memory memory;
+    const sci_hash_seed *seed;
+    sci_sorted_page **pages; /* owned: 2^depth, several to one page whose depth is less */
+    unsigned depth;
+    size_t deepest; /* pages whose depth that is */
+    size_t bytes;   /* of memory, all in all */
+} sci_sorted_index;
+
+/* `seed` outlives the index. SC_ERR_MEMORY: there is nothing to be freed. */
+SCI_PRIVATE sc_status sci_sorted_index_init(sci_sorted_index *index, const sc_memory *memory,
+                                            const sci_hash_seed *seed);
+/* Members belong to the caller. */
+SCI_PRIVATE void sci_sorted_index_free(sci_sorted_index *index);
+/* NULL when it is not there. */
+SCI_PRIVATE sci_sorted_member *sci_sorted_index_find(const sci_sorted_index *index, sc_slice bytes);
+/* A member that is not there yet. SC_ERR_MEMORY leaves all members as they were. */
+SCI_PRIVATE sc_status sci_sorted_index_put(sci_sorted_index *index, sci_sorted_member *member);
+/* A member that is there. */
+SCI_PRIVATE void sci_sorted_index_remove(sci_sorted_index *index, sci_sorted_member *member);
+/* Visit one page's members; returns the next cursor, 0 at the end. Cursors are below 2^28. Members
+   that are there from the first step (cursor 0) to the last are visited at least once. `visit` must
+   not change the index. */
+SCI_PRIVATE uint64_t sci_sorted_index_walk(const sci_sorted_index *index, uint64_t cursor,
+                                           void (*visit)(void *user,
+                                                         const sci_sorted_member *member),
+                                           void *user);
+
+/* A page that holds so many is split. */
+#define SCI_SORTED_PAGE_FULL 64
+SCI_STATIC_ASSERT(SCI_SORTED_PAGE_FULL == 64, a_word_has_a_bit_for_each_member_of_a_page);
+/* Pages grow and shrink by so many, so that what is not used of them stays small. */
+#define SCI_SORTED_PAGE_STEP 8
+/* Two pages are joined when they hold no more: far enough from both splitting and joining again. */
+#define SCI_SORTED_PAGE_JOINED (SCI_SORTED_PAGE_FULL / 2)
+/* Where hashes begin with the same so many bits, pages grow instead of being split; the directory's
+   size fits 32 bits. */
+#define SCI_SORTED_INDEX_MAX_DEPTH 28
+
+/* `cap` pointers to members follow, then as many bytes: the last of their hashes. */
+struct sci_sorted_page {
+    uint32_t count;
+    uint32_t cap;
+    unsigned depth; /* bits of the hash that all of its members share */
+    unsigned spare; /* keeps what follows aligned */
+};
+
+static inline sci_sorted_member **sci_sorted_page_members(const sci_sorted_page *page)
+{
+    return (sci_sorted_member **)(void *)(page + 1);
+}
+
+static inline unsigned char *sci_sorted_page_tags(const sci_sorted_page *page)
+{
+    return (unsigned char *)(sci_sorted_page_members(page) + page->cap);
+}
+
+static inline size_t sci_sorted_page_size(uint32_t cap)
+{
+    return sizeof(sci_sorted_page) + cap * (sizeof(sci_sorted_member *) + 1);
+}
+
+static inline unsigned char sci_sorted_page_tag(uint64_t hash)
+{
+    return (unsigned char)(hash & 0xff);
+}
+
+static inline uint64_t sci_sorted_index_hash(const sci_sorted_index *index, sc_slice bytes)
+{
+    return sci_hash(index->seed, bytes);
+}
+
+/* The first `depth` bits. */
+static inline size_t sci_sorted_index_prefix(uint64_t hash, unsigned depth)
+{
+    return depth ? (size_t)(hash >> (64 - depth)) : 0;
+}
+
+static inline sci_sorted_page *sci_sorted_index_page(const sci_sorted_index *index, uint64_t hash)
+{
+    return index->pages[sci_sorted_index_prefix(hash, index->depth)];
+}
+
+static inline size_t sci_sorted_index_directory_size(const sci_sorted_index *index)
+{
+    return ((size_t)1 << index->depth) * sizeof *index->pages;
+}
+
+static sci_sorted_page *sci_sorted_page_new(sci_sorted_index *index, size_t count, unsigned depth)
+{
+    uint32_t cap =
+        (uint32_t)((sci_max_size(count, 1) + SCI_SORTED_PAGE_STEP - 1) / SCI_SORTED_PAGE_STEP) *
+        SCI_SORTED_PAGE_STEP;
+    sci_sorted_page *page =
+        (sci_sorted_page *)sci_resize(&index->memory, NULL, 0, sci_sorted_page_size(cap));
+    if (!page)
+        return NULL;
+    page->count = 0;
+    page->cap = cap;
+    page->depth = depth;
+    page->spare = 0;
+    index->bytes += sci_counted_block(sci_sorted_page_size(cap));
+    return page;
+}
+
+static void sci_sorted_page_free(sci_sorted_index *index, sci_sorted_page *page)
+{
+    index->bytes -= sci_counted_block(sci_sorted_page_size(page->cap));
+    sci_free(&index->memory, page, sci_sorted_page_size(page->cap));
+}
+
+static inline void sci_sorted_page_add(sci_sorted_page *page, sci_sorted_member *member,
+                                       unsigned char tag)
+{
+    sci_assert(page->count < page->cap);
+    sci_sorted_page_members(page)[page->count] = member;
+    sci_sorted_page_tags(page)[page->count] = tag;
+    page->count++;
+}
+
+static void sci_sorted_page_add_all(sci_sorted_page *to, const sci_sorted_page *from)
+{
+    for (size_t i = 0; i < from->count; i++)
+        sci_sorted_page_add(to, sci_sorted_page_members(from)[i], sci_sorted_page_tags(from)[i]);
+}
+
+/* Where bytes are in a page; its count when they are not there. */
+static size_t sci_sorted_page_find(const sci_sorted_page *page, sc_slice bytes, unsigned char tag)
+{
+    const unsigned char *tags = sci_sorted_page_tags(page);
+    const unsigned char *end = tags + page->count;
+    for (const unsigned char *at = tags; at < end; at++) {
+        at = (const unsigned char *)memchr(at, tag, (size_t)(end - at));
+        if (!at)
+            break;
+        size_t i = (size_t)(at - tags);
+        if (sci_slice_equal(sci_sorted_member_bytes(sci_sorted_page_members(page)[i]), bytes))
+            return i;
+    }
+    return page->count;
+}
+
+/* Lead to a page whose hashes begin with `prefix`. */
+static void sci_sorted_index_place(sci_sorted_index *index, sci_sorted_page *page, size_t prefix)
+{
+    unsigned span = index->depth - page->depth;
+    size_t first = prefix << span;
+    for (size_t i = 0; i < (size_t)1 << span; i++)
+        index->pages[first + i] = page;
+}
+
+SCI_PRIVATE sc_status sci_sorted_index_init(sci_sorted_index *index, const sc_memory *memory,
+                                            const sci_hash_seed *seed)
+{
+    memset(index, 0, sizeof *index);
+    index->memory = *memory;
+    index->seed = seed;
+    index->pages = (sci_sorted_page **)sci_resize(memory, NULL, 0, sizeof *index->pages);
+    if (!index->pages)
+        return SC_ERR_MEMORY;
+    index->pages[0] = sci_sorted_page_new(index, 0, 0);
+    if (!index->pages[0]) {
+        sci_free(memory, index->pages, sizeof *index->pages);
+        return SC_ERR_MEMORY;
+    }
+    index->deepest = 1;
+    index->bytes += sci_counted_block(sizeof *index->pages);
+    return SC_OK;
+}
+
+SCI_PRIVATE void sci_sorted_index_free(sci_sorted_index *index)
+{
+    size_t count = (size_t)1 << index->depth;
+    for (size_t i = 0, next; i < count; i = next) {
+        next = i + ((size_t)1 << (index->depth - index->pages[i]->depth));
+        sci_sorted_page_free(index, index->pages[i]);
+    }
+    sci_free(&index->memory, index->pages, sci_sorted_index_directory_size(index));
+}
+
+SCI_PRIVATE sci_sorted_member *sci_sorted_index_find(const sci_sorted_index *index, sc_slice bytes)
+{
+    uint64_t hash = sci_sorted_index_hash(index, bytes);
+    const sci_sorted_page *page = sci_sorted_index_page(index, hash);
+    size_t at = sci_sorted_page_find(page, bytes, sci_sorted_page_tag(hash));
+    return at < page->count ? sci_sorted_page_members(page)[at] : NULL;
+}
+
+static bool sci_sorted_index_resize_directory(sci_sorted_index *index, unsigned depth)
+{
+    size_t old_size = sci_sorted_index_directory_size(index);
+    size_t new_size = ((size_t)1 << depth) * sizeof *index->pages;
+    sci_sorted_page **pages = (sci_sorted_page **)index->memory.resize(
+        index->memory.user, index->pages, old_size, new_size);
+    if (!pages)
+        return false;
+    index->bytes += sci_counted_block(new_size) - sci_counted_block(old_size);
+    index->pages = pages;
+    index->depth = depth;
+    return true;
+}
+
+/* Each entry becomes two, from the last to the first, in place. */
+static bool sci_sorted_index_double(sci_sorted_index *index)
+{
+    if (!sci_sorted_index_resize_directory(index, index->depth + 1))
+        return false;
+    for (size_t i = (size_t)1 << index->depth; i-- > 0;)
+        index->pages[i] = index->pages[i / 2];
+    index->deepest = 0;
+    return true;
+}
+
+/* While no page needs the directory's last bit. */
+static void sci_sorted_index_halve(sci_sorted_index *index)
+{
+    while (index->depth > 0 && index->deepest == 0) {
+        size_t count = (size_t)1 << (index->depth - 1);
+        for (size_t i = 0; i < count; i++)
+            index->pages[i] = index->pages[2 * i];
+        if (!sci_sorted_index_resize_directory(index, index->depth - 1)) {
+            for (size_t i = 2 * count; i-- > 0;)
+                index->pages[i] = index->pages[i / 2];
+            return;
+        }
+        for (size_t i = 0; i < count; i++)
+            index->deepest += index->pages[i]->depth == index->depth;
+    }
+}
+
+/* The same members in a page that fits `count`. */
+static bool sci_sorted_index_resize_page(sci_sorted_index *index, uint64_t hash, size_t count)
+{
+    sci_sorted_page *page = sci_sorted_index_page(index, hash);
+    sci_sorted_page *resized = sci_sorted_page_new(index, count, page->depth);
+    if (!resized)
+        return false;
+    sci_sorted_page_add_all(resized, page);
+    sci_sorted_index_place(index, resized, sci_sorted_index_prefix(hash, page->depth));
+    sci_sorted_page_free(index, page);
+    return true;
+}
+
+/* Which members of a full page go to the upper half, a bit each. */
+static uint64_t sci_sorted_index_upper(const sci_sorted_index *index, const sci_sorted_page *page,
+                                       size_t *count)
+{
+    uint64_t upper = 0;
+    *count = 0;
+    for (size_t i = 0; i < page->count; i++) {
+        uint64_t hash =
+            sci_sorted_index_hash(index, sci_sorted_member_bytes(sci_sorted_page_members(page)[i]));
+        if (sci_sorted_index_prefix(hash, page->depth + 1) & 1) {
+            upper |= (uint64_t)1 << i;
+            ++*count;
+        }
+    }
+    return upper;
+}
+
+static bool sci_sorted_index_split(sci_sorted_index *index, uint64_t hash)
+{
+    sci_sorted_page *page = sci_sorted_index_page(index, hash);
+    size_t upper_count;
+    uint64_t upper = sci_sorted_index_upper(index, page, &upper_count);
+    sci_sorted_page *halves[2];
+    halves[0] = sci_sorted_page_new(index, page->count - upper_count, page->depth + 1);
+    halves[1] = sci_sorted_page_new(index, upper_count, page->depth + 1);
+    if (!halves[0] || !halves[1] ||
+        (page->depth == index->depth && !sci_sorted_index_double(index))) {
+        for (size_t i = 0; i < 2; i++)
+            if (halves[i])
+                sci_sorted_page_free(index, halves[i]);
+        return false;
+    }
+    for (size_t i = 0; i < page->count; i++)
+        sci_sorted_page_add(halves[upper >> i & 1], sci_sorted_page_members(page)[i],
+                            sci_sorted_page_tags(page)[i]);
+    for (size_t i = 0; i < 2; i++)
+        sci_sorted_index_place(index, halves[i],
+                               sci_sorted_index_prefix(hash, page->depth) * 2 + i);
+    if (page->depth + 1 == index->depth)
+        index->deepest += 2;
+    sci_sorted_page_free(index, page);
+    return true;
+}
+
+SCI_PRIVATE sc_status sci_sorted_index_put(sci_sorted_index *index, sci_sorted_member *member)
+{
+    uint64_t hash = sci_sorted_index_hash(index, sci_sorted_member_bytes(member));
+    sci_sorted_page *page = sci_sorted_index_page(index, hash);
+    while (page->count == page->cap) {
+        bool has_room =
+            page->cap < SCI_SORTED_PAGE_FULL || page->depth == SCI_SORTED_INDEX_MAX_DEPTH
+                ? sci_sorted_index_resize_page(index, hash, page->count + 1)
+                : sci_sorted_index_split(index, hash);
+        if (!has_room)
+            return SC_ERR_MEMORY;
+        page = sci_sorted_index_page(index, hash);
+    }
+    sci_sorted_page_add(page, member, sci_sorted_page_tag(hash));
+    return SC_OK;
+}
+
+/* Make one page of the two that differ in the last bit, if they hold little. */
+static bool sci_sorted_index_join(sci_sorted_index *index, uint64_t hash)
+{
+    sci_sorted_page *page = sci_sorted_index_page(index, hash);
+    if (page->depth == 0)
+        return false;
+    size_t prefix = sci_sorted_index_prefix(hash, page->depth);
+    sci_sorted_page *other = index->pages[(prefix ^ 1) << (index->depth - page->depth)];
+    if (other->depth != page->depth || other->count + page->count > SCI_SORTED_PAGE_JOINED)
+        return false;
+    sci_sorted_page *joined =
+        sci_sorted_page_new(index, other->count + page->count, page->depth - 1);
+    if (!joined)
+        return false;
+    sci_sorted_page_add_all(joined, page);
+    sci_sorted_page_add_all(joined, other);
+    if (page->depth == index->depth)
+        index->deepest -= 2;
+    sci_sorted_page_free(index, page);
+    sci_sorted_page_free(index, other);
+    sci_sorted_index_place(index, joined, prefix / 2);
+    return true;
+}
+
+SCI_PRIVATE void sci_sorted_index_remove(sci_sorted_index *index, sci_sorted_member *member)
+{
+    uint64_t hash = sci_sorted_index_hash(index, sci_sorted_member_bytes(member));
+    sci_sorted_page *page = sci_sorted_index_page(index, hash);
+    size_t at =
+        sci_sorted_page_find(page, sci_sorted_member_bytes(member), sci_sorted_page_tag(hash));
+    sci_assert(at < page->count && sci_sorted_page_members(page)[at] == member);
+    page->count--;
+    sci_sorted_page_members(page)[at] = sci_sorted_page_members(page)[page->count];
+    sci_sorted_page_tags(page)[at] = sci_sorted_page_tags(page)[page->count];
+    if (sci_sorted_index_join(index, hash))
+        sci_sorted_index_halve(index);
+    else if (page->count + 2 * SCI_SORTED_PAGE_STEP <= page->cap)
+        (void)sci_sorted_index_resize_page(index, hash, page->count + 1);
+}
+
+SCI_PRIVATE uint64_t sci_sorted_index_walk(const sci_sorted_index *index, uint64_t cursor,
+                                           void (*visit)(void *user,
+                                                         const sci_sorted_member *member),
+                                           void *user)
+{
+    if (cursor >> SCI_SORTED_INDEX_MAX_DEPTH)
+        return 0;
+    const sci_sorted_page *page =
+        index->pages[cursor >> (SCI_SORTED_INDEX_MAX_DEPTH - index->depth)];
+    for (size_t i = 0; i < page->count; i++)
+        visit(user, sci_sorted_page_members(page)[i]);
+    unsigned below = SCI_SORTED_INDEX_MAX_DEPTH - page->depth;
+    uint64_t next = ((cursor >> below) + 1) << below;
+    return next >> SCI_SORTED_INDEX_MAX_DEPTH ? 0 : next;
+}
+
+/* MARK: - Server: sorted sets: order (Private) */
+/* A counted B+-tree.
+
+   Each inner node has, for each child, its first key, the number of keys below it, and the child.
+   Nodes are split when they are full; two neighbours under one parent are joined when together they
+   are half full, so that there are never long runs of nearly empty ones, and what was joined is far
+   from being split again. */
+
+/* Members of a sorted set in their order: a B+-tree (Bayer and McCreight, 1972; Comer, "The
+   ubiquitous B-tree", 1979) whose inner nodes count what is below each child, so that ranks are
+   found in O(log n). Keys carry the score, so that a member's bytes are looked at only where scores
+   are equal. */
+
+typedef struct sci_rank_key {
+    double score;
+    sci_sorted_member *member;
+} sci_rank_key;
+
+typedef struct sci_sorted_tree_node sci_sorted_tree_node;
+
+typedef struct sci_sorted_tree {
+    sc_memory memory;
+    sci_sorted_tree_node *root; /* owned */
+    unsigned height;            /* levels above the leaves */
+    size_t count;
+    size_t bytes; /* of memory, all in all */
+} sci_sorted_tree;
+
+/* A place between keys, at one leaf. */
+typedef struct sci_sorted_tree_at {
+    const sci_sorted_tree_node *leaf;
+    size_t index;
+} sci_sorted_tree_at;
+
+/* Does the key come before the place that is looked for? True for the first keys, then false. */
+typedef bool sci_sorted_tree_before(const void *user, const sci_rank_key *key);
+
+/* SC_ERR_MEMORY: there is nothing to be freed. */
+SCI_PRIVATE sc_status sci_sorted_tree_init(sci_sorted_tree *tree, const sc_memory *memory);
+/* Members belong to the caller. */
+SCI_PRIVATE void sci_sorted_tree_free(sci_sorted_tree *tree);
+/* A key that is not there yet. SC_ERR_MEMORY leaves all as it was. */
+SCI_PRIVATE sc_status sci_sorted_tree_insert(sci_sorted_tree *tree, const sci_rank_key *key);
+/* A key that is there. */
+SCI_PRIVATE void sci_sorted_tree_remove(sci_sorted_tree *tree, const sci_rank_key *key);
+/* Give a key that is there another score. SC_ERR_MEMORY leaves all as it was. */
+SCI_PRIVATE sc_status sci_sorted_tree_move(sci_sorted_tree *tree, const sci_rank_key *key,
+                                           double score);
+/* How many keys are before. */
+SCI_PRIVATE size_t sci_sorted_tree_rank(const sci_sorted_tree *tree, sci_sorted_tree_before *before,
+                                        const void *user);
+/* How many keys are less. */
+SCI_PRIVATE size_t sci_sorted_tree_rank_of(const sci_sorted_tree *tree, const sci_rank_key *key);
+/* The place before the key of that rank, which may be the count. */
+SCI_PRIVATE sci_sorted_tree_at sci_sorted_tree_seek(const sci_sorted_tree *tree, size_t rank);
+/* The key after, or before, a place, which moves over it; NULL at the end. */
+SCI_PRIVATE const sci_rank_key *sci_sorted_tree_next(sci_sorted_tree_at *at);
+SCI_PRIVATE const sci_rank_key *sci_sorted_tree_previous(sci_sorted_tree_at *at);
+
+#define SCI_SORTED_TREE_KEYS 64
+#define SCI_SORTED_TREE_JOINED (SCI_SORTED_TREE_KEYS / 2)
+/* Two neighbours have more than half a node, so a level has at most a sixteenth of the one below:
+   enough for 2^64 keys. */
+#define SCI_SORTED_TREE_MAX_HEIGHT 16
+
+struct sci_sorted_tree_node {
+    size_t count;
+    sci_rank_key keys[SCI_SORTED_TREE_KEYS];
+};
+
+typedef struct sci_sorted_tree_leaf {
+    sci_sorted_tree_node node;
+    sci_sorted_tree_node *previous;
+    sci_sorted_tree_node *next;
+} sci_sorted_tree_leaf;
+
+typedef struct sci_sorted_tree_inner {
+    sci_sorted_tree_node node; /* the first key of each child */
+    sci_sorted_tree_node *children[SCI_SORTED_TREE_KEYS];
+    size_t sizes[SCI_SORTED_TREE_KEYS]; /* keys below each child */
+} sci_sorted_tree_inner;
+
+/* From a leaf (level 0) to the root: nodes, and the place in each. */
+typedef struct sci_sorted_tree_path {
+    sci_sorted_tree_node *nodes[SCI_SORTED_TREE_MAX_HEIGHT + 1];
+    size_t at[SCI_SORTED_TREE_MAX_HEIGHT + 1];
+} sci_sorted_tree_path;
+
+static inline sci_sorted_tree_leaf *sci_sorted_tree_as_leaf(const sci_sorted_tree_node *node)
+{
+    return (sci_sorted_tree_leaf *)(void *)node;
+}
+
+static inline sci_sorted_tree_inner *sci_sorted_tree_as_inner(const sci_sorted_tree_node *node)
+{
+    return (sci_sorted_tree_inner *)(void *)node;
+}
+
+static inline size_t sci_sorted_tree_node_size(unsigned level)
+{
+    return level ? sizeof(sci_sorted_tree_inner) : sizeof(sci_sorted_tree_leaf);
+}
+
+static sci_sorted_tree_node *sci_sorted_tree_node_new(sci_sorted_tree *tree, unsigned level)
+{
+    size_t size = sci_sorted_tree_node_size(level);
+    sci_sorted_tree_node *node = (sci_sorted_tree_node *)sci_alloc_zeroed(&tree->memory, size);
+    if (node)
+        tree->bytes += sci_counted_block(size);
+    return node;
+}
+
+static void sci_sorted_tree_node_free(sci_sorted_tree *tree, sci_sorted_tree_node *node,
+                                      unsigned level)
+{
+    tree->bytes -= sci_counted_block(sci_sorted_tree_node_size(level));
+    sci_free(&tree->memory, node, sci_sorted_tree_node_size(level));
+}
+
+SCI_PRIVATE sc_status sci_sorted_tree_init(sci_sorted_tree *tree, const sc_memory *memory)
+{
+    memset(tree, 0, sizeof *tree);
+    tree->memory = *memory;
+    tree->root = sci_sorted_tree_node_new(tree, 0);
+    return tree->root ? SC_OK : SC_ERR_MEMORY;
+}
+
+static void sci_sorted_tree_free_below(sci_sorted_tree *tree, sci_sorted_tree_node *node,
+                                       unsigned level)
+{
+    if (level > 0)
+        for (size_t i = 0; i < node->count; i++)
+            sci_sorted_tree_free_below(tree, sci_sorted_tree_as_inner(node)->children[i],
+                                       level - 1);
+    sci_sorted_tree_node_free(tree, node, level);
+}
+
+SCI_PRIVATE void sci_sorted_tree_free(sci_sorted_tree *tree)
+{
+    sci_sorted_tree_free_below(tree, tree->root, tree->height);
+}
+
+/* Keys below a node. */
+static size_t sci_sorted_tree_sum(const sci_sorted_tree_node *node, unsigned level)
+{
+    if (level == 0)
+        return node->count;
+    size_t sum = 0;
+    for (size_t i = 0; i < node->count; i++)
+        sum += sci_sorted_tree_as_inner(node)->sizes[i];
+    return sum;
+}
+
+/* Copy `count` keys, and what belongs to them, from one place to another; they may overlap. */
+static void sci_sorted_tree_copy(sci_sorted_tree_node *to, size_t to_at,
+                                 const sci_sorted_tree_node *from, size_t from_at, size_t count,
+                                 unsigned level)
+{
+    memmove(to->keys + to_at, from->keys + from_at, count * sizeof *to->keys);
+    if (level == 0)
+        return;
+    sci_sorted_tree_inner *inner = sci_sorted_tree_as_inner(to);
+    const sci_sorted_tree_inner *source = sci_sorted_tree_as_inner(from);
+    memmove(inner->children + to_at, source->children + from_at, count * sizeof *inner->children);
+    memmove(inner->sizes + to_at, source->sizes + from_at, count * sizeof *inner->sizes);
+}
+
+/* --- Looking up */
+
+/* How many keys of a node, from `first` on, are before. */
+static size_t sci_sorted_tree_search(const sci_sorted_tree_node *node, size_t first,
+                                     sci_sorted_tree_before *before, const void *user)
+{
+    size_t low = first, high = node->count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (before(user, &node->keys[middle]))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* The way to the place after the last key that is before; in inner nodes, to the child that has it.
+   Returns its rank. */
+static size_t sci_sorted_tree_descend(const sci_sorted_tree *tree, sci_sorted_tree_before *before,
+                                      const void *user, sci_sorted_tree_path *path)
+{
+    sci_sorted_tree_node *node = tree->root;
+    size_t rank = 0;
+    for (unsigned level = tree->height; level > 0; level--) {
+        sci_sorted_tree_inner *inner = sci_sorted_tree_as_inner(node);
+        size_t child = sci_sorted_tree_search(node, 1, before, user) - 1;
+        path->nodes[level] = node;
+        path->at[level] = child;
+        for (size_t i = 0; i < child; i++)
+            rank += inner->sizes[i];
+        node = inner->children[child];
+    }
+    path->nodes[0] = node;
+    path->at[0] = sci_sorted_tree_search(node, 0, before, user);
+    return rank + path->at[0];
+}
+
+static int sci_rank_key_compare(const sci_rank_key *a, const sci_rank_key *b)
+{
+    if (a->score < b->score)
+        return -1;
+    if (a->score > b->score)
+        return 1;
+    return a->member == b->member ? 0
+                                  : sci_slice_compare(sci_sorted_member_bytes(a->member),
+                                                      sci_sorted_member_bytes(b->member));
+}
+
+static bool sci_sorted_tree_is_less(const void *user, const sci_rank_key *key)
+{
+    return sci_rank_key_compare(key, (const sci_rank_key *)user) < 0;
+}
+
+static bool sci_sorted_tree_is_up_to(const void *user, const sci_rank_key *key)
+{
+    return sci_rank_key_compare(key, (const sci_rank_key *)user) <= 0;
+}
+
+SCI_PRIVATE size_t sci_sorted_tree_rank(const sci_sorted_tree *tree, sci_sorted_tree_before *before,
+                                        const void *user)
+{
+    sci_sorted_tree_path path;
+    return sci_sorted_tree_descend(tree, before, user, &path);
+}
+
+SCI_PRIVATE size_t sci_sorted_tree_rank_of(const sci_sorted_tree *tree, const sci_rank_key *key)
+{
+    return sci_sorted_tree_rank(tree, sci_sorted_tree_is_less, key);
+}
+
+SCI_PRIVATE sci_sorted_tree_at sci_sorted_tree_seek(const sci_sorted_tree *tree, size_t rank)
+{
+    sci_assert(rank <= tree->count);
+    const sci_sorted_tree_node *node = tree->root;
+    for (unsigned level = tree->height; level > 0; level--) {
+        const sci_sorted_tree_inner *inner = sci_sorted_tree_as_inner(node);
+        size_t child = 0;
+        while (child + 1 < node->count && rank >= inner->sizes[child])
+            rank -= inner->sizes[child++];
+        node = inner->children[child];
+    }
+    sci_sorted_tree_at at;
+    at.leaf = node;
+    at.index = rank;
+    return at;
+}
+
+SCI_PRIVATE const sci_rank_key *sci_sorted_tree_next(sci_sorted_tree_at *at)
+{
+    if (at->index == at->leaf->count) {
+        const sci_sorted_tree_node *next = sci_sorted_tree_as_leaf(at->leaf)->next;
+        if (!next)
+            return NULL;
+        at->leaf = next;
+        at->index = 0;
+    }
+    return &at->leaf->keys[at->index++];
+}
+
+SCI_PRIVATE const sci_rank_key *sci_sorted_tree_previous(sci_sorted_tree_at *at)
+{
+    if (at->index == 0) {
+        const sci_sorted_tree_node *previous = sci_sorted_tree_as_leaf(at->leaf)->previous;
+        if (!previous)
+            return NULL;
+        at->leaf = previous;
+        at->index = previous->count;
+    }
+    return &at->leaf->keys[--at->index];
+}
+
+/* --- Inserting */
+
+/* Nodes that a split takes, asked for before anything is changed. */
+typedef struct sci_sorted_tree_spares {
+    sci_sorted_tree_node *nodes[SCI_SORTED_TREE_MAX_HEIGHT + 2]; /* by level */
+} sci_sorted_tree_spares;
+
+static sc_status sci_sorted_tree_spare(sci_sorted_tree *tree, const sci_sorted_tree_path *path,
+                                       sci_sorted_tree_spares *spares)
+{
+    unsigned level = 0;
+    bool is_full = true;
+    for (; is_full && level <= tree->height + 1; level++) {
+        is_full = level > tree->height || path->nodes[level]->count == SCI_SORTED_TREE_KEYS;
+        if (!is_full)
+            break;
+        spares->nodes[level] = sci_sorted_tree_node_new(tree, level);
+        if (!spares->nodes[level]) {
+            while (level-- > 0)
+                sci_sorted_tree_node_free(tree, spares->nodes[level], level);
+            return SC_ERR_MEMORY;
+        }
+    }
+    return SC_OK;
+}
+
+static void sci_sorted_tree_link_after(sci_sorted_tree_node *node, sci_sorted_tree_node *fresh)
+{
+    sci_sorted_tree_leaf *left = sci_sorted_tree_as_leaf(node);
+    sci_sorted_tree_leaf *right = sci_sorted_tree_as_leaf(fresh);
+    right->previous = node;
+    right->next = left->next;
+    if (left->next)
+        sci_sorted_tree_as_leaf(left->next)->previous = fresh;
+    left->next = fresh;
+}
+
+static void sci_sorted_tree_unlink(sci_sorted_tree_node *node)
+{
+    sci_sorted_tree_leaf *leaf = sci_sorted_tree_as_leaf(node);
+    if (leaf->previous)
+        sci_sorted_tree_as_leaf(leaf->previous)->next = leaf->next;
+    if (leaf->next)
+        sci_sorted_tree_as_leaf(leaf->next)->previous = leaf->previous;
+}
+
+static void sci_sorted_tree_put_at(sci_sorted_tree_node *node, size_t at, const sci_rank_key *key,
+                                   sci_sorted_tree_node *child, size_t size, unsigned level)
+{
+    sci_sorted_tree_copy(node, at + 1, node, at, node->count - at, level);
+    node->keys[at] = *key;
+    if (level > 0) {
+        sci_sorted_tree_as_inner(node)->children[at] = child;
+        sci_sorted_tree_as_inner(node)->sizes[at] = size;
+    }
+    node->count++;
+}
+
+/* What a level hands to the one above. */
+typedef struct sci_sorted_tree_carry {
+    sci_rank_key key;
+    sci_sorted_tree_node *child; /* NULL: nothing; above the leaves, a new node */
+    size_t size;                 /* of it */
+} sci_sorted_tree_carry;
+
+/* Put what is carried into the node of `level`, splitting it when it is full; `carry` is then the
+   new right half. Keys that come in order, as time stamps do, leave full nodes behind: then
+   `is_at_an_end`, and the node is split where the key goes. */
+static void sci_sorted_tree_put(sci_sorted_tree_node *node, size_t at, sci_sorted_tree_carry *carry,
+                                bool is_at_an_end, sci_sorted_tree_node *spare, unsigned level)
+{
+    if (node->count < SCI_SORTED_TREE_KEYS) {
+        sci_sorted_tree_put_at(node, at, &carry->key, carry->child, carry->size, level);
+        carry->child = NULL;
+        return;
+    }
+    size_t split = is_at_an_end ? at : SCI_SORTED_TREE_KEYS / 2;
+    sci_sorted_tree_copy(spare, 0, node, split, node->count - split, level);
+    spare->count = node->count - split;
+    node->count = split;
+    if (level == 0)
+        sci_sorted_tree_link_after(node, spare);
+    if (at < split || (at == split && split < SCI_SORTED_TREE_KEYS))
+        sci_sorted_tree_put_at(node, at, &carry->key, carry->child, carry->size, level);
+    else
+        sci_sorted_tree_put_at(spare, at - split, &carry->key, carry->child, carry->size, level);
+    carry->key = spare->keys[0];
+    carry->child = spare;
+    carry->size = sci_sorted_tree_sum(spare, level);
+}
+
+static void sci_sorted_tree_grow(sci_sorted_tree *tree, sci_sorted_tree_node *root,
+                                 const sci_sorted_tree_carry *carry)
+{
+    sci_sorted_tree_node *old = tree->root;
+    unsigned level = tree->height + 1;
+    sci_sorted_tree_put_at(root, 0, &old->keys[0], old, sci_sorted_tree_sum(old, tree->height),
+                           level);
+    sci_sorted_tree_put_at(root, 1, &carry->key, carry->child, carry->size, level);
+    tree->root = root;
+    tree->height = level;
+}
+
+SCI_PRIVATE sc_status sci_sorted_tree_insert(sci_sorted_tree *tree, const sci_rank_key *key)
+{
+    sci_sorted_tree_path path;
+    sci_sorted_tree_spares spares;
+    size_t rank = sci_sorted_tree_descend(tree, sci_sorted_tree_is_up_to, key, &path);
+    if (sci_sorted_tree_spare(tree, &path, &spares) != SC_OK)
+        return SC_ERR_MEMORY;
+    bool is_at_an_end = rank == 0 || rank == tree->count;
+    sci_sorted_tree_carry carry;
+    carry.key = *key;
+    carry.child = NULL;
+    carry.size = 1;
+    sci_sorted_tree_put(path.nodes[0], path.at[0], &carry, is_at_an_end, spares.nodes[0], 0);
+    for (unsigned level = 1; level <= tree->height; level++) {
+        sci_sorted_tree_inner *inner = sci_sorted_tree_as_inner(path.nodes[level]);
+        size_t at = path.at[level];
+        inner->node.keys[at] = inner->children[at]->keys[0];
+        inner->sizes[at]++;
+        if (carry.child) {
+            inner->sizes[at] -= carry.size;
+            sci_sorted_tree_put(&inner->node, at + 1, &carry, is_at_an_end, spares.nodes[level],
+                                level);
+        }
+    }
+    if (carry.child)
+        sci_sorted_tree_grow(tree, spares.nodes[tree->height + 1], &carry);
+    tree->count++;
+    return SC_OK;
+}
+
+/* --- Removing */
+
+static void sci_sorted_tree_take_at(sci_sorted_tree_node *node, size_t at, unsigned level)
+{
+    node->count--;
+    sci_sorted_tree_copy(node, at, node, at + 1, node->count - at, level);
+}
+
+/* Free a child whose keys are in its neighbour now, or that has none. */
+static void sci_sorted_tree_drop(sci_sorted_tree *tree, sci_sorted_tree_inner *inner, size_t at,
+                                 unsigned level)
+{
+    sci_sorted_tree_node *child = inner->children[at];
+    if (level == 1)
+        sci_sorted_tree_unlink(child);
+    sci_sorted_tree_node_free(tree, child, level - 1);
+    sci_sorted_tree_take_at(&inner->node, at, level);
+}
+
+/* Join two neighbours if that leaves room enough. */
+static bool sci_sorted_tree_join(sci_sorted_tree *tree, sci_sorted_tree_inner *inner, size_t at,
+                                 unsigned level)
+{
+    sci_sorted_tree_node *left = inner->children[at];
+    sci_sorted_tree_node *right = inner->children[at + 1];
+    if (left->count + right->count > SCI_SORTED_TREE_JOINED)
+        return false;
+    sci_sorted_tree_copy(left, left->count, right, 0, right->count, level - 1);
+    left->count += right->count;
+    inner->sizes[at] += inner->sizes[at + 1];
+    sci_sorted_tree_drop(tree, inner, at + 1, level);
+    return true;
+}
+
+SCI_PRIVATE void sci_sorted_tree_remove(sci_sorted_tree *tree, const sci_rank_key *key)
+{
+    sci_sorted_tree_path path;
+    (void)sci_sorted_tree_descend(tree, sci_sorted_tree_is_up_to, key, &path);
+    sci_assert(path.at[0] > 0 && path.nodes[0]->keys[path.at[0] - 1].member == key->member);
+    sci_sorted_tree_take_at(path.nodes[0], path.at[0] - 1, 0);
+    for (unsigned level = 1; level <= tree->height; level++) {
+        sci_sorted_tree_inner *inner = sci_sorted_tree_as_inner(path.nodes[level]);
+        size_t at = path.at[level];
+        inner->sizes[at]--;
+        if (inner->children[at]->count == 0) {
+            sci_sorted_tree_drop(tree, inner, at, level);
+            continue;
+        }
+        inner->node.keys[at] = inner->children[at]->keys[0];
+        bool is_joined = at + 1 < inner->node.count && sci_sorted_tree_join(tree, inner, at, level);
+        if (!is_joined && at > 0)
+            (void)sci_sorted_tree_join(tree, inner, at - 1, level);
+    }
+    while (tree->height > 0 && tree->root->count == 1) {
+        sci_sorted_tree_node *root = tree->root;
+        tree->root = sci_sorted_tree_as_inner(root)->children[0];
+        sci_sorted_tree_node_free(tree, root, tree->height);
+        tree->height--;
+    }
+    tree->count--;
+}
+
+/* Where the neighbours in its leaf allow it, change the score alone: a score that counts up seldom
+   changes the order. The first and the last of a leaf are left out, since other nodes know them. */
+static bool sci_sorted_tree_move_in_place(sci_sorted_tree *tree, const sci_rank_key *key,
+                                          const sci_rank_key *moved)
+{
+    sci_sorted_tree_path path;
+    (void)sci_sorted_tree_descend(tree, sci_sorted_tree_is_up_to, key, &path);
+    sci_sorted_tree_node *leaf = path.nodes[0];
+    size_t at = path.at[0] - 1;
+    if (at == 0 || at + 1 == leaf->count || sci_rank_key_compare(&leaf->keys[at - 1], moved) > 0 ||
+        sci_rank_key_compare(&leaf->keys[at + 1], moved) < 0)
+        return false;
+    leaf->keys[at].score = moved->score;
+    return true;
+}
+
+SCI_PRIVATE sc_status sci_sorted_tree_move(sci_sorted_tree *tree, const sci_rank_key *key,
+                                           double score)
+{
+    sci_rank_key moved = *key;
+    moved.score = score;
+    if (sci_sorted_tree_move_in_place(tree, key, &moved))
+        return SC_OK;
+    if (sci_sorted_tree_insert(tree, &moved) != SC_OK)
+        return SC_ERR_MEMORY;
+    sci_sorted_tree_remove(tree, key);
+    return SC_OK;
+}
+
+/* MARK: - Server: sorted sets: small ones (Private) */
+/* A member's layout: a byte for its length, 8 for its score, its bytes, a byte for the size of all
+   of this. */
+
+/* Few small members of a sorted set in one block, in order, each with its length before and its
+   size behind. Looking up goes through them one by one. */
+
+#define SCI_SORTED_PACK_MEMBERS 128
+#define SCI_SORTED_PACK_MEMBER_BYTES 64
+
+typedef struct sci_sorted_pack {
+    unsigned char *data; /* owned */
+    uint32_t len;
+    uint32_t cap;
+    uint32_t count;
+    bool has_negative_zeros; /* not: -0 is put as 0 */
+} sci_sorted_pack;
+
+/* Leaves an empty one. Nothing is owned before the first is put. */
+SCI_PRIVATE void sci_sorted_pack_free(const sc_memory *memory, sci_sorted_pack *packed);
+SCI_PRIVATE sc_status sci_sorted_pack_copy(const sc_memory *memory, sci_sorted_pack *copy,
+                                           const sci_sorted_pack *packed);
+/* Where the member is; `len` when it is not there. */
+SCI_PRIVATE size_t sci_sorted_pack_find(const sci_sorted_pack *packed, sc_slice member);
+/* The member that begins, or ends, at `offset`, which moves over it; false at the end. */
+SCI_PRIVATE bool sci_sorted_pack_next(const sci_sorted_pack *packed, size_t *offset,
+                                      sc_slice *member, double *score);
+SCI_PRIVATE bool sci_sorted_pack_previous(const sci_sorted_pack *packed, size_t *offset,
+                                          sc_slice *member, double *score);
+SCI_PRIVATE size_t sci_sorted_pack_offset_of(const sci_sorted_pack *packed, size_t rank);
+SCI_PRIVATE size_t sci_sorted_pack_rank_of(const sci_sorted_pack *packed, size_t offset);
+/* A member that is not there, and for which there is room (see the limits above). SC_ERR_MEMORY
+   leaves all as it was. */
+SCI_PRIVATE sc_status sci_sorted_pack_insert(const sc_memory *memory, sci_sorted_pack *packed,
+                                             sc_slice member, double score);
+/* The member at `offset`. */
+SCI_PRIVATE void sci_sorted_pack_set_score(sci_sorted_pack *packed, size_t offset, double score);
+/* The members from one offset up to another. */
+SCI_PRIVATE void sci_sorted_pack_cut(const sc_memory *memory, sci_sorted_pack *packed, size_t start,
+                                     size_t end);
+/* Make each -0 a 0. */
+SCI_PRIVATE void sci_sorted_pack_drop_signs(sci_sorted_pack *packed);
+
+#define SCI_SORTED_PACK_HEAD (1 + sizeof(double))
+#define SCI_SORTED_PACK_OVERHEAD (SCI_SORTED_PACK_HEAD + 1)
+
+SCI_STATIC_ASSERT(SCI_SORTED_PACK_MEMBER_BYTES + SCI_SORTED_PACK_OVERHEAD <= 255,
+                  a_packed_size_fits_a_byte);
+
+static inline size_t sci_sorted_pack_size_at(const sci_sorted_pack *packed, size_t offset)
+{
+    return packed->data[offset] + SCI_SORTED_PACK_OVERHEAD;
+}
+
+SCI_PRIVATE void sci_sorted_pack_free(const sc_memory *memory, sci_sorted_pack *packed)
+{
+    sci_free(memory, packed->data, packed->cap);
+    packed->data = NULL;
+    packed->len = 0;
+    packed->cap = 0;
+    packed->count = 0;
+}
+
+SCI_PRIVATE sc_status sci_sorted_pack_copy(const sc_memory *memory, sci_sorted_pack *copy,
+                                           const sci_sorted_pack *packed)
+{
+    *copy = *packed;
+    copy->cap = packed->len;
+    copy->data = NULL;
+    if (packed->len == 0)
+        return SC_OK;
+    copy->data = (unsigned char *)sci_resize(memory, NULL, 0, copy->cap);
+    if (!copy->data)
+        return SC_ERR_MEMORY;
+    memcpy(copy->data, packed->data, packed->len);
+    return SC_OK;
+}
+
+static void sci_sorted_pack_read(const sci_sorted_pack *packed, size_t offset, sc_slice *member,
+                                 double *score)
+{
+    const unsigned char *at = packed->data + offset;
+    *member = sc_bytes(at + SCI_SORTED_PACK_HEAD, *at);
+    memcpy(score, at + 1, sizeof *score);
+}
+
+SCI_PRIVATE bool sci_sorted_pack_next(const sci_sorted_pack *packed, size_t *offset,
+                                      sc_slice *member, double *score)
+{
+    if (*offset == packed->len)
+        return false;
+    sci_sorted_pack_read(packed, *offset, member, score);
+    *offset += sci_sorted_pack_size_at(packed, *offset);
+    return true;
+}
+
+SCI_PRIVATE bool sci_sorted_pack_previous(const sci_sorted_pack *packed, size_t *offset,
+                                          sc_slice *member, double *score)
+{
+    if (*offset == 0)
+        return false;
+    *offset -= packed->data[*offset - 1];
+    sci_sorted_pack_read(packed, *offset, member, score);
+    return true;
+}
+
+SCI_PRIVATE size_t sci_sorted_pack_find(const sci_sorted_pack *packed, sc_slice member)
+{
+    size_t offset = 0;
+    for (; offset < packed->len; offset += sci_sorted_pack_size_at(packed, offset)) {
+        const unsigned char *at = packed->data + offset;
+        if (sci_slice_equal(sc_bytes(at + SCI_SORTED_PACK_HEAD, *at), member))
+            break;
+    }
+    return offset;
+}
+
+SCI_PRIVATE size_t sci_sorted_pack_offset_of(const sci_sorted_pack *packed, size_t rank)
+{
+    size_t offset = 0;
+    for (; rank > 0; rank--)
+        offset += sci_sorted_pack_size_at(packed, offset);
+    return offset;
+}
+
+SCI_PRIVATE size_t sci_sorted_pack_rank_of(const sci_sorted_pack *packed, size_t offset)
+{
+    size_t rank = 0;
+    for (size_t at = 0; at < offset; at += sci_sorted_pack_size_at(packed, at))
+        rank++;
+    return rank;
+}
+
+/* Give the block another size, `cap` not being less than what is there. */
+static bool sci_sorted_pack_resize(const sc_memory *memory, sci_sorted_pack *packed, size_t cap)
+{
+    /* All that the allocator's block has. */
+    cap = sci_counted_block(cap) - sizeof(size_t);
+    unsigned char *data =
+        (unsigned char *)memory->resize(memory->user, packed->data, packed->cap, cap);
+    if (!data)
+        return false;
+    packed->data = data;
+    packed->cap = (uint32_t)cap;
+    return true;
+}
+
+/* Where a member of that score belongs. */
+static size_t sci_sorted_pack_place(const sci_sorted_pack *packed, sc_slice member, double score)
+{
+    size_t offset = 0, next = 0;
+    sc_slice other;
+    double other_score;
+    while (sci_sorted_pack_next(packed, &next, &other, &other_score)) {
+        if (other_score > score || (other_score >= score && sci_slice_compare(other, member) > 0))
+            break;
+        offset = next;
+    }
+    return offset;
+}
+
+static void sci_sorted_pack_write(sci_sorted_pack *packed, sc_slice member, double score)
+{
+    size_t offset = sci_sorted_pack_place(packed, member, score);
+    size_t size = member.len + SCI_SORTED_PACK_OVERHEAD;
+    unsigned char *at = packed->data + offset;
+    memmove(at + size, at, packed->len - offset);
+    if (!packed->has_negative_zeros)
+        score += 0; /* makes -0 a 0 */
+    at[0] = (unsigned char)member.len;
+    memcpy(at + 1, &score, sizeof score);
+    if (member.len > 0)
+        memcpy(at + SCI_SORTED_PACK_HEAD, member.data, member.len);
+    at[size - 1] = (unsigned char)size;
+    packed->len += (uint32_t)size;
+}
+
+SCI_PRIVATE sc_status sci_sorted_pack_insert(const sc_memory *memory, sci_sorted_pack *packed,
+                                             sc_slice member, double score)
+{
+    sci_assert(member.len <= SCI_SORTED_PACK_MEMBER_BYTES &&
+               packed->count < SCI_SORTED_PACK_MEMBERS);
+    size_t need = packed->len + member.len + SCI_SORTED_PACK_OVERHEAD;
+    if (need > packed->cap && !sci_sorted_pack_resize(memory, packed, need + packed->len / 8))
+        return SC_ERR_MEMORY;
+    sci_sorted_pack_write(packed, member, score);
+    packed->count++;
+    return SC_OK;
+}
+
+static void sci_sorted_pack_close_gap(sci_sorted_pack *packed, size_t start, size_t end)
+{
+    memmove(packed->data + start, packed->data + end, packed->len - end);
+    packed->len -= (uint32_t)(end - start);
+}
+
+SCI_PRIVATE void sci_sorted_pack_set_score(sci_sorted_pack *packed, size_t offset, double score)
+{
+    /* A copy: its place in the block is about to be taken by others. */
+    char bytes[SCI_SORTED_PACK_MEMBER_BYTES];
+    sc_slice member;
+    double old_score;
+    sci_sorted_pack_read(packed, offset, &member, &old_score);
+    memcpy(bytes, member.data, member.len);
+    sci_sorted_pack_close_gap(packed, offset, offset + member.len + SCI_SORTED_PACK_OVERHEAD);
+    sci_sorted_pack_write(packed, sc_bytes(bytes, member.len), score);
+}
+
+SCI_PRIVATE void sci_sorted_pack_cut(const sc_memory *memory, sci_sorted_pack *packed, size_t start,
+                                     size_t end)
+{
+    for (size_t at = start; at < end; at += sci_sorted_pack_size_at(packed, at))
+        packed->count--;
+    sci_sorted_pack_close_gap(packed, start, end);
+    if (packed->len > 0 && packed->len < packed->cap / 2)
+        (void)sci_sorted_pack_resize(memory, packed, packed->len);
+}
+
+SCI_PRIVATE void sci_sorted_pack_drop_signs(sci_sorted_pack *packed)
+{
+    size_t offset = 0;
+    for (; offset < packed->len; offset += sci_sorted_pack_size_at(packed, offset)) {
+        double score;
+        memcpy(&score, packed->data + offset + 1, sizeof score);
+        score += 0;
+        memcpy(packed->data + offset + 1, &score, sizeof score);
+    }
+}
+
+/* MARK: - Server: sorted sets: large ones (Private) */
+/* Members of a sorted set that is not small. */
+
+/* Many members of a sorted set: a block each, found by the tree in their order and by the index
+   from their bytes. */
+
+typedef struct sci_sorted_full {
+    sc_memory memory;
+    sci_sorted_tree tree;
+    sci_sorted_index index;
+    size_t member_bytes; /* that the members take of memory */
+} sci_sorted_full;
+
+/* NULL: no memory. */
+SCI_PRIVATE sci_sorted_full *sci_sorted_full_new(const sc_memory *memory,
+                                                 const sci_hash_seed *seed);
+SCI_PRIVATE void sci_sorted_full_free(sci_sorted_full *full);
+/* NULL: it is not there. */
+SCI_PRIVATE sci_sorted_member *sci_sorted_full_find(const sci_sorted_full *full, sc_slice bytes);
+/* Add a member, or change its score. SC_ERR_MEMORY leaves all as it was. */
+SCI_PRIVATE sc_status sci_sorted_full_put(sci_sorted_full *full, sc_slice bytes, double score);
+/* A member that is there. */
+SCI_PRIVATE void sci_sorted_full_remove(sci_sorted_full *full, sci_sorted_member *member);
+/* What was given of memory, this struct included. */
+SCI_PRIVATE size_t sci_sorted_full_bytes(const sci_sorted_full *full);
+
+static inline sci_rank_key sci_sorted_member_key(sci_sorted_member *member)
+{
+    sci_rank_key key;
+    key.score = member->score;
+    key.member = member;
+    return key;
+}
+
+/* The same as sci_sorted_full_put in two steps, so that several members are put all or not at all.
+   The first may fail, and leaves all as it was; each that has not is followed by `finish` or `undo`
+   before anything else is done with the set. A member that is there does not have that score
+   already, and is named once. */
+SCI_PRIVATE sc_status sci_sorted_full_prepare(sci_sorted_full *full, sc_slice bytes, double score);
+SCI_PRIVATE void sci_sorted_full_finish(sci_sorted_full *full, sc_slice bytes, double score);
+SCI_PRIVATE void sci_sorted_full_undo(sci_sorted_full *full, sc_slice bytes, double score);
+
+static inline size_t sci_sorted_member_size(size_t len)
+{
+    return sizeof(sci_sorted_member) + 1 + (len < SCI_SORTED_MEMBER_LONG ? 0 : sizeof(uint32_t)) +
+           len;
+}
+
+static sci_sorted_member *sci_sorted_member_new(sci_sorted_full *full, sc_slice bytes, double score)
+{
+    size_t size = sci_sorted_member_size(bytes.len);
+    sci_sorted_member *member = (sci_sorted_member *)sci_resize(&full->memory, NULL, 0, size);
+    if (!member)
+        return NULL;
+    member->score = score;
+    unsigned char *at = (unsigned char *)(member + 1);
+    uint32_t len = (uint32_t)bytes.len;
+    *at++ = len < SCI_SORTED_MEMBER_LONG ? (unsigned char)len : SCI_SORTED_MEMBER_LONG;
+    if (len >= SCI_SORTED_MEMBER_LONG) {
+        memcpy(at, &len, sizeof len);
+        at += sizeof len;
+    }
+    if (len > 0)
+        memcpy(at, bytes.data, len);
+    full->member_bytes += sci_counted_block(size);
+    return member;
+}
+
+static void sci_sorted_member_free(sci_sorted_full *full, sci_sorted_member *member)
+{
+    size_t size = sci_sorted_member_size(sci_sorted_member_bytes(member).len);
+    full->member_bytes -= sci_counted_block(size);
+    sci_free(&full->memory, member, size);
+}
+
+SCI_PRIVATE sci_sorted_full *sci_sorted_full_new(const sc_memory *memory, const sci_hash_seed *seed)
+{
+    sci_sorted_full *full = (sci_sorted_full *)sci_alloc_zeroed(memory, sizeof *full);
+    if (!full)
+        return NULL;
+    full->memory = *memory;
+    if (sci_sorted_tree_init(&full->tree, memory) != SC_OK)
+        goto no_tree;
+    if (sci_sorted_index_init(&full->index, memory, seed) != SC_OK)
+        goto no_index;
+    return full;
+no_index:
+    sci_sorted_tree_free(&full->tree);
+no_tree:
+    sci_free(memory, full, sizeof *full);
+    return NULL;
+}
+
+SCI_PRIVATE void sci_sorted_full_free(sci_sorted_full *full)
+{
+    sc_memory memory = full->memory;
+    sci_sorted_tree_at at = sci_sorted_tree_seek(&full->tree, 0);
+    for (const sci_rank_key *key; (key = sci_sorted_tree_next(&at)) != NULL;)
+        sci_sorted_member_free(full, key->member);
+    sci_sorted_tree_free(&full->tree);
+    sci_sorted_index_free(&full->index);
+    sci_free(&memory, full, sizeof *full);
+}
+
+SCI_PRIVATE sci_sorted_member *sci_sorted_full_find(const sci_sorted_full *full, sc_slice bytes)
+{
+    return sci_sorted_index_find(&full->index, bytes);
+}
+
+/* A member that is not there. */
+static sc_status sci_sorted_full_add(sci_sorted_full *full, sc_slice bytes, double score)
+{
+    sci_sorted_member *member = sci_sorted_member_new(full, bytes, score);
+    if (!member)
+        return SC_ERR_MEMORY;
+    sci_rank_key key = sci_sorted_member_key(member);
+    if (sci_sorted_tree_insert(&full->tree, &key) != SC_OK)
+        goto failed;
+    if (sci_sorted_index_put(&full->index, member) == SC_OK)
+        return SC_OK;
+    sci_sorted_tree_remove(&full->tree, &key);
+failed:
+    sci_sorted_member_free(full, member);
+    return SC_ERR_MEMORY;
+}
+
+static inline bool sci_sorted_member_has(const sci_sorted_member *member, double score)
+{
+    return member->score <= score && member->score >= score;
+}
+
+SCI_PRIVATE sc_status sci_sorted_full_put(sci_sorted_full *full, sc_slice bytes, double score)
+{
+    sci_sorted_member *member = sci_sorted_full_find(full, bytes);
+    if (!member)
+        return sci_sorted_full_add(full, bytes, score);
+    if (!sci_sorted_member_has(member, score)) {
+        sci_rank_key key = sci_sorted_member_key(member);
+        if (sci_sorted_tree_move(&full->tree, &key, score) != SC_OK)
+            return SC_ERR_MEMORY;
+    }
+    /* Also where 0 becomes -0, which is the same place. */
+    member->score = score;
+    return SC_OK;
+}
+
+SCI_PRIVATE void sci_sorted_full_remove(sci_sorted_full *full, sci_sorted_member *member)
+{
+    sci_rank_key key = sci_sorted_member_key(member);
+    sci_sorted_tree_remove(&full->tree, &key);
+    sci_sorted_index_remove(&full->index, member);
+    sci_sorted_member_free(full, member);
+}
+
+SCI_PRIVATE size_t sci_sorted_full_bytes(const sci_sorted_full *full)
+{
+    return sci_counted_block(sizeof *full) + full->tree.bytes + full->index.bytes +
+           full->member_bytes;
+}
+
+/* A member that is there gets a second key in the tree, with its new score; removing the old one
+   cannot fail. */
+SCI_PRIVATE sc_status sci_sorted_full_prepare(sci_sorted_full *full, sc_slice bytes, double score)
+{
+    sci_rank_key key;
+    key.member = sci_sorted_full_find(full, bytes);
+    key.score = score;
+    if (!key.member)
+        return sci_sorted_full_add(full, bytes, score);
+    sci_assert(!sci_sorted_member_has(key.member, score));
+    return sci_sorted_tree_insert(&full->tree, &key);
+}
+
+SCI_PRIVATE void sci_sorted_full_finish(sci_sorted_full *full, sc_slice bytes, double score)
+{
+    sci_sorted_member *member = sci_sorted_full_find(full, bytes);
+    if (sci_sorted_member_has(member, score))
+        return; /* it is new */
+    sci_rank_key key = sci_sorted_member_key(member);
+    sci_sorted_tree_remove(&full->tree, &key);
+    member->score = score;
+}
+
+SCI_PRIVATE void sci_sorted_full_undo(sci_sorted_full *full, sc_slice bytes, double score)
+{
+    sci_rank_key key;
+    key.member = sci_sorted_full_find(full, bytes);
+    key.score = score;
+    if (sci_sorted_member_has(key.member, score))
+        sci_sorted_full_remove(full, key.member);
+    else
+        sci_sorted_tree_remove(&full->tree, &key);
+}
+
+/* MARK: - Server: sorted sets (Private) */
+/* The sorted set: packed while it is small, else a tree by order and an index by bytes. */
+
+/* The sorted set: members in the order of their scores, and of their bytes where those are equal.
+   A small one is one block of packed members; a larger one a B+-tree that counts, and an index by
+   bytes. Ranks count from 0. Functions that take `memory` take the same one for the same set. */
+
+typedef struct sci_sorted sci_sorted;
+
+/* `seed` outlives the set and its copies. NULL: no memory. */
+SCI_PRIVATE sci_sorted *sci_sorted_new(const sc_memory *memory, const sci_hash_seed *seed);
+/* In a packed set -0 becomes 0, as it does in Redis; except where `keeps` was said, until it is taken
+   back: in sets that no database has. */
+SCI_PRIVATE void sci_sorted_keep_signs(sci_sorted *set, bool keeps);
+SCI_PRIVATE size_t sci_sorted_count(const sci_sorted *set);
+SCI_PRIVATE bool sci_sorted_is_packed(const sci_sorted *set);
+SCI_PRIVATE bool sci_sorted_find(const sci_sorted *set, sc_slice member, double *score);
+SCI_PRIVATE bool sci_sorted_rank(const sci_sorted *set, sc_slice member, size_t *rank);
+/* Add a member, or change its score, which is not NaN. SC_ERR_MEMORY leaves all as it was. */
+SCI_PRIVATE sc_status sci_sorted_put(const sc_memory *memory, sci_sorted *set, sc_slice member,
+                                     double score);
+/* The same for all members of `changes`, none of which is in the set with that very score; all or
+   none. */
+SCI_PRIVATE sc_status sci_sorted_put_all(const sc_memory *memory, sci_sorted *set,
+                                         const sci_sorted *changes);
+/* False: it was not there. */
+SCI_PRIVATE bool sci_sorted_remove(const sc_memory *memory, sci_sorted *set, sc_slice member);
+/* Remove ranks `start` up to, but not, `end`. */
+SCI_PRIVATE void sci_sorted_remove_range(const sc_memory *memory, sci_sorted *set, size_t start,
+                                         size_t end);
+
+/* One end of a range, by score or by bytes. */
+typedef struct sci_sorted_bound {
+    double score;
+    sc_slice bytes;
+    int infinite; /* by bytes: -1 before all, 1 after all, 0: at `bytes` */
+    bool is_exclusive;
+} sci_sorted_bound;
+
+typedef struct sci_sorted_range {
+    sci_sorted_bound least, most;
+    bool is_by_bytes; /* of members that all have the same score; else any order is as good */
+} sci_sorted_range;
+
+/* The ranks that are in the range: `*start` up to, but not, `*end`. */
+SCI_PRIVATE void sci_sorted_find_range(const sci_sorted *set, const sci_sorted_range *range,
+                                       size_t *start, size_t *end);
+
+/* Goes through members in order, or backwards, until the set is changed. */
+typedef struct sci_sorted_walk {
+    const sci_sorted *set;
+    sci_sorted_tree_at at;
+    size_t offset; /* where the set is packed */
+    bool is_backward;
+} sci_sorted_walk;
+
+/* The first is the one at `rank`. */
+SCI_PRIVATE void sci_sorted_walk_begin(sci_sorted_walk *walk, const sci_sorted *set, size_t rank,
+                                       bool is_backward);
+/* False at the end. `member` is valid until the set is changed. */
+SCI_PRIVATE bool sci_sorted_walk_next(sci_sorted_walk *walk, sc_slice *member, double *score);
+
+/* Visit some members; returns the next cursor, 0 at the end. Members that are there from the first
+   step (cursor 0) to the last are visited at least once. `visit` must not change the set. */
+typedef void sci_sorted_visit(void *user, sc_slice member, double score);
+SCI_PRIVATE uint64_t sci_sorted_scan(const sci_sorted *set, uint64_t cursor,
+                                     sci_sorted_visit *visit, void *user);
+
+/* For sci_type_table. */
+SCI_PRIVATE void sci_sorted_release(const sc_memory *memory, void *object);
+SCI_PRIVATE void *sci_sorted_copy(const sc_memory *memory, const void *object);
+SCI_PRIVATE sc_status sci_sorted_dump(const void *object, sc_slice key, sci_dump *dump);
+SCI_PRIVATE size_t sci_sorted_bytes(const void *object);
+
+struct sci_sorted {
+    const sci_hash_seed *seed;
+    sci_sorted_full *full; /* owned; NULL: all is in `packed` */
+    sci_sorted_pack packed;
+};
+
+SCI_PRIVATE sci_sorted *sci_sorted_new(const sc_memory *memory, const sci_hash_seed *seed)
+{
+    sci_sorted *set = (sci_sorted *)sci_alloc_zeroed(memory, sizeof *set);
+    if (set)
+        set->seed = seed;
+    return set;
+}
+
+SCI_PRIVATE void sci_sorted_keep_signs(sci_sorted *set, bool keeps)
+{
+    set->packed.has_negative_zeros = keeps;
+    if (!keeps && !set->full)
+        sci_sorted_pack_drop_signs(&set->packed);
+}
+
+SCI_PRIVATE size_t sci_sorted_count(const sci_sorted *set)
+{
+    return set->full ? set->full->tree.count : set->packed.count;
+}
+
+SCI_PRIVATE bool sci_sorted_is_packed(const sci_sorted *set)
+{
+    return !set->full;
+}
+
+/* Add the members of another set. */
+static sc_status sci_sorted_full_fill(sci_sorted_full *full, const sci_sorted *from)
+{
+    sci_sorted_walk walk;
+    sc_slice member;
+    double score;
+    sci_sorted_walk_begin(&walk, from, 0, false);
+    while (sci_sorted_walk_next(&walk, &member, &score))
+        if (sci_sorted_full_put(full, member, score) != SC_OK)
+            return SC_ERR_MEMORY;
+    return SC_OK;
+}
+
+/* A full set with the members of another; NULL: no memory. */
+static sci_sorted_full *sci_sorted_full_of(const sc_memory *memory, const sci_sorted *from)
+{
+    sci_sorted_full *full = sci_sorted_full_new(memory, from->seed);
+    if (full && sci_sorted_full_fill(full, from) != SC_OK) {
+        sci_sorted_full_free(full);
+        return NULL;
+    }
+    return full;
+}
+
+/* --- One by one */
+
+SCI_PRIVATE bool sci_sorted_find(const sci_sorted *set, sc_slice member, double *score)
+{
+    if (!set->full) {
+        size_t offset = sci_sorted_pack_find(&set->packed, member);
+        return sci_sorted_pack_next(&set->packed, &offset, &member, score);
+    }
+    const sci_sorted_member *found = sci_sorted_full_find(set->full, member);
+    if (found)
+        *score = found->score;
+    return found != NULL;
+}
+
+SCI_PRIVATE bool sci_sorted_rank(const sci_sorted *set, sc_slice member, size_t *rank)
+{
+    if (!set->full) {
+        size_t offset = sci_sorted_pack_find(&set->packed, member);
+        *rank = sci_sorted_pack_rank_of(&set->packed, offset);
+        return offset < set->packed.len;
+    }
+    sci_sorted_member *found = sci_sorted_full_find(set->full, member);
+    if (!found)
+        return false;
+    sci_rank_key key = sci_sorted_member_key(found);
+    *rank = sci_sorted_tree_rank_of(&set->full->tree, &key);
+    return true;
+}
+
+SCI_PRIVATE sc_status sci_sorted_put(const sc_memory *memory, sci_sorted *set, sc_slice member,
+                                     double score)
+{
+    if (!set->full) {
+        size_t offset = sci_sorted_pack_find(&set->packed, member);
+        if (offset < set->packed.len) {
+            sci_sorted_pack_set_score(&set->packed, offset, score);
+            return SC_OK;
+        }
+        if (member.len <= SCI_SORTED_PACK_MEMBER_BYTES &&
+            set->packed.count < SCI_SORTED_PACK_MEMBERS)
+            return sci_sorted_pack_insert(memory, &set->packed, member, score);
+        sci_sorted_full *full = sci_sorted_full_of(memory, set);
+        if (!full)
+            return SC_ERR_MEMORY;
+        sci_sorted_pack_free(memory, &set->packed);
+        set->full = full;
+    }
+    return sci_sorted_full_put(set->full, member, score);
+}
+
+/* --- Several at once */
+
+static sc_status sci_sorted_full_put_all(sci_sorted_full *full, const sci_sorted *changes)
+{
+    sci_sorted_walk walk;
+    sc_slice member;
+    double score;
+    size_t prepared = 0;
+    sc_status status = SC_OK;
+    sci_sorted_walk_begin(&walk, changes, 0, false);
+    while (status == SC_OK && sci_sorted_walk_next(&walk, &member, &score)) {
+        status = sci_sorted_full_prepare(full, member, score);
+        prepared += status == SC_OK;
+    }
+    sci_sorted_walk_begin(&walk, changes, 0, false);
+    for (; prepared > 0 && sci_sorted_walk_next(&walk, &member, &score); prepared--) {
+        if (status == SC_OK)
+            sci_sorted_full_finish(full, member, score);
+        else
+            sci_sorted_full_undo(full, member, score);
+    }
+    return status;
+}
+
+/* A small set is made anew. */
+static sc_status sci_sorted_small_put_all(const sc_memory *memory, sci_sorted *set,
+                                          const sci_sorted *changes)
+{
+    sci_sorted_walk walk;
+    sc_slice member;
+    double score;
+    sci_sorted *renewed = (sci_sorted *)sci_sorted_copy(memory, set);
+    if (!renewed)
+        return SC_ERR_MEMORY;
+    sc_status status = SC_OK;
+    sci_sorted_walk_begin(&walk, changes, 0, false);
+    while (status == SC_OK && sci_sorted_walk_next(&walk, &member, &score))
+        status = sci_sorted_put(memory, renewed, member, score);
+    if (status == SC_OK) {
+        sci_sorted old = *set;
+        *set = *renewed;
+        *renewed = old;
+    }
+    sci_sorted_release(memory, renewed);
+    return status;
+}
+
+SCI_PRIVATE sc_status sci_sorted_put_all(const sc_memory *memory, sci_sorted *set,
+                                         const sci_sorted *changes)
+{
+    return set->full ? sci_sorted_full_put_all(set->full, changes)
+                     : sci_sorted_small_put_all(memory, set, changes);
+}
+
+/* --- Removing */
+
+SCI_PRIVATE bool sci_sorted_remove(const sc_memory *memory, sci_sorted *set, sc_slice member)
+{
+    if (!set->full) {
+        size_t start = sci_sorted_pack_find(&set->packed, member), end = start;
+        double score;
+        if (!sci_sorted_pack_next(&set->packed, &end, &member, &score))
+            return false;
+        sci_sorted_pack_cut(memory, &set->packed, start, end);
+        return true;
+    }
+    sci_sorted_member *found = sci_sorted_full_find(set->full, member);
+    if (found)
+        sci_sorted_full_remove(set->full, found);
+    return found != NULL;
+}
+
+SCI_PRIVATE void sci_sorted_remove_range(const sc_memory *memory, sci_sorted *set, size_t start,
+                                         size_t end)
+{
+    if (!set->full) {
+        size_t start_offset = sci_sorted_pack_offset_of(&set->packed, start);
+        size_t end_offset = sci_sorted_pack_offset_of(&set->packed, end);
+        sci_sorted_pack_cut(memory, &set->packed, start_offset, end_offset);
+        return;
+    }
+    for (; start < end; end--) {
+        sci_sorted_tree_at at = sci_sorted_tree_seek(&set->full->tree, start);
+        sci_sorted_full_remove(set->full, sci_sorted_tree_next(&at)->member);
+    }
+}
+
+/* --- Ranges */
+
+static bool sci_sorted_is_below(const sci_sorted_range *range, double score, sc_slice member)
+{
+    const sci_sorted_bound *least = &range->least;
+    if (!range->is_by_bytes)
+        return score < least->score || (least->is_exclusive && score <= least->score);
+    if (least->infinite != 0)
+        return least->infinite > 0;
+    int order = sci_slice_compare(member, least->bytes);
+    return order < 0 || (least->is_exclusive && order == 0);
+}
+
+static bool sci_sorted_is_above(const sci_sorted_range *range, double score, sc_slice member)
+{
+    const sci_sorted_bound *most = &range->most;
+    if (!range->is_by_bytes)
+        return score > most->score || (most->is_exclusive && score >= most->score);
+    if (most->infinite != 0)
+        return most->infinite < 0;
+    int order = sci_slice_compare(member, most->bytes);
+    return order > 0 || (most->is_exclusive && order == 0);
+}
+
+static bool sci_sorted_key_is_below(const void *user, const sci_rank_key *key)
+{
+    return sci_sorted_is_below((const sci_sorted_range *)user, key->score,
+                               sci_sorted_member_bytes(key->member));
+}
+
+static bool sci_sorted_key_is_not_above(const void *user, const sci_rank_key *key)
+{
+    return !sci_sorted_is_above((const sci_sorted_range *)user, key->score,
+                                sci_sorted_member_bytes(key->member));
+}
+
+SCI_PRIVATE void sci_sorted_find_range(const sci_sorted *set, const sci_sorted_range *range,
+                                       size_t *start, size_t *end)
+{
+    if (set->full) {
+        *start = sci_sorted_tree_rank(&set->full->tree, sci_sorted_key_is_below, range);
+        *end = sci_sorted_tree_rank(&set->full->tree, sci_sorted_key_is_not_above, range);
+        *end = sci_max_size(*start, *end);
+        return;
+    }
+    size_t offset = 0, rank = 0;
+    sc_slice member;
+    double score;
+    *start = 0;
+    for (; sci_sorted_pack_next(&set->packed, &offset, &member, &score); rank++) {
+        if (*start == rank && sci_sorted_is_below(range, score, member))
+            ++*start;
+        else if (sci_sorted_is_above(range, score, member))
+            break;
+    }
+    *end = rank;
+}
+
+/* --- All of them */
+
+SCI_PRIVATE void sci_sorted_walk_begin(sci_sorted_walk *walk, const sci_sorted *set, size_t rank,
+                                       bool is_backward)
+{
+    size_t place = is_backward ? rank + 1 : rank;
+    memset(walk, 0, sizeof *walk);
+    walk->set = set;
+    walk->is_backward = is_backward;
+    if (set->full)
+        walk->at = sci_sorted_tree_seek(&set->full->tree, place);
+    else
+        walk->offset = sci_sorted_pack_offset_of(&set->packed, place);
+}
+
+SCI_PRIVATE bool sci_sorted_walk_next(sci_sorted_walk *walk, sc_slice *member, double *score)
+{
+    const sci_sorted *set = walk->set;
+    if (!set->full)
+        return walk->is_backward
+                   ? sci_sorted_pack_previous(&set->packed, &walk->offset, member, score)
+                   : sci_sorted_pack_next(&set->packed, &walk->offset, member, score);
+    const sci_rank_key *key =
+        walk->is_backward ? sci_sorted_tree_previous(&walk->at) : sci_sorted_tree_next(&walk->at);
+    if (!key)
+        return false;
+    *member = sci_sorted_member_bytes(key->member);
+    *score = key->member->score;
+    return true;
+}
+
+typedef struct sci_sorted_visitor {
+    sci_sorted_visit *visit;
+    void *user;
+} sci_sorted_visitor;
+
+static void sci_sorted_visit_member(void *user, const sci_sorted_member *member)
+{
+    const sci_sorted_visitor *visitor = (const sci_sorted_visitor *)user;
+    visitor->visit(visitor->user, sci_sorted_member_bytes(member), member->score);
+}
+
+SCI_PRIVATE uint64_t sci_sorted_scan(const sci_sorted *set, uint64_t cursor,
+                                     sci_sorted_visit *visit, void *user)
+{
+    if (set->full) {
+        sci_sorted_visitor visitor;
+        visitor.visit = visit;
+        visitor.user = user;
+        return sci_sorted_index_walk(&set->full->index, cursor, sci_sorted_visit_member, &visitor);
+    }
+    size_t offset = 0;
+    sc_slice member;
+    double score;
+    while (sci_sorted_pack_next(&set->packed, &offset, &member, &score))
+        visit(user, member, score);
+    return 0;
+}
+
+/* --- As an object of a database */
+
+SCI_PRIVATE void sci_sorted_release(const sc_memory *memory, void *object)
+{
+    sci_sorted *set = (sci_sorted *)object;
+    if (set->full)
+        sci_sorted_full_free(set->full);
+    sci_sorted_pack_free(memory, &set->packed);
+    sci_free(memory, set, sizeof *set);
+}
+
+SCI_PRIVATE void *sci_sorted_copy(const sc_memory *memory, const void *object)
+{
+    const sci_sorted *set = (const sci_sorted *)object;
+    sci_sorted *copy = sci_sorted_new(memory, set->seed);
+    if (!copy)
+        return NULL;
+    if (set->full)
+        copy->full = sci_sorted_full_of(memory, set);
+    if (set->full ? !copy->full
+                  : sci_sorted_pack_copy(memory, &copy->packed, &set->packed) != SC_OK) {
+        sci_free(memory, copy, sizeof *copy);
+        return NULL;
+    }
+    return copy;
+}
+
+SCI_PRIVATE size_t sci_sorted_bytes(const void *object)
+{
+    const sci_sorted *set = (const sci_sorted *)object;
+    size_t bytes = sci_counted_block(sizeof *set);
+    if (set->packed.data)
+        bytes += sci_counted_block(set->packed.cap);
+    if (set->full)
+        bytes += sci_sorted_full_bytes(set->full);
+    return bytes;
+}
+
+/* A ZADD of the dump brings so many members, fewer where they are long. */
+#define SCI_SORTED_DUMP_MEMBERS 64
+#define SCI_SORTED_DUMP_BYTES 65536
+
+SCI_PRIVATE sc_status sci_sorted_dump(const void *object, sc_slice key, sci_dump *dump)
+{
+    char scores[SCI_SORTED_DUMP_MEMBERS][SCI_SCORE_TEXT_BYTES];
+    sc_slice argv[2 + 2 * SCI_SORTED_DUMP_MEMBERS];
+    size_t argc = 2, bytes = 0;
+    argv[0] = sc_text("ZADD");
+    argv[1] = key;
+    sci_sorted_walk walk;
+    sc_slice member;
+    double score;
+    sci_sorted_walk_begin(&walk, (const sci_sorted *)object, 0, false);
+    while (sci_sorted_walk_next(&walk, &member, &score)) {
+        char *text = scores[argc / 2 - 1];
+        argv[argc++] = sc_bytes(text, sci_score_to_text(score, text));
+        argv[argc++] = member;
+        bytes += member.len;
+        if (argc < SCI_COUNT(argv) && bytes < SCI_SORTED_DUMP_BYTES)
+            continue;
+        sc_status status = dump->command(dump, argv, argc);
+        if (status != SC_OK)
+            return status;
+        argc = 2;
+        bytes = 0;
+    }
+    return argc > 2 ? dump->command(dump, argv, argc) : SC_OK;
+}
+
 /* MARK: - Server: types of values (Private) */
 /* What is known of each type of value. */
 
 SCI_PRIVATE const sci_type_table *sci_type_of(sci_type type)
 {
     static const sci_type_table string = {"string", NULL, NULL, NULL, NULL};
+    static const sci_type_table zset = {"zset", sci_sorted_release, sci_sorted_copy,
+                                        sci_sorted_dump, sci_sorted_bytes};
     static const sci_type_table missing = {"none", NULL, NULL, NULL, NULL};
     switch (type) {
     case SCI_STRING:
         return &string;
+    case SCI_ZSET:
+        return &zset;
     case SCI_LIST:
     case SCI_SET:
-    case SCI_ZSET:
     case SCI_HASH:
     case SCI_STREAM:
     case SCI_TYPES:
