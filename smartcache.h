@@ -14913,6 +14913,1085 @@ SCI_PRIVATE sc_status sci_sorted_dump(const void *object, sc_slice key, sci_dump
     return argc > 2 ? dump->command(dump, argv, argc) : SC_OK;
 }
 
+/* MARK: - Server: packed stream entries (Private) */
+/* Packed entries of a stream.
+
+   A chunk: how many fields its first entry has, and those; then each entry: by how many
+   milliseconds its id is past the chunk's, the sequence number (where the milliseconds are the
+   same: by how much it is past), how many fields it has itself (0: those of the chunk), and its
+   words. Numbers are in groups of seven bits, the lowest first. A word begins with a number: twice
+   its length, and its bytes follow; or, odd, an integer, its sign in the next bit. */
+
+/* A chunk of a stream: up to a hundred entries, packed one after the other in one block. Ids are
+   differences from the chunk's first, field names that are those of its first entry are left out,
+   and what reads as an integer is kept as one. */
+
+typedef struct sci_stream_id {
+    uint64_t ms;
+    uint64_t seq;
+} sci_stream_id;
+
+static inline sci_stream_id sci_stream_id_of(uint64_t ms, uint64_t seq)
+{
+    sci_stream_id id;
+    id.ms = ms;
+    id.seq = seq;
+    return id;
+}
+
+static inline int sci_stream_id_compare(sci_stream_id a, sci_stream_id b)
+{
+    if (a.ms != b.ms)
+        return a.ms < b.ms ? -1 : 1;
+    if (a.seq != b.seq)
+        return a.seq < b.seq ? -1 : 1;
+    return 0;
+}
+
+/* Redis's defaults (stream-node-max-entries, stream-node-max-bytes): approximate trimming, which
+   drops whole chunks, then drops here what it drops there. */
+#define SCI_STREAM_CHUNK_ENTRIES 100
+#define SCI_STREAM_CHUNK_BYTES 4096
+
+/* The packed bytes follow the struct. */
+typedef struct sci_stream_chunk {
+    sci_stream_id base; /* of the first entry that it ever had */
+    sci_stream_id last; /* of the last one that it ever had */
+    uint32_t used;      /* of the packed bytes: the first entry's fields, then the entries */
+    uint32_t cap;
+    uint32_t node_bytes; /* what Redis would count for it, deleted entries included */
+    uint8_t count;       /* entries */
+    uint8_t deleted;     /* entries that it had besides */
+} sci_stream_chunk;
+
+/* An entry that is to be appended: its id, and fields and values in turns. */
+typedef struct sci_stream_item {
+    sci_stream_id id;
+    const sc_slice *words;
+    size_t count; /* of words */
+} sci_stream_item;
+
+/* Where an entry stands, unpacked as far as its words. */
+typedef struct sci_stream_place {
+    sci_stream_id id;
+    size_t fields;        /* how many */
+    const char *field_at; /* the first field, where they are shared; NULL: they alternate with the
+                             values */
+    const char *word_at;
+} sci_stream_place;
+
+static inline size_t sci_stream_chunk_block(const sci_stream_chunk *chunk)
+{
+    return sizeof *chunk + chunk->cap;
+}
+static inline const char *sci_stream_chunk_data(const sci_stream_chunk *chunk)
+{
+    return (const char *)(chunk + 1);
+}
+
+/* Does Redis begin another node for this one? */
+SCI_PRIVATE bool sci_stream_chunk_is_full(const sci_stream_chunk *chunk,
+                                          const sci_stream_item *item);
+/* Append to `chunk` (NULL: a new one is made), which is not full, and return it; it may move. NULL
+   when there is no memory, or the item is too large (SC_ERR_LIMIT in `*status`): the chunk is as it
+   was. */
+SCI_PRIVATE sci_stream_chunk *sci_stream_chunk_append(const sc_memory *memory,
+                                                      sci_stream_chunk *chunk,
+                                                      const sci_stream_item *item,
+                                                      sc_status *status);
+/* Give back what is not used. It may move. */
+SCI_PRIVATE sci_stream_chunk *sci_stream_chunk_trim(const sc_memory *memory,
+                                                    sci_stream_chunk *chunk);
+/* NULL when there is no memory. */
+SCI_PRIVATE sci_stream_chunk *sci_stream_chunk_copy(const sc_memory *memory,
+                                                    const sci_stream_chunk *chunk);
+
+/* Offset of the first entry. The last one ends at chunk->used. */
+SCI_PRIVATE size_t sci_stream_chunk_first(const sci_stream_chunk *chunk);
+/* Unpack an entry's head. */
+SCI_PRIVATE void sci_stream_chunk_place(const sci_stream_chunk *chunk, size_t offset,
+                                        sci_stream_place *place);
+/* The same, and the offset of the entry behind it. */
+SCI_PRIVATE size_t sci_stream_chunk_step(const sci_stream_chunk *chunk, size_t offset,
+                                         sci_stream_place *place);
+/* Remove `count` entries that stand from `begin` to `end`. */
+SCI_PRIVATE void sci_stream_chunk_remove(sci_stream_chunk *chunk, size_t begin, size_t end,
+                                         size_t count);
+/* The word at `*at`, which moves behind it. `text` holds it when it is an integer. */
+SCI_PRIVATE sc_slice sci_stream_word_take(const char **at, char text[SCI_I64_TEXT_BYTES]);
+
+/* Longest number in groups of seven bits. */
+#define SCI_STREAM_NUMBER_BYTES 10
+/* First room for packed bytes, so that a short stream stays small. */
+#define SCI_STREAM_FIRST_CAP 80
+/* Redis's limit (STREAM_LISTPACK_MAX_SIZE). */
+#define SCI_STREAM_ITEM_BYTES ((size_t)1 << 30)
+/* Integers of this size are kept as such: two bits are needed besides. */
+#define SCI_STREAM_INTEGER_MAX ((int64_t)1 << 61)
+
+/* --- Numbers and words */
+
+static size_t sci_stream_number_bytes(uint64_t number)
+{
+    size_t bytes = 1;
+    for (; number >= 0x80; number >>= 7)
+        bytes++;
+    return bytes;
+}
+
+static char *sci_stream_number_put(char *at, uint64_t number)
+{
+    for (; number >= 0x80; number >>= 7)
+        *at++ = (char)(unsigned char)((number & 0x7f) | 0x80);
+    *at++ = (char)number;
+    return at;
+}
+
+static uint64_t sci_stream_number_take(const char **at)
+{
+    const unsigned char *byte = (const unsigned char *)*at;
+    uint64_t number = *byte & 0x7f;
+    for (unsigned shift = 7; *byte & 0x80; shift += 7)
+        number |= (uint64_t)(*++byte & 0x7f) << shift;
+    *at = (const char *)(byte + 1);
+    return number;
+}
+
+/* What stands before a word's bytes, or, for an integer, for all of it. */
+static uint64_t sci_stream_word_head(sc_slice word, bool *is_integer)
+{
+    int64_t number = 0;
+    *is_integer = word.len > 0 && word.data[0] <= '9' && sci_text_to_i64(word, &number) &&
+                  number < SCI_STREAM_INTEGER_MAX && number > -SCI_STREAM_INTEGER_MAX;
+    if (!*is_integer)
+        return (uint64_t)word.len << 1;
+    return number < 0 ? ((uint64_t)(-(number + 1)) << 2) + 3 : ((uint64_t)number << 2) + 1;
+}
+
+static size_t sci_stream_word_bytes(sc_slice word)
+{
+    bool is_integer;
+    uint64_t head = sci_stream_word_head(word, &is_integer);
+    return sci_stream_number_bytes(head) + (is_integer ? 0 : word.len);
+}
+
+static char *sci_stream_word_put(char *at, sc_slice word)
+{
+    bool is_integer;
+    at = sci_stream_number_put(at, sci_stream_word_head(word, &is_integer));
+    if (is_integer || word.len == 0)
+        return at;
+    memcpy(at, word.data, word.len);
+    return at + word.len;
+}
+
+SCI_PRIVATE sc_slice sci_stream_word_take(const char **at, char text[SCI_I64_TEXT_BYTES])
+{
+    uint64_t head = sci_stream_number_take(at);
+    if (head & 1) {
+        int64_t half = (int64_t)(head >> 2);
+        return sc_bytes(text, sci_i64_to_text(head & 2 ? -half - 1 : half, text));
+    }
+    sc_slice word = sc_bytes(*at, (size_t)(head >> 1));
+    *at += word.len;
+    return word;
+}
+
+static const char *sci_stream_word_skip(const char *at)
+{
+    uint64_t head = sci_stream_number_take(&at);
+    return head & 1 ? at : at + (size_t)(head >> 1);
+}
+
+/* --- What Redis would count (a listpack's elements: head, bytes, and the length again behind) */
+
+static size_t sci_stream_node_element(size_t bytes)
+{
+    if (bytes <= 127)
+        return bytes + 1;
+    if (bytes < 16383)
+        return bytes + 2;
+    if (bytes < 2097151)
+        return bytes + 3;
+    return bytes < 268435455 ? bytes + 4 : bytes + 5;
+}
+
+static size_t sci_stream_node_integer(int64_t number)
+{
+    static const int64_t limits[] = {1 << 12, 1 << 15, 1 << 23, (int64_t)1 << 31};
+    if (number >= 0 && number <= 127)
+        return sci_stream_node_element(1);
+    size_t bytes = 2;
+    for (size_t i = 0; i < SCI_COUNT(limits); i++, bytes++)
+        if (number >= -limits[i] && number < limits[i])
+            return sci_stream_node_element(bytes);
+    return sci_stream_node_element(9);
+}
+
+static size_t sci_stream_node_word(sc_slice word)
+{
+    int64_t number;
+    if (sci_text_to_i64(word, &number))
+        return sci_stream_node_integer(number);
+    if (word.len < 64)
+        return sci_stream_node_element(word.len + 1);
+    return sci_stream_node_element(word.len + (word.len < 4096 ? 2 : 5));
+}
+
+#define SCI_STREAM_NODE_EMPTY 7 /* a listpack's head and its end */
+
+/* --- Appending */
+
+/* What an item will take. */
+typedef struct sci_stream_size {
+    size_t packed;
+    size_t node;
+    bool is_sharing; /* the chunk's fields */
+} sci_stream_size;
+
+static bool sci_stream_item_is_sharing(const sci_stream_chunk *chunk, const sci_stream_item *item)
+{
+    if (!chunk)
+        return true;
+    char text[SCI_I64_TEXT_BYTES];
+    const char *at = sci_stream_chunk_data(chunk);
+    if (sci_stream_number_take(&at) != item->count / 2)
+        return false;
+    for (size_t i = 0; i < item->count; i += 2)
+        if (!sci_slice_equal(sci_stream_word_take(&at, text), item->words[i]))
+            return false;
+    return true;
+}
+
+/* An id's two numbers, as they are packed. Differences wrap around: the last id can be set back, to
+   before all that a chunk once had. */
+static sci_stream_id sci_stream_id_pack(sci_stream_id base, sci_stream_id id)
+{
+    return sci_stream_id_of(id.ms - base.ms, id.ms == base.ms ? id.seq - base.seq : id.seq);
+}
+
+static void sci_stream_measure(const sci_stream_chunk *chunk, const sci_stream_item *item,
+                               sci_stream_size *size)
+{
+    size_t fields = item->count / 2;
+    size_t packed_fields = sci_stream_number_bytes(fields), packed_values = 0;
+    size_t node_fields = sci_stream_node_integer((int64_t)fields), node_values = 0;
+    for (size_t i = 0; i < item->count; i += 2) {
+        packed_fields += sci_stream_word_bytes(item->words[i]);
+        node_fields += sci_stream_node_word(item->words[i]);
+        packed_values += sci_stream_word_bytes(item->words[i + 1]);
+        node_values += sci_stream_node_word(item->words[i + 1]);
+    }
+    sci_stream_id base = chunk ? chunk->base : item->id;
+    sci_stream_id id = sci_stream_id_pack(base, item->id);
+    size->is_sharing = sci_stream_item_is_sharing(chunk, item);
+    bool has_fields = !chunk || !size->is_sharing;
+    size->packed = sci_stream_number_bytes(id.ms) + sci_stream_number_bytes(id.seq) +
+                   packed_values + (has_fields ? packed_fields : 0) + (size->is_sharing ? 1 : 0);
+    /* Flags, the two differences, and how many elements that were. */
+    size_t elements = size->is_sharing ? fields + 3 : 2 * fields + 4;
+    size->node = sci_stream_node_integer(0) +
+                 sci_stream_node_integer((int64_t)(item->id.ms - base.ms)) +
+                 sci_stream_node_integer((int64_t)(item->id.seq - base.seq)) + node_values +
+                 (has_fields ? node_fields : 0) + sci_stream_node_integer((int64_t)elements);
+    /* A new node counts its entries, those deleted, and ends its fields. */
+    if (!chunk)
+        size->node += SCI_STREAM_NODE_EMPTY + 3 * sci_stream_node_integer(0);
+}
+
+static size_t sci_stream_item_bytes(const sci_stream_item *item)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < item->count; i++)
+        bytes += item->words[i].len;
+    return bytes;
+}
+
+SCI_PRIVATE bool sci_stream_chunk_is_full(const sci_stream_chunk *chunk,
+                                          const sci_stream_item *item)
+{
+    return chunk->count + chunk->deleted >= SCI_STREAM_CHUNK_ENTRIES ||
+           chunk->node_bytes + sci_stream_item_bytes(item) >= SCI_STREAM_CHUNK_BYTES;
+}
+
+static sci_stream_chunk *sci_stream_chunk_resize(const sc_memory *memory, sci_stream_chunk *chunk,
+                                                 size_t cap)
+{
+    size_t old = chunk ? sci_stream_chunk_block(chunk) : 0;
+    sci_stream_chunk *resized =
+        (sci_stream_chunk *)sci_resize(memory, chunk, old, sizeof *chunk + cap);
+    if (resized)
+        resized->cap = (uint32_t)cap;
+    return resized;
+}
+
+static sci_stream_chunk *sci_stream_chunk_begin(const sc_memory *memory,
+                                                const sci_stream_item *item, size_t cap)
+{
+    sci_stream_chunk *chunk = sci_stream_chunk_resize(memory, NULL, cap);
+    if (!chunk)
+        return NULL;
+    chunk->base = item->id;
+    chunk->node_bytes = 0;
+    chunk->count = 0;
+    chunk->deleted = 0;
+    char *begin = (char *)(chunk + 1);
+    char *at = sci_stream_number_put(begin, item->count / 2);
+    for (size_t i = 0; i < item->count; i += 2)
+        at = sci_stream_word_put(at, item->words[i]);
+    chunk->used = (uint32_t)(at - begin);
+    return chunk;
+}
+
+static void sci_stream_chunk_put(sci_stream_chunk *chunk, const sci_stream_item *item,
+                                 const sci_stream_size *size)
+{
+    char *begin = (char *)(chunk + 1);
+    char *at = begin + chunk->used;
+    sci_stream_id id = sci_stream_id_pack(chunk->base, item->id);
+    at = sci_stream_number_put(at, id.ms);
+    at = sci_stream_number_put(at, id.seq);
+    at = sci_stream_number_put(at, size->is_sharing ? 0 : item->count / 2);
+    size_t step = size->is_sharing ? 2 : 1;
+    for (size_t i = step - 1; i < item->count; i += step)
+        at = sci_stream_word_put(at, item->words[i]);
+    chunk->used = (uint32_t)(at - begin);
+    chunk->node_bytes += (uint32_t)size->node;
+    chunk->last = item->id;
+    chunk->count++;
+}
+
+SCI_PRIVATE sci_stream_chunk *sci_stream_chunk_append(const sc_memory *memory,
+                                                      sci_stream_chunk *chunk,
+                                                      const sci_stream_item *item,
+                                                      sc_status *status)
+{
+    *status = SC_ERR_LIMIT;
+    /* So are all sums below within 32 bits. */
+    if (item->count > SCI_STREAM_ITEM_BYTES / SCI_STREAM_NUMBER_BYTES ||
+        sci_stream_item_bytes(item) > SCI_STREAM_ITEM_BYTES)
+        return NULL;
+    *status = SC_ERR_MEMORY;
+    sci_stream_size size;
+    sci_stream_measure(chunk, item, &size);
+    size_t used = chunk ? chunk->used : 0;
+    size_t cap = chunk ? chunk->cap : 0;
+    if (cap - used < size.packed) {
+        size_t doubled = sci_max_size(2 * cap, SCI_STREAM_FIRST_CAP);
+        cap = sci_max_size(used + size.packed, sci_min_size(doubled, SCI_STREAM_CHUNK_BYTES));
+        sci_stream_chunk *grown_chunk = chunk ? sci_stream_chunk_resize(memory, chunk, cap)
+                                              : sci_stream_chunk_begin(memory, item, cap);
+        if (!grown_chunk)
+            return NULL;
+        chunk = grown_chunk;
+    }
+    sci_stream_chunk_put(chunk, item, &size);
+    *status = SC_OK;
+    return chunk;
+}
+
+SCI_PRIVATE sci_stream_chunk *sci_stream_chunk_trim(const sc_memory *memory,
+                                                    sci_stream_chunk *chunk)
+{
+    if (chunk->cap == chunk->used)
+        return chunk;
+    sci_stream_chunk *trimmed = sci_stream_chunk_resize(memory, chunk, chunk->used);
+    return trimmed ? trimmed : chunk;
+}
+
+SCI_PRIVATE sci_stream_chunk *sci_stream_chunk_copy(const sc_memory *memory,
+                                                    const sci_stream_chunk *chunk)
+{
+    sci_stream_chunk *copy = sci_stream_chunk_resize(memory, NULL, chunk->used);
+    if (!copy)
+        return NULL;
+    uint32_t cap = copy->cap;
+    memcpy(copy, chunk, sizeof *chunk + chunk->used);
+    copy->cap = cap;
+    return copy;
+}
+
+/* --- Reading and removing */
+
+SCI_PRIVATE size_t sci_stream_chunk_first(const sci_stream_chunk *chunk)
+{
+    const char *at = sci_stream_chunk_data(chunk);
+    for (uint64_t left = sci_stream_number_take(&at); left > 0; left--)
+        at = sci_stream_word_skip(at);
+    return (size_t)(at - sci_stream_chunk_data(chunk));
+}
+
+SCI_PRIVATE void sci_stream_chunk_place(const sci_stream_chunk *chunk, size_t offset,
+                                        sci_stream_place *place)
+{
+    const char *at = sci_stream_chunk_data(chunk) + offset;
+    uint64_t ms = sci_stream_number_take(&at);
+    uint64_t seq = sci_stream_number_take(&at);
+    place->id = sci_stream_id_of(chunk->base.ms + ms, ms == 0 ? chunk->base.seq + seq : seq);
+    place->fields = (size_t)sci_stream_number_take(&at);
+    place->word_at = at;
+    place->field_at = NULL;
+    if (place->fields == 0) {
+        place->field_at = sci_stream_chunk_data(chunk);
+        place->fields = (size_t)sci_stream_number_take(&place->field_at);
+    }
+}
+
+SCI_PRIVATE size_t sci_stream_chunk_step(const sci_stream_chunk *chunk, size_t offset,
+                                         sci_stream_place *place)
+{
+    sci_stream_chunk_place(chunk, offset, place);
+    const char *at = place->word_at;
+    for (size_t left = place->field_at ? place->fields : 2 * place->fields; left > 0; left--)
+        at = sci_stream_word_skip(at);
+    return (size_t)(at - sci_stream_chunk_data(chunk));
+}
+
+SCI_PRIVATE void sci_stream_chunk_remove(sci_stream_chunk *chunk, size_t begin, size_t end,
+                                         size_t count)
+{
+    char *data = (char *)(chunk + 1);
+    if (end < chunk->used)
+        memmove(data + begin, data + end, chunk->used - end);
+    chunk->used -= (uint32_t)(end - begin);
+    chunk->count = (uint8_t)(chunk->count - count);
+    chunk->deleted = (uint8_t)(chunk->deleted + count);
+}
+
+/* MARK: - Server: streams (Private) */
+/* Streams over chunks of packed entries. */
+
+/* A stream: entries in the order of their ids, which only grow; appended at the end, deleted
+   anywhere. Chunks of packed entries, in an array that is searched by halves. */
+
+typedef struct sci_stream {
+    sc_memory memory;
+    sci_stream_chunk **chunks; /* owned, and so are they; from chunks[first] on */
+    size_t first;
+    size_t count; /* of chunks */
+    size_t cap;
+    size_t chunk_bytes;           /* what the chunks take */
+    uint64_t length;              /* entries */
+    uint64_t entries_added;       /* ever, or as XSETID said */
+    sci_stream_id last_id;        /* given; of an entry that may be gone, or as XSETID said */
+    sci_stream_id first_id;       /* of the first entry; 0-0: there is none */
+    sci_stream_id max_deleted_id; /* that XDEL deleted, or as XSETID said */
+} sci_stream;
+
+/* NULL when there is no memory. */
+SCI_PRIVATE sci_stream *sci_stream_create(const sc_memory *memory);
+SCI_PRIVATE void sci_stream_free(sci_stream *stream);
+
+/* Append an entry, whose id must be above last_id. SC_ERR_MEMORY, or SC_ERR_LIMIT when its words
+   are too large together: nothing has changed. */
+SCI_PRIVATE sc_status sci_stream_append(sci_stream *stream, const sci_stream_item *item);
+/* False: it is not there. */
+SCI_PRIVATE bool sci_stream_delete(sci_stream *stream, sci_stream_id id);
+
+typedef enum sci_stream_bound {
+    SCI_STREAM_UNBOUND,
+    SCI_STREAM_MAXLEN, /* so many entries are to stay */
+    SCI_STREAM_MINID   /* those from this id on are to stay */
+} sci_stream_bound;
+
+typedef struct sci_stream_trim {
+    sci_stream_bound by;
+    bool is_approximate; /* whole chunks only */
+    uint64_t max_length;
+    sci_stream_id min_id;
+    int64_t limit; /* on how many entries go; 0: none */
+} sci_stream_trim;
+
+/* Remove entries from the front, as Redis does; returns how many. */
+SCI_PRIVATE uint64_t sci_stream_cut(sci_stream *stream, const sci_stream_trim *trim);
+/* Not below the highest id that is there. */
+SCI_PRIVATE void sci_stream_set_last_id(sci_stream *stream, sci_stream_id id);
+/* The highest id that is there; 0-0: there is none. */
+SCI_PRIVATE sci_stream_id sci_stream_top_id(const sci_stream *stream);
+/* How many nodes Redis's radix tree has over the chunks' ids, for XINFO STREAM. Linear in the
+   chunks. */
+SCI_PRIVATE size_t sci_stream_radix_nodes(const sci_stream *stream);
+
+/* Walks over the entries of a range. The stream must not change meanwhile. */
+typedef struct sci_stream_cursor {
+    const sci_stream *stream;
+    sci_stream_id from, to; /* both are included */
+    bool is_reverse;
+    size_t chunks_left; /* that are not entered yet */
+    const sci_stream_chunk *chunk;
+    sci_stream_place place; /* of the entry under way */
+    size_t words_left;      /* of it */
+    size_t offset;          /* of the next entry */
+    size_t offset_count;
+    uint32_t offsets[SCI_STREAM_CHUNK_ENTRIES]; /* in reverse: where the chunk's entries stand */
+} sci_stream_cursor;
+
+/* Begin at the lower end, or, in reverse, at the upper. */
+SCI_PRIVATE void sci_stream_seek(sci_stream_cursor *cursor, const sci_stream *stream,
+                                 sci_stream_id from, sci_stream_id to, bool is_reverse);
+/* Go to the next entry: cursor->place has its id and how many fields it has. False: there is
+   none. */
+SCI_PRIVATE bool sci_stream_next(sci_stream_cursor *cursor);
+/* The entry's next word: field, value, field ...; to be called twice for each field at most. Valid
+   as long as the stream, or as `text`, which holds integers. */
+SCI_PRIVATE sc_slice sci_stream_word(sci_stream_cursor *cursor, char text[SCI_I64_TEXT_BYTES]);
+
+/* "5-0", without NUL needed; returns the length. */
+#define SCI_STREAM_ID_TEXT_BYTES (2 * SCI_I64_TEXT_BYTES)
+SCI_PRIVATE size_t sci_stream_id_to_text(sci_stream_id id, char text[SCI_STREAM_ID_TEXT_BYTES]);
+
+/* Copy the chunks into a new stream; those that were copied when memory ended are its own. */
+SCI_PRIVATE sc_status sci_stream_copy_chunks(sci_stream *stream, const sci_stream *from);
+
+/* For the table of types. */
+SCI_PRIVATE void sci_stream_release(const sc_memory *memory, void *object);
+SCI_PRIVATE void *sci_stream_copy(const sc_memory *memory, const void *object);
+SCI_PRIVATE sc_status sci_stream_dump(const void *object, sc_slice key, sci_dump *dump);
+SCI_PRIVATE size_t sci_stream_bytes(const void *object);
+
+#define SCI_STREAM_FIRST_CHUNKS 4
+/* A chunk keeps as much unused room when entries go. */
+#define SCI_STREAM_CHUNK_SLACK 64
+
+SCI_PRIVATE sci_stream *sci_stream_create(const sc_memory *memory)
+{
+    sci_stream *stream = (sci_stream *)sci_alloc_zeroed(memory, sizeof *stream);
+    if (stream)
+        stream->memory = *memory;
+    return stream;
+}
+
+static size_t sci_stream_array_bytes(const sci_stream *stream)
+{
+    return stream->cap * sizeof(sci_stream_chunk *);
+}
+
+static sci_stream_chunk *sci_stream_chunk_at(const sci_stream *stream, size_t index)
+{
+    return stream->chunks[stream->first + index];
+}
+
+static void sci_stream_account(sci_stream *stream, const sci_stream_chunk *chunk, size_t old_bytes)
+{
+    size_t bytes = chunk ? sci_counted_block(sci_stream_chunk_block(chunk)) : 0;
+    stream->chunk_bytes += bytes - old_bytes;
+}
+
+static void sci_stream_chunk_free(sci_stream *stream, sci_stream_chunk *chunk)
+{
+    size_t block = sci_stream_chunk_block(chunk);
+    stream->chunk_bytes -= sci_counted_block(block);
+    sci_free(&stream->memory, chunk, block);
+}
+
+SCI_PRIVATE void sci_stream_free(sci_stream *stream)
+{
+    sc_memory memory = stream->memory;
+    for (size_t i = 0; i < stream->count; i++)
+        sci_stream_chunk_free(stream, sci_stream_chunk_at(stream, i));
+    sci_free(&memory, stream->chunks, sci_stream_array_bytes(stream));
+    sci_free(&memory, stream, sizeof *stream);
+}
+
+/* --- The array of chunks */
+
+static sc_status sci_stream_array_resize(sci_stream *stream, size_t cap)
+{
+    sci_stream_chunk **chunks = (sci_stream_chunk **)sci_resize(
+        &stream->memory, stream->chunks, sci_stream_array_bytes(stream), cap * sizeof *chunks);
+    if (!chunks)
+        return SC_ERR_MEMORY;
+    stream->chunks = chunks;
+    stream->cap = cap;
+    return SC_OK;
+}
+
+static void sci_stream_array_to_front(sci_stream *stream)
+{
+    if (stream->first > 0 && stream->count > 0)
+        memmove(stream->chunks, stream->chunks + stream->first,
+                stream->count * sizeof *stream->chunks);
+    stream->first = 0;
+}
+
+/* Room for one more at the end. Chunks move to the front only when at least as many have gone
+   there: moving is paid for by those. */
+static sc_status sci_stream_array_reserve(sci_stream *stream)
+{
+    if (stream->first + stream->count < stream->cap)
+        return SC_OK;
+    if (stream->first > stream->count) {
+        sci_stream_array_to_front(stream);
+        return SC_OK;
+    }
+    size_t grown = stream->cap + stream->cap / 2;
+    return sci_stream_array_resize(stream, sci_max_size(grown, SCI_STREAM_FIRST_CHUNKS));
+}
+
+static void sci_stream_array_shrink(sci_stream *stream)
+{
+    if (stream->count >= stream->cap / 4 || stream->cap <= SCI_STREAM_FIRST_CHUNKS)
+        return;
+    sci_stream_array_to_front(stream);
+    (void)sci_stream_array_resize(stream, stream->cap / 2);
+}
+
+static void sci_stream_chunk_drop(sci_stream *stream, size_t index)
+{
+    sci_stream_chunk **at = stream->chunks + stream->first;
+    size_t behind = stream->count - 1 - index;
+    sci_stream_chunk_free(stream, at[index]);
+    if (behind < index) {
+        memmove(at + index, at + index + 1, behind * sizeof *at);
+    } else {
+        memmove(at + 1, at, index * sizeof *at);
+        stream->first++;
+    }
+    stream->count--;
+    sci_stream_array_shrink(stream);
+}
+
+/* The chunk in which `id` would stand, if at all. */
+static size_t sci_stream_chunk_find(const sci_stream *stream, sci_stream_id id)
+{
+    size_t low = 0, high = stream->count; /* the first chunk whose base is above `id` */
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (sci_stream_id_compare(sci_stream_chunk_at(stream, middle)->base, id) <= 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low > 0 ? low - 1 : 0;
+}
+
+static void sci_stream_chunk_tighten(sci_stream *stream, size_t index)
+{
+    sci_stream_chunk **chunk = &stream->chunks[stream->first + index];
+    size_t old_bytes = sci_counted_block(sci_stream_chunk_block(*chunk));
+    *chunk = sci_stream_chunk_trim(&stream->memory, *chunk);
+    sci_stream_account(stream, *chunk, old_bytes);
+}
+
+SCI_PRIVATE sc_status sci_stream_copy_chunks(sci_stream *stream, const sci_stream *from)
+{
+    if (from->count > 0 && sci_stream_array_resize(stream, from->count) != SC_OK)
+        return SC_ERR_MEMORY;
+    for (size_t i = 0; i < from->count; i++) {
+        sci_stream_chunk *chunk =
+            sci_stream_chunk_copy(&stream->memory, sci_stream_chunk_at(from, i));
+        if (!chunk)
+            return SC_ERR_MEMORY;
+        sci_stream_account(stream, chunk, 0);
+        stream->chunks[stream->count++] = chunk;
+    }
+    return SC_OK;
+}
+
+/* --- Appending and deleting */
+
+SCI_PRIVATE sc_status sci_stream_append(sci_stream *stream, const sci_stream_item *item)
+{
+    sci_assert(sci_stream_id_compare(item->id, stream->last_id) > 0);
+    sci_stream_chunk *last = stream->count ? sci_stream_chunk_at(stream, stream->count - 1) : NULL;
+    bool is_new = !last || sci_stream_chunk_is_full(last, item);
+    if (is_new && sci_stream_array_reserve(stream) != SC_OK)
+        return SC_ERR_MEMORY;
+    size_t old_bytes = is_new ? 0 : sci_counted_block(sci_stream_chunk_block(last));
+    sc_status status;
+    sci_stream_chunk *chunk =
+        sci_stream_chunk_append(&stream->memory, is_new ? NULL : last, item, &status);
+    if (!chunk)
+        return status;
+    sci_stream_account(stream, chunk, old_bytes);
+    if (is_new && last)
+        sci_stream_chunk_tighten(stream, stream->count - 1);
+    stream->count += is_new;
+    stream->chunks[stream->first + stream->count - 1] = chunk;
+    stream->last_id = item->id;
+    stream->entries_added++;
+    if (++stream->length == 1)
+        stream->first_id = item->id;
+    return SC_OK;
+}
+
+static void sci_stream_find_first_id(sci_stream *stream)
+{
+    stream->first_id = sci_stream_id_of(0, 0);
+    for (size_t i = 0; i < stream->count; i++) {
+        const sci_stream_chunk *chunk = sci_stream_chunk_at(stream, i);
+        if (chunk->count > 0) {
+            sci_stream_place place;
+            sci_stream_chunk_place(chunk, sci_stream_chunk_first(chunk), &place);
+            stream->first_id = place.id;
+            return;
+        }
+    }
+}
+
+static void sci_stream_chunk_cut_out(sci_stream *stream, size_t index, size_t begin, size_t end,
+                                     size_t count)
+{
+    sci_stream_chunk *chunk = sci_stream_chunk_at(stream, index);
+    sci_stream_chunk_remove(chunk, begin, end, count);
+    stream->length -= count;
+    if (chunk->cap > 2 * chunk->used + SCI_STREAM_CHUNK_SLACK)
+        sci_stream_chunk_tighten(stream, index);
+}
+
+SCI_PRIVATE bool sci_stream_delete(sci_stream *stream, sci_stream_id id)
+{
+    if (stream->length == 0)
+        return false;
+    size_t index = sci_stream_chunk_find(stream, id);
+    const sci_stream_chunk *chunk = sci_stream_chunk_at(stream, index);
+    size_t begin = 0, end = sci_stream_chunk_first(chunk);
+    int order = -1;
+    while (order < 0 && end < chunk->used) {
+        sci_stream_place place;
+        begin = end;
+        end = sci_stream_chunk_step(chunk, begin, &place);
+        order = sci_stream_id_compare(place.id, id);
+    }
+    if (order != 0)
+        return false;
+    sci_stream_chunk_cut_out(stream, index, begin, end, 1);
+    if (sci_stream_chunk_at(stream, index)->count == 0)
+        sci_stream_chunk_drop(stream, index);
+    if (sci_stream_id_compare(id, stream->first_id) == 0)
+        sci_stream_find_first_id(stream);
+    if (sci_stream_id_compare(id, stream->max_deleted_id) > 0)
+        stream->max_deleted_id = id;
+    return true;
+}
+
+/* --- Trimming */
+
+static bool sci_stream_chunk_is_over(const sci_stream *stream, const sci_stream_chunk *chunk,
+                                     const sci_stream_trim *trim)
+{
+    if (trim->by == SCI_STREAM_MINID)
+        return sci_stream_id_compare(chunk->last, trim->min_id) < 0;
+    return stream->length - chunk->count >= trim->max_length;
+}
+
+/* Remove those entries of the first chunk that are over. It stays, even when all of them are: Redis
+   leaves such a node too, and counts it. */
+static uint64_t sci_stream_cut_chunk(sci_stream *stream, const sci_stream_trim *trim)
+{
+    const sci_stream_chunk *chunk = sci_stream_chunk_at(stream, 0);
+    size_t begin = sci_stream_chunk_first(chunk), end = begin, count = 0;
+    while (end < chunk->used) {
+        sci_stream_place place;
+        size_t next = sci_stream_chunk_step(chunk, end, &place);
+        if (trim->by == SCI_STREAM_MINID ? sci_stream_id_compare(place.id, trim->min_id) >= 0
+                                         : stream->length - count <= trim->max_length)
+            break;
+        end = next;
+        count++;
+    }
+    sci_stream_chunk_cut_out(stream, 0, begin, end, count);
+    return count;
+}
+
+SCI_PRIVATE uint64_t sci_stream_cut(sci_stream *stream, const sci_stream_trim *trim)
+{
+    uint64_t removed = 0;
+    if (trim->by == SCI_STREAM_UNBOUND)
+        return 0;
+    while (stream->count > 0) {
+        const sci_stream_chunk *chunk = sci_stream_chunk_at(stream, 0);
+        if (trim->by == SCI_STREAM_MAXLEN && stream->length <= trim->max_length)
+            break;
+        if (trim->limit > 0 && removed + chunk->count > (uint64_t)trim->limit)
+            break;
+        if (!sci_stream_chunk_is_over(stream, chunk, trim)) {
+            if (!trim->is_approximate)
+                removed += sci_stream_cut_chunk(stream, trim);
+            break;
+        }
+        removed += chunk->count;
+        stream->length -= chunk->count;
+        sci_stream_chunk_drop(stream, 0);
+    }
+    if (removed > 0)
+        sci_stream_find_first_id(stream);
+    return removed;
+}
+
+SCI_PRIVATE void sci_stream_set_last_id(sci_stream *stream, sci_stream_id id)
+{
+    /* An empty chunk that stands before lower ids would not be found. */
+    if (stream->length == 0 && stream->count > 0)
+        sci_stream_chunk_drop(stream, 0);
+    stream->last_id = id;
+}
+
+SCI_PRIVATE sci_stream_id sci_stream_top_id(const sci_stream *stream)
+{
+    sci_stream_cursor cursor;
+    sci_stream_seek(&cursor, stream, sci_stream_id_of(0, 0),
+                    sci_stream_id_of(UINT64_MAX, UINT64_MAX), true);
+    return sci_stream_next(&cursor) ? cursor.place.id : sci_stream_id_of(0, 0);
+}
+
+/* --- Walking */
+
+SCI_PRIVATE void sci_stream_seek(sci_stream_cursor *cursor, const sci_stream *stream,
+                                 sci_stream_id from, sci_stream_id to, bool is_reverse)
+{
+    size_t index = sci_stream_chunk_find(stream, is_reverse ? to : from);
+    cursor->stream = stream;
+    cursor->from = from;
+    cursor->to = to;
+    cursor->is_reverse = is_reverse;
+    cursor->chunk = NULL;
+    cursor->offset = 0;
+    cursor->offset_count = 0;
+    cursor->words_left = 0;
+    if (is_reverse)
+        cursor->chunks_left = stream->count ? index + 1 : 0;
+    else
+        cursor->chunks_left = stream->count - index;
+}
+
+static bool sci_stream_next_upward(sci_stream_cursor *cursor)
+{
+    const sci_stream *stream = cursor->stream;
+    for (;;) {
+        if (!cursor->chunk || cursor->offset == cursor->chunk->used) {
+            if (cursor->chunks_left == 0)
+                return false;
+            cursor->chunk = sci_stream_chunk_at(stream, stream->count - cursor->chunks_left--);
+            cursor->offset = sci_stream_chunk_first(cursor->chunk);
+            continue;
+        }
+        cursor->offset = sci_stream_chunk_step(cursor->chunk, cursor->offset, &cursor->place);
+        if (sci_stream_id_compare(cursor->place.id, cursor->from) >= 0)
+            return sci_stream_id_compare(cursor->place.id, cursor->to) <= 0;
+    }
+}
+
+/* Note where those entries of the next chunk stand that are in the range. */
+static void sci_stream_enter_downward(sci_stream_cursor *cursor)
+{
+    const sci_stream_chunk *chunk = sci_stream_chunk_at(cursor->stream, --cursor->chunks_left);
+    size_t offset = sci_stream_chunk_first(chunk);
+    cursor->chunk = chunk;
+    while (offset < chunk->used) {
+        size_t end = sci_stream_chunk_step(chunk, offset, &cursor->place);
+        if (sci_stream_id_compare(cursor->place.id, cursor->to) > 0)
+            return;
+        if (sci_stream_id_compare(cursor->place.id, cursor->from) >= 0)
+            cursor->offsets[cursor->offset_count++] = (uint32_t)offset;
+        else
+            cursor->chunks_left = 0;
+        offset = end;
+    }
+}
+
+static bool sci_stream_next_downward(sci_stream_cursor *cursor)
+{
+    while (cursor->offset_count == 0) {
+        if (cursor->chunks_left == 0)
+            return false;
+        sci_stream_enter_downward(cursor);
+    }
+    size_t offset = cursor->offsets[--cursor->offset_count];
+    sci_stream_chunk_place(cursor->chunk, offset, &cursor->place);
+    return true;
+}
+
+SCI_PRIVATE bool sci_stream_next(sci_stream_cursor *cursor)
+{
+    if (!(cursor->is_reverse ? sci_stream_next_downward(cursor) : sci_stream_next_upward(cursor)))
+        return false;
+    cursor->words_left = 2 * cursor->place.fields;
+    return true;
+}
+
+SCI_PRIVATE sc_slice sci_stream_word(sci_stream_cursor *cursor, char text[SCI_I64_TEXT_BYTES])
+{
+    sci_assert(cursor->words_left > 0);
+    bool is_field = cursor->words_left-- % 2 == 0;
+    bool is_shared = is_field && cursor->place.field_at;
+    return sci_stream_word_take(is_shared ? &cursor->place.field_at : &cursor->place.word_at, text);
+}
+
+SCI_PRIVATE size_t sci_stream_id_to_text(sci_stream_id id, char text[SCI_STREAM_ID_TEXT_BYTES])
+{
+    size_t len = sci_u64_to_text(id.ms, text);
+    text[len++] = '-';
+    return len + sci_u64_to_text(id.seq, text + len);
+}
+
+/* MARK: - Server: whole streams (Private) */
+/* A stream as a whole: copied, dumped, measured. */
+
+SCI_PRIVATE void sci_stream_release(const sc_memory *memory, void *object)
+{
+    (void)memory;
+    sci_stream_free((sci_stream *)object);
+}
+
+SCI_PRIVATE void *sci_stream_copy(const sc_memory *memory, const void *object)
+{
+    const sci_stream *stream = (const sci_stream *)object;
+    sci_stream *copy = sci_stream_create(memory);
+    if (!copy)
+        return NULL;
+    if (sci_stream_copy_chunks(copy, stream) != SC_OK) {
+        sci_stream_free(copy);
+        return NULL;
+    }
+    copy->length = stream->length;
+    copy->entries_added = stream->entries_added;
+    copy->last_id = stream->last_id;
+    copy->first_id = stream->first_id;
+    copy->max_deleted_id = stream->max_deleted_id;
+    return copy;
+}
+
+SCI_PRIVATE size_t sci_stream_bytes(const void *object)
+{
+    const sci_stream *stream = (const sci_stream *)object;
+    return sci_counted_block(sizeof *stream) + stream->chunk_bytes +
+           (stream->cap ? sci_counted_block(stream->cap * sizeof *stream->chunks) : 0);
+}
+
+/* --- Dumping */
+
+/* Words of a command, each with room for an integer's digits. */
+typedef struct sci_stream_words {
+    const sc_memory *memory;
+    sc_slice *at; /* owned */
+    char *texts;  /* in the same block */
+    size_t cap;
+} sci_stream_words;
+
+static size_t sci_stream_words_size(size_t cap)
+{
+    return cap * (sizeof(sc_slice) + SCI_I64_TEXT_BYTES);
+}
+
+static void sci_stream_words_free(sci_stream_words *words)
+{
+    sci_free(words->memory, words->at, sci_stream_words_size(words->cap));
+}
+
+/* What they were is lost. */
+static sc_status sci_stream_words_reserve(sci_stream_words *words, size_t count)
+{
+    if (count <= words->cap)
+        return SC_OK;
+    sc_slice *at = (sc_slice *)sci_resize(words->memory, NULL, 0, sci_stream_words_size(count));
+    if (!at)
+        return SC_ERR_MEMORY;
+    sci_stream_words_free(words);
+    words->at = at;
+    words->texts = (char *)(at + count);
+    words->cap = count;
+    return SC_OK;
+}
+
+static sc_status sci_stream_dump_entry(sci_stream_cursor *cursor, sci_stream_words *words,
+                                       sc_slice key, sci_dump *dump)
+{
+    enum { HEAD_WORDS = 3 };
+    char id[SCI_STREAM_ID_TEXT_BYTES];
+    size_t count = HEAD_WORDS + 2 * cursor->place.fields;
+    sc_status status = sci_stream_words_reserve(words, count);
+    if (status != SC_OK)
+        return status;
+    words->at[0] = sc_text("XADD");
+    words->at[1] = key;
+    words->at[2] = sc_bytes(id, sci_stream_id_to_text(cursor->place.id, id));
+    for (size_t i = HEAD_WORDS; i < count; i++)
+        words->at[i] = sci_stream_word(cursor, words->texts + i * SCI_I64_TEXT_BYTES);
+    return dump->command(dump, words->at, count);
+}
+
+static sc_status sci_stream_dump_entries(const sci_stream *stream, sc_slice key, sci_dump *dump)
+{
+    sci_stream_words words = {&stream->memory, NULL, NULL, 0};
+    sci_stream_cursor cursor;
+    sc_status status = SC_OK;
+    sci_stream_seek(&cursor, stream, sci_stream_id_of(0, 0),
+                    sci_stream_id_of(UINT64_MAX, UINT64_MAX), false);
+    while (status == SC_OK && sci_stream_next(&cursor))
+        status = sci_stream_dump_entry(&cursor, &words, key, dump);
+    sci_stream_words_free(&words);
+    return status;
+}
+
+/* What makes a key without an entry: one that is trimmed away at once. */
+static sc_status sci_stream_dump_empty(sc_slice key, sci_dump *dump)
+{
+    sc_slice argv[] = {sc_text("XADD"), key,          sc_text("MAXLEN"), sc_text("0"),
+                       sc_text("0-1"),  sc_text("x"), sc_text("y")};
+    return dump->command(dump, argv, SCI_COUNT(argv));
+}
+
+SCI_PRIVATE sc_status sci_stream_dump(const void *object, sc_slice key, sci_dump *dump)
+{
+    const sci_stream *stream = (const sci_stream *)object;
+    sc_status status = stream->length > 0 ? sci_stream_dump_entries(stream, key, dump)
+                                          : sci_stream_dump_empty(key, dump);
+    if (status != SC_OK)
+        return status;
+    char last_id[SCI_STREAM_ID_TEXT_BYTES], max_deleted_id[SCI_STREAM_ID_TEXT_BYTES];
+    char added[SCI_I64_TEXT_BYTES];
+    sc_slice argv[] = {
+        sc_text("XSETID"),
+        key,
+        sc_bytes(last_id, sci_stream_id_to_text(stream->last_id, last_id)),
+        sc_text("ENTRIESADDED"),
+        sc_bytes(added, sci_u64_to_text(stream->entries_added, added)),
+        sc_text("MAXDELETEDID"),
+        sc_bytes(max_deleted_id, sci_stream_id_to_text(stream->max_deleted_id, max_deleted_id))};
+    return dump->command(dump, argv, SCI_COUNT(argv));
+}
+
+/* --- What Redis's radix tree would be */
+
+/* How many leading bytes two ids have in common, as sixteen bytes each, the highest first. */
+static size_t sci_stream_id_common(sci_stream_id a, sci_stream_id b)
+{
+    bool is_ms = a.ms != b.ms;
+    uint64_t difference = is_ms ? a.ms ^ b.ms : a.seq ^ b.seq;
+    size_t common = is_ms ? 0 : sizeof a.ms;
+    for (; difference >> 56 == 0; difference <<= 8)
+        common++;
+    return common;
+}
+
+/* Depths count from 1. A node stands at the root, where ids branch, below each branch, and at each
+   id; where two of those are the same place, as when a branch or an id follows its branch at once,
+   it is one. `open` are the branches over the id that was last looked at. */
+SCI_PRIVATE size_t sci_stream_radix_nodes(const sci_stream *stream)
+{
+    enum { LEAF = 17 };
+    size_t open[LEAF];
+    size_t top = 0, nodes = 1, left = 0;
+    open[0] = 0;
+    for (size_t i = 0; i < stream->count; i++) {
+        const sci_stream_chunk *const *chunk =
+            (const sci_stream_chunk *const *)stream->chunks + stream->first + i;
+        bool is_end = i + 1 == stream->count;
+        size_t right = is_end ? 0 : 1 + sci_stream_id_common(chunk[0]->base, chunk[1]->base);
+        nodes += LEAF != sci_max_size(left, right) + 1;
+        for (; open[top] > right; top--)
+            nodes += open[top] != sci_max_size(open[top - 1], right) + 1;
+        if (right > open[top]) {
+            open[++top] = right;
+            nodes++;
+        }
+        nodes += !is_end;
+        left = right;
+    }
+    return nodes;
+}
+
 /* MARK: - Server: types of values (Private) */
 /* What is known of each type of value. */
 
@@ -14921,16 +16000,19 @@ SCI_PRIVATE const sci_type_table *sci_type_of(sci_type type)
     static const sci_type_table string = {"string", NULL, NULL, NULL, NULL};
     static const sci_type_table zset = {"zset", sci_sorted_release, sci_sorted_copy,
                                         sci_sorted_dump, sci_sorted_bytes};
+    static const sci_type_table stream = {"stream", sci_stream_release, sci_stream_copy,
+                                          sci_stream_dump, sci_stream_bytes};
     static const sci_type_table missing = {"none", NULL, NULL, NULL, NULL};
     switch (type) {
     case SCI_STRING:
         return &string;
     case SCI_ZSET:
         return &zset;
+    case SCI_STREAM:
+        return &stream;
     case SCI_LIST:
     case SCI_SET:
     case SCI_HASH:
-    case SCI_STREAM:
     case SCI_TYPES:
         break;
     }

@@ -1003,6 +1003,15 @@ extern "C" {
 /* MARK: - Server: sorted sets (Private) */
 #include "server/sorted.c"
 
+/* MARK: - Server: packed stream entries (Private) */
+#include "server/stream_chunk.c"
+
+/* MARK: - Server: streams (Private) */
+#include "server/stream.c"
+
+/* MARK: - Server: whole streams (Private) */
+#include "server/stream_dump.c"
+
 /* MARK: - Server: types of values (Private) */
 #include "server/types.c"
 

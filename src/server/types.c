@@ -2,22 +2,26 @@
 
 #include "server/keyspace.h"
 #include "server/sorted.h"
+#include "server/stream.h"
 
 SCI_PRIVATE const sci_type_table *sci_type_of(sci_type type)
 {
     static const sci_type_table string = {"string", NULL, NULL, NULL, NULL};
     static const sci_type_table zset = {"zset", sci_sorted_release, sci_sorted_copy,
                                         sci_sorted_dump, sci_sorted_bytes};
+    static const sci_type_table stream = {"stream", sci_stream_release, sci_stream_copy,
+                                          sci_stream_dump, sci_stream_bytes};
     static const sci_type_table missing = {"none", NULL, NULL, NULL, NULL};
     switch (type) {
     case SCI_STRING:
         return &string;
     case SCI_ZSET:
         return &zset;
+    case SCI_STREAM:
+        return &stream;
     case SCI_LIST:
     case SCI_SET:
     case SCI_HASH:
-    case SCI_STREAM:
     case SCI_TYPES:
         break;
     }
