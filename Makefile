@@ -31,13 +31,14 @@ UNIT = $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
 REDIS = $(patsubst tests/redis/%.c,$B/redis/%,$(wildcard tests/redis/test_*.c))
 SUPPORT = $(patsubst tests/support/%.c,$B/support/%.o,$(wildcard tests/support/*.c))
 PORTS = $(patsubst tests/ports/%.c,$B/ports/%,$(wildcard tests/ports/test_*.c))
+DIFFERENTIAL = $B/differential/self_same $B/differential/self_planted $B/differential/differential
 INTEROP = $(wildcard tests/interop/test_*.sh)
 FUZZ = $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 EXAMPLES = $(patsubst examples/%.c,build/examples/%,$(wildcard examples/*.c))
 BENCH = $(patsubst bench/%.c,build/bench/%,$(wildcard bench/*.c))
 FORMATTED = $(shell find src ports tests examples bench tools -name '*.[ch]' -type f)
 
-.PHONY: all help demo test check unit redis ports sanitize layers matrix fuzz fuzz-smoke bench \
+.PHONY: all help demo test check unit redis ports differential sanitize layers matrix fuzz fuzz-smoke bench \
         bench-instructions examples baremetal cross size size-check format clean programs
 
 all: smartcache.h
@@ -48,6 +49,7 @@ help:
 	@echo 'make test                everything but the slow checks; installs what it needs'
 	@echo 'make unit                tests without a server'
 	@echo 'make redis               tests on a real redis-server'
+	@echo 'make differential        the embedded server against redis-server, 1 M random commands'
 	@echo 'make ports               tests of ports/'
 	@echo 'make sanitize            both of these under address+undefined and thread sanitizers'
 	@echo 'make layers              no room knows a higher floor; no room calls the system but its own'
@@ -129,6 +131,25 @@ $B/lwip/%.o: tests/lwip/%.c $B/lwip/liblwip.a smartcache.h ports/smartcache_lwip
 
 $B/lwip/librig.a: $(LWIP_RIG)
 	@rm -f $@ && $(AR) rcs $@ $(LWIP_RIG)
+
+# The tester of the embedded server against redis-server; its programs share all other files.
+DIFFERENTIAL_MAINS = main self_same self_planted
+DIFFERENTIAL_PARTS = $(patsubst tests/differential/%.c,$B/differential/%.o,$(filter-out \
+    $(DIFFERENTIAL_MAINS:%=tests/differential/%.c),$(wildcard tests/differential/*.c)))
+$B/differential/%.o: tests/differential/%.c
+	@mkdir -p $(@D)
+	@echo 'build $@'
+	@$(CC) $(TEST_FLAGS) $(DEPENDENCIES) -c -o $@ $<
+
+$B/differential/differential: $B/differential/main.o
+$B/differential/self_same: $B/differential/self_same.o
+$B/differential/self_planted: $B/differential/self_planted.o
+$(DIFFERENTIAL): $(DIFFERENTIAL_PARTS) $B/libsupport.a
+	@echo 'build $@'
+	@$(CC) $(TEST_FLAGS) -o $@ $(filter-out %/libsupport.a,$^) $B/libsupport.a -pthread
+
+differential: $(DIFFERENTIAL)
+	@tests/run $(DIFFERENTIAL)
 
 $B/redis/%: tests/redis/%.c smartcache.h $B/libsupport.a $B/libsmartcache.a
 	@mkdir -p $(@D)

@@ -1,0 +1,20 @@
+#pragma once
+/* Random lists of steps. */
+
+#include "side.h"
+
+/* The rules whose commands both sides know. */
+typedef struct catalogue {
+    const rule **rules[32]; /* owned; a list a group */
+    size_t counts[32];
+    unsigned weights[32]; /* of a group together */
+    size_t absent;        /* commands that are not served without a known reason */
+} catalogue;
+
+/* Ask the server what it knows; says in `report` what it does not. */
+void catalogue_init(catalogue *known, side *server, FILE *report);
+void catalogue_free(catalogue *known);
+
+/* `count` steps and a few more. `only` NULL: groups are drawn. */
+void stream_make(steps *list, const catalogue *known, uint64_t seed, size_t count,
+                 const group *only);
