@@ -39,7 +39,7 @@ BENCH = $(patsubst bench/%.c,build/bench/%,$(wildcard bench/*.c))
 FORMATTED = $(shell find src ports tests examples bench tools -name '*.[ch]' -type f)
 
 .PHONY: all help demo test check unit redis ports differential sanitize layers matrix fuzz fuzz-smoke bench \
-        bench-instructions examples baremetal cross size size-check format clean programs
+        bench-instructions sim examples baremetal cross size size-check format clean programs
 
 all: smartcache.h
 
@@ -56,6 +56,7 @@ help:
 	@echo 'make matrix              every compiler, standard, switch and port, without a warning'
 	@echo 'make cross               other processors and musl: warnings, tests under qemu-user'
 	@echo 'make fuzz-smoke          all fuzz targets, $(SECONDS_OF_FUZZING) s together'
+	@echo 'make sim                 the library in virtual time, on a network that fails: SECONDS=60'
 	@echo 'make bench               side by side with peers; prints ratios'
 	@echo 'make bench-instructions  the same in instructions an operation'
 	@echo 'make baremetal           builds examples/baremetal for a Cortex-M3 and runs it under QEMU'
@@ -243,6 +244,30 @@ build/fuzz/%: tests/fuzz/%.c smartcache.h
 	@echo 'build $@'
 	@$(CLANG) -std=gnu99 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 	    -DSMARTCACHE_ASSERT= -DSMARTCACHE_STATIC= -Wno-unused-function -I. -Itests $(DEPENDENCIES) -o $@ $< -pthread -lm
+
+# --- the simulator: one thread, virtual time
+
+SIM_FLAGS = -std=gnu99 -O2 -g -Wall -Wextra -DSMARTCACHE_ASSERT= -DSMARTCACHE_NO_THREADS= -I. -Itests/support -Itests/sim
+SIM = $(patsubst tests/sim/%.c,build/sim/%.o,$(wildcard tests/sim/*.c)) build/sim/fault_memory.o
+
+# A swarm of seeds for so long.
+SECONDS = 60
+sim: smartcache.h
+	@tests/setup.sh sim
+	@$(MAKE) --no-print-directory $(PARALLEL) build/sim/sim
+	@build/sim/sim --seconds $(SECONDS)
+
+build/sim/sim: $(SIM)
+	@echo 'build $@'
+	@$(CC) -o $@ $(SIM) -pthread
+
+build/sim/%.o: tests/sim/%.c smartcache.h
+	@mkdir -p $(@D)
+	@$(CC) $(SIM_FLAGS) $(DEPENDENCIES) -c -o $@ $<
+
+build/sim/fault_memory.o: tests/support/fault_memory.c smartcache.h
+	@mkdir -p $(@D)
+	@$(CC) $(SIM_FLAGS) $(DEPENDENCIES) -c -o $@ $<
 
 # --- measuring and showing
 

@@ -26,6 +26,8 @@
        Scripts
        Scans
        Large values
+       Without a server
+       The embedded server
        Threads and the scheduler
        Fork and signals
        Memory and limits
@@ -122,6 +124,21 @@
                                poll_ms                1,000
                                private_errors         no: a failure is shared with who waits
                                outage                 SC_OUTAGE_LOAD: load without the server
+       sc_server_config        listen                 nowhere: clients of this process alone
+                               password               none; needed to listen beyond the loopback
+                               log_path               none: all is gone with the server
+                               sync                   SC_SYNC_EVERY_SECOND
+                               repair                 no: a log damaged in the middle is refused
+                               rewrite_min_bytes      64 MiB
+                               max_memory_bytes       0: no bound
+                               eviction               SC_EVICTION_NONE: writes are refused
+                               databases              16
+                               max_clients            10,000
+                               max_bulk_bytes         512 MiB
+                               max_request_bytes      1 GiB
+                               max_output_bytes       64 MiB
+                               notify                 "" (no keyspace events)
+                               polled                 no: it has a thread when it listens
        sc_wrap_config          lock_timeout_ms        30,000
                                ttl_ms                 1,800,000
                                timeout_ms             60,000
@@ -139,6 +156,7 @@
        redis://user:password@[::1]/0           unix:///run/redis/redis.sock?db=1
        redis://cache.example?timeout=2s&name=worker&connect_timeout=500ms
        rediss://cache.example:6380             TLS, by a transport that speaks it: see Platforms
+       embedded:   embedded:/var/lib/app/cache no server: see Without a server
 
    Options are db, timeout, connect_timeout, name, user and password. Host, path, user and
    password may be percent-encoded. A wrong URL is refused with the character's offset and what
@@ -158,6 +176,8 @@
        SMARTCACHE_NO_POSIX         no sockets, clock, memory and random numbers of the library's
                                    own: sc_config brings each table; implies SMARTCACHE_NO_THREADS;
                                    saves about 11 KiB
+       SMARTCACHE_NO_SERVER        no embedded server: sc_server_open and embedded: URLs are refused
+                                   with SC_ERR_UNSUPPORTED; saves about 200 KiB
        SMARTCACHE_ASSERT           checks the library's own invariants and aborts on a broken one;
                                    costs about 3 KiB, saves nothing
 
@@ -499,6 +519,81 @@
    }
    ```
 
+   MARK: - Without a server
+
+   The URL decides where values live:
+
+       embedded:                a server of this client alone, in its process; gone with sc_close
+       embedded:/dir/name       shared by all processes of this host that open the same, on disk
+       redis://host, unix:///path ...   Redis or Valkey
+
+   Everything else stays as it is. A process needs no server to begin with, and when the program
+   outgrows its host the URL changes and nothing else does (examples/guestbook.c).
+
+   `embedded:` takes commands without a system call, on the thread that gives them. Options: db,
+   name, databases, maxmemory=64mb and policy=allkeys-lfu (as Redis names policies).
+
+   With `embedded:/dir/name` one of the processes serves the others, by a thread of its own (or, in
+   a program that polls, in sc_poll), over the Unix socket /dir/name.sock. Which one is decided by a
+   lock on /dir/name.log.lock: when that process exits or is killed, another loads /dir/name.log
+   within milliseconds and serves. What was not sent then is sent to the new one; what was sent and
+   not answered is SC_ERR_DISCONNECTED, as with any server that is lost. The folder must exist,
+   belong to this user or root, and be writable by nobody else; it must not be on NFS. More options:
+   sync=always, sync=everysec (the default), sync=never, rewrite=64mb.
+
+       sync        a process is killed        the host crashes
+       always      nothing is lost            nothing is lost
+       everysec    nothing is lost            the last second or two
+       never       nothing is lost            what the system had not written
+
+   A child that the serving process forks holds the lock too, until it uses the library, executes
+   another program or ends. So a process that forks workers had better open the store in them.
+
+   MARK: - The embedded server
+
+   sc_server_open makes a server by hand: for several clients of one process (sc_config.server), for
+   other programs by a Unix socket or TCP, for tests. It speaks RESP2, so that redis-cli,
+   redis-benchmark and other clients can be pointed at it.
+
+   ```c
+   // cc -O2 -c serve.c
+   #include "smartcache.h"
+
+   // A server for this process and, by a socket, for redis-cli -s /run/app/cache.sock.
+   sc_status serve(sc_server **server, sc_client **client)
+   {
+       sc_server_config options = {0};
+       sc_config config = {0};
+       options.listen = "unix:///run/app/cache.sock";
+       options.log_path = "/var/lib/app/cache.log";
+       options.max_memory_bytes = 256u << 20;
+       options.eviction = SC_EVICTION_ALLKEYS_LFU;
+       sc_status status = sc_server_open(&options, server);
+       if (status != SC_OK)
+           return status;
+       config.server = *server; // in this process, without a socket
+       return sc_open(&config, client); // close the client first, then the server
+   }
+   ```
+
+   The log is plain commands: `redis-cli --pipe < cache.log` moves all of it to Redis. Each batch of
+   them is followed by an ECHO that carries its checksum. What a crash has torn off at the end is
+   cut, with a warning to the logger; damage in the middle is refused with its offset, and `repair`
+   cuts there and keeps the rest as cache.log.damaged. When the log has doubled since it was last
+   rewritten it is rewritten, a slice at a time, while the server goes on. When the disk is full,
+   commands that write are refused (MISCONF) before they change anything, until there is room.
+
+   Commands, with the replies and error texts of Redis 7: of connections AUTH HELLO SELECT PING ECHO
+   QUIT RESET CLIENT; of the server INFO CONFIG DBSIZE FLUSHDB FLUSHALL TIME COMMAND SAVE
+   BGREWRITEAOF MEMORY LASTSAVE SHUTDOWN SWAPDB; of keys all but DUMP, RESTORE, SORT and MIGRATE; of
+   strings, hashes, lists, sets, sorted sets all; of streams all but consumer groups;
+   publish/subscribe, transactions, client-side caching (CLIENT TRACKING with REDIRECT). Lua is not
+   there: EVAL and EVALSHA know the scripts of this library alone.
+
+   What differs from Redis, and why:
+
+   <!-- differences -->
+
    MARK: - Threads and the scheduler
 
    One client serves all threads. Commands that are under way together lie in one buffer and are
@@ -804,6 +899,7 @@
        base      errors, memory, bytes, hashing, maps, timers, numbers, JSON, threads, platform
        resp      the Redis protocol, in and out: no input or output of its own, no clock
        net       URLs, addresses, name look-up, the transport, the poller, the loop
+       server    the embedded server: keyspace, commands, log, sockets
        client    a connection and its life, pipelining, replies, scripts, publish/subscribe
        coord     the map of local flights, the lease, the wait for another's result
        cache     get-or-load, wrapped functions

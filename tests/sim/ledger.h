@@ -1,0 +1,60 @@
+#pragma once
+/* What is true of a run: who loads, what was changed, what calls are under way; and what must hold. */
+
+#include "world.h"
+
+/* A run of the loader. `lease_until_ns`: by the process's clock, 0: without a lease. */
+typedef struct sim_load {
+    int key;
+    const sim_process *process;
+    int64_t begin_ns;
+    int64_t lease_until_ns;
+    bool is_leased;
+    bool is_running;
+    int64_t end_ns;
+    bool is_result;
+    bool is_superseded; /* its key was changed since it began */
+} sim_load;
+
+typedef enum sim_change_kind { SIM_INVALIDATE, SIM_SET } sim_change_kind;
+
+typedef struct sim_change {
+    sim_change_kind kind;
+    int key;
+    int64_t begin_ns;
+    int64_t end_ns; /* SIM_NEVER: under way */
+    sc_status status;
+} sim_change;
+
+int sim_load_begins(const sim_process *process, int key, bool is_leased);
+/* The lease was extended until then; called before each check of it. */
+void sim_load_lease(int load, int64_t lease_until_ns);
+/* `is_result`: with a value, a miss or an error that others are to get. */
+void sim_load_ends(int load, bool is_result);
+/* A get-or-load of the key ended that had begun at `begin_ns`. Had it waited on although the load
+   that it waited for was over? `poll_ms`: how often it looks by itself. */
+void sim_wait_check(const sim_process *process, int key, int64_t begin_ns, int64_t poll_ms,
+                    int64_t stalled_ns);
+
+int sim_change_begins(sim_change_kind kind, int key);
+void sim_change_ends(int change, sc_status status);
+
+/* The text of a value: its key and who made it; what follows is filler. */
+size_t sim_value_make(char *text, size_t cap, int key, char maker, int id);
+/* A value was read under `key` by a call that began at `begin_ns`: is it the key's, and fresh? */
+void sim_value_check(const char *who, int key, sc_slice value, int64_t begin_ns);
+
+/* A call under way. */
+typedef struct sim_call {
+    const char *what;
+    sim_process *process;
+    int64_t begin_ns; /* of the world */
+    int64_t local_ns; /* by the process's clock */
+    int64_t stalled_ns;
+    int64_t bound_ms;
+    bool is_under_way;
+} sim_call;
+
+void sim_call_begins(sim_call *call, const char *what, int64_t bound_ms);
+/* Once, and in time. */
+void sim_call_ends(sim_call *call, sc_status status);

@@ -1,0 +1,197 @@
+#pragma once
+/* A world in which programs that use the library run in virtual time: processes (coroutines), a
+   network, disks, clocks, memory, all in one thread and all drawn from one seed. */
+
+#include "smartcache.h"
+
+#include "fault_memory.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define SIM_NS_PER_US INT64_C(1000)
+#define SIM_NS_PER_MS INT64_C(1000000)
+#define SIM_NS_PER_S INT64_C(1000000000)
+#define SIM_NEVER INT64_MAX
+#define SIM_PROCESSES 10
+#define SIM_STACK_BYTES ((size_t)512 * 1024)
+
+/* What may go wrong. A run has a subset; each has a stream of random numbers of its own, so that
+   leaving one out leaves the others as they were. */
+typedef enum sim_fault {
+    SIM_SPLIT,         /* bytes come in pieces */
+    SIM_DELAY,         /* and late */
+    SIM_BLACK_HOLE,    /* one direction of a link carries nothing for a while */
+    SIM_CUT,           /* a connection is reset, with what is under way lost */
+    SIM_SERVER_SLOW,   /* the server's process gets little time */
+    SIM_SERVER_PAUSE,  /* SIGSTOP */
+    SIM_SERVER_KILL,   /* SIGKILL; it starts again with its log */
+    SIM_HOST_CRASH,    /* the same, and what was not synced is lost */
+    SIM_SERVER_EMPTY,  /* it starts again without its log */
+    SIM_SERVER_OLD,    /* it starts again with an older log */
+    SIM_SERVER_CLOCK,  /* its wall clock steps */
+    SIM_CLIENT_PAUSE,  /* between any two steps */
+    SIM_CLIENT_KILL,   /* SIGKILL; its peers may never hear of it */
+    SIM_CLIENT_CLOCK,  /* wall clocks jump, monotonic clocks drift */
+    SIM_PUBLISH_DROP,  /* a message gets lost in the server */
+    SIM_PUBLISH_TWICE,
+    SIM_NOSCRIPT,      /* the server has forgotten its scripts */
+    SIM_READONLY,      /* the server is a replica for a while */
+    SIM_OUT_OF_MEMORY, /* the server's memory is full for a while */
+    SIM_ALLOCATION,    /* an allocation of a client fails */
+    SIM_FAULTS
+} sim_fault;
+
+const char *sim_fault_name(sim_fault fault);
+#define SIM_ALL_FAULTS ((1u << SIM_FAULTS) - 1)
+
+typedef struct sim_options {
+    uint64_t seed;
+    unsigned faults;     /* those that may be drawn */
+    int clients;         /* at most; 0: as the seed says */
+    int64_t duration_ms; /* virtual; 0: as the seed says */
+    bool is_traced;
+} sim_options;
+
+/* --- Chance */
+
+typedef struct sim_random {
+    uint64_t state;
+} sim_random;
+
+sim_random sim_random_of(uint64_t seed, uint64_t stream);
+uint64_t sim_u64(sim_random *random);
+/* From `low` to `high`, both included. */
+int64_t sim_between(sim_random *random, int64_t low, int64_t high);
+/* Small ones are likelier: the same number of draws for each order of magnitude. */
+int64_t sim_spread(sim_random *random, int64_t low, int64_t high);
+bool sim_chance(sim_random *random, double probability);
+
+/* --- Processes */
+
+typedef struct sim_process sim_process;
+typedef void (*sim_program)(sim_process *self);
+
+struct sim_process {
+    int id;        /* a client's or a server's: its place in the world's array */
+    bool is_server;
+    bool is_alive;
+    bool is_done;  /* its program has returned */
+    bool is_waiting;
+    int64_t wake_ns;
+    int64_t paused_until_ns;
+    int64_t stalled_ns; /* that it was kept from running, all together */
+    int64_t drift_ppm;
+    int64_t clock_offset_ns;
+    int64_t wall_offset_ms;
+    sim_random random; /* of what its program does */
+    sim_random jitter; /* of the scheduler */
+    fault_memory memory;
+    sc_clock clock;
+    sc_random entropy;
+    sc_transport transport;
+    sc_poller poller;
+    sc_listener listener;
+    sc_files files;
+    sim_program program;
+    void *coroutine; /* private to world.c */
+    void *actor;     /* the program's own */
+};
+
+typedef struct sim_world {
+    sim_options options;
+    int64_t now_ns;
+    int64_t end_ns;
+    int64_t calm_ns;  /* no fault begins, or goes on, after this */
+    unsigned faults;  /* drawn for this run, of those that options allow */
+    uint64_t hash;    /* over all that happened */
+    uint64_t events;
+    bool has_failed;
+    char failure[512];
+    int64_t failure_ns;
+    sim_process *processes[SIM_PROCESSES];
+    int process_count;
+    sim_process *current;
+    int server_count;
+    int client_count;
+    int64_t latency_ns; /* of the network, about */
+    double slowness;    /* chance that a process gets its turn late */
+    bool has_lost_data; /* a server has lost acknowledged writes, as a fault */
+    bool has_stepped_clock;
+} sim_world;
+
+extern sim_world sim;
+
+/* Run one seed in this process. False: an invariant was broken; sim.failure says which. */
+bool sim_run(const sim_options *options);
+/* One line of the trace, when it is wanted; and into the hash either way. */
+void sim_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void sim_mix(uint64_t what, uint64_t value);
+/* An invariant is broken: the run ends. */
+void sim_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+bool sim_has(sim_fault fault);
+
+sim_process *sim_process_start(int id, bool is_server, sim_program program);
+/* At once, without a word: memory, descriptors and locks are gone. `is_silent`: its peers do not
+   hear of it (the host is gone). */
+void sim_process_kill(sim_process *process, bool is_silent);
+/* Free a process that was killed. */
+void sim_process_bury(sim_process *process);
+void sim_process_pause(sim_process *process, int64_t until_ns);
+/* For the process that runs: give others their turn, until `wake_ns` or until it is woken. */
+void sim_yield_until(int64_t wake_ns);
+void sim_sleep(int64_t ns); /* without doing anything */
+void sim_wake(sim_process *process, int64_t at_ns);
+/* A process's own clock, and back. */
+int64_t sim_local_ns(const sim_process *process);
+int64_t sim_world_delay_ns(const sim_process *process, int64_t local_ns);
+
+/* --- Network (net.c) */
+
+void sim_net_reset(void);
+void sim_net_tables(sim_process *process);
+void sim_net_process_gone(sim_process *process, bool is_silent);
+/* Nothing of what `from` sends arrives at `to` before `until_ns`; SIM_NEVER: ever. */
+void sim_net_black_hole(const sim_process *from, const sim_process *to, int64_t until_ns);
+/* Reset one connection of a client's, drawn; false: it has none. */
+bool sim_net_cut(sim_process *client, sim_random *random);
+/* Servers' addresses. */
+void sim_net_url(int server, char *url, size_t cap);
+
+/* --- Disk (disk.c) */
+
+void sim_disk_reset(void);
+void sim_disk_tables(sim_process *process);
+void sim_disk_process_gone(const sim_process *process);
+/* The host of this server has crashed: of what was not synced, some is lost. True when it is. */
+bool sim_disk_crash(int server, sim_random *random);
+void sim_disk_erase(int server);
+void sim_disk_keep_old(int server);
+bool sim_disk_bring_old(int server);
+
+/* --- Faults (fate.c) */
+
+void sim_fate_begin(void);
+/* When it wants to act next, and that. */
+int64_t sim_fate_due_ns(void);
+void sim_fate_act(void);
+
+/* --- Programs (client.c, core.c) */
+
+void sim_client_program(sim_process *self);
+void sim_server_program(sim_process *self);
+void sim_client_free(sim_process *process);
+void sim_server_free(sim_process *process);
+/* The server answers writes with an error for a while: SIM_READONLY, SIM_OUT_OF_MEMORY. */
+void sim_server_refuse(sim_process *process, sim_fault why, int64_t until_ns);
+/* The names of the keys that all programs share. */
+#define SIM_KEYS 3
+extern const char *const sim_key_names[SIM_KEYS];
+
+/* --- What is true (ledger.c) */
+
+void sim_ledger_begin(void);
+/* At the end, when all is calm. */
+void sim_ledger_check_end(void);
