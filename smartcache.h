@@ -26,6 +26,8 @@
        Scripts
        Scans
        Large values
+       Without a server
+       The embedded server
        Threads and the scheduler
        Fork and signals
        Memory and limits
@@ -122,6 +124,21 @@
                                poll_ms                1,000
                                private_errors         no: a failure is shared with who waits
                                outage                 SC_OUTAGE_LOAD: load without the server
+       sc_server_config        listen                 nowhere: clients of this process alone
+                               password               none; needed to listen beyond the loopback
+                               log_path               none: all is gone with the server
+                               sync                   SC_SYNC_EVERY_SECOND
+                               repair                 no: a log damaged in the middle is refused
+                               rewrite_min_bytes      64 MiB
+                               max_memory_bytes       0: no bound
+                               eviction               SC_EVICTION_NONE: writes are refused
+                               databases              16
+                               max_clients            10,000
+                               max_bulk_bytes         512 MiB
+                               max_request_bytes      1 GiB
+                               max_output_bytes       64 MiB
+                               notify                 "" (no keyspace events)
+                               polled                 no: it has a thread when it listens
        sc_wrap_config          lock_timeout_ms        30,000
                                ttl_ms                 1,800,000
                                timeout_ms             60,000
@@ -139,6 +156,7 @@
        redis://user:password@[::1]/0           unix:///run/redis/redis.sock?db=1
        redis://cache.example?timeout=2s&name=worker&connect_timeout=500ms
        rediss://cache.example:6380             TLS, by a transport that speaks it: see Platforms
+       embedded:   embedded:/var/lib/app/cache no server: see Without a server
 
    Options are db, timeout, connect_timeout, name, user and password. Host, path, user and
    password may be percent-encoded. A wrong URL is refused with the character's offset and what
@@ -158,6 +176,8 @@
        SMARTCACHE_NO_POSIX         no sockets, clock, memory and random numbers of the library's
                                    own: sc_config brings each table; implies SMARTCACHE_NO_THREADS;
                                    saves about 11 KiB
+       SMARTCACHE_NO_SERVER        no embedded server: sc_server_open and embedded: URLs are refused
+                                   with SC_ERR_UNSUPPORTED; saves about 200 KiB
        SMARTCACHE_ASSERT           checks the library's own invariants and aborts on a broken one;
                                    costs about 3 KiB, saves nothing
 
@@ -499,6 +519,81 @@
    }
    ```
 
+   MARK: - Without a server
+
+   The URL decides where values live:
+
+       embedded:                a server of this client alone, in its process; gone with sc_close
+       embedded:/dir/name       shared by all processes of this host that open the same, on disk
+       redis://host, unix:///path ...   Redis or Valkey
+
+   Everything else stays as it is. A process needs no server to begin with, and when the program
+   outgrows its host the URL changes and nothing else does (examples/guestbook.c).
+
+   `embedded:` takes commands without a system call, on the thread that gives them. Options: db,
+   name, databases, maxmemory=64mb and policy=allkeys-lfu (as Redis names policies).
+
+   With `embedded:/dir/name` one of the processes serves the others, by a thread of its own (or, in
+   a program that polls, in sc_poll), over the Unix socket /dir/name.sock. Which one is decided by a
+   lock on /dir/name.log.lock: when that process exits or is killed, another loads /dir/name.log
+   within milliseconds and serves. What was not sent then is sent to the new one; what was sent and
+   not answered is SC_ERR_DISCONNECTED, as with any server that is lost. The folder must exist,
+   belong to this user or root, and be writable by nobody else; it must not be on NFS. More options:
+   sync=always, sync=everysec (the default), sync=never, rewrite=64mb.
+
+       sync        a process is killed        the host crashes
+       always      nothing is lost            nothing is lost
+       everysec    nothing is lost            the last second or two
+       never       nothing is lost            what the system had not written
+
+   A child that the serving process forks holds the lock too, until it uses the library, executes
+   another program or ends. So a process that forks workers had better open the store in them.
+
+   MARK: - The embedded server
+
+   sc_server_open makes a server by hand: for several clients of one process (sc_config.server), for
+   other programs by a Unix socket or TCP, for tests. It speaks RESP2, so that redis-cli,
+   redis-benchmark and other clients can be pointed at it.
+
+   ```c
+   // cc -O2 -c serve.c
+   #include "smartcache.h"
+
+   // A server for this process and, by a socket, for redis-cli -s /run/app/cache.sock.
+   sc_status serve(sc_server **server, sc_client **client)
+   {
+       sc_server_config options = {0};
+       sc_config config = {0};
+       options.listen = "unix:///run/app/cache.sock";
+       options.log_path = "/var/lib/app/cache.log";
+       options.max_memory_bytes = 256u << 20;
+       options.eviction = SC_EVICTION_ALLKEYS_LFU;
+       sc_status status = sc_server_open(&options, server);
+       if (status != SC_OK)
+           return status;
+       config.server = *server; // in this process, without a socket
+       return sc_open(&config, client); // close the client first, then the server
+   }
+   ```
+
+   The log is plain commands: `redis-cli --pipe < cache.log` moves all of it to Redis. Each batch of
+   them is followed by an ECHO that carries its checksum. What a crash has torn off at the end is
+   cut, with a warning to the logger; damage in the middle is refused with its offset, and `repair`
+   cuts there and keeps the rest as cache.log.damaged. When the log has doubled since it was last
+   rewritten it is rewritten, a slice at a time, while the server goes on. When the disk is full,
+   commands that write are refused (MISCONF) before they change anything, until there is room.
+
+   Commands, with the replies and error texts of Redis 7: of connections AUTH HELLO SELECT PING ECHO
+   QUIT RESET CLIENT; of the server INFO CONFIG DBSIZE FLUSHDB FLUSHALL TIME COMMAND SAVE
+   BGREWRITEAOF MEMORY LASTSAVE SHUTDOWN SWAPDB; of keys all but DUMP, RESTORE, SORT and MIGRATE; of
+   strings, hashes, lists, sets, sorted sets all; of streams all but consumer groups;
+   publish/subscribe, transactions, client-side caching (CLIENT TRACKING with REDIRECT). Lua is not
+   there: EVAL and EVALSHA know the scripts of this library alone.
+
+   What differs from Redis, and why:
+
+   <!-- differences -->
+
    MARK: - Threads and the scheduler
 
    One client serves all threads. Commands that are under way together lie in one buffer and are
@@ -804,6 +899,7 @@
        base      errors, memory, bytes, hashing, maps, timers, numbers, JSON, threads, platform
        resp      the Redis protocol, in and out: no input or output of its own, no clock
        net       URLs, addresses, name look-up, the transport, the poller, the loop
+       server    the embedded server: keyspace, commands, log, sockets
        client    a connection and its life, pipelining, replies, scripts, publish/subscribe
        coord     the map of local flights, the lease, the wait for another's result
        cache     get-or-load, wrapped functions
@@ -12359,16 +12455,14 @@ SCI_PRIVATE const uint32_t *sci_slots_walk(const sci_slots *slots, uint64_t *cur
 }
 
 /* MARK: - Server: members (Private) */
-/* Members as records. Packed they stand one after the other; in a table each has a block, behind its
-   payload. */
+/* Members as records. Packed they stand one after the other; in a table each has a block. */
 
 /* A table of members: byte strings, each once, with a value each where the table has values (a
-   hash's fields), or room for a payload of the caller's (a sorted set's members). Few small ones
+   hash's fields). Few small ones
    are packed into one block and found by looking at each in turn; more of them have a block each
    and a hash table (slots.h).
 
-   What gives a `sci_member` lends it: it is good until the table is changed. In a table with a
-   payload a member stays where it is until it is removed.
+   What gives a `sci_member` lends it: it is good until the table is changed.
 
    Every function that can run out of memory then leaves the table as it was. */
 
@@ -12389,7 +12483,6 @@ typedef struct sci_members {
     const sci_hash_seed *seed;
     size_t bytes; /* taken of memory, without this struct and the slots */
     uint32_t count;
-    uint16_t payload_bytes;
     bool has_values;
     bool is_packed;
     union {
@@ -12402,36 +12495,17 @@ typedef struct sci_members {
 typedef size_t (*sci_members_chance)(void *user, size_t bound);
 typedef void (*sci_members_visit)(void *user, sci_member *member);
 
-/* An empty table in the caller's struct, without allocating. One with a payload is never packed:
-   its members stay where they are. */
-SCI_PRIVATE void sci_members_init(sci_members *members, const sc_memory *memory,
-                                  const sci_hash_seed *seed, bool has_values,
-                                  uint16_t payload_bytes);
-/* Removes all. */
-SCI_PRIVATE void sci_members_clear(sci_members *members);
-/* The same for a table on its own. NULL when there is no memory. */
+/* An empty table. NULL when there is no memory. */
 SCI_PRIVATE sci_members *sci_members_new(const sc_memory *memory, const sci_hash_seed *seed,
                                          bool has_values);
 SCI_PRIVATE void sci_members_release(sci_members *members);
-/* `to` is not initialised yet. Payloads are copied as bytes. */
-SCI_PRIVATE sc_status sci_members_copy(sci_members *to, const sci_members *from);
-SCI_PRIVATE sci_members *sci_members_copy_new(const sci_members *from);
+SCI_PRIVATE sci_members *sci_members_copy(const sci_members *from);
 /* What was given of memory, this struct included. */
 SCI_PRIVATE size_t sci_members_bytes(const sci_members *members);
 
 SCI_PRIVATE sc_slice sci_member_name(const sci_member *member);
 /* Empty where the table has no values. */
 SCI_PRIVATE sc_slice sci_member_value(const sci_member *member);
-/* Aligned for anything, at first zeros. It stands in front of the member. */
-static inline void *sci_member_payload(const sci_members *members, sci_member *member)
-{
-    return (char *)(void *)member - members->payload_bytes;
-}
-static inline sci_member *sci_member_of_payload(const sci_members *members, void *payload)
-{
-    return (sci_member *)(void *)((char *)payload + members->payload_bytes);
-}
-
 /* NULL: it is not there. */
 SCI_PRIVATE sci_member *sci_members_find(const sci_members *members, sc_slice name);
 /* Add a member, or give the one that is there another value (in a table without values: leave it).
@@ -12736,11 +12810,10 @@ typedef struct sci_arrival {
 static sc_status sci_arrival_make(sci_members *members, sci_arrival *arrival,
                                   const sci_record *record, uint32_t hash)
 {
-    const size_t bytes = sci_record_bytes(record, members->has_values);
-    const size_t size = members->payload_bytes + bytes;
+    const size_t size = sci_record_bytes(record, members->has_values);
     arrival->item = NULL;
     arrival->hash = hash;
-    if (size <= sizeof arrival->item && members->payload_bytes == 0) {
+    if (size <= sizeof arrival->item) {
         sci_record_write((char *)(void *)&arrival->item, record, members->has_values);
         arrival->hash |= SCI_MEMBERS_IN_SLOT;
         return SC_OK;
@@ -12748,8 +12821,7 @@ static sc_status sci_arrival_make(sci_members *members, sci_arrival *arrival,
     char *block = (char *)sci_resize(members->memory, NULL, 0, size);
     if (!block)
         return SC_ERR_MEMORY;
-    memset(block, 0, members->payload_bytes);
-    sci_record_write(block + members->payload_bytes, record, members->has_values);
+    sci_record_write(block, record, members->has_values);
     members->bytes += sci_counted_block(size);
     arrival->item = block;
     return SC_OK;
@@ -12761,7 +12833,7 @@ static void sci_arrival_free(sci_members *members, const sci_arrival *arrival)
     if (!arrival->item || (arrival->hash & SCI_MEMBERS_IN_SLOT))
         return;
     char *block = (char *)arrival->item;
-    const sci_record record = sci_record_read(block + members->payload_bytes);
+    const sci_record record = sci_record_read(block);
     const size_t size = (size_t)(sci_record_end(&record) - block);
     members->bytes -= sci_counted_block(size);
     sci_free(members->memory, block, size);
@@ -12776,15 +12848,14 @@ static void sci_members_free_slot(sci_members *members, uint32_t number)
     sci_arrival_free(members, &arrival);
 }
 
-static inline char *sci_slot_record(const sci_members *members, sci_slots_slot *slot)
+static inline char *sci_slot_record(sci_slots_slot *slot)
 {
-    return slot->hash & SCI_MEMBERS_IN_SLOT ? (char *)(void *)&slot->item
-                                            : (char *)slot->item + members->payload_bytes;
+    return (char *)(slot->hash & SCI_MEMBERS_IN_SLOT ? (void *)&slot->item : slot->item);
 }
 
 static inline char *sci_members_record(const sci_members *members, uint32_t number)
 {
-    return sci_slot_record(members, sci_slots_at(&members->as.slots, number));
+    return sci_slot_record(sci_slots_at(&members->as.slots, number));
 }
 
 /* The link that leads to the slot, or NULL. */
@@ -12796,7 +12867,7 @@ static uint32_t *sci_members_link(const sci_members *members, sc_slice name, uin
     for (uint32_t *link = sci_slots_chain(slots, hash); *link;) {
         sci_slots_slot *slot = sci_slots_at(slots, *link - 1);
         if ((slot->hash & ~SCI_MEMBERS_IN_SLOT) == hash &&
-            sci_slice_equal(sci_record_read(sci_slot_record(members, slot)).name, name))
+            sci_slice_equal(sci_record_read(sci_slot_record(slot)).name, name))
             return link;
         link = &slot->next;
     }
@@ -12845,12 +12916,10 @@ static char *sci_arrival_enter(sci_members *members, const sci_arrival *arrival,
         return sci_members_record(members, number);
     }
     sci_slots_slot *slot = sci_slots_at(slots, number);
-    if (members->payload_bytes > 0)
-        memcpy(arrival->item, slot->item, members->payload_bytes);
     sci_members_free_slot(members, number);
     slot->item = arrival->item;
     slot->hash = arrival->hash;
-    return sci_slot_record(members, slot);
+    return sci_slot_record(slot);
 }
 
 static void sci_members_free_slots(sci_members *members)
@@ -12907,41 +12976,25 @@ static void sci_slots_choose(sci_members *members, size_t count, bool removes,
 
 /* --- Tables */
 
-SCI_PRIVATE void sci_members_init(sci_members *members, const sc_memory *memory,
-                                  const sci_hash_seed *seed, bool has_values,
-                                  uint16_t payload_bytes)
-{
-    memset(members, 0, sizeof *members);
-    members->memory = memory;
-    members->seed = seed;
-    members->has_values = has_values;
-    members->payload_bytes = payload_bytes;
-    members->is_packed = payload_bytes == 0;
-}
-
-SCI_PRIVATE void sci_members_clear(sci_members *members)
-{
-    if (members->is_packed) {
-        sci_free(members->memory, members->as.pack.data, members->as.pack.cap);
-    } else {
-        sci_members_free_slots(members);
-    }
-    sci_members_init(members, members->memory, members->seed, members->has_values,
-                     members->payload_bytes);
-}
-
 SCI_PRIVATE sci_members *sci_members_new(const sc_memory *memory, const sci_hash_seed *seed,
                                          bool has_values)
 {
-    sci_members *members = (sci_members *)sci_resize(memory, NULL, 0, sizeof *members);
-    if (members)
-        sci_members_init(members, memory, seed, has_values, 0);
+    sci_members *members = (sci_members *)sci_alloc_zeroed(memory, sizeof *members);
+    if (!members)
+        return NULL;
+    members->memory = memory;
+    members->seed = seed;
+    members->has_values = has_values;
+    members->is_packed = true;
     return members;
 }
 
 SCI_PRIVATE void sci_members_release(sci_members *members)
 {
-    sci_members_clear(members);
+    if (members->is_packed)
+        sci_free(members->memory, members->as.pack.data, members->as.pack.cap);
+    else
+        sci_members_free_slots(members);
     sci_free(members->memory, members, sizeof *members);
 }
 
@@ -12958,40 +13011,35 @@ static sc_status sci_members_copy_slots(sci_members *to, const sci_members *from
         status = sci_arrival_make(to, &arrival, &record, slot->hash & ~SCI_MEMBERS_IN_SLOT);
         if (status != SC_OK)
             break;
-        if (to->payload_bytes > 0)
-            memcpy(arrival.item, slot->item, to->payload_bytes);
         sci_slots_add(slots, arrival.item, arrival.hash);
     }
-    if (status != SC_OK)
-        sci_members_free_slots(to);
     return status;
 }
 
-SCI_PRIVATE sc_status sci_members_copy(sci_members *to, const sci_members *from)
+static sc_status sci_members_copy_pack(sci_members *to, const sci_members *from)
 {
-    sci_members_init(to, from->memory, from->seed, from->has_values, from->payload_bytes);
-    if (!from->is_packed) {
-        to->is_packed = false;
-        if (sci_members_copy_slots(to, from) != SC_OK)
-            return SC_ERR_MEMORY;
-    } else if (from->count > 0) {
-        if (sci_pack_reserve(to, from->as.pack.len) != SC_OK)
-            return SC_ERR_MEMORY;
-        memcpy(to->as.pack.data, from->as.pack.data, from->as.pack.len);
-        to->as.pack.len = from->as.pack.len;
-    }
-    to->count = from->count;
+    if (sci_pack_reserve(to, from->as.pack.len) != SC_OK)
+        return SC_ERR_MEMORY;
+    memcpy(to->as.pack.data, from->as.pack.data, from->as.pack.len);
+    to->as.pack.len = from->as.pack.len;
     return SC_OK;
 }
 
-SCI_PRIVATE sci_members *sci_members_copy_new(const sci_members *from)
+SCI_PRIVATE sci_members *sci_members_copy(const sci_members *from)
 {
-    sci_members *to = (sci_members *)sci_resize(from->memory, NULL, 0, sizeof *to);
+    sci_members *to = sci_members_new(from->memory, from->seed, from->has_values);
     if (!to)
         return NULL;
-    if (sci_members_copy(to, from) == SC_OK)
+    sc_status status = SC_OK;
+    to->is_packed = from->is_packed;
+    if (!from->is_packed)
+        status = sci_members_copy_slots(to, from);
+    else if (from->count > 0)
+        status = sci_members_copy_pack(to, from);
+    to->count = from->count;
+    if (status == SC_OK)
         return to;
-    sci_free(from->memory, to, sizeof *to);
+    sci_members_release(to);
     return NULL;
 }
 
@@ -13137,7 +13185,7 @@ SCI_PRIVATE uint64_t sci_members_walk(const sci_members *members, uint64_t curso
     const sci_slots *slots = &members->as.slots;
     for (const uint32_t *link = sci_slots_walk(slots, &cursor); *link;) {
         sci_slots_slot *slot = sci_slots_at(slots, *link - 1);
-        visit(user, sci_member_at(sci_slot_record(members, slot)));
+        visit(user, sci_member_at(sci_slot_record(slot)));
         link = &slot->next;
     }
     return cursor;
@@ -15992,12 +16040,73 @@ SCI_PRIVATE size_t sci_stream_radix_nodes(const sci_stream *stream)
     return nodes;
 }
 
+/* MARK: - Server: hashes and sets (Private) */
+/* Hashes and sets as types of values: both are tables of members. */
+
+/* Hashes and sets in the table of types. */
+
+SCI_PRIVATE void sci_members_type_release(const sc_memory *memory, void *object);
+SCI_PRIVATE void *sci_members_type_copy(const sc_memory *memory, const void *object);
+SCI_PRIVATE sc_status sci_members_type_dump(const void *object, sc_slice key, sci_dump *dump);
+SCI_PRIVATE size_t sci_members_type_bytes(const void *object);
+
+/* The longest pieces of a dump, in members and about in bytes. */
+#define SCI_DUMP_PIECE 64u
+#define SCI_DUMP_PIECE_BYTES 65536u
+
+SCI_PRIVATE void sci_members_type_release(const sc_memory *memory, void *object)
+{
+    (void)memory; /* the table knows it */
+    sci_members_release((sci_members *)object);
+}
+
+SCI_PRIVATE void *sci_members_type_copy(const sc_memory *memory, const void *object)
+{
+    (void)memory;
+    return sci_members_copy((const sci_members *)object);
+}
+
+SCI_PRIVATE size_t sci_members_type_bytes(const void *object)
+{
+    return sci_members_bytes((const sci_members *)object);
+}
+
+SCI_PRIVATE sc_status sci_members_type_dump(const void *object, sc_slice key, sci_dump *dump)
+{
+    const sci_members *members = (const sci_members *)object;
+    sc_slice words[2 + 2 * SCI_DUMP_PIECE];
+    sci_members_iterator iterator = {0, 0};
+    size_t count = 2, bytes = 0;
+    sc_status status = SC_OK;
+    words[0] = sc_text(members->has_values ? "HSET" : "SADD");
+    words[1] = key;
+    for (uint32_t left = members->count; status == SC_OK && left > 0;) {
+        const sci_member *member = sci_members_next(members, &iterator);
+        words[count] = sci_member_name(member);
+        bytes += words[count++].len;
+        if (members->has_values) {
+            words[count] = sci_member_value(member);
+            bytes += words[count++].len;
+        }
+        if (--left > 0 && count + 2 <= SCI_COUNT(words) && bytes < SCI_DUMP_PIECE_BYTES)
+            continue;
+        status = dump->command(dump, words, count);
+        count = 2;
+        bytes = 0;
+    }
+    return status;
+}
+
 /* MARK: - Server: types of values (Private) */
 /* What is known of each type of value. */
 
 SCI_PRIVATE const sci_type_table *sci_type_of(sci_type type)
 {
     static const sci_type_table string = {"string", NULL, NULL, NULL, NULL};
+    static const sci_type_table set = {"set", sci_members_type_release, sci_members_type_copy,
+                                       sci_members_type_dump, sci_members_type_bytes};
+    static const sci_type_table hash = {"hash", sci_members_type_release, sci_members_type_copy,
+                                        sci_members_type_dump, sci_members_type_bytes};
     static const sci_type_table zset = {"zset", sci_sorted_release, sci_sorted_copy,
                                         sci_sorted_dump, sci_sorted_bytes};
     static const sci_type_table stream = {"stream", sci_stream_release, sci_stream_copy,
@@ -16006,13 +16115,15 @@ SCI_PRIVATE const sci_type_table *sci_type_of(sci_type type)
     switch (type) {
     case SCI_STRING:
         return &string;
+    case SCI_SET:
+        return &set;
+    case SCI_HASH:
+        return &hash;
     case SCI_ZSET:
         return &zset;
     case SCI_STREAM:
         return &stream;
     case SCI_LIST:
-    case SCI_SET:
-    case SCI_HASH:
     case SCI_TYPES:
         break;
     }

@@ -1108,6 +1108,9 @@ extern "C" {
 /* MARK: - Server: whole streams (Private) */
 #include "server/stream_dump.c"
 
+/* MARK: - Server: hashes and sets (Private) */
+#include "server/members_type.c"
+
 /* MARK: - Server: types of values (Private) */
 #include "server/types.c"
 

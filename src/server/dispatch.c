@@ -45,6 +45,9 @@ SCI_PRIVATE void sci_command_index_init(sc_server *server)
         sci_transaction_commands,
         sci_script_commands,
         sci_pubsub_commands,
+        sci_hash_commands,
+        sci_set_commands,
+        sci_setop_commands,
     };
     for (size_t i = 0; i < SCI_COUNT(lists); i++)
         sci_command_index_add(server, lists[i]());

@@ -1,5 +1,4 @@
-/* Members as records. Packed they stand one after the other; in a table each has a block, behind its
-   payload. */
+/* Members as records. Packed they stand one after the other; in a table each has a block. */
 
 #include "server/members.h"
 
@@ -204,11 +203,10 @@ typedef struct sci_arrival {
 static sc_status sci_arrival_make(sci_members *members, sci_arrival *arrival,
                                   const sci_record *record, uint32_t hash)
 {
-    const size_t bytes = sci_record_bytes(record, members->has_values);
-    const size_t size = members->payload_bytes + bytes;
+    const size_t size = sci_record_bytes(record, members->has_values);
     arrival->item = NULL;
     arrival->hash = hash;
-    if (size <= sizeof arrival->item && members->payload_bytes == 0) {
+    if (size <= sizeof arrival->item) {
         sci_record_write((char *)(void *)&arrival->item, record, members->has_values);
         arrival->hash |= SCI_MEMBERS_IN_SLOT;
         return SC_OK;
@@ -216,8 +214,7 @@ static sc_status sci_arrival_make(sci_members *members, sci_arrival *arrival,
     char *block = (char *)sci_resize(members->memory, NULL, 0, size);
     if (!block)
         return SC_ERR_MEMORY;
-    memset(block, 0, members->payload_bytes);
-    sci_record_write(block + members->payload_bytes, record, members->has_values);
+    sci_record_write(block, record, members->has_values);
     members->bytes += sci_counted_block(size);
     arrival->item = block;
     return SC_OK;
@@ -229,7 +226,7 @@ static void sci_arrival_free(sci_members *members, const sci_arrival *arrival)
     if (!arrival->item || (arrival->hash & SCI_MEMBERS_IN_SLOT))
         return;
     char *block = (char *)arrival->item;
-    const sci_record record = sci_record_read(block + members->payload_bytes);
+    const sci_record record = sci_record_read(block);
     const size_t size = (size_t)(sci_record_end(&record) - block);
     members->bytes -= sci_counted_block(size);
     sci_free(members->memory, block, size);
@@ -244,15 +241,14 @@ static void sci_members_free_slot(sci_members *members, uint32_t number)
     sci_arrival_free(members, &arrival);
 }
 
-static inline char *sci_slot_record(const sci_members *members, sci_slots_slot *slot)
+static inline char *sci_slot_record(sci_slots_slot *slot)
 {
-    return slot->hash & SCI_MEMBERS_IN_SLOT ? (char *)(void *)&slot->item
-                                            : (char *)slot->item + members->payload_bytes;
+    return (char *)(slot->hash & SCI_MEMBERS_IN_SLOT ? (void *)&slot->item : slot->item);
 }
 
 static inline char *sci_members_record(const sci_members *members, uint32_t number)
 {
-    return sci_slot_record(members, sci_slots_at(&members->as.slots, number));
+    return sci_slot_record(sci_slots_at(&members->as.slots, number));
 }
 
 /* The link that leads to the slot, or NULL. */
@@ -264,7 +260,7 @@ static uint32_t *sci_members_link(const sci_members *members, sc_slice name, uin
     for (uint32_t *link = sci_slots_chain(slots, hash); *link;) {
         sci_slots_slot *slot = sci_slots_at(slots, *link - 1);
         if ((slot->hash & ~SCI_MEMBERS_IN_SLOT) == hash &&
-            sci_slice_equal(sci_record_read(sci_slot_record(members, slot)).name, name))
+            sci_slice_equal(sci_record_read(sci_slot_record(slot)).name, name))
             return link;
         link = &slot->next;
     }
@@ -313,12 +309,10 @@ static char *sci_arrival_enter(sci_members *members, const sci_arrival *arrival,
         return sci_members_record(members, number);
     }
     sci_slots_slot *slot = sci_slots_at(slots, number);
-    if (members->payload_bytes > 0)
-        memcpy(arrival->item, slot->item, members->payload_bytes);
     sci_members_free_slot(members, number);
     slot->item = arrival->item;
     slot->hash = arrival->hash;
-    return sci_slot_record(members, slot);
+    return sci_slot_record(slot);
 }
 
 static void sci_members_free_slots(sci_members *members)
@@ -375,41 +369,25 @@ static void sci_slots_choose(sci_members *members, size_t count, bool removes,
 
 /* --- Tables */
 
-SCI_PRIVATE void sci_members_init(sci_members *members, const sc_memory *memory,
-                                  const sci_hash_seed *seed, bool has_values,
-                                  uint16_t payload_bytes)
-{
-    memset(members, 0, sizeof *members);
-    members->memory = memory;
-    members->seed = seed;
-    members->has_values = has_values;
-    members->payload_bytes = payload_bytes;
-    members->is_packed = payload_bytes == 0;
-}
-
-SCI_PRIVATE void sci_members_clear(sci_members *members)
-{
-    if (members->is_packed) {
-        sci_free(members->memory, members->as.pack.data, members->as.pack.cap);
-    } else {
-        sci_members_free_slots(members);
-    }
-    sci_members_init(members, members->memory, members->seed, members->has_values,
-                     members->payload_bytes);
-}
-
 SCI_PRIVATE sci_members *sci_members_new(const sc_memory *memory, const sci_hash_seed *seed,
                                          bool has_values)
 {
-    sci_members *members = (sci_members *)sci_resize(memory, NULL, 0, sizeof *members);
-    if (members)
-        sci_members_init(members, memory, seed, has_values, 0);
+    sci_members *members = (sci_members *)sci_alloc_zeroed(memory, sizeof *members);
+    if (!members)
+        return NULL;
+    members->memory = memory;
+    members->seed = seed;
+    members->has_values = has_values;
+    members->is_packed = true;
     return members;
 }
 
 SCI_PRIVATE void sci_members_release(sci_members *members)
 {
-    sci_members_clear(members);
+    if (members->is_packed)
+        sci_free(members->memory, members->as.pack.data, members->as.pack.cap);
+    else
+        sci_members_free_slots(members);
     sci_free(members->memory, members, sizeof *members);
 }
 
@@ -426,40 +404,35 @@ static sc_status sci_members_copy_slots(sci_members *to, const sci_members *from
         status = sci_arrival_make(to, &arrival, &record, slot->hash & ~SCI_MEMBERS_IN_SLOT);
         if (status != SC_OK)
             break;
-        if (to->payload_bytes > 0)
-            memcpy(arrival.item, slot->item, to->payload_bytes);
         sci_slots_add(slots, arrival.item, arrival.hash);
     }
-    if (status != SC_OK)
-        sci_members_free_slots(to);
     return status;
 }
 
-SCI_PRIVATE sc_status sci_members_copy(sci_members *to, const sci_members *from)
+static sc_status sci_members_copy_pack(sci_members *to, const sci_members *from)
 {
-    sci_members_init(to, from->memory, from->seed, from->has_values, from->payload_bytes);
-    if (!from->is_packed) {
-        to->is_packed = false;
-        if (sci_members_copy_slots(to, from) != SC_OK)
-            return SC_ERR_MEMORY;
-    } else if (from->count > 0) {
-        if (sci_pack_reserve(to, from->as.pack.len) != SC_OK)
-            return SC_ERR_MEMORY;
-        memcpy(to->as.pack.data, from->as.pack.data, from->as.pack.len);
-        to->as.pack.len = from->as.pack.len;
-    }
-    to->count = from->count;
+    if (sci_pack_reserve(to, from->as.pack.len) != SC_OK)
+        return SC_ERR_MEMORY;
+    memcpy(to->as.pack.data, from->as.pack.data, from->as.pack.len);
+    to->as.pack.len = from->as.pack.len;
     return SC_OK;
 }
 
-SCI_PRIVATE sci_members *sci_members_copy_new(const sci_members *from)
+SCI_PRIVATE sci_members *sci_members_copy(const sci_members *from)
 {
-    sci_members *to = (sci_members *)sci_resize(from->memory, NULL, 0, sizeof *to);
+    sci_members *to = sci_members_new(from->memory, from->seed, from->has_values);
     if (!to)
         return NULL;
-    if (sci_members_copy(to, from) == SC_OK)
+    sc_status status = SC_OK;
+    to->is_packed = from->is_packed;
+    if (!from->is_packed)
+        status = sci_members_copy_slots(to, from);
+    else if (from->count > 0)
+        status = sci_members_copy_pack(to, from);
+    to->count = from->count;
+    if (status == SC_OK)
         return to;
-    sci_free(from->memory, to, sizeof *to);
+    sci_members_release(to);
     return NULL;
 }
 
@@ -605,7 +578,7 @@ SCI_PRIVATE uint64_t sci_members_walk(const sci_members *members, uint64_t curso
     const sci_slots *slots = &members->as.slots;
     for (const uint32_t *link = sci_slots_walk(slots, &cursor); *link;) {
         sci_slots_slot *slot = sci_slots_at(slots, *link - 1);
-        visit(user, sci_member_at(sci_slot_record(members, slot)));
+        visit(user, sci_member_at(sci_slot_record(slot)));
         link = &slot->next;
     }
     return cursor;

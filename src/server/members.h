@@ -1,11 +1,10 @@
 #pragma once
 /* A table of members: byte strings, each once, with a value each where the table has values (a
-   hash's fields), or room for a payload of the caller's (a sorted set's members). Few small ones
+   hash's fields). Few small ones
    are packed into one block and found by looking at each in turn; more of them have a block each
    and a hash table (slots.h).
 
-   What gives a `sci_member` lends it: it is good until the table is changed. In a table with a
-   payload a member stays where it is until it is removed.
+   What gives a `sci_member` lends it: it is good until the table is changed.
 
    Every function that can run out of memory then leaves the table as it was. */
 
@@ -29,7 +28,6 @@ typedef struct sci_members {
     const sci_hash_seed *seed;
     size_t bytes; /* taken of memory, without this struct and the slots */
     uint32_t count;
-    uint16_t payload_bytes;
     bool has_values;
     bool is_packed;
     union {
@@ -42,36 +40,17 @@ typedef struct sci_members {
 typedef size_t (*sci_members_chance)(void *user, size_t bound);
 typedef void (*sci_members_visit)(void *user, sci_member *member);
 
-/* An empty table in the caller's struct, without allocating. One with a payload is never packed:
-   its members stay where they are. */
-SCI_PRIVATE void sci_members_init(sci_members *members, const sc_memory *memory,
-                                  const sci_hash_seed *seed, bool has_values,
-                                  uint16_t payload_bytes);
-/* Removes all. */
-SCI_PRIVATE void sci_members_clear(sci_members *members);
-/* The same for a table on its own. NULL when there is no memory. */
+/* An empty table. NULL when there is no memory. */
 SCI_PRIVATE sci_members *sci_members_new(const sc_memory *memory, const sci_hash_seed *seed,
                                          bool has_values);
 SCI_PRIVATE void sci_members_release(sci_members *members);
-/* `to` is not initialised yet. Payloads are copied as bytes. */
-SCI_PRIVATE sc_status sci_members_copy(sci_members *to, const sci_members *from);
-SCI_PRIVATE sci_members *sci_members_copy_new(const sci_members *from);
+SCI_PRIVATE sci_members *sci_members_copy(const sci_members *from);
 /* What was given of memory, this struct included. */
 SCI_PRIVATE size_t sci_members_bytes(const sci_members *members);
 
 SCI_PRIVATE sc_slice sci_member_name(const sci_member *member);
 /* Empty where the table has no values. */
 SCI_PRIVATE sc_slice sci_member_value(const sci_member *member);
-/* Aligned for anything, at first zeros. It stands in front of the member. */
-static inline void *sci_member_payload(const sci_members *members, sci_member *member)
-{
-    return (char *)(void *)member - members->payload_bytes;
-}
-static inline sci_member *sci_member_of_payload(const sci_members *members, void *payload)
-{
-    return (sci_member *)(void *)((char *)payload + members->payload_bytes);
-}
-
 /* NULL: it is not there. */
 SCI_PRIVATE sci_member *sci_members_find(const sci_members *members, sc_slice name);
 /* Add a member, or give the one that is there another value (in a table without values: leave it).

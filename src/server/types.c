@@ -1,12 +1,17 @@
 /* What is known of each type of value. */
 
 #include "server/keyspace.h"
+#include "server/members_type.h"
 #include "server/sorted.h"
 #include "server/stream.h"
 
 SCI_PRIVATE const sci_type_table *sci_type_of(sci_type type)
 {
     static const sci_type_table string = {"string", NULL, NULL, NULL, NULL};
+    static const sci_type_table set = {"set", sci_members_type_release, sci_members_type_copy,
+                                       sci_members_type_dump, sci_members_type_bytes};
+    static const sci_type_table hash = {"hash", sci_members_type_release, sci_members_type_copy,
+                                        sci_members_type_dump, sci_members_type_bytes};
     static const sci_type_table zset = {"zset", sci_sorted_release, sci_sorted_copy,
                                         sci_sorted_dump, sci_sorted_bytes};
     static const sci_type_table stream = {"stream", sci_stream_release, sci_stream_copy,
@@ -15,13 +20,15 @@ SCI_PRIVATE const sci_type_table *sci_type_of(sci_type type)
     switch (type) {
     case SCI_STRING:
         return &string;
+    case SCI_SET:
+        return &set;
+    case SCI_HASH:
+        return &hash;
     case SCI_ZSET:
         return &zset;
     case SCI_STREAM:
         return &stream;
     case SCI_LIST:
-    case SCI_SET:
-    case SCI_HASH:
     case SCI_TYPES:
         break;
     }

@@ -1,4 +1,4 @@
-/* Tables of members: hash fields, set members, and what a sorted set hangs on them. */
+/* Tables of members: hash fields and set members. */
 
 #define SMARTCACHE_IMPLEMENTATION
 #include "smartcache.h"
@@ -347,7 +347,7 @@ static void a_copy_has_the_same_and_is_its_own(void **state)
     static const unsigned counts[] = {0, 7, 1000};
     for (size_t i = 0; i < SCI_COUNT(counts); i++) {
         sci_members *members = new_numbered(true, counts[i]);
-        sci_members *copy = sci_members_copy_new(members);
+        sci_members *copy = sci_members_copy(members);
         assert_non_null(copy);
         for (unsigned j = 0; j < counts[i]; j++) {
             char name[NAME_BYTES];
@@ -357,37 +357,6 @@ static void a_copy_has_the_same_and_is_its_own(void **state)
         expect_numbered(copy, counts[i]);
         sci_members_release(copy);
     }
-}
-
-static void a_member_with_a_payload_stays_where_it_is(void **state)
-{
-    (void)state;
-    sci_members members;
-    sci_member *places[1000];
-    char name[NAME_BYTES];
-    bool is_new;
-    sci_members_init(&members, &memory.table, &seed, false, sizeof(uint64_t));
-    for (unsigned i = 0; i < SCI_COUNT(places); i++) {
-        places[i] = sci_members_put(&members, numbered(name, "", i), sc_bytes(NULL, 0), &is_new);
-        assert_non_null(places[i]);
-        uint64_t *payload = (uint64_t *)sci_member_payload(&members, places[i]);
-        assert_int_equal(*payload, 0);
-        assert_ptr_equal(sci_member_of_payload(&members, payload), places[i]);
-        *payload = i;
-    }
-    for (unsigned i = 0; i < SCI_COUNT(places); i += 2)
-        assert_true(sci_members_remove(&members, numbered(name, "", i)));
-    for (unsigned i = 1; i < SCI_COUNT(places); i += 2) {
-        assert_ptr_equal(sci_members_find(&members, numbered(name, "", i)), places[i]);
-        assert_int_equal(*(uint64_t *)sci_member_payload(&members, places[i]), i);
-    }
-    sci_members copy;
-    assert_int_equal(sci_members_copy(&copy, &members), SC_OK);
-    sci_member *copied = sci_members_find(&copy, sc_text("77"));
-    assert_ptr_not_equal(copied, places[77]);
-    assert_int_equal(*(uint64_t *)sci_member_payload(&copy, copied), 77);
-    sci_members_clear(&copy);
-    sci_members_clear(&members);
 }
 
 /* --- walks */
@@ -527,7 +496,7 @@ static void a_copy_without_memory_leaves_nothing(void **state)
         size_t bytes = fault_memory_live_bytes(&memory);
         for (size_t request = 1; !copy; request++) {
             fault_memory_fail(&memory, request, true);
-            copy = sci_members_copy_new(members);
+            copy = sci_members_copy(members);
             fault_memory_fail(&memory, 0, false);
             if (!copy)
                 assert_int_equal(fault_memory_live_bytes(&memory), bytes);
@@ -567,7 +536,6 @@ int main(void)
         TEST(memory_goes_back_as_members_go),
         TEST(bytes_are_what_was_taken),
         TEST(a_copy_has_the_same_and_is_its_own),
-        TEST(a_member_with_a_payload_stays_where_it_is),
         TEST(a_walk_sees_what_stays_while_the_table_changes),
         TEST(members_are_drawn_fairly),
         TEST(who_is_chosen_is_different_each_time),
