@@ -1052,6 +1052,9 @@ extern "C" {
 /* MARK: - Scheduler (Private) */
 #include "net/loop.c"
 
+/* MARK: - Scripts of the library's own (Private) */
+#include "server/scripts.h"
+
 #ifndef SMARTCACHE_NO_SERVER
 
 /* MARK: - Binary numbers (Private) */
@@ -1122,6 +1125,69 @@ extern "C" {
 
 /* MARK: - Server: strings (Private) */
 #include "server/string.c"
+
+/* MARK: - Server: missing (Private) */
+#include "server/missing.c"
+
+/* MARK: - Server: keys as commands see them (Private) */
+#include "server/key.c"
+
+/* MARK: - Server: publish and subscribe (Private) */
+#include "server/pubsub.c"
+
+/* MARK: - Server: transactions (Private) */
+#include "server/transaction.c"
+
+/* MARK: - Server: waiting for keys (Private) */
+#include "server/wait.c"
+
+/* MARK: - Server: its own scripts (Private) */
+#include "server/cmd_script.c"
+
+/* MARK: - Server: commands of publish and subscribe (Private) */
+#include "server/cmd_pubsub.c"
+
+/* MARK: - Server: scans (Private) */
+#include "server/scan.c"
+
+/* MARK: - Server: collections (Private) */
+#include "server/collection.c"
+
+/* MARK: - Server: commands of hashes (Private) */
+#include "server/cmd_hash.c"
+
+/* MARK: - Server: commands of sets (Private) */
+#include "server/cmd_set.c"
+
+/* MARK: - Server: commands of several sets (Private) */
+#include "server/cmd_setop.c"
+
+/* MARK: - Server: dispatch (Private) */
+#include "server/dispatch.c"
+
+/* MARK: - Server: sessions (Private) */
+#include "server/session.c"
+
+/* MARK: - Server (Private) */
+#include "server/server.c"
+
+/* MARK: - Server: ticker (Private) */
+#include "server/ticker.c"
+
+/* MARK: - Server: words of its configuration (Private) */
+#include "server/words.c"
+
+/* MARK: - Server: host (Private) */
+#include "server/host.c"
+
+/* MARK: - Server: visitors (Private) */
+#include "server/visit.c"
+
+/* MARK: - Server: opening (Private) */
+#include "server/open.c"
+
+/* MARK: - Server: streams inside of the process (Private) */
+#include "server/pipe.c"
 
 #endif /* SMARTCACHE_NO_SERVER */
 

@@ -79,7 +79,7 @@ SCI_PRIVATE sci_entry *sci_entry_for_write(sci_call *call, sc_slice key)
 }
 
 /* The type must be right; a retried command does not see what it does not wait for. */
-static bool sci_typed(sci_call *call, sc_slice key, sci_type type, sci_entry **entry)
+static bool sci_is_typed(sci_call *call, sc_slice key, sci_type type, sci_entry **entry)
 {
     if (call->is_retried && *entry && ((*entry)->type != type || sci_wait_hides(call, key)))
         *entry = NULL;
@@ -92,13 +92,13 @@ static bool sci_typed(sci_call *call, sc_slice key, sci_type type, sci_entry **e
 SCI_PRIVATE bool sci_typed_for_read(sci_call *call, sc_slice key, sci_type type, sci_entry **entry)
 {
     *entry = sci_entry_for_read(call, key);
-    return sci_typed(call, key, type, entry);
+    return sci_is_typed(call, key, type, entry);
 }
 
 SCI_PRIVATE bool sci_typed_for_write(sci_call *call, sc_slice key, sci_type type, sci_entry **entry)
 {
     *entry = sci_entry_for_write(call, key);
-    return sci_typed(call, key, type, entry);
+    return sci_is_typed(call, key, type, entry);
 }
 
 SCI_PRIVATE sci_entry *sci_entry_add(sci_call *call, sc_slice key, sci_type type, void *object)

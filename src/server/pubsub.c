@@ -7,39 +7,40 @@
 #include "server/session.h"
 
 /* Exists while somebody subscribes. Its name follows this struct. */
-typedef struct sci_channel {
+typedef struct sci_server_channel {
     sci_map_node node;    /* in server->channels[kind] */
-    sci_link subscribers; /* sci_subscription.of_channel */
+    sci_link subscribers; /* sci_channel_link.of_channel */
     sci_link pattern;     /* in server->patterns, for a pattern */
-} sci_channel;
+} sci_server_channel;
 
-typedef struct sci_subscription {
+typedef struct sci_channel_link {
     sci_link of_session;
     sci_link of_channel;
     sci_session *session;
-    sci_channel *channel;
-} sci_subscription;
+    sci_server_channel *channel;
+} sci_channel_link;
 
-static sc_slice sci_channel_name(const sci_channel *channel)
+static sc_slice sci_channel_name(const sci_server_channel *channel)
 {
     return channel->node.key;
 }
 
-static sci_channel *sci_channel_find(const sc_server *server, sci_channel_kind kind, sc_slice name)
+static sci_server_channel *sci_channel_find(const sc_server *server, sci_channel_kind kind,
+                                            sc_slice name)
 {
     const sci_map *map = &server->channels[kind];
     if (map->count == 0)
         return NULL;
     sci_map_node *node = sci_map_find(map, name, sci_map_hash(map, name));
-    return node ? SCI_CONTAINER(node, sci_channel, node) : NULL;
+    return node ? SCI_CONTAINER(node, sci_server_channel, node) : NULL;
 }
 
-static sci_channel *sci_channel_get(sc_server *server, sci_channel_kind kind, sc_slice name)
+static sci_server_channel *sci_channel_get(sc_server *server, sci_channel_kind kind, sc_slice name)
 {
-    sci_channel *channel = sci_channel_find(server, kind, name);
+    sci_server_channel *channel = sci_channel_find(server, kind, name);
     if (channel)
         return channel;
-    channel = (sci_channel *)sci_alloc_zeroed(&server->memory, sizeof *channel + name.len);
+    channel = (sci_server_channel *)sci_alloc_zeroed(&server->memory, sizeof *channel + name.len);
     if (!channel)
         return NULL;
     char *copy = (char *)(channel + 1);
@@ -54,7 +55,8 @@ static sci_channel *sci_channel_get(sc_server *server, sci_channel_kind kind, sc
     return channel;
 }
 
-static void sci_channel_release(sc_server *server, sci_channel_kind kind, sci_channel *channel)
+static void sci_channel_release(sc_server *server, sci_channel_kind kind,
+                                sci_server_channel *channel)
 {
     if (!sci_list_is_empty(&channel->subscribers))
         return;
@@ -64,24 +66,24 @@ static void sci_channel_release(sc_server *server, sci_channel_kind kind, sci_ch
     sci_free(&server->memory, channel, size);
 }
 
-static sci_subscription *sci_subscription_find(const sci_session *session, sci_channel_kind kind,
-                                               const sci_channel *channel)
+static sci_channel_link *sci_channel_link_find(const sci_session *session, sci_channel_kind kind,
+                                               const sci_server_channel *channel)
 {
     const sci_link *list = &session->subscriptions[kind];
     if (!channel)
         return NULL;
     for (sci_link *link = list->next; link != list; link = link->next) {
-        sci_subscription *subscription = SCI_CONTAINER(link, sci_subscription, of_session);
+        sci_channel_link *subscription = SCI_CONTAINER(link, sci_channel_link, of_session);
         if (subscription->channel == channel)
             return subscription;
     }
     return NULL;
 }
 
-static void sci_subscription_end(sci_subscription *subscription, sci_channel_kind kind)
+static void sci_channel_link_end(sci_channel_link *subscription, sci_channel_kind kind)
 {
     sci_session *session = subscription->session;
-    sci_channel *channel = subscription->channel;
+    sci_server_channel *channel = subscription->channel;
     sci_list_remove(&subscription->of_session);
     sci_list_remove(&subscription->of_channel);
     session->subscription_count[kind]--;
@@ -92,13 +94,13 @@ static void sci_subscription_end(sci_subscription *subscription, sci_channel_kin
 SCI_PRIVATE sc_status sci_subscribe_to(sci_session *session, sci_channel_kind kind, sc_slice name)
 {
     sc_server *server = session->server;
-    sci_channel *channel = sci_channel_get(server, kind, name);
+    sci_server_channel *channel = sci_channel_get(server, kind, name);
     if (!channel)
         return SC_ERR_MEMORY;
-    if (sci_subscription_find(session, kind, channel))
+    if (sci_channel_link_find(session, kind, channel))
         return SC_OK;
-    sci_subscription *subscription =
-        (sci_subscription *)sci_alloc_zeroed(&server->memory, sizeof *subscription);
+    sci_channel_link *subscription =
+        (sci_channel_link *)sci_alloc_zeroed(&server->memory, sizeof *subscription);
     if (!subscription) {
         sci_channel_release(server, kind, channel);
         return SC_ERR_MEMORY;
@@ -115,10 +117,10 @@ SCI_PRIVATE sc_status sci_subscribe_to(sci_session *session, sci_channel_kind ki
 
 SCI_PRIVATE void sci_unsubscribe_from(sci_session *session, sci_channel_kind kind, sc_slice name)
 {
-    const sci_channel *channel = sci_channel_find(session->server, kind, name);
-    sci_subscription *subscription = sci_subscription_find(session, kind, channel);
+    const sci_server_channel *channel = sci_channel_find(session->server, kind, name);
+    sci_channel_link *subscription = sci_channel_link_find(session, kind, channel);
     if (subscription)
-        sci_subscription_end(subscription, kind);
+        sci_channel_link_end(subscription, kind);
 }
 
 SCI_PRIVATE bool sci_subscription_first(const sci_session *session, sci_channel_kind kind,
@@ -127,7 +129,7 @@ SCI_PRIVATE bool sci_subscription_first(const sci_session *session, sci_channel_
     const sci_link *list = &session->subscriptions[kind];
     if (sci_list_is_empty(list))
         return false;
-    *name = sci_channel_name(SCI_CONTAINER(list->next, sci_subscription, of_session)->channel);
+    *name = sci_channel_name(SCI_CONTAINER(list->next, sci_channel_link, of_session)->channel);
     return true;
 }
 
@@ -136,7 +138,7 @@ SCI_PRIVATE void sci_pubsub_leave(sci_session *session)
     for (int kind = 0; kind < SCI_CHANNEL_KINDS; kind++) {
         sci_link *list = &session->subscriptions[kind];
         while (!sci_list_is_empty(list))
-            sci_subscription_end(SCI_CONTAINER(list->next, sci_subscription, of_session),
+            sci_channel_link_end(SCI_CONTAINER(list->next, sci_channel_link, of_session),
                                  (sci_channel_kind)kind);
     }
 }
@@ -153,7 +155,7 @@ SCI_PRIVATE void sci_channels_visit(const sc_server *server, sci_channel_kind ki
 SCI_PRIVATE size_t sci_channel_subscribers(const sc_server *server, sci_channel_kind kind,
                                            sc_slice name)
 {
-    const sci_channel *channel = sci_channel_find(server, kind, name);
+    const sci_server_channel *channel = sci_channel_find(server, kind, name);
     size_t count = 0;
     if (!channel)
         return 0;
@@ -190,12 +192,13 @@ static void sci_session_give(sci_session *session, const sc_slice *words, size_t
     sci_session_notify(session);
 }
 
-static size_t sci_channel_give(const sci_channel *channel, const sc_slice *words, size_t count)
+static size_t sci_channel_give(const sci_server_channel *channel, const sc_slice *words,
+                               size_t count)
 {
     size_t receivers = 0;
     for (sci_link *link = channel->subscribers.next; link != &channel->subscribers;
          link = link->next) {
-        sci_session_give(SCI_CONTAINER(link, sci_subscription, of_channel)->session, words, count);
+        sci_session_give(SCI_CONTAINER(link, sci_channel_link, of_channel)->session, words, count);
         receivers++;
     }
     return receivers;
@@ -205,7 +208,7 @@ static size_t sci_publish_to_patterns(sc_server *server, sc_slice name, sc_slice
 {
     size_t receivers = 0;
     for (sci_link *link = server->patterns.next; link != &server->patterns; link = link->next) {
-        const sci_channel *pattern = SCI_CONTAINER(link, sci_channel, pattern);
+        const sci_server_channel *pattern = SCI_CONTAINER(link, sci_server_channel, pattern);
         if (!sci_glob_match(sci_channel_name(pattern), name, false))
             continue;
         const sc_slice words[4] = {sc_text("pmessage"), sci_channel_name(pattern), name, message};
@@ -217,7 +220,7 @@ static size_t sci_publish_to_patterns(sc_server *server, sc_slice name, sc_slice
 SCI_PRIVATE size_t sci_publish(sc_server *server, sci_channel_kind kind, sc_slice channel,
                                sc_slice message)
 {
-    const sci_channel *found = sci_channel_find(server, kind, channel);
+    const sci_server_channel *found = sci_channel_find(server, kind, channel);
     const char *word = kind == SCI_SHARD_CHANNEL ? "smessage" : "message";
     const sc_slice words[3] = {sc_text(word), channel, message};
     size_t receivers = found ? sci_channel_give(found, words, 3) : 0;
