@@ -9866,6 +9866,48 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
     return has_run;
 }
 
+/* MARK: - Scripts of the library's own (Private) */
+/* The library's own Lua scripts, which the embedded server runs natively (cmd_script.c): change both
+   together. KEYS of all: value, lease, result (coord/names). */
+
+/* ARGV: token, lease in ms, token of the flight that is waited for (or "").
+   The value if it is there; else what that flight left; else the lease if it is free; else who has
+   it for how long. Taking it twice with one token is one taking, so a repeat after a lost reply is
+   safe. */
+#define SCI_SCRIPT_ACQUIRE                                                                         \
+    "local v = redis.call('GET', KEYS[1])\n"                                                       \
+    "if v then return {1, v} end\n"                                                                \
+    "local r = redis.call('GET', KEYS[3])\n"                                                       \
+    "if r and (string.sub(r, 1, 1) == 'N' or string.sub(r, 2, 33) == ARGV[3]) then\n"              \
+    "  return {2, r}\n"                                                                            \
+    "end\n"                                                                                        \
+    "if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {3} end\n"            \
+    "local h = redis.call('GET', KEYS[2])\n"                                                       \
+    "if h == ARGV[1] then redis.call('PEXPIRE', KEYS[2], ARGV[2]) return {3} end\n"                \
+    "return {4, h, redis.call('PTTL', KEYS[2])}\n"
+
+/* ARGV: token, TTL in ms ("0": store no value, "-1": no expiry), payload, result's flag ("": leave
+   none, "N": for everybody, "S": for those who wait for this token), result's life in ms, channel,
+   kind, "1" if the message carries the payload, channel for the bare payload (or ""). Does all
+   that, and gives the lease back, if the lease is still ours. */
+#define SCI_SCRIPT_STORE                                                                           \
+    "if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end\n"                                 \
+    "redis.call('DEL', KEYS[2])\n"                                                                 \
+    "if ARGV[2] == '-1' then redis.call('SET', KEYS[1], ARGV[3])\n"                                \
+    "elseif ARGV[2] ~= '0' then redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[2]) end\n"          \
+    "if ARGV[4] ~= '' then\n"                                                                      \
+    "  redis.call('SET', KEYS[3], ARGV[4] .. ARGV[1] .. ARGV[7] .. ARGV[3], 'PX', ARGV[5])\n"      \
+    "end\n"                                                                                        \
+    "if ARGV[8] == '1' then redis.call('PUBLISH', ARGV[6], ARGV[7] .. ARGV[1] .. ARGV[3])\n"       \
+    "else redis.call('PUBLISH', ARGV[6], 'r' .. ARGV[1]) end\n"                                    \
+    "if ARGV[9] ~= '' then redis.call('PUBLISH', ARGV[9], ARGV[3]) end\n"                          \
+    "return 1\n"
+
+/* ARGV: token, lease in ms. */
+#define SCI_SCRIPT_RENEW                                                                           \
+    "if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end\n"                                 \
+    "return redis.call('PEXPIRE', KEYS[2], ARGV[2])\n"
+
 #ifndef SMARTCACHE_NO_SERVER
 
 /* MARK: - Binary numbers (Private) */
@@ -16855,6 +16897,5057 @@ SCI_PRIVATE char *sci_db_resize_string(sci_db *db, sci_entry **entry, sc_slice k
     return bytes;
 }
 
+/* MARK: - Server: missing (Private) */
+/* What has not landed yet. Whoever brings a room takes its functions out of here; the file goes with
+   the last. */
+
+/* What goes when memory is full, and what goes when its time is over. Locked. */
+
+/* An entry was looked up, or is new: what the policy counts is noted in entry->access. */
+SCI_PRIVATE void sci_evict_note_access(sc_server *server, sci_entry *entry);
+SCI_PRIVATE void sci_evict_note_new(sc_server *server, sci_entry *entry);
+/* Evict until the data fit into max_memory_bytes; false when nothing more can be evicted. Fine,
+   and cheap, without a bound. */
+SCI_PRIVATE bool sci_evict_make_room(sc_server *server);
+/* Delete what has expired, for about `budget_ns`. Returns in how many milliseconds it wants to be
+   called again: 0 while there is more, -1 when nothing expires. */
+SCI_PRIVATE int64_t sci_expire_slice(sc_server *server, int64_t budget_ns);
+/* The log on disk: every change as the commands that make it, plain RESP, so that
+   `redis-cli --pipe < log` loads it into Redis. Batches are followed by an ECHO that carries their
+   checksum. Locked by the server's lock throughout. */
+
+typedef struct sci_log_config {
+    const char *path;
+    sc_sync sync;
+    bool repair;
+    uint64_t rewrite_min_bytes;
+    const sc_files *files;
+} sci_log_config;
+
+/* Open (or create) the log, hold its lock, and load it into the server's databases by
+   sci_command_replay. SC_HELD, SC_ERR_IO, SC_ERR_PROTOCOL (damage in the middle: offset and what
+   to do in sc_error_text), SC_ERR_MEMORY. A torn tail is cut, with a warning to the logger. */
+SCI_PRIVATE sc_status sci_log_open(sc_server *server, const sci_log_config *config, sci_log **log);
+/* Writes out, syncs, closes. */
+SCI_PRIVATE void sci_log_close(sci_log *log);
+/* In a forked child: let go without writing. */
+SCI_PRIVATE void sci_log_abandon(sci_log *log);
+
+/* May a command that brings `bytes` be executed? SC_OK, or SC_ERR_IO with what is wrong (the disk is
+   full): then nothing has changed, and the command is to be refused. Tries again by itself as time
+   passes. */
+SCI_PRIVATE sc_status sci_log_admit(sci_log *log, size_t bytes);
+/* Add one command, applied to database `db`. Without memory for it the batch cannot be kept whole:
+   the log fails at the next commit. */
+SCI_PRIVATE void sci_log_append(sci_log *log, int db, const sc_slice *argv, size_t argc);
+/* MULTI and EXEC around what is appended between. Nested: the outermost counts; nothing between:
+   nothing is written. */
+SCI_PRIVATE void sci_log_begin(sci_log *log);
+SCI_PRIVATE void sci_log_end(sci_log *log);
+/* Write what was appended, with its checksum, and sync as configured. SC_ERR_IO: it could not be
+   written; nothing of the batch will appear in the log until a later commit manages to write it
+   (the bytes are kept in order), and who waits for an answer must not get it. */
+SCI_PRIVATE sc_status sci_log_commit(sci_log *log);
+
+/* The entry is about to be changed, moved or deleted: a rewriting under way that has not come to it
+   writes its old state first. */
+SCI_PRIVATE void sci_log_before_change(sci_log *log, sci_db *db, sci_entry *entry);
+/* Marks a new entry as one that a rewriting under way need not visit. */
+SCI_PRIVATE void sci_log_entry_is_new(sci_log *log, sci_entry *entry);
+/* All of a database (NULL: of all) is about to go. */
+SCI_PRIVATE void sci_log_before_flush(sci_log *log, sci_db *db);
+
+/* Sync when a second is over, a slice of rewriting. Returns when it wants to be called again,
+   monotonic ns, INT64_MAX: after the next append. */
+SCI_PRIVATE int64_t sci_log_tick(sci_log *log, int64_t now_ns);
+/* BGREWRITEAOF. SC_HELD: one is under way. */
+SCI_PRIVATE sc_status sci_log_rewrite(sci_log *log);
+SCI_PRIVATE bool sci_log_is_rewriting(const sci_log *log);
+SCI_PRIVATE uint64_t sci_log_bytes(const sci_log *log);
+/* Since when it cannot be written (wall clock), 0: it can; the words of it in `text`, if not NULL. */
+SCI_PRIVATE int64_t sci_log_failed_ms(const sci_log *log, const char **text);
+/* Client-side caching: who read which keys, and telling them when those change. Locked. */
+
+/* A read-only command of a session with tracking has run, on the keys that its table row says. */
+SCI_PRIVATE void sci_tracking_note_read(sci_call *call);
+/* A key has changed, expired or was evicted; `by` is the session that did it, or NULL. */
+SCI_PRIVATE void sci_tracking_key_changed(sc_server *server, sc_slice key, const sci_session *by);
+/* All keys are gone. */
+SCI_PRIVATE void sci_tracking_flushed(sc_server *server);
+/* Forget a session: it ends, RESET, or tracking off. */
+SCI_PRIVATE void sci_tracking_leave(sci_session *session);
+
+SCI_PRIVATE void sci_evict_note_access(sc_server *server, sci_entry *entry)
+{
+    (void)server;
+    (void)entry;
+}
+SCI_PRIVATE void sci_evict_note_new(sc_server *server, sci_entry *entry)
+{
+    (void)server;
+    (void)entry;
+}
+SCI_PRIVATE bool sci_evict_make_room(sc_server *server)
+{
+    (void)server;
+    return true;
+}
+SCI_PRIVATE int64_t sci_expire_slice(sc_server *server, int64_t budget_ns)
+{
+    (void)server;
+    (void)budget_ns;
+    return -1;
+}
+
+SCI_PRIVATE sc_status sci_log_open(sc_server *server, const sci_log_config *config, sci_log **log)
+{
+    (void)server;
+    (void)config;
+    (void)log;
+    return sc_fail(SC_ERR_UNSUPPORTED, "no log yet");
+}
+SCI_PRIVATE void sci_log_close(sci_log *log)
+{
+    (void)log;
+}
+SCI_PRIVATE sc_status sci_log_admit(sci_log *log, size_t bytes)
+{
+    (void)log;
+    (void)bytes;
+    return SC_OK;
+}
+SCI_PRIVATE void sci_log_append(sci_log *log, int db, const sc_slice *argv, size_t argc)
+{
+    (void)log;
+    (void)db;
+    (void)argv;
+    (void)argc;
+}
+SCI_PRIVATE void sci_log_begin(sci_log *log)
+{
+    (void)log;
+}
+SCI_PRIVATE void sci_log_end(sci_log *log)
+{
+    (void)log;
+}
+SCI_PRIVATE sc_status sci_log_commit(sci_log *log)
+{
+    (void)log;
+    return SC_OK;
+}
+SCI_PRIVATE void sci_log_before_change(sci_log *log, sci_db *db, sci_entry *entry)
+{
+    (void)log;
+    (void)db;
+    (void)entry;
+}
+SCI_PRIVATE void sci_log_entry_is_new(sci_log *log, sci_entry *entry)
+{
+    (void)log;
+    (void)entry;
+}
+SCI_PRIVATE int64_t sci_log_tick(sci_log *log, int64_t now_ns)
+{
+    (void)log;
+    (void)now_ns;
+    return INT64_MAX;
+}
+SCI_PRIVATE uint64_t sci_log_bytes(const sci_log *log)
+{
+    (void)log;
+    return 0;
+}
+SCI_PRIVATE int64_t sci_log_failed_ms(const sci_log *log, const char **text)
+{
+    (void)log;
+    *text = "";
+    return 0;
+}
+
+SCI_PRIVATE void sci_tracking_note_read(sci_call *call)
+{
+    (void)call;
+}
+SCI_PRIVATE void sci_tracking_key_changed(sc_server *server, sc_slice key, const sci_session *by)
+{
+    (void)server;
+    (void)key;
+    (void)by;
+}
+SCI_PRIVATE void sci_tracking_leave(sci_session *session)
+{
+    (void)session;
+}
+
+/* MARK: - Server: keys as commands see them (Private) */
+/* Keys as commands see them: looked up, expired, and told of. */
+
+/* From words to a command's function, with all that is checked before and told after. Locked. */
+
+SCI_PRIVATE void sci_command_index_init(sc_server *server);
+/* The names of the library's own scripts. */
+SCI_PRIVATE void sci_script_names_init(sc_server *server);
+/* NULL when there is none. */
+SCI_PRIVATE const sci_command *sci_command_find(const sc_server *server, sc_slice name);
+/* Execute, or queue, or refuse what a session asks. */
+SCI_PRIVATE void sci_command_dispatch(sci_session *session, const sc_slice *argv, size_t argc);
+/* Fill in a call for a session (NULL: the server's own doing). */
+SCI_PRIVATE void sci_call_init(sci_call *call, sc_server *server, sci_session *session,
+                               const sci_command *command, const sc_slice *argv, size_t argc);
+/* Run a call's command and tell the log. For what a session asked, transactions and retries. */
+SCI_PRIVATE void sci_call_run(sci_call *call);
+/* True, or false after answering: the right number of words? */
+SCI_PRIVATE bool sci_call_has_arity(sci_call *call);
+/* Delete an entry that has expired or is evicted: the log, WATCH, tracking, event, statistics are
+   the caller's or this one's as `event_class` says: SCI_EVENT_EXPIRED, SCI_EVENT_EVICTED. */
+SCI_PRIVATE void sci_entry_vanish(sc_server *server, sci_db *db, sci_entry *entry,
+                                  unsigned event_class);
+/* MULTI, EXEC and WATCH. Locked. */
+
+/* +QUEUED */
+SCI_PRIVATE void sci_transaction_queue(sci_call *call);
+/* Forget what was queued and watched. */
+SCI_PRIVATE void sci_transaction_discard(sci_session *session);
+/* A key has changed: who watches it will not EXEC. */
+SCI_PRIVATE void sci_watch_key_changed(sc_server *server, sci_db *db, sc_slice key);
+/* All keys of a database (NULL: of all) are about to go, or to be exchanged with others: to be
+   called before; whose watched key is there, or comes, will not EXEC. */
+SCI_PRIVATE void sci_watch_flushed(sc_server *server, sci_db *db);
+/* Sessions that wait for keys (BLPOP, XREAD BLOCK ...): sci_wait_for_keys and sci_key_ready are in
+   command.h. Locked. */
+
+static inline bool sci_wait_is_on(const sci_session *session)
+{
+    return sci_bytes_len(&session->wait.command) > 0;
+}
+SCI_PRIVATE void sci_wait_init(sci_session *session);
+/* Is there anything for sci_wait_serve? */
+static inline bool sci_wait_is_due(const sc_server *server)
+{
+    return !sci_list_is_empty(&server->ready_keys) || !sci_list_is_empty(&server->resumed);
+}
+/* Run again the commands of those whose keys have become ready, who has waited longest first, and
+   what sessions whose wait is over have received meanwhile. Called after each command or
+   transaction, outside of any. */
+SCI_PRIVATE void sci_wait_serve(sc_server *server);
+/* Answer nil to those whose time is up. */
+SCI_PRIVATE void sci_wait_expire(sc_server *server, int64_t now_ns);
+/* End a wait as if its time was up (CLIENT UNBLOCK id TIMEOUT), or with an error reply. The session
+   goes on at the next sci_wait_serve. */
+SCI_PRIVATE void sci_wait_end(sci_session *session, const char *error);
+/* End it without an answer: the session closes. */
+SCI_PRIVATE void sci_wait_leave(sci_session *session);
+/* During a retried command: is `key` one that was waited for, and not the one that is ready? Then
+   it counts as absent. */
+SCI_PRIVATE bool sci_wait_hides(const sci_call *call, sc_slice key);
+
+/* For what the server does by itself, without a session. */
+static void sci_call_init_own(sci_call *call, sc_server *server, sci_db *db)
+{
+    sci_call_init(call, server, NULL, NULL, NULL, 0);
+    call->db = db;
+}
+
+SCI_PRIVATE void sci_entry_vanish(sc_server *server, sci_db *db, sci_entry *entry,
+                                  unsigned event_class)
+{
+    sci_call call;
+    /* The entry's own key goes with it. */
+    sci_bytes key;
+    sci_bytes_init(&key, &server->memory);
+    sci_call_init_own(&call, server, db);
+    bool is_told = sci_bytes_append(&key, sci_entry_key(entry)) == SC_OK;
+    if (server->log) {
+        sc_slice words[2] = {sc_text("DEL"), sci_entry_key(entry)};
+        sci_log_before_change(server->log, db, entry);
+        sci_log_append(server->log, db->index, words, SCI_COUNT(words));
+    }
+    sci_watch_key_changed(server, db, sci_entry_key(entry));
+    sci_tracking_key_changed(server, sci_entry_key(entry), NULL);
+    sci_db_delete(db, entry);
+    if (is_told)
+        sci_notify(&call, event_class, event_class == SCI_EVENT_EXPIRED ? "expired" : "evicted",
+                   sci_bytes_slice(&key));
+    sci_bytes_free(&key);
+    if (event_class == SCI_EVENT_EXPIRED)
+        server->stats.expired++;
+    else
+        server->stats.evicted++;
+}
+
+static sci_entry *sci_entry_alive(sci_call *call, sc_slice key)
+{
+    sci_entry *entry = sci_db_find(call->db, key);
+    if (!entry || !entry->expiry || call->is_loading ||
+        sci_db_expiry_ms(call->db, entry) > call->now_ms)
+        return entry;
+    sci_entry_vanish(call->server, call->db, entry, SCI_EVENT_EXPIRED);
+    return NULL;
+}
+
+SCI_PRIVATE sci_entry *sci_entry_for_read(sci_call *call, sc_slice key)
+{
+    sci_entry *entry = sci_entry_alive(call, key);
+    if (!entry) {
+        call->server->stats.misses++;
+        sci_notify(call, SCI_EVENT_MISS, "keymiss", key);
+        return NULL;
+    }
+    call->server->stats.hits++;
+    if (!call->session || !call->session->no_touch)
+        sci_evict_note_access(call->server, entry);
+    return entry;
+}
+
+SCI_PRIVATE sci_entry *sci_entry_for_write(sci_call *call, sc_slice key)
+{
+    sci_entry *entry = sci_entry_alive(call, key);
+    if (!entry)
+        return NULL;
+    sci_evict_note_access(call->server, entry);
+    if (call->server->log)
+        sci_log_before_change(call->server->log, call->db, entry);
+    return entry;
+}
+
+/* The type must be right; a retried command does not see what it does not wait for. */
+static bool sci_is_typed(sci_call *call, sc_slice key, sci_type type, sci_entry **entry)
+{
+    if (call->is_retried && *entry && ((*entry)->type != type || sci_wait_hides(call, key)))
+        *entry = NULL;
+    if (!*entry || (*entry)->type == type)
+        return true;
+    sci_answer_wrong_type(call);
+    return false;
+}
+
+SCI_PRIVATE bool sci_typed_for_read(sci_call *call, sc_slice key, sci_type type, sci_entry **entry)
+{
+    *entry = sci_entry_for_read(call, key);
+    return sci_is_typed(call, key, type, entry);
+}
+
+SCI_PRIVATE bool sci_typed_for_write(sci_call *call, sc_slice key, sci_type type, sci_entry **entry)
+{
+    *entry = sci_entry_for_write(call, key);
+    return sci_is_typed(call, key, type, entry);
+}
+
+SCI_PRIVATE sci_entry *sci_entry_add(sci_call *call, sc_slice key, sci_type type, void *object)
+{
+    sci_entry *entry = sci_db_add(call->db, key, type, object);
+    if (entry)
+        sci_entry_is_new(call, entry);
+    return entry;
+}
+
+SCI_PRIVATE void sci_entry_is_new(sci_call *call, sci_entry *entry)
+{
+    sci_evict_note_new(call->server, entry);
+    if (call->server->log)
+        sci_log_entry_is_new(call->server->log, entry);
+    if (entry->type != SCI_STRING)
+        sci_key_ready(call, sci_entry_key(entry));
+    sci_notify(call, SCI_EVENT_NEW, "new", sci_entry_key(entry));
+}
+
+SCI_PRIVATE void sci_entry_delete(sci_call *call, sci_entry *entry)
+{
+    sci_db_delete(call->db, entry);
+}
+
+SCI_PRIVATE void sci_key_changed(sci_call *call, sc_slice key)
+{
+    call->changes++;
+    sci_watch_key_changed(call->server, call->db, key);
+    sci_tracking_key_changed(call->server, key, call->session);
+}
+
+SCI_PRIVATE void sci_changed(sci_call *call, sc_slice key, unsigned event_class, const char *event)
+{
+    sci_key_changed(call, key);
+    sci_notify(call, event_class, event, key);
+}
+
+SCI_PRIVATE void sci_log_instead(sci_call *call, const sc_slice *argv, size_t argc)
+{
+    call->is_log_replaced = true;
+    if (argc && call->server->log && !call->is_loading)
+        sci_log_append(call->server->log, call->db->index, argv, argc);
+}
+
+/* MARK: - Server: publish and subscribe (Private) */
+/* Channels and patterns: a node a name, a link a subscription. */
+
+/* Channels, patterns, and who hears of them. Locked. */
+
+/* SC_ERR_MEMORY; twice is as once. */
+SCI_PRIVATE sc_status sci_subscribe_to(sci_session *session, sci_channel_kind kind, sc_slice name);
+/* Fine when it is not subscribed. */
+SCI_PRIVATE void sci_unsubscribe_from(sci_session *session, sci_channel_kind kind, sc_slice name);
+/* The name of one subscription; false: there is none. */
+SCI_PRIVATE bool sci_subscription_first(const sci_session *session, sci_channel_kind kind,
+                                        sc_slice *name);
+/* Channels that have subscribers: calls `visit` for each. */
+SCI_PRIVATE void sci_channels_visit(const sc_server *server, sci_channel_kind kind,
+                                    void (*visit)(void *user, sc_slice name), void *user);
+SCI_PRIVATE size_t sci_channel_subscribers(const sc_server *server, sci_channel_kind kind,
+                                           sc_slice name);
+
+/* Send to all who subscribed; returns how many got it. Those that do not take their messages and
+   have more than max_output_bytes waiting are ended. `kind`: SCI_CHANNEL (patterns get it too) or
+   SCI_SHARD_CHANNEL. */
+SCI_PRIVATE size_t sci_publish(sc_server *server, sci_channel_kind kind, sc_slice channel,
+                               sc_slice message);
+/* Has a session been sent more than it takes? Then it is ended. */
+SCI_PRIVATE void sci_session_check_output(sci_session *session);
+/* Forget a session's subscriptions, without a word: it ends, or RESET. */
+SCI_PRIVATE void sci_pubsub_leave(sci_session *session);
+static inline bool sci_pubsub_is_subscribed(const sci_session *session)
+{
+    return session->subscription_count[SCI_CHANNEL] + session->subscription_count[SCI_PATTERN] +
+               session->subscription_count[SCI_SHARD_CHANNEL] >
+           0;
+}
+
+/* The classes of notify-keyspace-events to and from its letters. False: one is none of them. */
+#define SCI_EVENT_LETTERS "Ag$lshzxeKEtmdn"
+#define SCI_EVENTS_TEXT_BYTES 20
+SCI_PRIVATE bool sci_events_from_text(sc_slice letters, unsigned *events);
+SCI_PRIVATE size_t sci_events_to_text(unsigned events, char text[SCI_EVENTS_TEXT_BYTES]);
+
+/* A session: one connection's state. Whatever carries its bytes feeds it and takes its output. All
+   of it locked. */
+
+/* `peer` is for people, such as "127.0.0.1:40312" or a socket's path; `trusted` peers need no
+   password (in the same process). NULL: no memory, or too many sessions (then sc_error_text has
+   the line that the peer should be told). */
+SCI_PRIVATE sci_session *sci_session_open(sc_server *server, const char *peer, bool is_trusted,
+                                          void (*notify)(void *user), void *notify_user);
+/* The connection is gone. */
+SCI_PRIVATE void sci_session_close(sci_session *session);
+
+/* Take bytes and execute the commands that are whole. */
+SCI_PRIVATE void sci_session_feed(sci_session *session, sc_slice bytes);
+/* The same without copying: room for at least `least` bytes to receive into (NULL: no memory, the
+   session has ended), and how many were received. */
+SCI_PRIVATE char *sci_session_room(sci_session *session, size_t least, size_t *cap);
+SCI_PRIVATE void sci_session_received(sci_session *session, size_t len);
+/* Go on executing what was received: after output was sent, or a wait ended. */
+SCI_PRIVATE void sci_session_run(sci_session *session);
+
+/* Output to be sent, after sci_server_commit; then how much of it was. */
+static inline sc_slice sci_session_output(const sci_session *session)
+{
+    return session->is_broken ? sc_bytes(NULL, 0) : sci_bytes_slice(&session->out);
+}
+SCI_PRIVATE void sci_session_sent(sci_session *session, size_t len);
+/* Does it take more bytes now? Not while its output is too large, or it waits for a key with much
+   in `in`. */
+SCI_PRIVATE bool sci_session_wants_input(const sci_session *session);
+/* Close the connection now? */
+static inline bool sci_session_is_over(const sci_session *session)
+{
+    return session->is_broken || (session->is_ended && sci_bytes_len(&session->out) == 0);
+}
+/* End it: what it has been answered is still sent. */
+SCI_PRIVATE void sci_session_end(sci_session *session);
+/* Wake who carries it. */
+SCI_PRIVATE void sci_session_notify(sci_session *session);
+
+/* Exists while somebody subscribes. Its name follows this struct. */
+typedef struct sci_server_channel {
+    sci_map_node node;    /* in server->channels[kind] */
+    sci_link subscribers; /* sci_channel_link.of_channel */
+    sci_link pattern;     /* in server->patterns, for a pattern */
+} sci_server_channel;
+
+typedef struct sci_channel_link {
+    sci_link of_session;
+    sci_link of_channel;
+    sci_session *session;
+    sci_server_channel *channel;
+} sci_channel_link;
+
+static sc_slice sci_channel_name(const sci_server_channel *channel)
+{
+    return channel->node.key;
+}
+
+static sci_server_channel *sci_channel_find(const sc_server *server, sci_channel_kind kind,
+                                            sc_slice name)
+{
+    const sci_map *map = &server->channels[kind];
+    if (map->count == 0)
+        return NULL;
+    sci_map_node *node = sci_map_find(map, name, sci_map_hash(map, name));
+    return node ? SCI_CONTAINER(node, sci_server_channel, node) : NULL;
+}
+
+static sci_server_channel *sci_channel_get(sc_server *server, sci_channel_kind kind, sc_slice name)
+{
+    sci_server_channel *channel = sci_channel_find(server, kind, name);
+    if (channel)
+        return channel;
+    channel = (sci_server_channel *)sci_alloc_zeroed(&server->memory, sizeof *channel + name.len);
+    if (!channel)
+        return NULL;
+    char *copy = (char *)(channel + 1);
+    if (name.len)
+        memcpy(copy, name.data, name.len);
+    sci_list_init(&channel->subscribers);
+    sci_list_init(&channel->pattern);
+    if (kind == SCI_PATTERN)
+        sci_list_append(&server->patterns, &channel->pattern);
+    sci_map *map = &server->channels[kind];
+    sci_map_put(map, &channel->node, sc_bytes(copy, name.len), sci_map_hash(map, name));
+    return channel;
+}
+
+static void sci_channel_release(sc_server *server, sci_channel_kind kind,
+                                sci_server_channel *channel)
+{
+    if (!sci_list_is_empty(&channel->subscribers))
+        return;
+    size_t size = sizeof *channel + sci_channel_name(channel).len;
+    sci_map_remove(&server->channels[kind], &channel->node);
+    sci_list_remove(&channel->pattern);
+    sci_free(&server->memory, channel, size);
+}
+
+static sci_channel_link *sci_channel_link_find(const sci_session *session, sci_channel_kind kind,
+                                               const sci_server_channel *channel)
+{
+    const sci_link *list = &session->subscriptions[kind];
+    if (!channel)
+        return NULL;
+    for (sci_link *link = list->next; link != list; link = link->next) {
+        sci_channel_link *subscription = SCI_CONTAINER(link, sci_channel_link, of_session);
+        if (subscription->channel == channel)
+            return subscription;
+    }
+    return NULL;
+}
+
+static void sci_channel_link_end(sci_channel_link *subscription, sci_channel_kind kind)
+{
+    sci_session *session = subscription->session;
+    sci_server_channel *channel = subscription->channel;
+    sci_list_remove(&subscription->of_session);
+    sci_list_remove(&subscription->of_channel);
+    session->subscription_count[kind]--;
+    sci_free(&session->server->memory, subscription, sizeof *subscription);
+    sci_channel_release(session->server, kind, channel);
+}
+
+SCI_PRIVATE sc_status sci_subscribe_to(sci_session *session, sci_channel_kind kind, sc_slice name)
+{
+    sc_server *server = session->server;
+    sci_server_channel *channel = sci_channel_get(server, kind, name);
+    if (!channel)
+        return SC_ERR_MEMORY;
+    if (sci_channel_link_find(session, kind, channel))
+        return SC_OK;
+    sci_channel_link *subscription =
+        (sci_channel_link *)sci_alloc_zeroed(&server->memory, sizeof *subscription);
+    if (!subscription) {
+        sci_channel_release(server, kind, channel);
+        return SC_ERR_MEMORY;
+    }
+    subscription->session = session;
+    subscription->channel = channel;
+    sci_list_init(&subscription->of_session);
+    sci_list_init(&subscription->of_channel);
+    sci_list_append(&session->subscriptions[kind], &subscription->of_session);
+    sci_list_append(&channel->subscribers, &subscription->of_channel);
+    session->subscription_count[kind]++;
+    return SC_OK;
+}
+
+SCI_PRIVATE void sci_unsubscribe_from(sci_session *session, sci_channel_kind kind, sc_slice name)
+{
+    const sci_server_channel *channel = sci_channel_find(session->server, kind, name);
+    sci_channel_link *subscription = sci_channel_link_find(session, kind, channel);
+    if (subscription)
+        sci_channel_link_end(subscription, kind);
+}
+
+SCI_PRIVATE bool sci_subscription_first(const sci_session *session, sci_channel_kind kind,
+                                        sc_slice *name)
+{
+    const sci_link *list = &session->subscriptions[kind];
+    if (sci_list_is_empty(list))
+        return false;
+    *name = sci_channel_name(SCI_CONTAINER(list->next, sci_channel_link, of_session)->channel);
+    return true;
+}
+
+SCI_PRIVATE void sci_pubsub_leave(sci_session *session)
+{
+    for (int kind = 0; kind < SCI_CHANNEL_KINDS; kind++) {
+        sci_link *list = &session->subscriptions[kind];
+        while (!sci_list_is_empty(list))
+            sci_channel_link_end(SCI_CONTAINER(list->next, sci_channel_link, of_session),
+                                 (sci_channel_kind)kind);
+    }
+}
+
+SCI_PRIVATE void sci_channels_visit(const sc_server *server, sci_channel_kind kind,
+                                    void (*visit)(void *user, sc_slice name), void *user)
+{
+    const sci_map *map = &server->channels[kind];
+    for (size_t i = 0; i < map->bucket_count; i++)
+        for (const sci_map_node *node = map->buckets[i]; node; node = node->next)
+            visit(user, node->key);
+}
+
+SCI_PRIVATE size_t sci_channel_subscribers(const sc_server *server, sci_channel_kind kind,
+                                           sc_slice name)
+{
+    const sci_server_channel *channel = sci_channel_find(server, kind, name);
+    size_t count = 0;
+    if (!channel)
+        return 0;
+    for (const sci_link *link = channel->subscribers.next; link != &channel->subscribers;
+         link = link->next)
+        count++;
+    return count;
+}
+
+/* --- Publishing */
+
+SCI_PRIVATE void sci_session_check_output(sci_session *session)
+{
+    if (sci_bytes_len(&session->out) <= session->server->config.max_output_bytes ||
+        session->is_broken)
+        return;
+    sci_server_log(session->server, SC_LOG_WARNING,
+                   "%s does not take its messages: it is cut off (max_output_bytes)",
+                   session->address);
+    session->is_broken = true;
+    sci_bytes_reset(&session->out, 0);
+    sci_session_end(session);
+}
+
+static void sci_session_give(sci_session *session, const sc_slice *words, size_t count)
+{
+    if (session->is_broken || session->is_ended)
+        return;
+    if (sci_write_command(&session->out, words, count) != SC_OK) {
+        session->is_broken = true; /* a message that is lost would be a lie */
+        sci_session_end(session);
+    }
+    sci_session_check_output(session);
+    sci_session_notify(session);
+}
+
+static size_t sci_channel_give(const sci_server_channel *channel, const sc_slice *words,
+                               size_t count)
+{
+    size_t receivers = 0;
+    for (sci_link *link = channel->subscribers.next; link != &channel->subscribers;
+         link = link->next) {
+        sci_session_give(SCI_CONTAINER(link, sci_channel_link, of_channel)->session, words, count);
+        receivers++;
+    }
+    return receivers;
+}
+
+static size_t sci_publish_to_patterns(sc_server *server, sc_slice name, sc_slice message)
+{
+    size_t receivers = 0;
+    for (sci_link *link = server->patterns.next; link != &server->patterns; link = link->next) {
+        const sci_server_channel *pattern = SCI_CONTAINER(link, sci_server_channel, pattern);
+        if (!sci_glob_match(sci_channel_name(pattern), name, false))
+            continue;
+        const sc_slice words[4] = {sc_text("pmessage"), sci_channel_name(pattern), name, message};
+        receivers += sci_channel_give(pattern, words, 4);
+    }
+    return receivers;
+}
+
+SCI_PRIVATE size_t sci_publish(sc_server *server, sci_channel_kind kind, sc_slice channel,
+                               sc_slice message)
+{
+    const sci_server_channel *found = sci_channel_find(server, kind, channel);
+    const char *word = kind == SCI_SHARD_CHANNEL ? "smessage" : "message";
+    const sc_slice words[3] = {sc_text(word), channel, message};
+    size_t receivers = found ? sci_channel_give(found, words, 3) : 0;
+    if (kind == SCI_CHANNEL)
+        receivers += sci_publish_to_patterns(server, channel, message);
+    return receivers;
+}
+
+/* --- Keyspace events */
+
+static void sci_notify_on(sci_call *call, const char *prefix, sc_slice suffix, sc_slice message)
+{
+    sci_bytes name;
+    sci_bytes_init(&name, &call->server->memory);
+    sc_status status = sci_bytes_append_text(&name, prefix);
+    if (status == SC_OK)
+        status = sci_bytes_append_i64(&name, call->db->index);
+    if (status == SC_OK)
+        status = sci_bytes_append_text(&name, "__:");
+    if (status == SC_OK)
+        status = sci_bytes_append(&name, suffix);
+    if (status == SC_OK) /* events are fire-and-forget: without memory one is lost */
+        (void)sci_publish(call->server, SCI_CHANNEL, sci_bytes_slice(&name), message);
+    sci_bytes_free(&name);
+}
+
+SCI_PRIVATE void sci_notify(sci_call *call, unsigned event_class, const char *event, sc_slice key)
+{
+    const sc_server *server = call->server;
+    if (SCI_LIKELY(!(server->notified_events & event_class)) || call->is_loading)
+        return;
+    if (server->channels[SCI_CHANNEL].count + server->channels[SCI_PATTERN].count == 0)
+        return;
+    if (server->notified_events & SCI_EVENT_KEYSPACE)
+        sci_notify_on(call, "__keyspace@", key, sc_text(event));
+    if (server->notified_events & SCI_EVENT_KEYEVENT)
+        sci_notify_on(call, "__keyevent@", sc_text(event), key);
+}
+
+typedef struct sci_event_letter {
+    char letter;
+    unsigned events;
+} sci_event_letter;
+
+#define SCI_EVENTS_ALL                                                                             \
+    (SCI_EVENT_GENERIC | SCI_EVENT_STRING | SCI_EVENT_LIST | SCI_EVENT_SET | SCI_EVENT_HASH |      \
+     SCI_EVENT_ZSET | SCI_EVENT_EXPIRED | SCI_EVENT_EVICTED | SCI_EVENT_STREAM | SCI_EVENT_MODULE)
+
+/* In the order in which Redis prints them; "n" counts as one of those that A stands for. */
+static const sci_event_letter *sci_event_letters(size_t *count)
+{
+    static const sci_event_letter letters[] = {
+        {'A', SCI_EVENTS_ALL},     {'g', SCI_EVENT_GENERIC},  {'$', SCI_EVENT_STRING},
+        {'l', SCI_EVENT_LIST},     {'s', SCI_EVENT_SET},      {'h', SCI_EVENT_HASH},
+        {'z', SCI_EVENT_ZSET},     {'x', SCI_EVENT_EXPIRED},  {'e', SCI_EVENT_EVICTED},
+        {'t', SCI_EVENT_STREAM},   {'d', SCI_EVENT_MODULE},   {'n', SCI_EVENT_NEW},
+        {'K', SCI_EVENT_KEYSPACE}, {'E', SCI_EVENT_KEYEVENT}, {'m', SCI_EVENT_MISS},
+    };
+    *count = SCI_COUNT(letters);
+    return letters;
+}
+
+SCI_PRIVATE bool sci_events_from_text(sc_slice letters, unsigned *events)
+{
+    size_t count;
+    const sci_event_letter *known = sci_event_letters(&count);
+    unsigned found = 0;
+    for (size_t i = 0; i < letters.len; i++) {
+        size_t at = 0;
+        while (at < count && known[at].letter != letters.data[i])
+            at++;
+        if (at == count)
+            return false;
+        found |= known[at].events;
+    }
+    *events = found;
+    return true;
+}
+
+SCI_PRIVATE size_t sci_events_to_text(unsigned events, char text[SCI_EVENTS_TEXT_BYTES])
+{
+    size_t count;
+    size_t len = 0;
+    const sci_event_letter *known = sci_event_letters(&count);
+    bool has_all = (events & SCI_EVENTS_ALL) == SCI_EVENTS_ALL;
+    for (size_t i = 0; i < count; i++) {
+        bool is_in_all = (known[i].events & (SCI_EVENTS_ALL | SCI_EVENT_NEW)) != 0;
+        if (i == 0 ? has_all : (events & known[i].events) && !(has_all && is_in_all))
+            text[len++] = known[i].letter;
+    }
+    text[len] = '\0';
+    return len;
+}
+
+/* MARK: - Server: transactions (Private) */
+/* MULTI, EXEC, DISCARD, WATCH, UNWATCH. */
+
+/* The arrays of commands, one for each cmd_*.c file. */
+
+SCI_PRIVATE sci_command_list sci_transaction_commands(void);
+SCI_PRIVATE sci_command_list sci_script_commands(void);
+SCI_PRIVATE sci_command_list sci_pubsub_commands(void);
+SCI_PRIVATE sci_command_list sci_hash_commands(void);
+SCI_PRIVATE sci_command_list sci_set_commands(void);
+SCI_PRIVATE sci_command_list sci_setop_commands(void);
+
+/* A key that a session watches. The first of a key is in the server's map, the others in its list.
+ */
+typedef struct sci_watched_key {
+    sci_map_node node; /* in server->watched; its key follows this struct */
+    sci_link sessions; /* sci_watch_link.of_key */
+} sci_watched_key;
+
+struct sci_watch_link {
+    sci_link of_session; /* in session->watches */
+    sci_link of_key;     /* in key->sessions */
+    sci_session *session;
+    sci_watched_key *key;
+    sci_db *db;
+    bool was_expired; /* it is expired already: vanishing is no change */
+};
+
+static size_t sci_watched_key_size(const sci_watched_key *key)
+{
+    return sizeof *key + key->node.key.len;
+}
+
+static void sci_watch_remove(sci_watch_link *watch)
+{
+    sc_server *server = watch->session->server;
+    sci_watched_key *key = watch->key;
+    sci_list_remove(&watch->of_session);
+    sci_list_remove(&watch->of_key);
+    sci_free(&server->memory, watch, sizeof *watch);
+    if (!sci_list_is_empty(&key->sessions))
+        return;
+    sci_map_remove(&server->watched, &key->node);
+    sci_free(&server->memory, key, sci_watched_key_size(key));
+}
+
+static void sci_unwatch_all(sci_session *session)
+{
+    while (!sci_list_is_empty(&session->watches))
+        sci_watch_remove(SCI_CONTAINER(session->watches.next, sci_watch_link, of_session));
+    session->has_lost_watch = false;
+}
+
+/* The node of a key, made when there is none; NULL: no memory. */
+static sci_watched_key *sci_watched_key_get(sc_server *server, sc_slice name)
+{
+    uint64_t hash = sci_map_hash(&server->watched, name);
+    sci_map_node *node = sci_map_find(&server->watched, name, hash);
+    if (node)
+        return SCI_CONTAINER(node, sci_watched_key, node);
+    sci_watched_key *key =
+        (sci_watched_key *)sci_alloc_zeroed(&server->memory, sizeof *key + name.len);
+    if (!key)
+        return NULL;
+    char *copy = (char *)(key + 1);
+    if (name.len)
+        memcpy(copy, name.data, name.len);
+    sci_list_init(&key->sessions);
+    sci_map_put(&server->watched, &key->node, sc_bytes(copy, name.len), hash);
+    return key;
+}
+
+static bool sci_is_watching(const sci_session *session, sc_slice name)
+{
+    for (sci_link *link = session->watches.next; link != &session->watches; link = link->next) {
+        const sci_watch_link *watch = SCI_CONTAINER(link, sci_watch_link, of_session);
+        if (watch->db == session->db && sci_slice_equal(watch->key->node.key, name))
+            return true;
+    }
+    return false;
+}
+
+static bool sci_is_expired(const sci_db *db, const sci_entry *entry, int64_t now_ms)
+{
+    return entry && entry->expiry && sci_db_expiry_ms(db, entry) <= now_ms;
+}
+
+static sc_status sci_watch_add_key(sci_call *call, sc_slice name)
+{
+    sci_session *session = call->session;
+    sc_server *server = call->server;
+    if (sci_is_watching(session, name))
+        return SC_OK;
+    sci_watch_link *watch = (sci_watch_link *)sci_alloc_zeroed(&server->memory, sizeof *watch);
+    if (!watch)
+        return SC_ERR_MEMORY;
+    watch->key = sci_watched_key_get(server, name);
+    if (!watch->key) {
+        sci_free(&server->memory, watch, sizeof *watch);
+        return SC_ERR_MEMORY;
+    }
+    watch->session = session;
+    watch->db = call->db;
+    watch->was_expired = sci_is_expired(call->db, sci_db_find(call->db, name), call->now_ms);
+    sci_list_init(&watch->of_session);
+    sci_list_init(&watch->of_key);
+    sci_list_append(&session->watches, &watch->of_session);
+    sci_list_append(&watch->key->sessions, &watch->of_key);
+    return SC_OK;
+}
+
+SCI_PRIVATE void sci_watch_key_changed(sc_server *server, sci_db *db, sc_slice key)
+{
+    if (server->watched.count == 0)
+        return;
+    sci_map_node *node = sci_map_find(&server->watched, key, sci_map_hash(&server->watched, key));
+    if (!node)
+        return;
+    sci_watched_key *watched = SCI_CONTAINER(node, sci_watched_key, node);
+    for (sci_link *link = watched->sessions.next; link != &watched->sessions; link = link->next) {
+        sci_watch_link *watch = SCI_CONTAINER(link, sci_watch_link, of_key);
+        if (watch->db != db)
+            continue;
+        if (watch->was_expired && sci_is_expired(db, sci_db_find(db, key), server->now_ms))
+            watch->was_expired = false; /* it vanishes now */
+        else
+            watch->session->has_lost_watch = true;
+    }
+}
+
+SCI_PRIVATE void sci_watch_flushed(sc_server *server, sci_db *db)
+{
+    for (sci_link *link = server->sessions.next; link != &server->sessions; link = link->next) {
+        sci_session *session = SCI_CONTAINER(link, sci_session, link);
+        for (sci_link *at = session->watches.next; at != &session->watches; at = at->next) {
+            sci_watch_link *watch = SCI_CONTAINER(at, sci_watch_link, of_session);
+            if ((!db || watch->db == db) && sci_db_find(watch->db, watch->key->node.key) &&
+                !watch->was_expired)
+                session->has_lost_watch = true;
+        }
+    }
+}
+
+/* A key that has expired since it was watched has changed, though nobody has noticed yet. */
+static bool sci_watch_has_expired(const sci_session *session, int64_t now_ms)
+{
+    for (sci_link *link = session->watches.next; link != &session->watches; link = link->next) {
+        const sci_watch_link *watch = SCI_CONTAINER(link, sci_watch_link, of_session);
+        if (!watch->was_expired &&
+            sci_is_expired(watch->db, sci_db_find(watch->db, watch->key->node.key), now_ms))
+            return true;
+    }
+    return false;
+}
+
+SCI_PRIVATE void sci_transaction_queue(sci_call *call)
+{
+    sci_transaction *transaction = &call->session->transaction;
+    if (sci_write_command(&transaction->queued, call->argv, call->argc) != SC_OK) {
+        transaction->is_failed = true;
+        sci_answer_no_memory(call);
+        return;
+    }
+    transaction->count++;
+    transaction->flags |= call->command->flags;
+    sci_answer_simple(call, "QUEUED");
+}
+
+static void sci_transaction_reset(sci_transaction *transaction)
+{
+    sci_bytes_reset(&transaction->queued, 0);
+    transaction->count = 0;
+    transaction->flags = 0;
+    transaction->is_open = false;
+    transaction->is_failed = false;
+}
+
+SCI_PRIVATE void sci_transaction_discard(sci_session *session)
+{
+    sci_transaction_reset(&session->transaction);
+    sci_unwatch_all(session);
+}
+
+/* A log's transactions need none: nobody sees their middle. */
+static bool sci_transaction_is_replayed(sci_call *call)
+{
+    if (call->session)
+        return false;
+    sci_answer_ok(call);
+    return true;
+}
+
+static void sci_command_multi(sci_call *call)
+{
+    if (sci_transaction_is_replayed(call))
+        return;
+    if (call->session->transaction.is_open) {
+        sci_answer_error(call, "ERR MULTI calls can not be nested");
+        return;
+    }
+    call->session->transaction.is_open = true;
+    sci_answer_ok(call);
+}
+
+static void sci_command_discard(sci_call *call)
+{
+    if (!call->session->transaction.is_open) {
+        sci_answer_error(call, "ERR DISCARD without MULTI");
+        return;
+    }
+    sci_transaction_discard(call->session);
+    sci_answer_ok(call);
+}
+
+/* Run one queued command; `*at` moves behind it. */
+static void sci_exec_one(sci_call *exec, sci_request *request, sc_slice *at)
+{
+    sci_session *session = exec->session;
+    sci_call call;
+    size_t used = 0;
+    if (sci_request_read(request, at->data, at->len, &used) != SC_OK) {
+        sci_answer_no_memory(exec); /* the bytes are our own: nothing else can be wrong */
+        return;
+    }
+    *at = sc_bytes(at->data + used, at->len - used);
+    sci_call_init(&call, exec->server, session, sci_command_find(exec->server, request->words[0]),
+                  request->words, request->word_count);
+    call.is_in_transaction = true;
+    call.now_ms = exec->now_ms;
+    sci_call_run(&call);
+}
+
+static void sci_exec_all(sci_call *call)
+{
+    sc_server *server = call->server;
+    sci_session *session = call->session;
+    sci_request request;
+    sci_bytes queued;
+    size_t count = session->transaction.count;
+    /* The session's own is emptied first: RESET may be among the commands. */
+    sci_bytes_init(&queued, &server->memory);
+    sci_bytes_swap(&queued, &session->transaction.queued);
+    sci_transaction_discard(session);
+    sci_request_init(&request, &server->memory, &session->request.limits);
+    sc_slice at = sci_bytes_slice(&queued);
+    sci_answer_array(call, count);
+    if (server->log)
+        sci_log_begin(server->log);
+    for (size_t i = 0; i < count; i++)
+        sci_exec_one(call, &request, &at);
+    if (server->log)
+        sci_log_end(server->log);
+    sci_request_free(&request);
+    sci_bytes_free(&queued);
+}
+
+static void sci_command_exec(sci_call *call)
+{
+    sci_session *session = call->session;
+    if (sci_transaction_is_replayed(call))
+        return;
+    if (!session->transaction.is_open) {
+        sci_answer_error(call, "ERR EXEC without MULTI");
+    } else if (session->transaction.is_failed) {
+        sci_transaction_discard(session);
+        sci_answer_error(call, "EXECABORT Transaction discarded because of previous errors.");
+    } else if (session->has_lost_watch || sci_watch_has_expired(session, call->now_ms)) {
+        sci_transaction_discard(session);
+        sci_answer_nil(call, SCI_NIL_ARRAY);
+    } else {
+        sci_exec_all(call);
+    }
+}
+
+static void sci_command_watch(sci_call *call)
+{
+    if (call->session->transaction.is_open) {
+        sci_answer_error(call, "ERR WATCH inside MULTI is not allowed");
+        return;
+    }
+    /* EXEC would fail anyway: no need to watch more. */
+    for (size_t i = 1; i < call->argc && !call->session->has_lost_watch; i++) {
+        if (sci_watch_add_key(call, call->argv[i]) != SC_OK) {
+            sci_answer_no_memory(call);
+            return;
+        }
+    }
+    sci_answer_ok(call);
+}
+
+static void sci_command_unwatch(sci_call *call)
+{
+    sci_unwatch_all(call->session);
+    sci_answer_ok(call);
+}
+
+SCI_PRIVATE sci_command_list sci_transaction_commands(void)
+{
+    static const sci_command commands[] = {
+        {"multi", sci_command_multi, 1, SCI_CMD_NOSCRIPT | SCI_CMD_FAST | SCI_CMD_UNQUEUED, 0, 0,
+         0},
+        {"exec", sci_command_exec, 1, SCI_CMD_NOSCRIPT | SCI_CMD_UNQUEUED | SCI_CMD_EXEC, 0, 0, 0},
+        {"discard", sci_command_discard, 1, SCI_CMD_NOSCRIPT | SCI_CMD_FAST | SCI_CMD_UNQUEUED, 0,
+         0, 0},
+        {"watch", sci_command_watch, -2, SCI_CMD_NOSCRIPT | SCI_CMD_FAST | SCI_CMD_UNQUEUED, 1, -1,
+         1},
+        {"unwatch", sci_command_unwatch, 1, SCI_CMD_NOSCRIPT | SCI_CMD_FAST, 0, 0, 0},
+    };
+    sci_command_list list = {commands, SCI_COUNT(commands)};
+    return list;
+}
+
+/* MARK: - Server: waiting for keys (Private) */
+/* Sessions that wait for keys. A command that finds nothing leaves itself behind, and runs again
+   when one of its keys is ready. */
+
+/* A key that sessions wait for, whatever the database. */
+typedef struct sci_awaited_key {
+    sci_map_node node; /* in server->waits; its key follows this struct */
+    sci_link sessions; /* sci_wait_link.of_key: the order of arrival */
+    sci_link ready;    /* in server->ready_keys */
+    sci_db *ready_db;  /* where it is ready */
+    bool is_being_served;
+} sci_awaited_key;
+
+typedef struct sci_wait_link {
+    sci_link of_session; /* in wait->keys */
+    sci_link of_key;
+    sci_session *session;
+    sci_awaited_key *key;
+    sci_db *db;
+    uint64_t served; /* the round in which it was looked at */
+} sci_wait_link;
+
+static size_t sci_awaited_key_size(const sci_awaited_key *key)
+{
+    return sizeof *key + key->node.key.len;
+}
+
+SCI_PRIVATE void sci_wait_init(sci_session *session)
+{
+    sci_list_init(&session->wait.keys);
+    sci_bytes_init(&session->wait.command, &session->server->memory);
+}
+
+static sci_awaited_key *sci_awaited_key_find(sc_server *server, sc_slice name)
+{
+    sci_map_node *node = sci_map_find(&server->waits, name, sci_map_hash(&server->waits, name));
+    return node ? SCI_CONTAINER(node, sci_awaited_key, node) : NULL;
+}
+
+static void sci_awaited_key_release(sc_server *server, sci_awaited_key *key)
+{
+    if (!sci_list_is_empty(&key->sessions) || key->is_being_served)
+        return;
+    sci_map_remove(&server->waits, &key->node);
+    sci_list_remove(&key->ready);
+    sci_free(&server->memory, key, sci_awaited_key_size(key));
+}
+
+static void sci_wait_link_remove(sci_wait_link *link)
+{
+    sc_server *server = link->session->server;
+    sci_awaited_key *key = link->key;
+    sci_list_remove(&link->of_session);
+    sci_list_remove(&link->of_key);
+    sci_free(&server->memory, link, sizeof *link);
+    sci_awaited_key_release(server, key);
+}
+
+static sci_awaited_key *sci_awaited_key_get(sc_server *server, sc_slice name)
+{
+    sci_awaited_key *key = sci_awaited_key_find(server, name);
+    if (key)
+        return key;
+    key = (sci_awaited_key *)sci_alloc_zeroed(&server->memory, sizeof *key + name.len);
+    if (!key)
+        return NULL;
+    char *copy = (char *)(key + 1);
+    if (name.len)
+        memcpy(copy, name.data, name.len);
+    sci_list_init(&key->sessions);
+    sci_list_init(&key->ready);
+    sci_map_put(&server->waits, &key->node, sc_bytes(copy, name.len),
+                sci_map_hash(&server->waits, name));
+    return key;
+}
+
+SCI_PRIVATE void sci_wait_leave(sci_session *session)
+{
+    while (!sci_list_is_empty(&session->wait.keys))
+        sci_wait_link_remove(SCI_CONTAINER(session->wait.keys.next, sci_wait_link, of_session));
+    sci_heap_remove(&session->server->timeouts, &session->wait.timer);
+    sci_bytes_reset(&session->wait.command, 0);
+}
+
+static sc_status sci_wait_add_key(sci_call *call, sc_slice name)
+{
+    sc_server *server = call->server;
+    sci_session *session = call->session;
+    sci_wait_link *link = (sci_wait_link *)sci_alloc_zeroed(&server->memory, sizeof *link);
+    if (!link)
+        return SC_ERR_MEMORY;
+    link->key = sci_awaited_key_get(server, name);
+    if (!link->key) {
+        sci_free(&server->memory, link, sizeof *link);
+        return SC_ERR_MEMORY;
+    }
+    link->session = session;
+    link->db = call->db;
+    sci_list_init(&link->of_session);
+    sci_list_init(&link->of_key);
+    sci_list_append(&session->wait.keys, &link->of_session);
+    sci_list_append(&link->key->sessions, &link->of_key);
+    return SC_OK;
+}
+
+static bool sci_wait_has_key(const sci_session *session, sc_slice name)
+{
+    for (sci_link *at = session->wait.keys.next; at != &session->wait.keys; at = at->next)
+        if (sci_slice_equal(SCI_CONTAINER(at, sci_wait_link, of_session)->key->node.key, name))
+            return true;
+    return false;
+}
+
+SCI_PRIVATE void sci_wait_for_keys(sci_call *call, const sc_slice *keys, size_t count,
+                                   int64_t timeout_ms, sci_nil nil, const sc_slice *argv,
+                                   size_t argc)
+{
+    sci_session *session = call->session;
+    call->is_blocked = true;
+    if (call->is_retried)
+        return; /* it goes on waiting as before */
+    if (call->is_in_transaction || !session) {
+        sci_answer_nil(call, nil);
+        return;
+    }
+    sc_status status = sci_write_command(&session->wait.command, argv, argc);
+    for (size_t i = 0; i < count && status == SC_OK; i++)
+        if (!sci_wait_has_key(session, keys[i]))
+            status = sci_wait_add_key(call, keys[i]);
+    if (status != SC_OK) {
+        sci_wait_leave(session);
+        sci_answer_no_memory(call);
+        return;
+    }
+    session->wait.nil = nil;
+    if (timeout_ms > 0) {
+        int64_t now_ns = sci_server_now_ns(call->server);
+        int64_t most_ms = (INT64_MAX - now_ns) / SCI_SERVER_NS_PER_MS;
+        sci_heap_insert(&call->server->timeouts, &session->wait.timer,
+                        now_ns + sci_min_i64(timeout_ms, most_ms) * SCI_SERVER_NS_PER_MS);
+    }
+}
+
+SCI_PRIVATE void sci_key_ready(sci_call *call, sc_slice key)
+{
+    sc_server *server = call->server;
+    if (server->waits.count == 0)
+        return;
+    sci_awaited_key *awaited = sci_awaited_key_find(server, key);
+    if (!awaited || sci_link_is_in_list(&awaited->ready))
+        return;
+    awaited->ready_db = call->db;
+    sci_list_append(&server->ready_keys, &awaited->ready);
+}
+
+SCI_PRIVATE bool sci_wait_hides(const sci_call *call, sc_slice key)
+{
+    return !sci_slice_equal(key, call->ready_key) && sci_wait_has_key(call->session, key);
+}
+
+/* Answered: what was received meanwhile is executed when all have been served. */
+static void sci_wait_is_over(sci_session *session)
+{
+    sci_wait_leave(session);
+    sci_list_remove(&session->resume);
+    sci_list_append(&session->server->resumed, &session->resume);
+    sci_session_notify(session);
+}
+
+/* Run a waiting command again; true when it was answered. */
+static bool sci_wait_retry(sci_session *session, sci_wait_link *link)
+{
+    sc_server *server = session->server;
+    sci_request request;
+    sci_call call;
+    size_t used = 0;
+    sc_slice command = sci_bytes_slice(&session->wait.command);
+    sci_request_init(&request, &server->memory, &session->request.limits);
+    if (sci_request_read(&request, command.data, command.len, &used) != SC_OK) {
+        sci_request_free(&request);
+        return false; /* no memory: it may be better the next time */
+    }
+    sci_call_init(&call, server, session, sci_command_find(server, request.words[0]), request.words,
+                  request.word_count);
+    call.db = link->db;
+    call.is_retried = true;
+    call.ready_key = link->key->node.key;
+    sci_call_run(&call);
+    sci_request_free(&request);
+    return !call.is_blocked;
+}
+
+/* The first that waits in this database and was not looked at in this round. */
+static sci_wait_link *sci_awaited_key_next(sci_awaited_key *key, sci_db *db, uint64_t round)
+{
+    for (sci_link *at = key->sessions.next; at != &key->sessions; at = at->next) {
+        sci_wait_link *link = SCI_CONTAINER(at, sci_wait_link, of_key);
+        if (link->db == db && link->served != round)
+            return link;
+    }
+    return NULL;
+}
+
+static void sci_awaited_key_serve(sc_server *server, sci_awaited_key *key)
+{
+    sci_db *db = key->ready_db;
+    uint64_t round = ++server->last_round;
+    key->is_being_served = true;
+    for (;;) {
+        sci_wait_link *link = sci_awaited_key_next(key, db, round);
+        if (!link || !sci_db_find(db, key->node.key))
+            break;
+        sci_session *session = link->session;
+        link->served = round;
+        if (sci_wait_retry(session, link))
+            sci_wait_is_over(session);
+    }
+    key->is_being_served = false;
+    sci_awaited_key_release(server, key);
+}
+
+SCI_PRIVATE void sci_wait_serve(sc_server *server)
+{
+    if (server->is_serving)
+        return;
+    server->is_serving = true; /* what happens here is seen by the loops */
+    while (!sci_list_is_empty(&server->ready_keys) || !sci_list_is_empty(&server->resumed)) {
+        sci_link *link = sci_list_take_first(&server->ready_keys);
+        if (link) {
+            sci_awaited_key_serve(server, SCI_CONTAINER(link, sci_awaited_key, ready));
+            continue;
+        }
+        link = sci_list_take_first(&server->resumed);
+        sci_session_run(SCI_CONTAINER(link, sci_session, resume));
+    }
+    server->is_serving = false;
+}
+
+SCI_PRIVATE void sci_wait_end(sci_session *session, const char *error)
+{
+    sci_call call;
+    sci_call_init(&call, session->server, session, NULL, NULL, 0);
+    if (error)
+        sci_answer_error(&call, "%s", error);
+    else
+        sci_answer_nil(&call, session->wait.nil);
+    sci_wait_is_over(session);
+}
+
+SCI_PRIVATE void sci_wait_expire(sc_server *server, int64_t now_ns)
+{
+    for (sci_heap_node *node = sci_heap_first(&server->timeouts); node && node->key <= now_ns;
+         node = sci_heap_first(&server->timeouts)) {
+        sci_wait *wait = SCI_CONTAINER(node, sci_wait, timer);
+        sci_wait_end(SCI_CONTAINER(wait, sci_session, wait), NULL);
+    }
+    sci_wait_serve(server);
+}
+
+/* MARK: - Server: its own scripts (Private) */
+/* EVAL, EVALSHA and SCRIPT for the library's own scripts, whose Lua texts stand in scripts.h. */
+
+/* Places of the scripts' arguments. */
+#define SCI_SCRIPT_VALUE 0
+#define SCI_SCRIPT_LEASE 1
+#define SCI_SCRIPT_RESULT 2
+
+/* A script that runs: the call that asked for it, its keys and arguments, and where its own
+   commands answer. */
+typedef struct sci_script_run {
+    sci_call *call;
+    const sc_slice *keys;
+    const sc_slice *args;
+    sci_bytes answer;
+} sci_script_run;
+
+typedef struct sci_native_script {
+    const char *text;
+    size_t keys;
+    size_t args;
+    void (*run)(sci_script_run *run);
+} sci_native_script;
+
+/* redis.call: false when it failed, after answering the script's caller. */
+static bool sci_script_do(sci_script_run *run, const sc_slice *words, size_t count)
+{
+    sci_call *outer = run->call;
+    sci_call call;
+    const sci_command *command = sci_command_find(outer->server, words[0]);
+    sci_call_init(&call, outer->server, outer->session, command, words, count);
+    call.db = outer->db;
+    call.out = &run->answer;
+    call.now_ms = outer->now_ms;
+    call.is_in_transaction = true;
+    sci_bytes_reset(&run->answer, SIZE_MAX);
+    if ((command->flags & SCI_CMD_DENYOOM) && !sci_evict_make_room(outer->server)) {
+        sci_answer_error(outer, "OOM command not allowed when used memory > 'maxmemory'.");
+        return false;
+    }
+    sci_call_run(&call);
+    sc_slice answer = sci_bytes_slice(&run->answer);
+    if (answer.len && answer.data[0] != '-')
+        return true;
+    if (answer.len < 3 || sci_bytes_append(outer->out, answer) != SC_OK)
+        sci_answer_no_memory(outer);
+    return false;
+}
+
+/* The string under a key; false after answering that it is none. `*text` NULL: no key. */
+static bool sci_script_get(sci_script_run *run, size_t key, sc_slice *text)
+{
+    sci_entry *entry;
+    *text = sc_bytes(NULL, 0);
+    if (!sci_typed_for_read(run->call, run->keys[key], SCI_STRING, &entry))
+        return false;
+    if (entry)
+        *text = sc_bytes(sci_entry_string(entry).len ? sci_entry_string(entry).data : "",
+                         sci_entry_string(entry).len);
+    return true;
+}
+
+static bool sci_script_set(sci_script_run *run, size_t key, sc_slice value, sc_slice life_ms)
+{
+    const sc_slice words[5] = {sc_text("SET"), run->keys[key], value, sc_text("PX"), life_ms};
+    return sci_script_do(run, words, life_ms.len ? 5 : 3);
+}
+
+static bool sci_script_publish(sci_script_run *run, sc_slice channel, sc_slice message)
+{
+    const sc_slice words[3] = {sc_text("PUBLISH"), channel, message};
+    return sci_script_do(run, words, 3);
+}
+
+static bool sci_script_renew_lease(sci_script_run *run, sc_slice life_ms)
+{
+    const sc_slice words[3] = {sc_text("PEXPIRE"), run->keys[SCI_SCRIPT_LEASE], life_ms};
+    return sci_script_do(run, words, 3);
+}
+
+/* Pieces in one block, for as long as `joined` lives. */
+static bool sci_script_join(sci_script_run *run, sci_bytes *joined, const sc_slice *pieces,
+                            size_t count)
+{
+    sc_status status = SC_OK;
+    sci_bytes_init(joined, &run->call->server->memory);
+    for (size_t i = 0; i < count && status == SC_OK; i++)
+        status = sci_bytes_append(joined, pieces[i]);
+    if (status == SC_OK)
+        return true;
+    sci_bytes_free(joined);
+    sci_answer_no_memory(run->call);
+    return false;
+}
+
+/* What the flight with this token left, or any when it is marked for everybody. */
+static bool sci_script_is_result_for(sc_slice result, sc_slice token)
+{
+    return result.len &&
+           (result.data[0] == 'N' || (result.len > 32 && token.len == 32 &&
+                                      memcmp(result.data + 1, token.data, token.len) == 0));
+}
+
+static void sci_script_answer_held(sci_script_run *run, sc_slice holder)
+{
+    sci_call *call = run->call;
+    const sci_entry *entry = sci_db_find(call->db, run->keys[SCI_SCRIPT_LEASE]);
+    int64_t until_ms = sci_db_expiry_ms(call->db, entry);
+    sci_answer_array(call, 3);
+    sci_answer_i64(call, 4);
+    sci_answer_bulk(call, holder);
+    sci_answer_i64(call, until_ms < 0 ? -1 : until_ms - call->now_ms);
+}
+
+static void sci_script_acquire(sci_script_run *run)
+{
+    sci_call *call = run->call;
+    sc_slice value, result, holder;
+    if (!sci_script_get(run, SCI_SCRIPT_VALUE, &value))
+        return;
+    if (value.data) {
+        sci_answer_array(call, 2);
+        sci_answer_i64(call, 1);
+        sci_answer_bulk(call, value);
+        return;
+    }
+    if (!sci_script_get(run, SCI_SCRIPT_RESULT, &result))
+        return;
+    if (sci_script_is_result_for(result, run->args[2])) {
+        sci_answer_array(call, 2);
+        sci_answer_i64(call, 2);
+        sci_answer_bulk(call, result);
+        return;
+    }
+    if (!sci_script_get(run, SCI_SCRIPT_LEASE, &holder))
+        return;
+    if (holder.data && !sci_slice_equal(holder, run->args[0])) {
+        sci_script_answer_held(run, holder);
+        return;
+    }
+    if (holder.data ? sci_script_renew_lease(run, run->args[1])
+                    : sci_script_set(run, SCI_SCRIPT_LEASE, run->args[0], run->args[1])) {
+        sci_answer_array(call, 1);
+        sci_answer_i64(call, 3);
+    }
+}
+
+static bool sci_script_leave_result(sci_script_run *run)
+{
+    const sc_slice *args = run->args;
+    const sc_slice pieces[4] = {args[3], args[0], args[6], args[2]};
+    sci_bytes joined;
+    if (args[3].len == 0)
+        return true;
+    if (!sci_script_join(run, &joined, pieces, 4))
+        return false;
+    bool is_set = sci_script_set(run, SCI_SCRIPT_RESULT, sci_bytes_slice(&joined), args[4]);
+    sci_bytes_free(&joined);
+    return is_set;
+}
+
+static bool sci_script_tell(sci_script_run *run)
+{
+    const sc_slice *args = run->args;
+    bool has_payload = sci_slice_equal(args[7], sc_text("1"));
+    const sc_slice pieces[3] = {has_payload ? args[6] : sc_text("r"), args[0],
+                                has_payload ? args[2] : sc_bytes(NULL, 0)};
+    sci_bytes joined;
+    if (!sci_script_join(run, &joined, pieces, 3))
+        return false;
+    bool is_told = sci_script_publish(run, args[5], sci_bytes_slice(&joined)) &&
+                   (args[8].len == 0 || sci_script_publish(run, args[8], args[2]));
+    sci_bytes_free(&joined);
+    return is_told;
+}
+
+static bool sci_script_store_value(sci_script_run *run)
+{
+    const sc_slice *args = run->args;
+    if (sci_slice_equal(args[1], sc_text("0")))
+        return true;
+    bool is_forever = sci_slice_equal(args[1], sc_text("-1"));
+    return sci_script_set(run, SCI_SCRIPT_VALUE, args[2], is_forever ? sc_bytes(NULL, 0) : args[1]);
+}
+
+static void sci_script_store(sci_script_run *run)
+{
+    const sc_slice del[2] = {sc_text("DEL"), run->keys[SCI_SCRIPT_LEASE]};
+    sc_slice holder;
+    if (!sci_script_get(run, SCI_SCRIPT_LEASE, &holder))
+        return;
+    if (!holder.data || !sci_slice_equal(holder, run->args[0])) {
+        sci_answer_i64(run->call, 0);
+        return;
+    }
+    if (sci_script_do(run, del, 2) && sci_script_store_value(run) && sci_script_leave_result(run) &&
+        sci_script_tell(run))
+        sci_answer_i64(run->call, 1);
+}
+
+static void sci_script_renew(sci_script_run *run)
+{
+    sc_slice holder;
+    if (!sci_script_get(run, SCI_SCRIPT_LEASE, &holder))
+        return;
+    bool is_ours = holder.data && sci_slice_equal(holder, run->args[0]);
+    if (!is_ours || sci_script_renew_lease(run, run->args[1]))
+        sci_answer_i64(run->call, is_ours);
+}
+
+static const sci_native_script *sci_native_scripts(void)
+{
+    static const sci_native_script scripts[SCI_SERVER_SCRIPTS] = {
+        {SCI_SCRIPT_ACQUIRE, 3, 3, sci_script_acquire},
+        {SCI_SCRIPT_STORE, 3, 9, sci_script_store},
+        {SCI_SCRIPT_RENEW, 3, 2, sci_script_renew},
+    };
+    return scripts;
+}
+
+SCI_PRIVATE void sci_script_names_init(sc_server *server)
+{
+    for (size_t i = 0; i < SCI_SERVER_SCRIPTS; i++)
+        sci_sha1(sc_text(sci_native_scripts()[i].text), server->script_names[i]);
+}
+
+/* By its SHA-1 in any case; NULL: unknown. */
+static const sci_native_script *sci_script_find(const sc_server *server, sc_slice name)
+{
+    for (size_t i = 0; i < SCI_SERVER_SCRIPTS; i++)
+        if (sci_word_is(name, server->script_names[i]))
+            return &sci_native_scripts()[i];
+    return NULL;
+}
+
+/* argv[2] is the number of keys, which must be there. */
+static bool sci_script_key_count(sci_call *call, size_t *keys)
+{
+    int64_t count;
+    if (!sci_arg_i64(call, 2, &count))
+        return false;
+    if (count < 0) {
+        sci_answer_error(call, "ERR Number of keys can't be negative");
+        return false;
+    }
+    if ((uint64_t)count > call->argc - 3) {
+        sci_answer_error(call, "ERR Number of keys can't be greater than number of args");
+        return false;
+    }
+    *keys = (size_t)count;
+    return true;
+}
+
+static void sci_script_run_native(sci_call *call, const sci_native_script *script, size_t keys)
+{
+    sci_script_run run;
+    if (keys != script->keys || call->argc - 3 - keys != script->args) {
+        sci_answer_error(call, "ERR this script of smartcache takes %zu keys and %zu arguments",
+                         script->keys, script->args);
+        return;
+    }
+    run.call = call;
+    run.keys = call->argv + 3;
+    run.args = run.keys + keys;
+    sci_bytes_init(&run.answer, &call->server->memory);
+    if (call->server->log)
+        sci_log_begin(call->server->log);
+    script->run(&run);
+    if (call->server->log)
+        sci_log_end(call->server->log);
+    sci_bytes_free(&run.answer);
+}
+
+static void sci_script_refuse(sci_call *call, const char name[SCI_SHA1_HEX_BYTES])
+{
+    sci_answer_error(call,
+                     "ERR this embedded server runs no Lua but the scripts of smartcache itself; "
+                     "%s is not one of them",
+                     name);
+}
+
+static void sci_command_eval(sci_call *call)
+{
+    char name[SCI_SHA1_HEX_BYTES];
+    size_t keys;
+    if (!sci_script_key_count(call, &keys))
+        return;
+    sci_sha1(call->argv[1], name);
+    const sci_native_script *script = sci_script_find(call->server, sc_text(name));
+    if (script)
+        sci_script_run_native(call, script, keys);
+    else
+        sci_script_refuse(call, name);
+}
+
+static void sci_command_evalsha(sci_call *call)
+{
+    size_t keys;
+    if (!sci_script_key_count(call, &keys))
+        return;
+    const sci_native_script *script = sci_script_find(call->server, call->argv[1]);
+    if (script)
+        sci_script_run_native(call, script, keys);
+    else
+        sci_answer_error(call, "NOSCRIPT No matching script. Please use EVAL.");
+}
+
+static void sci_script_load(sci_call *call)
+{
+    char name[SCI_SHA1_HEX_BYTES];
+    sci_sha1(call->argv[2], name);
+    if (sci_script_find(call->server, sc_text(name)))
+        sci_answer_text(call, name);
+    else
+        sci_script_refuse(call, name);
+}
+
+static void sci_script_exists(sci_call *call)
+{
+    sci_answer_array(call, call->argc - 2);
+    for (size_t i = 2; i < call->argc; i++)
+        sci_answer_i64(call, sci_script_find(call->server, call->argv[i]) != NULL);
+}
+
+static void sci_script_flush(sci_call *call)
+{
+    if (call->argc == 2 || (call->argc == 3 && (sci_word_is(call->argv[2], "sync") ||
+                                                sci_word_is(call->argv[2], "async"))))
+        sci_answer_ok(call);
+    else
+        sci_answer_error(call, "ERR SCRIPT FLUSH only support SYNC|ASYNC option");
+}
+
+static void sci_command_script(sci_call *call)
+{
+    sc_slice word = call->argv[1];
+    if (sci_word_is(word, "load") && call->argc == 3)
+        sci_script_load(call);
+    else if (sci_word_is(word, "exists") && call->argc >= 3)
+        sci_script_exists(call);
+    else if (sci_word_is(word, "flush"))
+        sci_script_flush(call);
+    else if (sci_word_is(word, "kill") && call->argc == 2)
+        sci_answer_error(call, "NOTBUSY No scripts in execution right now.");
+    else
+        sci_answer_unknown_subcommand(call);
+}
+
+SCI_PRIVATE sci_command_list sci_script_commands(void)
+{
+    static const sci_command commands[] = {
+        {"eval", sci_command_eval, -3, SCI_CMD_NOSCRIPT | SCI_CMD_WRITE, 0, 0, 0},
+        {"evalsha", sci_command_evalsha, -3, SCI_CMD_NOSCRIPT | SCI_CMD_WRITE, 0, 0, 0},
+        {"script", sci_command_script, -2, SCI_CMD_NOSCRIPT, 0, 0, 0},
+    };
+    sci_command_list list = {commands, SCI_COUNT(commands)};
+    return list;
+}
+
+/* MARK: - Server: commands of publish and subscribe (Private) */
+/* SUBSCRIBE and its kin, PUBLISH, PUBSUB. */
+
+#define SCI_CMD_SUBSCRIBES (SCI_CMD_PUBSUB | SCI_CMD_NOSCRIPT | SCI_CMD_LOADING | SCI_CMD_STALE)
+
+static void sci_answer_subscription(sci_call *call, const char *word, sci_channel_kind kind,
+                                    const sc_slice *name)
+{
+    const sci_session *session = call->session;
+    size_t count = kind == SCI_SHARD_CHANNEL ? session->subscription_count[SCI_SHARD_CHANNEL]
+                                             : session->subscription_count[SCI_CHANNEL] +
+                                                   session->subscription_count[SCI_PATTERN];
+    sci_answer_array(call, 3);
+    sci_answer_text(call, word);
+    if (name)
+        sci_answer_bulk(call, *name);
+    else
+        sci_answer_nil(call, SCI_NIL_BULK);
+    sci_answer_i64(call, (int64_t)count);
+}
+
+static void sci_subscribe_all(sci_call *call, const char *word, sci_channel_kind kind)
+{
+    for (size_t i = 1; i < call->argc; i++) {
+        if (sci_subscribe_to(call->session, kind, call->argv[i]) != SC_OK) {
+            sci_answer_no_memory(call);
+            return;
+        }
+        sci_answer_subscription(call, word, kind, &call->argv[i]);
+    }
+}
+
+static void sci_unsubscribe_one(sci_call *call, const char *word, sci_channel_kind kind,
+                                sc_slice name)
+{
+    /* The name may be the subscription's own, which goes. */
+    sci_bytes copy;
+    sci_bytes_init(&copy, &call->server->memory);
+    if (sci_bytes_append(&copy, name) == SC_OK) {
+        sc_slice kept = sci_bytes_slice(&copy);
+        sci_unsubscribe_from(call->session, kind, kept);
+        sci_answer_subscription(call, word, kind, &kept);
+    } else {
+        sci_answer_no_memory(call);
+    }
+    sci_bytes_free(&copy);
+}
+
+static void sci_unsubscribe_all(sci_call *call, const char *word, sci_channel_kind kind)
+{
+    sc_slice name;
+    size_t count = call->session->subscription_count[kind];
+    for (size_t i = 1; i < call->argc; i++)
+        sci_unsubscribe_one(call, word, kind, call->argv[i]);
+    if (call->argc > 1)
+        return;
+    if (count == 0)
+        sci_answer_subscription(call, word, kind, NULL);
+    for (; count > 0 && sci_subscription_first(call->session, kind, &name); count--)
+        sci_unsubscribe_one(call, word, kind, name);
+}
+
+static void sci_command_subscribe(sci_call *call)
+{
+    sci_subscribe_all(call, "subscribe", SCI_CHANNEL);
+}
+
+static void sci_command_psubscribe(sci_call *call)
+{
+    sci_subscribe_all(call, "psubscribe", SCI_PATTERN);
+}
+
+static void sci_command_ssubscribe(sci_call *call)
+{
+    sci_subscribe_all(call, "ssubscribe", SCI_SHARD_CHANNEL);
+}
+
+static void sci_command_unsubscribe(sci_call *call)
+{
+    sci_unsubscribe_all(call, "unsubscribe", SCI_CHANNEL);
+}
+
+static void sci_command_punsubscribe(sci_call *call)
+{
+    sci_unsubscribe_all(call, "punsubscribe", SCI_PATTERN);
+}
+
+static void sci_command_sunsubscribe(sci_call *call)
+{
+    sci_unsubscribe_all(call, "sunsubscribe", SCI_SHARD_CHANNEL);
+}
+
+static void sci_command_publish(sci_call *call)
+{
+    sci_answer_i64(call,
+                   (int64_t)sci_publish(call->server, SCI_CHANNEL, call->argv[1], call->argv[2]));
+}
+
+static void sci_command_spublish(sci_call *call)
+{
+    sci_answer_i64(
+        call, (int64_t)sci_publish(call->server, SCI_SHARD_CHANNEL, call->argv[1], call->argv[2]));
+}
+
+/* --- PUBSUB */
+
+typedef struct sci_channel_listing {
+    sci_call *call;
+    size_t count;
+} sci_channel_listing;
+
+static void sci_pubsub_list_one(void *user, sc_slice name)
+{
+    sci_channel_listing *listing = (sci_channel_listing *)user;
+    if (listing->call->argc > 2 && !sci_glob_match(listing->call->argv[2], name, false))
+        return;
+    sci_answer_bulk(listing->call, name);
+    listing->count++;
+}
+
+static void sci_pubsub_channels(sci_call *call, sci_channel_kind kind)
+{
+    sci_channel_listing listing = {call, 0};
+    if (call->argc > 3) {
+        sci_answer_error(call,
+                         "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try "
+                         "PUBSUB HELP.",
+                         (int)call->argv[1].len, call->argv[1].data);
+        return;
+    }
+    size_t mark = sci_answer_array_begin(call);
+    sci_channels_visit(call->server, kind, sci_pubsub_list_one, &listing);
+    sci_answer_array_end(call, mark, listing.count);
+}
+
+static void sci_pubsub_numsub(sci_call *call, sci_channel_kind kind)
+{
+    sci_answer_array(call, 2 * (call->argc - 2));
+    for (size_t i = 2; i < call->argc; i++) {
+        sci_answer_bulk(call, call->argv[i]);
+        sci_answer_i64(call, (int64_t)sci_channel_subscribers(call->server, kind, call->argv[i]));
+    }
+}
+
+static void sci_pubsub_help(sci_call *call)
+{
+    static const char *const lines[] = {
+        "PUBSUB <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "CHANNELS [<pattern>]",
+        "    Return the currently active channels matching a <pattern> (default: '*').",
+        "NUMPAT",
+        "    Return number of subscriptions to patterns.",
+        "NUMSUB [<channel> ...]",
+        "    Return the number of subscribers for the specified channels, excluding",
+        "    pattern subscriptions(default: no channels).",
+        "SHARDCHANNELS [<pattern>]",
+        "    Return the currently active shard level channels matching a <pattern> (default: "
+        "'*').",
+        "SHARDNUMSUB [<shardchannel> ...]",
+        "    Return the number of subscribers for the specified shard level channel(s)",
+        "HELP",
+        "    Prints this help.",
+    };
+    sci_answer_array(call, SCI_COUNT(lines));
+    for (size_t i = 0; i < SCI_COUNT(lines); i++)
+        sci_answer_simple(call, lines[i]);
+}
+
+static void sci_pubsub_numpat(sci_call *call)
+{
+    if (call->argc == 2)
+        sci_answer_i64(call, (int64_t)call->server->channels[SCI_PATTERN].count);
+    else
+        sci_answer_error(call, "ERR wrong number of arguments for 'pubsub|numpat' command");
+}
+
+static void sci_command_pubsub(sci_call *call)
+{
+    sc_slice word = call->argv[1];
+    if (sci_word_is(word, "channels"))
+        sci_pubsub_channels(call, SCI_CHANNEL);
+    else if (sci_word_is(word, "numsub"))
+        sci_pubsub_numsub(call, SCI_CHANNEL);
+    else if (sci_word_is(word, "numpat"))
+        sci_pubsub_numpat(call);
+    else if (sci_word_is(word, "shardchannels"))
+        sci_pubsub_channels(call, SCI_SHARD_CHANNEL);
+    else if (sci_word_is(word, "shardnumsub"))
+        sci_pubsub_numsub(call, SCI_SHARD_CHANNEL);
+    else if (sci_word_is(word, "help") && call->argc == 2)
+        sci_pubsub_help(call);
+    else
+        sci_answer_unknown_subcommand(call);
+}
+
+SCI_PRIVATE sci_command_list sci_pubsub_commands(void)
+{
+    static const sci_command commands[] = {
+        {"subscribe", sci_command_subscribe, -2, SCI_CMD_SUBSCRIBES, 0, 0, 0},
+        {"unsubscribe", sci_command_unsubscribe, -1, SCI_CMD_SUBSCRIBES, 0, 0, 0},
+        {"psubscribe", sci_command_psubscribe, -2, SCI_CMD_SUBSCRIBES, 0, 0, 0},
+        {"punsubscribe", sci_command_punsubscribe, -1, SCI_CMD_SUBSCRIBES, 0, 0, 0},
+        {"ssubscribe", sci_command_ssubscribe, -2, SCI_CMD_SUBSCRIBES, 1, -1, 1},
+        {"sunsubscribe", sci_command_sunsubscribe, -1, SCI_CMD_SUBSCRIBES, 1, -1, 1},
+        {"publish", sci_command_publish, 3, SCI_CMD_FAST | SCI_CMD_LOADING | SCI_CMD_STALE, 0, 0,
+         0},
+        {"spublish", sci_command_spublish, 3, SCI_CMD_FAST | SCI_CMD_LOADING | SCI_CMD_STALE, 1, 1,
+         1},
+        {"pubsub", sci_command_pubsub, -2, SCI_CMD_LOADING | SCI_CMD_STALE, 0, 0, 0},
+    };
+    sci_command_list list = {commands, SCI_COUNT(commands)};
+    return list;
+}
+
+/* MARK: - Server: scans (Private) */
+/* Walks over what is in a table, some of it at a time. */
+
+/* What SCAN, HSCAN, SSCAN and ZSCAN have in common: the cursor, MATCH and COUNT, and the shape of
+   the answer. Each does:
+
+       if (!sci_scan_begin(&scan, call, 2)) return;
+       ... look the key up; where there is none: sci_scan_answer_none(call) ...
+       if (!sci_scan_options(&scan, 3)) return;
+       sci_scan_run(&scan, step, table);
+ */
+
+typedef struct sci_scan {
+    sci_call *call;
+    uint64_t cursor;
+    int64_t count;    /* COUNT */
+    sc_slice pattern; /* MATCH; data NULL: none */
+    sc_slice type;    /* TYPE, for SCAN; data NULL: none */
+    size_t seen;      /* by sci_scan_wants */
+    size_t answers;   /* elements of the answer's second array */
+} sci_scan;
+
+/* argv[cursor_at] as the cursor; false after "ERR invalid cursor". */
+SCI_PRIVATE bool sci_scan_begin(sci_scan *scan, sci_call *call, size_t cursor_at);
+/* argv[from] on; false after answering why not. */
+SCI_PRIVATE bool sci_scan_options(sci_scan *scan, size_t from, bool has_type);
+/* There is no such key. */
+SCI_PRIVATE void sci_scan_answer_none(sci_call *call);
+/* An element has come: does MATCH want it? Whoever answers it by sci_answer_* counts that in
+   scan->answers. */
+SCI_PRIVATE bool sci_scan_wants(sci_scan *scan, sc_slice name);
+/* Walk until COUNT elements were seen or the end is reached, and answer. `step` is one step of a
+   walk: it returns the next cursor. */
+SCI_PRIVATE void sci_scan_run(sci_scan *scan,
+                              uint64_t (*step)(sci_scan *scan, uint64_t cursor, const void *table),
+                              const void *table);
+
+#define SCI_SCAN_COUNT 10
+/* Steps that find nothing do not go on for ever: so many for each element asked for. */
+#define SCI_SCAN_STEPS 10
+
+/* As strtoul reads it, since that is what Redis takes for a cursor: "" is 0, "-1" the largest. */
+static bool sci_scan_read_cursor(sc_slice word, uint64_t *cursor)
+{
+    const char *nul = word.len ? (const char *)memchr(word.data, '\0', word.len) : NULL;
+    const size_t len = nul ? (size_t)(nul - word.data) : word.len;
+    const bool is_negative = len > 0 && word.data[0] == '-';
+    const size_t start = is_negative || (len > 0 && word.data[0] == '+');
+    uint64_t number = 0;
+    if (start == 1 && len == 1)
+        return false;
+    for (size_t i = start; i < len; i++) {
+        const unsigned digit = (unsigned)(unsigned char)word.data[i] - '0';
+        if (digit > 9 || number > (UINT64_MAX - digit) / 10)
+            return false;
+        number = number * 10 + digit;
+    }
+    *cursor = is_negative ? 0 - number : number;
+    return true;
+}
+
+SCI_PRIVATE bool sci_scan_begin(sci_scan *scan, sci_call *call, size_t cursor_at)
+{
+    memset(scan, 0, sizeof *scan);
+    scan->call = call;
+    scan->count = SCI_SCAN_COUNT;
+    if (sci_scan_read_cursor(call->argv[cursor_at], &scan->cursor))
+        return true;
+    sci_answer_error(call, "ERR invalid cursor");
+    return false;
+}
+
+SCI_PRIVATE bool sci_scan_options(sci_scan *scan, size_t from, bool has_type)
+{
+    sci_call *call = scan->call;
+    for (size_t i = from; i < call->argc; i += 2) {
+        const bool has_value = i + 1 < call->argc;
+        if (has_value && sci_word_is(call->argv[i], "count")) {
+            if (!sci_arg_i64(call, i + 1, &scan->count))
+                return false;
+            if (scan->count >= 1)
+                continue;
+        } else if (has_value && sci_word_is(call->argv[i], "match")) {
+            scan->pattern = call->argv[i + 1];
+            continue;
+        } else if (has_value && has_type && sci_word_is(call->argv[i], "type")) {
+            scan->type = call->argv[i + 1];
+            continue;
+        }
+        sci_answer_syntax_error(call);
+        return false;
+    }
+    return true;
+}
+
+SCI_PRIVATE void sci_scan_answer_none(sci_call *call)
+{
+    sci_answer_array(call, 2);
+    sci_answer_text(call, "0");
+    sci_answer_array(call, 0);
+}
+
+SCI_PRIVATE bool sci_scan_wants(sci_scan *scan, sc_slice name)
+{
+    scan->seen++;
+    /* Alone, a star matches the empty name too. */
+    return !scan->pattern.data || sci_slice_equal(scan->pattern, sc_text("*")) ||
+           sci_glob_match(scan->pattern, name, false);
+}
+
+static void sci_scan_answer_cursor(sci_call *call, uint64_t cursor)
+{
+    char digits[SCI_I64_TEXT_BYTES];
+    sci_answer_bulk(call, sc_bytes(digits, sci_u64_to_text(cursor, digits)));
+}
+
+SCI_PRIVATE void sci_scan_run(sci_scan *scan,
+                              uint64_t (*step)(sci_scan *scan, uint64_t cursor, const void *table),
+                              const void *table)
+{
+    sci_call *call = scan->call;
+    sci_bytes *out = call->out;
+    sci_bytes elements;
+    uint64_t cursor = scan->cursor;
+    const uint64_t wanted = (uint64_t)scan->count;
+    uint64_t steps = wanted > UINT64_MAX / SCI_SCAN_STEPS ? UINT64_MAX : wanted * SCI_SCAN_STEPS;
+    sci_bytes_init(&elements, &call->server->memory);
+    /* The cursor comes first and is known last. */
+    call->out = &elements;
+    do
+        cursor = step(scan, cursor, table);
+    while (cursor != 0 && --steps > 0 && scan->seen < wanted);
+    call->out = out;
+    sci_answer_array(call, 2);
+    sci_scan_answer_cursor(call, cursor);
+    sci_answer_array(call, scan->answers);
+    /* Half a reply cannot be made up for. */
+    if (sci_bytes_append(out, sci_bytes_slice(&elements)) != SC_OK && call->session)
+        call->session->is_broken = true;
+    sci_bytes_free(&elements);
+}
+
+/* MARK: - Server: collections (Private) */
+/* Keys that hold tables of members. */
+
+/* What commands on hashes and sets share: keys that hold a table of members. Locked. */
+
+/* The table under argv[key_at], NULL when there is no key; false after answering that it is of
+   another type. One that is to be changed comes with its entry. */
+SCI_PRIVATE bool sci_collection_for_read(sci_call *call, size_t key_at, sci_type type,
+                                         sci_members **members);
+SCI_PRIVATE bool sci_collection_for_write(sci_call *call, size_t key_at, sci_type type,
+                                          sci_entry **entry, sci_members **members);
+/* An empty table for a hash or a set. NULL after answering that there is no memory. */
+SCI_PRIVATE sci_members *sci_collection_new(sci_call *call, sci_type type);
+/* Put all of `words` (see sci_members_put_all) into the entry's table, or into that of a new entry
+   under `key` where it is NULL. False after answering that there is no memory: all is as it was. */
+SCI_PRIVATE bool sci_collection_put(sci_call *call, sc_slice key, sci_type type, sci_entry *entry,
+                                    const sc_slice *words, size_t count, size_t *added);
+/* The key has lost members: tells so, and an empty one goes. */
+SCI_PRIVATE void sci_collection_shrunk(sci_call *call, sc_slice key, sci_entry *entry,
+                                       unsigned event_class, const char *event);
+
+/* All members of a set; NULL: there is no key. */
+SCI_PRIVATE void sci_set_answer(sci_call *call, const sci_members *set);
+/* argv[i] as how many members are wanted, negative: each may come again. False after answering. */
+SCI_PRIVATE bool sci_collection_arg_count(sci_call *call, size_t i, int64_t *count);
+/* A member by chance; with `count`, so many. NULL: there is no key. */
+SCI_PRIVATE void sci_collection_answer_one(sci_call *call, const sci_members *members);
+SCI_PRIVATE void sci_collection_answer_some(sci_call *call, sci_members *members, int64_t count,
+                                            bool with_values);
+/* For sci_members_choose; `server` is the sc_server. */
+SCI_PRIVATE size_t sci_collection_chance(void *server, size_t bound);
+
+SCI_PRIVATE bool sci_collection_for_read(sci_call *call, size_t key_at, sci_type type,
+                                         sci_members **members)
+{
+    sci_entry *entry;
+    if (!sci_typed_for_read(call, call->argv[key_at], type, &entry))
+        return false;
+    *members = entry ? (sci_members *)entry->value.object : NULL;
+    return true;
+}
+
+SCI_PRIVATE bool sci_collection_for_write(sci_call *call, size_t key_at, sci_type type,
+                                          sci_entry **entry, sci_members **members)
+{
+    if (!sci_typed_for_write(call, call->argv[key_at], type, entry))
+        return false;
+    *members = *entry ? (sci_members *)(*entry)->value.object : NULL;
+    return true;
+}
+
+SCI_PRIVATE sci_members *sci_collection_new(sci_call *call, sci_type type)
+{
+    sc_server *server = call->server;
+    sci_members *members =
+        sci_members_new(&server->data.table, &server->hash_seed, type == SCI_HASH);
+    if (!members)
+        sci_answer_no_memory(call);
+    return members;
+}
+
+SCI_PRIVATE bool sci_collection_put(sci_call *call, sc_slice key, sci_type type, sci_entry *entry,
+                                    const sc_slice *words, size_t count, size_t *added)
+{
+    sci_members *members =
+        entry ? (sci_members *)entry->value.object : sci_collection_new(call, type);
+    if (!members)
+        return false;
+    if (sci_members_put_all(members, words, count, added) == SC_OK &&
+        (entry || sci_entry_add(call, key, type, members)))
+        return true;
+    if (!entry)
+        sci_members_release(members);
+    sci_answer_no_memory(call);
+    return false;
+}
+
+SCI_PRIVATE void sci_collection_shrunk(sci_call *call, sc_slice key, sci_entry *entry,
+                                       unsigned event_class, const char *event)
+{
+    sci_changed(call, key, event_class, event);
+    if (((const sci_members *)entry->value.object)->count > 0)
+        return;
+    sci_entry_delete(call, entry);
+    sci_notify(call, SCI_EVENT_GENERIC, "del", key);
+}
+
+SCI_PRIVATE size_t sci_collection_chance(void *server, size_t bound)
+{
+    return sci_random_below((sc_server *)server, bound);
+}
+
+/* --- By chance */
+
+SCI_PRIVATE bool sci_collection_arg_count(sci_call *call, size_t i, int64_t *count)
+{
+    if (!sci_arg_i64(call, i, count))
+        return false;
+    if (*count >= -INT64_MAX)
+        return true;
+    sci_answer_error(call, "ERR value is out of range, value must between %lld and %lld",
+                     (long long)-INT64_MAX, (long long)INT64_MAX);
+    return false;
+}
+
+static const sci_member *sci_collection_draw(const sci_call *call, const sci_members *members)
+{
+    return sci_members_at(members, sci_random_below(call->server, members->count));
+}
+
+SCI_PRIVATE void sci_collection_answer_one(sci_call *call, const sci_members *members)
+{
+    if (members)
+        sci_answer_bulk(call, sci_member_name(sci_collection_draw(call, members)));
+    else
+        sci_answer_nil(call, SCI_NIL_BULK);
+}
+
+typedef struct sci_collection_choice {
+    sci_call *call;
+    bool with_values;
+} sci_collection_choice;
+
+static void sci_collection_answer_choice(const sci_collection_choice *choice,
+                                         const sci_member *member)
+{
+    sci_answer_bulk(choice->call, sci_member_name(member));
+    if (choice->with_values)
+        sci_answer_bulk(choice->call, sci_member_value(member));
+}
+
+static void sci_collection_visit_choice(void *user, sci_member *member)
+{
+    sci_collection_answer_choice((const sci_collection_choice *)user, member);
+}
+
+/* An answer can be far longer than the members: as for any other client that is sent too much, the
+   session ends. */
+static bool sci_collection_answer_is_too_long(const sci_call *call)
+{
+    if (!call->session)
+        return false;
+    sci_session_check_output(call->session);
+    return call->session->is_broken;
+}
+
+SCI_PRIVATE void sci_collection_answer_some(sci_call *call, sci_members *members, int64_t count,
+                                            bool with_values)
+{
+    sci_collection_choice choice;
+    choice.call = call;
+    choice.with_values = with_values;
+    const uint64_t words = with_values ? 2 : 1;
+    if (!members) {
+        sci_answer_array(call, 0);
+    } else if (count >= 0) {
+        const size_t most = (size_t)sci_min_i64(count, members->count);
+        sci_answer_array(call, most * (size_t)words);
+        sci_members_choose(members, most, false, sci_collection_chance, call->server,
+                           sci_collection_visit_choice, &choice);
+    } else {
+        sci_answer_array(call, (size_t)((uint64_t)-count * words));
+        while (count++ < 0 && !sci_collection_answer_is_too_long(call))
+            sci_collection_answer_choice(&choice, sci_collection_draw(call, members));
+    }
+}
+
+/* MARK: - Server: commands of hashes (Private) */
+/* Commands on hashes. */
+
+static bool sci_hash_for_read(sci_call *call, sci_members **hash)
+{
+    return sci_collection_for_read(call, 1, SCI_HASH, hash);
+}
+
+static void sci_answer_field(sci_call *call, const sci_members *hash, sc_slice field)
+{
+    const sci_member *member = hash ? sci_members_find(hash, field) : NULL;
+    if (member)
+        sci_answer_bulk(call, sci_member_value(member));
+    else
+        sci_answer_nil(call, SCI_NIL_BULK);
+}
+
+/* --- Reading */
+
+static void sci_command_hget(sci_call *call)
+{
+    sci_members *hash;
+    if (sci_hash_for_read(call, &hash))
+        sci_answer_field(call, hash, call->argv[2]);
+}
+
+static void sci_command_hmget(sci_call *call)
+{
+    sci_members *hash;
+    if (!sci_hash_for_read(call, &hash))
+        return;
+    sci_answer_array(call, call->argc - 2);
+    for (size_t i = 2; i < call->argc; i++)
+        sci_answer_field(call, hash, call->argv[i]);
+}
+
+static void sci_hash_list(sci_call *call, bool with_names, bool with_values)
+{
+    sci_members *hash;
+    sci_members_iterator iterator = {0, 0};
+    if (!sci_hash_for_read(call, &hash))
+        return;
+    sci_answer_array(call, hash ? hash->count * ((size_t)with_names + with_values) : 0);
+    for (const sci_member *member; hash && (member = sci_members_next(hash, &iterator));) {
+        if (with_names)
+            sci_answer_bulk(call, sci_member_name(member));
+        if (with_values)
+            sci_answer_bulk(call, sci_member_value(member));
+    }
+}
+
+static void sci_command_hgetall(sci_call *call)
+{
+    sci_hash_list(call, true, true);
+}
+
+static void sci_command_hkeys(sci_call *call)
+{
+    sci_hash_list(call, true, false);
+}
+
+static void sci_command_hvals(sci_call *call)
+{
+    sci_hash_list(call, false, true);
+}
+
+static void sci_command_hlen(sci_call *call)
+{
+    sci_members *hash;
+    if (sci_hash_for_read(call, &hash))
+        sci_answer_i64(call, hash ? hash->count : 0);
+}
+
+static void sci_command_hstrlen(sci_call *call)
+{
+    sci_members *hash;
+    if (!sci_hash_for_read(call, &hash))
+        return;
+    const sci_member *member = hash ? sci_members_find(hash, call->argv[2]) : NULL;
+    sci_answer_i64(call, member ? (int64_t)sci_member_value(member).len : 0);
+}
+
+static void sci_command_hexists(sci_call *call)
+{
+    sci_members *hash;
+    if (sci_hash_for_read(call, &hash))
+        sci_answer_i64(call, hash && sci_members_find(hash, call->argv[2]));
+}
+
+/* --- Chance and walks */
+
+static bool sci_hrandfield_options(sci_call *call, int64_t *count, bool *with_values)
+{
+    if (!sci_collection_arg_count(call, 2, count))
+        return false;
+    *with_values = call->argc == 4;
+    if (call->argc > 4 || (*with_values && !sci_word_is(call->argv[3], "withvalues"))) {
+        sci_answer_syntax_error(call);
+        return false;
+    }
+    if (*with_values && (*count < -INT64_MAX / 2 || *count > INT64_MAX / 2)) {
+        sci_answer_error(call, "ERR value is out of range");
+        return false;
+    }
+    return true;
+}
+
+static void sci_command_hrandfield(sci_call *call)
+{
+    sci_members *hash;
+    int64_t count = 0;
+    bool with_values = false;
+    if (call->argc > 2 && !sci_hrandfield_options(call, &count, &with_values))
+        return;
+    if (!sci_hash_for_read(call, &hash))
+        return;
+    if (call->argc == 2)
+        sci_collection_answer_one(call, hash);
+    else
+        sci_collection_answer_some(call, hash, count, with_values);
+}
+
+static void sci_hscan_visit(void *user, sci_member *member)
+{
+    sci_scan *scan = (sci_scan *)user;
+    if (!sci_scan_wants(scan, sci_member_name(member)))
+        return;
+    sci_answer_bulk(scan->call, sci_member_name(member));
+    sci_answer_bulk(scan->call, sci_member_value(member));
+    scan->answers += 2;
+}
+
+static uint64_t sci_hscan_step(sci_scan *scan, uint64_t cursor, const void *table)
+{
+    return sci_members_walk((const sci_members *)table, cursor, sci_hscan_visit, scan);
+}
+
+static void sci_command_hscan(sci_call *call)
+{
+    sci_scan scan;
+    sci_members *hash;
+    if (!sci_scan_begin(&scan, call, 2) || !sci_hash_for_read(call, &hash))
+        return;
+    if (!hash)
+        sci_scan_answer_none(call);
+    else if (sci_scan_options(&scan, 3, false))
+        sci_scan_run(&scan, sci_hscan_step, hash);
+}
+
+/* --- Changing */
+
+/* False after answering. */
+static bool sci_hash_put(sci_call *call, const sc_slice *words, size_t count, size_t *added)
+{
+    sci_entry *entry;
+    sci_members *hash;
+    return sci_collection_for_write(call, 1, SCI_HASH, &entry, &hash) &&
+           sci_collection_put(call, call->argv[1], SCI_HASH, entry, words, count, added);
+}
+
+/* HSET and HMSET */
+static bool sci_hash_set(sci_call *call, size_t *added)
+{
+    if (call->argc % 2 == 1) {
+        sci_answer_wrong_arity(call);
+        return false;
+    }
+    if (!sci_hash_put(call, call->argv + 2, (call->argc - 2) / 2, added))
+        return false;
+    sci_changed(call, call->argv[1], SCI_EVENT_HASH, "hset");
+    return true;
+}
+
+static void sci_command_hset(sci_call *call)
+{
+    size_t added;
+    if (sci_hash_set(call, &added))
+        sci_answer_i64(call, (int64_t)added);
+}
+
+static void sci_command_hmset(sci_call *call)
+{
+    size_t added;
+    if (sci_hash_set(call, &added))
+        sci_answer_ok(call);
+}
+
+static void sci_command_hsetnx(sci_call *call)
+{
+    sci_entry *entry;
+    sci_members *hash;
+    size_t added;
+    if (!sci_collection_for_write(call, 1, SCI_HASH, &entry, &hash))
+        return;
+    if (hash && sci_members_find(hash, call->argv[2])) {
+        sci_answer_i64(call, 0);
+        return;
+    }
+    if (!sci_collection_put(call, call->argv[1], SCI_HASH, entry, call->argv + 2, 1, &added))
+        return;
+    sci_changed(call, call->argv[1], SCI_EVENT_HASH, "hset");
+    sci_answer_i64(call, 1);
+}
+
+static void sci_command_hdel(sci_call *call)
+{
+    sci_entry *entry;
+    sci_members *hash;
+    int64_t removed = 0;
+    if (!sci_collection_for_write(call, 1, SCI_HASH, &entry, &hash))
+        return;
+    for (size_t i = 2; hash && i < call->argc; i++)
+        removed += sci_members_remove(hash, call->argv[i]);
+    if (removed > 0)
+        sci_collection_shrunk(call, call->argv[1], entry, SCI_EVENT_HASH, "hdel");
+    sci_answer_i64(call, removed);
+}
+
+/* The number's text becomes the value of field argv[2]. False after answering. */
+static bool sci_hash_put_number(sci_call *call, sci_entry *entry, sc_slice text, const char *event)
+{
+    sc_slice words[2];
+    size_t added;
+    words[0] = call->argv[2];
+    words[1] = text;
+    if (!sci_collection_put(call, call->argv[1], SCI_HASH, entry, words, 1, &added))
+        return false;
+    sci_changed(call, call->argv[1], SCI_EVENT_HASH, event);
+    return true;
+}
+
+static void sci_command_hincrby(sci_call *call)
+{
+    sci_entry *entry;
+    sci_members *hash;
+    int64_t number = 0, delta;
+    char digits[SCI_I64_TEXT_BYTES];
+    if (!sci_arg_i64(call, 3, &delta) ||
+        !sci_collection_for_write(call, 1, SCI_HASH, &entry, &hash))
+        return;
+    const sci_member *member = hash ? sci_members_find(hash, call->argv[2]) : NULL;
+    if (member && !sci_text_to_i64(sci_member_value(member), &number)) {
+        sci_answer_error(call, "ERR hash value is not an integer");
+        return;
+    }
+    if (delta < 0 ? number < INT64_MIN - delta : number > INT64_MAX - delta) {
+        sci_answer_error(call, "ERR increment or decrement would overflow");
+        return;
+    }
+    number += delta;
+    if (sci_hash_put_number(call, entry, sc_bytes(digits, sci_i64_to_text(number, digits)),
+                            "hincrby"))
+        sci_answer_i64(call, number);
+}
+
+/* argv[3]; false after answering. */
+static bool sci_hincrbyfloat_delta(sci_call *call, sci_extended *delta)
+{
+    if (!sci_arg_extended(call, 3, delta))
+        return false;
+    if (sci_extended_is_finite(delta))
+        return true;
+    sci_answer_error(call, "ERR value is NaN or Infinity");
+    return false;
+}
+
+/* The result is logged: whoever loads it may compute otherwise. */
+static void sci_hincrbyfloat_log(sci_call *call, sc_slice text)
+{
+    sc_slice words[4];
+    words[0] = sc_text("HSET");
+    words[1] = call->argv[1];
+    words[2] = call->argv[2];
+    words[3] = text;
+    sci_log_instead(call, words, SCI_COUNT(words));
+}
+
+static void sci_command_hincrbyfloat(sci_call *call)
+{
+    sci_entry *entry;
+    sci_members *hash;
+    sci_extended number, delta;
+    char text[SCI_EXTENDED_TEXT_BYTES];
+    if (!sci_hincrbyfloat_delta(call, &delta) ||
+        !sci_collection_for_write(call, 1, SCI_HASH, &entry, &hash))
+        return;
+    const sci_member *member = hash ? sci_members_find(hash, call->argv[2]) : NULL;
+    if (!sci_text_to_extended(member ? sci_member_value(member) : sc_text("0"), &number)) {
+        sci_answer_error(call, "ERR hash value is not a float");
+        return;
+    }
+    number = sci_extended_add(&number, &delta);
+    if (!sci_extended_is_finite(&number)) {
+        sci_answer_error(call, "ERR increment would produce NaN or Infinity");
+        return;
+    }
+    const sc_slice result = sc_bytes(text, sci_extended_to_text(&number, text));
+    if (!sci_hash_put_number(call, entry, result, "hincrbyfloat"))
+        return;
+    sci_hincrbyfloat_log(call, result);
+    sci_answer_bulk(call, result);
+}
+
+#define SCI_CMD_GROWS (SCI_CMD_WRITE | SCI_CMD_DENYOOM | SCI_CMD_FAST)
+#define SCI_CMD_READS_FAST (SCI_CMD_READONLY | SCI_CMD_FAST)
+
+SCI_PRIVATE sci_command_list sci_hash_commands(void)
+{
+    static const sci_command commands[] = {
+        {"hset", sci_command_hset, -4, SCI_CMD_GROWS, 1, 1, 1},
+        {"hsetnx", sci_command_hsetnx, 4, SCI_CMD_GROWS, 1, 1, 1},
+        {"hmset", sci_command_hmset, -4, SCI_CMD_GROWS, 1, 1, 1},
+        {"hget", sci_command_hget, 3, SCI_CMD_READS_FAST, 1, 1, 1},
+        {"hmget", sci_command_hmget, -3, SCI_CMD_READS_FAST, 1, 1, 1},
+        {"hgetall", sci_command_hgetall, 2, SCI_CMD_READONLY, 1, 1, 1},
+        {"hdel", sci_command_hdel, -3, SCI_CMD_WRITE | SCI_CMD_FAST, 1, 1, 1},
+        {"hlen", sci_command_hlen, 2, SCI_CMD_READS_FAST, 1, 1, 1},
+        {"hstrlen", sci_command_hstrlen, 3, SCI_CMD_READS_FAST, 1, 1, 1},
+        {"hexists", sci_command_hexists, 3, SCI_CMD_READS_FAST, 1, 1, 1},
+        {"hkeys", sci_command_hkeys, 2, SCI_CMD_READONLY, 1, 1, 1},
+        {"hvals", sci_command_hvals, 2, SCI_CMD_READONLY, 1, 1, 1},
+        {"hincrby", sci_command_hincrby, 4, SCI_CMD_GROWS, 1, 1, 1},
+        {"hincrbyfloat", sci_command_hincrbyfloat, 4, SCI_CMD_GROWS, 1, 1, 1},
+        {"hrandfield", sci_command_hrandfield, -2, SCI_CMD_READONLY, 1, 1, 1},
+        {"hscan", sci_command_hscan, -3, SCI_CMD_READONLY, 1, 1, 1},
+    };
+    const sci_command_list list = {commands, SCI_COUNT(commands)};
+    return list;
+}
+
+/* MARK: - Server: commands of sets (Private) */
+/* Commands on one set. */
+
+static bool sci_set_for_read(sci_call *call, sci_members **set)
+{
+    return sci_collection_for_read(call, 1, SCI_SET, set);
+}
+
+/* --- Reading */
+
+static void sci_command_scard(sci_call *call)
+{
+    sci_members *set;
+    if (sci_set_for_read(call, &set))
+        sci_answer_i64(call, set ? set->count : 0);
+}
+
+static void sci_command_sismember(sci_call *call)
+{
+    sci_members *set;
+    if (sci_set_for_read(call, &set))
+        sci_answer_i64(call, set && sci_members_find(set, call->argv[2]));
+}
+
+static void sci_command_smismember(sci_call *call)
+{
+    sci_members *set;
+    if (!sci_set_for_read(call, &set))
+        return;
+    sci_answer_array(call, call->argc - 2);
+    for (size_t i = 2; i < call->argc; i++)
+        sci_answer_i64(call, set && sci_members_find(set, call->argv[i]));
+}
+
+SCI_PRIVATE void sci_set_answer(sci_call *call, const sci_members *set)
+{
+    sci_members_iterator iterator = {0, 0};
+    sci_answer_array(call, set ? set->count : 0);
+    for (const sci_member *member; set && (member = sci_members_next(set, &iterator));)
+        sci_answer_bulk(call, sci_member_name(member));
+}
+
+static void sci_command_smembers(sci_call *call)
+{
+    sci_members *set;
+    if (sci_set_for_read(call, &set))
+        sci_set_answer(call, set);
+}
+
+static void sci_command_srandmember(sci_call *call)
+{
+    sci_members *set;
+    int64_t count = 0;
+    if (call->argc > 3) {
+        sci_answer_syntax_error(call);
+        return;
+    }
+    if (call->argc == 3 && !sci_collection_arg_count(call, 2, &count))
+        return;
+    if (!sci_set_for_read(call, &set))
+        return;
+    if (call->argc == 2)
+        sci_collection_answer_one(call, set);
+    else
+        sci_collection_answer_some(call, set, count, false);
+}
+
+static void sci_sscan_visit(void *user, sci_member *member)
+{
+    sci_scan *scan = (sci_scan *)user;
+    if (!sci_scan_wants(scan, sci_member_name(member)))
+        return;
+    sci_answer_bulk(scan->call, sci_member_name(member));
+    scan->answers++;
+}
+
+static uint64_t sci_sscan_step(sci_scan *scan, uint64_t cursor, const void *table)
+{
+    return sci_members_walk((const sci_members *)table, cursor, sci_sscan_visit, scan);
+}
+
+static void sci_command_sscan(sci_call *call)
+{
+    sci_scan scan;
+    sci_members *set;
+    if (!sci_scan_begin(&scan, call, 2) || !sci_set_for_read(call, &set))
+        return;
+    if (!set)
+        sci_scan_answer_none(call);
+    else if (sci_scan_options(&scan, 3, false))
+        sci_scan_run(&scan, sci_sscan_step, set);
+}
+
+/* --- Changing */
+
+static void sci_command_sadd(sci_call *call)
+{
+    sci_entry *entry;
+    sci_members *set;
+    size_t added;
+    if (!sci_collection_for_write(call, 1, SCI_SET, &entry, &set) ||
+        !sci_collection_put(call, call->argv[1], SCI_SET, entry, call->argv + 2, call->argc - 2,
+                            &added))
+        return;
+    if (added > 0)
+        sci_changed(call, call->argv[1], SCI_EVENT_SET, "sadd");
+    sci_answer_i64(call, (int64_t)added);
+}
+
+static void sci_command_srem(sci_call *call)
+{
+    sci_entry *entry;
+    sci_members *set;
+    int64_t removed = 0;
+    if (!sci_collection_for_write(call, 1, SCI_SET, &entry, &set))
+        return;
+    for (size_t i = 2; set && i < call->argc; i++)
+        removed += sci_members_remove(set, call->argv[i]);
+    if (removed > 0)
+        sci_collection_shrunk(call, call->argv[1], entry, SCI_EVENT_SET, "srem");
+    sci_answer_i64(call, removed);
+}
+
+/* From one set to another one, or to none yet. Memory is asked for before anything is taken away. */
+static void sci_set_move(sci_call *call, sci_entry *from, sci_entry *to)
+{
+    const sc_slice member = call->argv[3];
+    size_t added;
+    if (!sci_collection_put(call, call->argv[2], SCI_SET, to, &member, 1, &added))
+        return;
+    (void)sci_members_remove((sci_members *)from->value.object, member);
+    sci_collection_shrunk(call, call->argv[1], from, SCI_EVENT_SET, "srem");
+    if (added > 0)
+        sci_changed(call, call->argv[2], SCI_EVENT_SET, "sadd");
+    sci_answer_i64(call, 1);
+}
+
+static void sci_command_smove(sci_call *call)
+{
+    sci_entry *from = sci_entry_for_write(call, call->argv[1]);
+    sci_entry *to = sci_entry_for_write(call, call->argv[2]);
+    if (!from) {
+        sci_answer_i64(call, 0);
+        return;
+    }
+    if (from->type != SCI_SET || (to && to->type != SCI_SET)) {
+        sci_answer_wrong_type(call);
+        return;
+    }
+    const bool is_there =
+        sci_members_find((const sci_members *)from->value.object, call->argv[3]) != NULL;
+    if (is_there && from != to)
+        sci_set_move(call, from, to);
+    else
+        sci_answer_i64(call, is_there);
+}
+
+/* --- SPOP */
+
+#define SCI_SPOP_PIECE 64u /* members of one SREM in the log */
+
+typedef struct sci_spop {
+    sci_call *call;
+    sc_slice words[2 + SCI_SPOP_PIECE]; /* SREM, the key, members */
+    size_t count;
+    size_t left; /* to be visited */
+} sci_spop;
+
+/* What chance took goes into the log as what it was. */
+static void sci_spop_visit(void *user, sci_member *member)
+{
+    sci_spop *pop = (sci_spop *)user;
+    const sc_slice name = sci_member_name(member);
+    sci_answer_bulk(pop->call, name);
+    pop->words[pop->count++] = name;
+    if (--pop->left > 0 && pop->count < SCI_COUNT(pop->words))
+        return;
+    sci_log_instead(pop->call, pop->words, pop->count);
+    pop->count = 2;
+}
+
+static void sci_set_pop(sci_call *call, sci_entry *entry, size_t count)
+{
+    sci_spop pop;
+    pop.call = call;
+    pop.words[0] = sc_text("SREM");
+    pop.words[1] = call->argv[1];
+    pop.count = 2;
+    pop.left = count;
+    sci_members_choose((sci_members *)entry->value.object, count, true, sci_collection_chance,
+                       call->server, sci_spop_visit, &pop);
+    sci_collection_shrunk(call, call->argv[1], entry, SCI_EVENT_SET, "spop");
+}
+
+static void sci_set_pop_all(sci_call *call, sci_entry *entry)
+{
+    sc_slice words[2];
+    words[0] = sc_text("DEL");
+    words[1] = call->argv[1];
+    sci_set_answer(call, (const sci_members *)entry->value.object);
+    sci_log_instead(call, words, SCI_COUNT(words));
+    sci_changed(call, call->argv[1], SCI_EVENT_SET, "spop");
+    sci_entry_delete(call, entry);
+    sci_notify(call, SCI_EVENT_GENERIC, "del", call->argv[1]);
+}
+
+static void sci_spop_some(sci_call *call, int64_t count)
+{
+    sci_entry *entry;
+    sci_members *set;
+    if (!sci_collection_for_write(call, 1, SCI_SET, &entry, &set))
+        return;
+    if (!set || count == 0) {
+        sci_answer_array(call, 0);
+    } else if ((uint64_t)count >= set->count) {
+        sci_set_pop_all(call, entry);
+    } else {
+        sci_answer_array(call, (size_t)count);
+        sci_set_pop(call, entry, (size_t)count);
+    }
+}
+
+static void sci_command_spop(sci_call *call)
+{
+    sci_entry *entry;
+    sci_members *set;
+    int64_t count;
+    if (call->argc > 3) {
+        sci_answer_syntax_error(call);
+    } else if (call->argc == 3) {
+        if (sci_text_to_i64(call->argv[2], &count) && count >= 0)
+            sci_spop_some(call, count);
+        else
+            sci_answer_error(call, "ERR value is out of range, must be positive");
+    } else if (sci_collection_for_write(call, 1, SCI_SET, &entry, &set)) {
+        if (set)
+            sci_set_pop(call, entry, 1);
+        else
+            sci_answer_nil(call, SCI_NIL_BULK);
+    }
+}
+
+SCI_PRIVATE sci_command_list sci_set_commands(void)
+{
+    static const sci_command commands[] = {
+        {"sadd", sci_command_sadd, -3, SCI_CMD_WRITE | SCI_CMD_DENYOOM | SCI_CMD_FAST, 1, 1, 1},
+        {"srem", sci_command_srem, -3, SCI_CMD_WRITE | SCI_CMD_FAST, 1, 1, 1},
+        {"smove", sci_command_smove, 4, SCI_CMD_WRITE | SCI_CMD_FAST, 1, 2, 1},
+        {"scard", sci_command_scard, 2, SCI_CMD_READONLY | SCI_CMD_FAST, 1, 1, 1},
+        {"sismember", sci_command_sismember, 3, SCI_CMD_READONLY | SCI_CMD_FAST, 1, 1, 1},
+        {"smismember", sci_command_smismember, -3, SCI_CMD_READONLY | SCI_CMD_FAST, 1, 1, 1},
+        {"smembers", sci_command_smembers, 2, SCI_CMD_READONLY, 1, 1, 1},
+        {"srandmember", sci_command_srandmember, -2, SCI_CMD_READONLY, 1, 1, 1},
+        {"spop", sci_command_spop, -2, SCI_CMD_WRITE | SCI_CMD_FAST, 1, 1, 1},
+        {"sscan", sci_command_sscan, -3, SCI_CMD_READONLY, 1, 1, 1},
+    };
+    const sci_command_list list = {commands, SCI_COUNT(commands)};
+    return list;
+}
+
+/* MARK: - Server: commands of several sets (Private) */
+/* Intersections, unions and differences of sets. */
+
+typedef enum sci_setop_kind { SCI_SETOP_INTER, SCI_SETOP_UNION, SCI_SETOP_DIFF } sci_setop_kind;
+
+#define SCI_SETOP_FEW 16u
+
+typedef struct sci_setop {
+    sci_call *call;
+    sci_setop_kind kind;
+    sci_members **sets; /* in the order of their keys, NULL: no key; `few`, or owned */
+    size_t count;
+    sci_members *few[SCI_SETOP_FEW];
+    sci_members *others; /* owned: all but the first set united; NULL: not needed */
+    sci_members *result; /* owned; NULL: what is found is answered */
+    size_t found;
+    bool is_out_of_memory;
+} sci_setop;
+
+static void sci_setop_end(sci_setop *op)
+{
+    if (op->sets != op->few)
+        sci_free(&op->call->server->memory, op->sets, op->count * sizeof(sci_members *));
+    if (op->others)
+        sci_members_release(op->others);
+    if (op->result)
+        sci_members_release(op->result);
+}
+
+/* Look up argv[first] and on. False after answering. */
+static bool sci_setop_begin(sci_setop *op, sci_call *call, sci_setop_kind kind, size_t first,
+                            size_t count)
+{
+    memset(op, 0, sizeof *op);
+    op->call = call;
+    op->kind = kind;
+    op->sets = op->few;
+    op->count = count;
+    if (count > SCI_SETOP_FEW)
+        op->sets = (sci_members **)sci_resize(&call->server->memory, NULL, 0,
+                                              count * sizeof(sci_members *));
+    if (!op->sets) {
+        sci_answer_no_memory(call);
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!sci_collection_for_read(call, first + i, SCI_SET, &op->sets[i])) {
+            sci_setop_end(op);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A member of the result. */
+static void sci_setop_give(sci_setop *op, sc_slice name)
+{
+    bool is_new;
+    if (!op->result)
+        sci_answer_bulk(op->call, name);
+    else if (!sci_members_put(op->result, name, sc_bytes(NULL, 0), &is_new))
+        op->is_out_of_memory = true;
+    op->found++;
+}
+
+/* --- Intersection */
+
+static bool sci_setop_has_empty(const sci_setop *op)
+{
+    for (size_t i = 0; i < op->count; i++) {
+        if (!op->sets[i])
+            return true;
+    }
+    return false;
+}
+
+static void sci_setop_put_smallest_first(sci_setop *op)
+{
+    for (size_t i = 1; i < op->count; i++) {
+        sci_members *set = op->sets[i];
+        if (set->count >= op->sets[0]->count)
+            continue;
+        op->sets[i] = op->sets[0];
+        op->sets[0] = set;
+    }
+}
+
+static bool sci_setop_all_have(const sci_setop *op, sc_slice name)
+{
+    for (size_t i = 1; i < op->count; i++) {
+        if (op->sets[i] != op->sets[0] && !sci_members_find(op->sets[i], name))
+            return false;
+    }
+    return true;
+}
+
+/* Calls `give` for what is in all of them, at most so often. */
+static void sci_setop_intersect(sci_setop *op, size_t most,
+                                void (*give)(sci_setop *op, sc_slice name))
+{
+    sci_members_iterator iterator = {0, 0};
+    const sci_member *member;
+    if (sci_setop_has_empty(op))
+        return;
+    sci_setop_put_smallest_first(op);
+    while (op->found < most && !op->is_out_of_memory &&
+           (member = sci_members_next(op->sets[0], &iterator))) {
+        if (sci_setop_all_have(op, sci_member_name(member)))
+            give(op, sci_member_name(member));
+    }
+}
+
+static void sci_setop_count(sci_setop *op, sc_slice name)
+{
+    (void)name;
+    op->found++;
+}
+
+/* --- Union and difference */
+
+/* All members of the sets from `first` on. */
+static void sci_setop_unite(sci_setop *op, sci_members *into, size_t first)
+{
+    bool is_new;
+    for (size_t i = first; i < op->count; i++) {
+        sci_members_iterator iterator = {0, 0};
+        const sci_member *member;
+        while (op->sets[i] && !op->is_out_of_memory &&
+               (member = sci_members_next(op->sets[i], &iterator)))
+            op->is_out_of_memory =
+                !sci_members_put(into, sci_member_name(member), sc_bytes(NULL, 0), &is_new);
+    }
+}
+
+/* Does looking in each of the other sets take longer than to unite them first? */
+static bool sci_setop_unites_others(const sci_setop *op)
+{
+    uint64_t others = 0;
+    if (op->kind != SCI_SETOP_DIFF || op->count < 3 || !op->sets[0])
+        return false;
+    for (size_t i = 1; i < op->count; i++)
+        others += op->sets[i] ? op->sets[i]->count : 0;
+    return (uint64_t)op->sets[0]->count * (op->count - 2) / 2 > others;
+}
+
+static bool sci_setop_others_have(const sci_setop *op, sc_slice name)
+{
+    if (op->others)
+        return sci_members_find(op->others, name) != NULL;
+    for (size_t i = 1; i < op->count; i++) {
+        if (op->sets[i] && sci_members_find(op->sets[i], name))
+            return true;
+    }
+    return false;
+}
+
+static void sci_setop_differ(sci_setop *op)
+{
+    sci_members_iterator iterator = {0, 0};
+    const sci_member *member;
+    while (op->sets[0] && !op->is_out_of_memory &&
+           (member = sci_members_next(op->sets[0], &iterator))) {
+        if (!sci_setop_others_have(op, sci_member_name(member)))
+            sci_setop_give(op, sci_member_name(member));
+    }
+}
+
+/* --- Commands */
+
+/* Everything that can fail before a member is answered. False after answering. */
+static bool sci_setop_prepare(sci_setop *op, bool is_stored)
+{
+    sc_server *server = op->call->server;
+    if (sci_setop_unites_others(op)) {
+        op->others = sci_members_new(&server->data.table, &server->hash_seed, false);
+        op->is_out_of_memory = !op->others;
+        if (op->others)
+            sci_setop_unite(op, op->others, 1);
+    }
+    if (!op->is_out_of_memory && (is_stored || op->kind == SCI_SETOP_UNION)) {
+        op->result = sci_members_new(&server->data.table, &server->hash_seed, false);
+        op->is_out_of_memory = !op->result;
+    }
+    if (op->is_out_of_memory)
+        sci_answer_no_memory(op->call);
+    return !op->is_out_of_memory;
+}
+
+/* False after answering. */
+static bool sci_setop_run(sci_setop *op)
+{
+    if (op->kind == SCI_SETOP_INTER)
+        sci_setop_intersect(op, SIZE_MAX, sci_setop_give);
+    else if (op->kind == SCI_SETOP_UNION)
+        sci_setop_unite(op, op->result, 0);
+    else
+        sci_setop_differ(op);
+    if (op->is_out_of_memory)
+        sci_answer_no_memory(op->call);
+    return !op->is_out_of_memory;
+}
+
+static void sci_setop_answer(sci_call *call, sci_setop_kind kind)
+{
+    sci_setop op;
+    if (!sci_setop_begin(&op, call, kind, 1, call->argc - 1))
+        return;
+    if (sci_setop_prepare(&op, false)) {
+        if (op.result) {
+            if (sci_setop_run(&op))
+                sci_set_answer(call, op.result);
+        } else {
+            const size_t mark = sci_answer_array_begin(call);
+            (void)sci_setop_run(&op);
+            sci_answer_array_end(call, mark, op.found);
+        }
+    }
+    sci_setop_end(&op);
+}
+
+/* The result takes the place of whatever is under argv[1]. */
+static void sci_setop_put_result(sci_setop *op, const char *event)
+{
+    sci_call *call = op->call;
+    const sc_slice key = call->argv[1];
+    const size_t count = op->result->count;
+    sci_entry *entry = sci_entry_for_write(call, key);
+    if (count > 0) {
+        if (entry) {
+            sci_entry_replace_object(call->db, entry, SCI_SET, op->result);
+            sci_db_persist(call->db, entry);
+        } else if (!sci_entry_add(call, key, SCI_SET, op->result)) {
+            sci_answer_no_memory(call);
+            return;
+        }
+        op->result = NULL;
+        sci_changed(call, key, SCI_EVENT_SET, event);
+    } else if (entry) {
+        sci_entry_delete(call, entry);
+        sci_changed(call, key, SCI_EVENT_GENERIC, "del");
+    }
+    sci_answer_i64(call, (int64_t)count);
+}
+
+static void sci_setop_store(sci_call *call, sci_setop_kind kind, const char *event)
+{
+    sci_setop op;
+    if (!sci_setop_begin(&op, call, kind, 2, call->argc - 2))
+        return;
+    if (sci_setop_prepare(&op, true) && sci_setop_run(&op))
+        sci_setop_put_result(&op, event);
+    sci_setop_end(&op);
+}
+
+static void sci_command_sinter(sci_call *call)
+{
+    sci_setop_answer(call, SCI_SETOP_INTER);
+}
+
+static void sci_command_sunion(sci_call *call)
+{
+    sci_setop_answer(call, SCI_SETOP_UNION);
+}
+
+static void sci_command_sdiff(sci_call *call)
+{
+    sci_setop_answer(call, SCI_SETOP_DIFF);
+}
+
+static void sci_command_sinterstore(sci_call *call)
+{
+    sci_setop_store(call, SCI_SETOP_INTER, "sinterstore");
+}
+
+static void sci_command_sunionstore(sci_call *call)
+{
+    sci_setop_store(call, SCI_SETOP_UNION, "sunionstore");
+}
+
+static void sci_command_sdiffstore(sci_call *call)
+{
+    sci_setop_store(call, SCI_SETOP_DIFF, "sdiffstore");
+}
+
+/* LIMIT, 0 for none; false after answering. */
+static bool sci_sintercard_limit(sci_call *call, size_t from, int64_t *limit)
+{
+    for (size_t i = from; i < call->argc; i += 2) {
+        if (!sci_word_is(call->argv[i], "limit") || i + 1 == call->argc) {
+            sci_answer_syntax_error(call);
+            return false;
+        }
+        if (!sci_text_to_i64(call->argv[i + 1], limit) || *limit < 0) {
+            sci_answer_error(call, "ERR LIMIT can't be negative");
+            return false;
+        }
+    }
+    return true;
+}
+
+static void sci_command_sintercard(sci_call *call)
+{
+    sci_setop op;
+    int64_t keys, limit = 0;
+    if (!sci_text_to_i64(call->argv[1], &keys) || keys < 1) {
+        sci_answer_error(call, "ERR numkeys should be greater than 0");
+        return;
+    }
+    if ((uint64_t)keys > call->argc - 2) {
+        sci_answer_error(call, "ERR Number of keys can't be greater than number of args");
+        return;
+    }
+    if (!sci_sintercard_limit(call, 2 + (size_t)keys, &limit) ||
+        !sci_setop_begin(&op, call, SCI_SETOP_INTER, 2, (size_t)keys))
+        return;
+    sci_setop_intersect(&op, limit > 0 && (uint64_t)limit < SIZE_MAX ? (size_t)limit : SIZE_MAX,
+                        sci_setop_count);
+    sci_answer_i64(call, (int64_t)op.found);
+    sci_setop_end(&op);
+}
+
+SCI_PRIVATE sci_command_list sci_setop_commands(void)
+{
+    static const sci_command commands[] = {
+        {"sinter", sci_command_sinter, -2, SCI_CMD_READONLY, 1, -1, 1},
+        {"sunion", sci_command_sunion, -2, SCI_CMD_READONLY, 1, -1, 1},
+        {"sdiff", sci_command_sdiff, -2, SCI_CMD_READONLY, 1, -1, 1},
+        {"sintercard", sci_command_sintercard, -3, SCI_CMD_READONLY, 0, 0, 0},
+        {"sinterstore", sci_command_sinterstore, -3, SCI_CMD_WRITE | SCI_CMD_DENYOOM, 1, -1, 1},
+        {"sunionstore", sci_command_sunionstore, -3, SCI_CMD_WRITE | SCI_CMD_DENYOOM, 1, -1, 1},
+        {"sdiffstore", sci_command_sdiffstore, -3, SCI_CMD_WRITE | SCI_CMD_DENYOOM, 1, -1, 1},
+    };
+    const sci_command_list list = {commands, SCI_COUNT(commands)};
+    return list;
+}
+
+/* MARK: - Server: dispatch (Private) */
+/* From words to a command's function. The order of the checks is that of Redis 7. */
+
+/* Longest name of a command; longer ones are unknown. */
+#define SCI_COMMAND_NAME_BYTES 24
+/* What Redis repeats of an unknown command's name and arguments. */
+#define SCI_COMMAND_QUOTED_BYTES 128
+/* What the log adds to a command's own bytes: headers, MULTI, the checksum. */
+#define SCI_COMMAND_LOG_BYTES 256
+#define SCI_COMMAND_LOG_WORD_BYTES 16
+
+/* FNV-1a of the lower-case letters: names are few, and nobody chooses them to collide. */
+static size_t sci_command_slot(sc_slice name)
+{
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < name.len; i++)
+        hash = (hash ^ (unsigned char)(name.data[i] | 0x20)) * 16777619u;
+    return (hash ^ (hash >> 15)) & (SCI_SERVER_COMMAND_SLOTS - 1);
+}
+
+static void sci_command_index_add(sc_server *server, sci_command_list list)
+{
+    for (size_t i = 0; i < list.count; i++) {
+        size_t slot = sci_command_slot(sc_text(list.at[i].name));
+        sci_assert(strlen(list.at[i].name) < SCI_COMMAND_NAME_BYTES);
+        while (server->commands[slot])
+            slot = (slot + 1) & (SCI_SERVER_COMMAND_SLOTS - 1);
+        server->commands[slot] = &list.at[i];
+    }
+}
+
+SCI_PRIVATE void sci_command_index_init(sc_server *server)
+{
+    static sci_command_list (*const lists[])(void) = {
+        sci_transaction_commands,
+        sci_script_commands,
+        sci_pubsub_commands,
+        sci_hash_commands,
+        sci_set_commands,
+        sci_setop_commands,
+    };
+    for (size_t i = 0; i < SCI_COUNT(lists); i++)
+        sci_command_index_add(server, lists[i]());
+}
+
+SCI_PRIVATE const sci_command *sci_command_find(const sc_server *server, sc_slice name)
+{
+    if (name.len == 0 || name.len >= SCI_COMMAND_NAME_BYTES)
+        return NULL;
+    size_t slot = sci_command_slot(name);
+    while (server->commands[slot] && !sci_word_is(name, server->commands[slot]->name))
+        slot = (slot + 1) & (SCI_SERVER_COMMAND_SLOTS - 1);
+    return server->commands[slot];
+}
+
+SCI_PRIVATE void sci_call_init(sci_call *call, sc_server *server, sci_session *session,
+                               const sci_command *command, const sc_slice *argv, size_t argc)
+{
+    memset(call, 0, sizeof *call);
+    call->server = server;
+    call->session = session;
+    call->command = command;
+    call->argv = argv;
+    call->argc = argc;
+    call->now_ms = server->now_ms;
+    if (session) {
+        call->db = session->db;
+        call->out = &session->out;
+    }
+}
+
+SCI_PRIVATE void sci_call_run(sci_call *call)
+{
+    sc_server *server = call->server;
+    sci_session *session = call->session;
+    sci_db *db = call->db;
+    call->command->run(call);
+    if (session && (call->command->flags & SCI_CMD_READONLY) && session->tracking.is_on)
+        sci_tracking_note_read(call);
+    if (call->changes == 0 || call->is_loading)
+        return;
+    if (session && server->log) {
+        session->has_written = true;
+        server->has_writers = true;
+    }
+    if (server->log && !call->is_log_replaced)
+        sci_log_append(server->log, db->index, call->argv, call->argc);
+}
+
+SCI_PRIVATE bool sci_call_has_arity(sci_call *call)
+{
+    int arity = call->command->arity;
+    if (arity >= 0 ? call->argc == (size_t)arity : call->argc >= (size_t)-arity)
+        return true;
+    sci_answer_wrong_arity(call);
+    return false;
+}
+
+static void sci_command_unknown(sci_call *call)
+{
+    char quoted[SCI_COMMAND_QUOTED_BYTES + 8];
+    size_t len = 0;
+    for (size_t i = 1; i < call->argc && len < SCI_COMMAND_QUOTED_BYTES; i++) {
+        size_t word = sci_min_size(call->argv[i].len, SCI_COMMAND_QUOTED_BYTES - len);
+        len +=
+            sci_format(quoted + len, sizeof quoted - len, "'%.*s' ", (int)word, call->argv[i].data);
+    }
+    sci_answer_error(call, "ERR unknown command '%.*s', with args beginning with: %.*s",
+                     (int)sci_min_size(call->argv[0].len, SCI_COMMAND_QUOTED_BYTES),
+                     call->argv[0].data, (int)len, quoted);
+}
+
+static size_t sci_call_log_bytes(const sci_call *call)
+{
+    size_t bytes = SCI_COMMAND_LOG_BYTES + call->argc * SCI_COMMAND_LOG_WORD_BYTES;
+    for (size_t i = 0; i < call->argc; i++)
+        bytes += call->argv[i].len;
+    if (call->session)
+        bytes += sci_bytes_len(&call->session->transaction.queued);
+    return bytes;
+}
+
+static bool sci_call_may_write(sci_call *call, unsigned flags)
+{
+    sc_server *server = call->server;
+    bool has_room = sci_evict_make_room(server);
+    if ((flags & SCI_CMD_DENYOOM) && !has_room) {
+        sci_answer_error(call, "OOM command not allowed when used memory > 'maxmemory'.");
+        return false;
+    }
+    if (!(flags & SCI_CMD_WRITE) || !server->log ||
+        sci_log_admit(server->log, sci_call_log_bytes(call)) == SC_OK)
+        return true;
+    sci_answer_error(call, "MISCONF Errors writing to the log: %s", sc_error_text());
+    return false;
+}
+
+static bool sci_call_fits_subscription(sci_call *call)
+{
+    if (!sci_pubsub_is_subscribed(call->session) || (call->command->flags & SCI_CMD_PUBSUB))
+        return true;
+    sci_answer_error(call,
+                     "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT "
+                     "/ RESET are allowed in this context",
+                     call->command->name);
+    return false;
+}
+
+/* Flags of a command, those of all that it would execute included. */
+static unsigned sci_call_flags(const sci_call *call)
+{
+    unsigned flags = call->command->flags;
+    if (call->command->flags & SCI_CMD_EXEC)
+        flags |= call->session->transaction.flags;
+    return flags;
+}
+
+static bool sci_call_is_allowed(sci_call *call)
+{
+    const sci_session *session = call->session;
+    unsigned flags = sci_call_flags(call);
+    if (!sci_call_has_arity(call))
+        return false;
+    if (!session->is_authenticated && !(flags & SCI_CMD_NO_AUTH)) {
+        sci_answer_error(call, "NOAUTH Authentication required.");
+        return false;
+    }
+    if (session->transaction.is_open && (flags & SCI_CMD_NO_MULTI)) {
+        sci_answer_error(call, "ERR Command not allowed inside a transaction");
+        return false;
+    }
+    if ((flags & (SCI_CMD_WRITE | SCI_CMD_DENYOOM)) && !sci_call_may_write(call, flags))
+        return false;
+    return sci_call_fits_subscription(call);
+}
+
+static bool sci_call_is_queued(const sci_call *call)
+{
+    return call->session->transaction.is_open && !(call->command->flags & SCI_CMD_UNQUEUED);
+}
+
+SCI_PRIVATE void sci_command_dispatch(sci_session *session, const sc_slice *argv, size_t argc)
+{
+    sc_server *server = session->server;
+    const sci_command *command = sci_command_find(server, argv[0]);
+    sci_call call;
+    sci_call_init(&call, server, session, command, argv, argc);
+    server->stats.commands++;
+    session->commands++;
+    session->last_command = command;
+    if (!command)
+        sci_command_unknown(&call);
+    if (!command || !sci_call_is_allowed(&call)) {
+        session->transaction.is_failed |= session->transaction.is_open;
+        return;
+    }
+    if (sci_call_is_queued(&call))
+        sci_transaction_queue(&call);
+    else
+        sci_call_run(&call);
+    if (sci_wait_is_due(server))
+        sci_wait_serve(server);
+}
+
+/* --- From the log */
+
+/* What a command answered while the log is loaded: an error means that it is not ours. */
+static sc_status sci_replay_judge(const sci_call *call)
+{
+    sc_slice answer = sci_bytes_slice(call->out);
+    if (answer.len == 0 || answer.data[0] != '-')
+        return SC_OK;
+    return sc_fail(SC_ERR_PROTOCOL, "%s was answered by \"%.*s\"", call->command->name,
+                   (int)sci_min_size(answer.len - 3, SCI_COMMAND_QUOTED_BYTES), answer.data + 1);
+}
+
+SCI_PRIVATE sc_status sci_command_replay(sc_server *server, int *db, const sc_slice *argv,
+                                         size_t argc)
+{
+    sci_call call;
+    sci_bytes out;
+    const sci_command *command = sci_command_find(server, argv[0]);
+    if (!command)
+        return sc_fail(SC_ERR_PROTOCOL, "unknown command \"%.*s\"",
+                       (int)sci_min_size(argv[0].len, SCI_COMMAND_QUOTED_BYTES), argv[0].data);
+    sci_bytes_init(&out, &server->memory);
+    sci_call_init(&call, server, NULL, command, argv, argc);
+    call.out = &out;
+    call.db = &server->dbs[*db];
+    call.is_loading = true;
+    call.is_in_transaction = true;
+    if (sci_call_has_arity(&call))
+        sci_call_run(&call);
+    sc_status status = sci_replay_judge(&call);
+    *db = call.db->index; /* SELECT */
+    sci_bytes_free(&out);
+    return status;
+}
+
+/* MARK: - Server: sessions (Private) */
+/* A session: bytes in, commands executed, bytes out. */
+
+#define SCI_SESSION_LINE_BYTES ((size_t)64 << 10)
+#define SCI_SESSION_WORDS ((size_t)1 << 20)
+/* Emptied buffers above this are given back. */
+#define SCI_SESSION_KEEP_BYTES ((size_t)64 << 10)
+/* A session that waits, or is to send first, takes no more than so much ahead. */
+#define SCI_SESSION_AHEAD_BYTES ((size_t)1 << 20)
+
+SCI_PRIVATE void sci_session_notify(sci_session *session)
+{
+    if (session->is_notified || !session->notify)
+        return;
+    session->is_notified = true;
+    session->notify(session->notify_user);
+}
+
+static void sci_session_set_peer(sci_session *session, const char *peer)
+{
+    (void)sci_format(session->address, sizeof session->address, "%s", peer);
+}
+
+SCI_PRIVATE sci_session *sci_session_open(sc_server *server, const char *peer, bool is_trusted,
+                                          void (*notify)(void *user), void *notify_user)
+{
+    sci_request_limits limits;
+    if (server->session_count >= server->config.max_clients) {
+        server->stats.rejected++;
+        (void)sc_fail(SC_ERR_LIMIT, "ERR max number of clients reached");
+        return NULL;
+    }
+    sci_session *session = (sci_session *)sci_alloc_zeroed(&server->memory, sizeof *session);
+    if (!session)
+        return NULL;
+    limits.max_words = SCI_SESSION_WORDS;
+    limits.max_bulk_bytes = server->config.max_bulk_bytes;
+    limits.max_line_bytes = SCI_SESSION_LINE_BYTES;
+    session->server = server;
+    session->id = ++server->last_session;
+    session->db = &server->dbs[0];
+    session->notify = notify;
+    session->notify_user = notify_user;
+    session->is_authenticated = is_trusted || !server->password;
+    session->descriptor = -1;
+    session->created_ms = session->active_ms = sci_server_wall_ms(server);
+    sci_session_set_peer(session, peer);
+    sci_bytes_init(&session->in, &server->memory);
+    sci_bytes_init(&session->out, &server->memory);
+    sci_request_init(&session->request, &server->memory, &limits);
+    sci_bytes_init(&session->transaction.queued, &server->memory);
+    sci_list_init(&session->watches);
+    for (int kind = 0; kind < SCI_CHANNEL_KINDS; kind++)
+        sci_list_init(&session->subscriptions[kind]);
+    sci_list_init(&session->tracking.keys);
+    sci_list_init(&session->tracking.prefixes);
+    sci_wait_init(session);
+    sci_list_init(&session->resume);
+    sci_list_init(&session->link);
+    sci_list_append(&server->sessions, &session->link);
+    server->session_count++;
+    server->stats.connections++;
+    return session;
+}
+
+SCI_PRIVATE void sci_session_close(sci_session *session)
+{
+    sc_server *server = session->server;
+    sci_wait_leave(session);
+    sci_transaction_discard(session);
+    sci_pubsub_leave(session);
+    sci_tracking_leave(session);
+    sci_list_remove(&session->resume);
+    sci_list_remove(&session->link);
+    server->session_count--;
+    sci_bytes_free(&session->in);
+    sci_bytes_free(&session->out);
+    sci_bytes_free(&session->transaction.queued);
+    sci_bytes_free(&session->wait.command);
+    sci_request_free(&session->request);
+    sci_free_text(&server->memory, session->name);
+    sci_free(&server->memory, session, sizeof *session);
+}
+
+SCI_PRIVATE void sci_session_end(sci_session *session)
+{
+    session->is_ended = true;
+    sci_bytes_reset(&session->in, 0);
+    sci_wait_leave(session);
+}
+
+/* Answer what could not be understood, and hang up. */
+static void sci_session_refuse(sci_session *session, sc_status status)
+{
+    sc_slice words = sc_text(status == SC_ERR_PROTOCOL ? sc_error_text() : "OOM out of memory");
+    sc_status added =
+        sci_bytes_append_text(&session->out, status == SC_ERR_PROTOCOL ? "-ERR " : "-");
+    if (added == SC_OK)
+        added = sci_bytes_append(&session->out, words);
+    if (added == SC_OK)
+        added = sci_bytes_append_text(&session->out, "\r\n");
+    session->is_broken |= added != SC_OK;
+    sci_session_end(session);
+}
+
+static bool sci_session_may_execute(const sci_session *session)
+{
+    return !session->is_ended && !session->is_broken && !session->is_pausing &&
+           !sci_wait_is_on(session);
+}
+
+/* Execute what is whole of `data`; returns how much that was. */
+static size_t sci_session_execute(sci_session *session, const char *data, size_t len)
+{
+    sc_server *server = session->server;
+    size_t done = 0;
+    while (done < len && sci_session_may_execute(session)) {
+        size_t used = 0;
+        session->request.is_stranger = !session->is_authenticated;
+        sc_status status = sci_request_read(&session->request, data + done, len - done, &used);
+        if (status == SC_AGAIN)
+            break;
+        if (status != SC_OK) {
+            sci_session_refuse(session, status);
+            return len;
+        }
+        done += used;
+        if (session->request.word_count)
+            sci_command_dispatch(session, session->request.words, session->request.word_count);
+        session->is_pausing = sci_bytes_len(&session->out) > server->config.max_output_bytes;
+    }
+    return session->is_ended ? len : done;
+}
+
+static void sci_session_begin(sci_session *session)
+{
+    sc_server *server = session->server;
+    server->now_ms = sci_server_wall_ms(server);
+    session->active_ms = server->now_ms;
+}
+
+/* What is left over is too long for a command. */
+static void sci_session_check_size(sci_session *session)
+{
+    if (sci_bytes_len(&session->in) <= session->server->config.max_request_bytes)
+        return;
+    (void)sc_fail(SC_ERR_PROTOCOL, "Protocol error: a command of more than %zu bytes",
+                  session->server->config.max_request_bytes);
+    sci_session_refuse(session, SC_ERR_PROTOCOL);
+}
+
+SCI_PRIVATE void sci_session_run(sci_session *session)
+{
+    sci_bytes *in = &session->in;
+    if (sci_bytes_len(in) == 0 || !sci_session_may_execute(session))
+        return;
+    sci_session_begin(session);
+    sc_slice bytes = sci_bytes_slice(in);
+    size_t done = sci_session_execute(session, bytes.data, bytes.len);
+    if (session->is_ended)
+        return;
+    sci_bytes_consume(in, done);
+    if (sci_bytes_len(in) == 0)
+        sci_bytes_reset(in, SCI_SESSION_KEEP_BYTES);
+    else
+        sci_session_check_size(session);
+}
+
+SCI_PRIVATE void sci_session_feed(sci_session *session, sc_slice bytes)
+{
+    session->server->stats.bytes_in += bytes.len;
+    if (session->is_ended)
+        return;
+    if (sci_bytes_len(&session->in) == 0 && sci_session_may_execute(session)) {
+        sci_session_begin(session);
+        size_t done = sci_session_execute(session, bytes.data, bytes.len);
+        bytes = sc_bytes(bytes.data + done, bytes.len - done);
+        if (session->is_ended || bytes.len == 0)
+            return;
+    }
+    if (sci_bytes_append(&session->in, bytes) != SC_OK)
+        sci_session_refuse(session, SC_ERR_MEMORY);
+    else
+        sci_session_run(session);
+}
+
+SCI_PRIVATE char *sci_session_room(sci_session *session, size_t least, size_t *cap)
+{
+    sci_bytes *in = &session->in;
+    size_t missing = sci_request_missing(&session->request, sci_bytes_len(in));
+    /* Memory follows the bytes that came, not the lengths that were announced. */
+    least = sci_max_size(least, sci_min_size(missing, sci_bytes_len(in)));
+    if (sci_bytes_reserve(in, least) != SC_OK) {
+        sci_session_refuse(session, SC_ERR_MEMORY);
+        return NULL;
+    }
+    *cap = in->cap - in->end;
+    return in->data + in->end;
+}
+
+SCI_PRIVATE void sci_session_received(sci_session *session, size_t len)
+{
+    session->server->stats.bytes_in += len;
+    session->in.end += len;
+    sci_session_run(session);
+}
+
+SCI_PRIVATE void sci_session_sent(sci_session *session, size_t len)
+{
+    session->server->stats.bytes_out += len;
+    sci_bytes_consume(&session->out, len);
+    if (sci_bytes_len(&session->out) == 0)
+        sci_bytes_reset(&session->out, SCI_SESSION_KEEP_BYTES);
+    if (session->is_pausing &&
+        sci_bytes_len(&session->out) <= session->server->config.max_output_bytes / 2)
+        session->is_pausing = false;
+}
+
+SCI_PRIVATE bool sci_session_wants_input(const sci_session *session)
+{
+    return !session->is_ended && !session->is_broken &&
+           (sci_session_may_execute(session) ||
+            sci_bytes_len(&session->in) < SCI_SESSION_AHEAD_BYTES);
+}
+
+/* MARK: - Server (Private) */
+/* The server as a whole: making it, and what time brings. */
+
+#define SCI_SERVER_DATABASES 16
+#define SCI_SERVER_CLIENTS 10000
+#define SCI_SERVER_BULK_BYTES ((size_t)512 << 20)
+#define SCI_SERVER_REQUEST_BYTES ((size_t)1 << 30)
+#define SCI_SERVER_OUTPUT_BYTES ((size_t)64 << 20)
+#define SCI_SERVER_REWRITE_BYTES ((size_t)64 << 20)
+/* What a tick may take of expiry and of tidying before it lets others in. */
+#define SCI_SERVER_SLICE_NS 1000000
+#define SCI_SERVER_TIDY_STEPS 128
+
+SCI_PRIVATE void sci_server_log(sc_server *server, sc_log_level level, const char *format, ...)
+{
+    char text[SC_ERROR_TEXT_BYTES];
+    va_list arguments;
+    if (!server->logger.write_line || level > server->logger.level)
+        return;
+    va_start(arguments, format);
+    (void)sci_format_list(text, sizeof text, format, arguments);
+    va_end(arguments);
+    server->logger.write_line(server->logger.user, level, text);
+}
+
+/* xorshift128+ (Vigna, "Further scramblings of Marsaglia's xorshift generators", 2014): for samples
+   and SRANDMEMBER, no secret. */
+SCI_PRIVATE uint64_t sci_random_u64(sc_server *server)
+{
+    uint64_t a = server->random_state[0];
+    const uint64_t b = server->random_state[1];
+    server->random_state[0] = b;
+    a ^= a << 23;
+    server->random_state[1] = a ^ b ^ (a >> 17) ^ (b >> 26);
+    return server->random_state[1] + b;
+}
+
+SCI_PRIVATE size_t sci_random_below(sc_server *server, size_t bound)
+{
+    sci_assert(bound > 0);
+    return (size_t)(sci_random_u64(server) % bound);
+}
+
+/* The tables that were given, or the platform's. */
+static sc_status sci_server_take_tables(sc_server *server, const sc_server_config *config,
+                                        sc_random *random)
+{
+    if (config->clock)
+        server->clock = *config->clock;
+    else if (!sci_platform_clock(&server->clock))
+        return sc_fail(SC_ERR_ARGUMENT, "this build has no clock: set sc_server_config.clock");
+    if (config->random)
+        *random = *config->random;
+    else if (!sci_platform_random(random))
+        return sc_fail(SC_ERR_ARGUMENT,
+                       "this build has no random numbers: set sc_server_config.random");
+    if (config->logger)
+        server->logger = *config->logger;
+    if (server->logger.level == 0)
+        server->logger.level = SC_LOG_WARNING;
+    return SC_OK;
+}
+
+static size_t sci_server_or(size_t chosen, size_t standard)
+{
+    return chosen ? chosen : standard;
+}
+
+static sc_status sci_server_resolve(sc_server *server)
+{
+    sc_server_config *config = &server->config;
+    if (config->databases < 0 || config->databases > SCI_SERVER_CLIENTS)
+        return sc_fail(SC_ERR_ARGUMENT, "sc_server_config.databases is %d, not between 1 and %d",
+                       config->databases, SCI_SERVER_CLIENTS);
+    if ((unsigned)config->eviction > (unsigned)SC_EVICTION_VOLATILE_TTL)
+        return sc_fail(SC_ERR_ARGUMENT, "sc_server_config.eviction is %d, which is no policy",
+                       (int)config->eviction);
+    if ((unsigned)config->sync > (unsigned)SC_SYNC_NEVER)
+        return sc_fail(SC_ERR_ARGUMENT, "sc_server_config.sync is %d, which is no sc_sync",
+                       (int)config->sync);
+    if (config->databases == 0)
+        config->databases = SCI_SERVER_DATABASES;
+    config->max_clients = sci_server_or(config->max_clients, SCI_SERVER_CLIENTS);
+    config->max_bulk_bytes = sci_server_or(config->max_bulk_bytes, SCI_SERVER_BULK_BYTES);
+    config->max_bulk_bytes = sci_min_size(config->max_bulk_bytes, (size_t)UINT32_MAX / 2);
+    config->max_request_bytes = sci_server_or(config->max_request_bytes, SCI_SERVER_REQUEST_BYTES);
+    config->max_output_bytes = sci_server_or(config->max_output_bytes, SCI_SERVER_OUTPUT_BYTES);
+    config->rewrite_min_bytes = sci_server_or(config->rewrite_min_bytes, SCI_SERVER_REWRITE_BYTES);
+    return SC_OK;
+}
+
+static sc_status sci_server_make_dbs(sc_server *server)
+{
+    int count = server->config.databases;
+    server->dbs = (sci_db *)sci_alloc_zeroed(&server->memory, (size_t)count * sizeof(sci_db));
+    if (!server->dbs)
+        return SC_ERR_MEMORY;
+    server->db_count = count;
+    for (int i = 0; i < count; i++)
+        sci_db_init(&server->dbs[i], &server->data.table, server->hash_seed, i);
+    return SC_OK;
+}
+
+static sc_status sci_server_fill(sc_server *server, const sc_server_config *config)
+{
+    sc_random random;
+    uint64_t seeds[4];
+    sc_status status = sci_server_take_tables(server, config, &random);
+    if (status == SC_OK)
+        status = sci_server_resolve(server);
+    if (status == SC_OK)
+        status = random.fill(random.user, seeds, sizeof seeds);
+    if (status != SC_OK)
+        return status;
+    server->hash_seed.k0 = seeds[0];
+    server->hash_seed.k1 = seeds[1];
+    server->random_state[0] = seeds[2] | 1; /* a state of zeros would stay one */
+    server->random_state[1] = seeds[3];
+    server->now_ms = sci_server_wall_ms(server);
+    server->stats.started_ms = server->now_ms;
+    sci_map_init(&server->waits, &server->memory, server->hash_seed);
+    sci_map_init(&server->watched, &server->memory, server->hash_seed);
+    for (int kind = 0; kind < SCI_CHANNEL_KINDS; kind++)
+        sci_map_init(&server->channels[kind], &server->memory, server->hash_seed);
+    sci_map_init(&server->tracked, &server->memory, server->hash_seed);
+    sci_map_init(&server->prefixes, &server->memory, server->hash_seed);
+    sci_command_index_init(server);
+    sci_script_names_init(server);
+    if (config->password && config->password[0]) {
+        server->password = sci_copy_text(&server->memory, sc_text(config->password));
+        if (!server->password)
+            return SC_ERR_MEMORY;
+    }
+    return sci_server_make_dbs(server);
+}
+
+SCI_PRIVATE sc_status sci_server_create(const sc_server_config *config, sc_server **server)
+{
+    sc_server_config none;
+    sc_memory memory;
+    *server = NULL;
+    memset(&none, 0, sizeof none);
+    if (!config)
+        config = &none;
+    if (config->memory)
+        memory = *config->memory;
+    else if (!sci_platform_memory(&memory))
+        return sc_fail(SC_ERR_ARGUMENT, "this build has no memory: set sc_server_config.memory");
+    sc_server *created = (sc_server *)sci_alloc_zeroed(&memory, sizeof *created);
+    if (!created)
+        return SC_ERR_MEMORY;
+    created->memory = memory;
+    created->config = *config;
+    sci_counted_init(&created->data, &memory);
+    sci_list_init(&created->sessions);
+    sci_list_init(&created->ready_keys);
+    sci_list_init(&created->resumed);
+    sci_list_init(&created->patterns);
+    sci_ticker_init(&created->ticker);
+    sci_mutex_init(&created->lock);
+    sc_status status = sci_server_fill(created, config);
+    if (status != SC_OK) {
+        sci_server_free(created);
+        return status;
+    }
+    *server = created;
+    return SC_OK;
+}
+
+SCI_PRIVATE void sci_server_free(sc_server *server)
+{
+    sc_memory memory = server->memory;
+    while (!sci_list_is_empty(&server->sessions))
+        sci_session_close(SCI_CONTAINER(server->sessions.next, sci_session, link));
+    if (server->log)
+        sci_log_close(server->log);
+    for (int i = 0; i < server->db_count; i++)
+        sci_db_clear(&server->dbs[i]);
+    sci_free(&memory, server->dbs, (size_t)server->db_count * sizeof(sci_db));
+    sci_map_free(&server->waits);
+    sci_map_free(&server->watched);
+    for (int kind = 0; kind < SCI_CHANNEL_KINDS; kind++)
+        sci_map_free(&server->channels[kind]);
+    sci_map_free(&server->tracked);
+    sci_map_free(&server->prefixes);
+    sci_free_secret_text(&memory, server->password);
+    sci_mutex_free(&server->lock);
+    sci_free(&memory, server, sizeof *server);
+}
+
+/* --- Time */
+
+static int64_t sci_server_expire(sc_server *server, int64_t now_ns)
+{
+    int64_t delay_ms = sci_expire_slice(server, SCI_SERVER_SLICE_NS);
+    if (delay_ms < 0)
+        return INT64_MAX;
+    if (delay_ms > (INT64_MAX - now_ns) / SCI_SERVER_NS_PER_MS)
+        return INT64_MAX;
+    return now_ns + delay_ms * SCI_SERVER_NS_PER_MS;
+}
+
+static int64_t sci_server_tidy(sc_server *server, int64_t now_ns)
+{
+    bool has_more = false;
+    for (int i = 0; i < server->db_count; i++)
+        has_more |= sci_db_tidy(&server->dbs[i], SCI_SERVER_TIDY_STEPS);
+    return has_more ? now_ns : INT64_MAX;
+}
+
+SCI_PRIVATE int64_t sci_server_tick(sc_server *server)
+{
+    int64_t now_ns = sci_server_now_ns(server);
+    server->now_ms = sci_server_wall_ms(server);
+    int64_t due_ns = sci_server_expire(server, now_ns);
+    sci_wait_expire(server, now_ns);
+    const sci_heap_node *timeout = sci_heap_first(&server->timeouts);
+    if (timeout)
+        due_ns = sci_min_i64(due_ns, timeout->key);
+    due_ns = sci_min_i64(due_ns, sci_server_tidy(server, now_ns));
+    if (server->log)
+        due_ns = sci_min_i64(due_ns, sci_log_tick(server->log, now_ns));
+    return due_ns;
+}
+
+SCI_PRIVATE void sci_server_commit(sc_server *server)
+{
+    if (!server->log)
+        return;
+    sc_status status = sci_log_commit(server->log);
+    for (sci_link *link = server->sessions.next; link != &server->sessions && server->has_writers;
+         link = link->next) {
+        sci_session *session = SCI_CONTAINER(link, sci_session, link);
+        if (status != SC_OK && session->has_written) {
+            session->is_broken = true; /* nobody may take a lost write for done */
+            sci_session_end(session);
+            sci_session_notify(session);
+        }
+        session->has_written = false;
+    }
+    server->has_writers = false;
+}
+
+/* MARK: - Server: ticker (Private) */
+/* The server's tick: run when it is due by whoever waits in a loop, and now and then by those who
+   bring commands, since nobody may be waiting. */
+
+/* Expiry and the like may be so much late when a command brings them: a tick only then finds out
+   when they are due. */
+#define SCI_TICKER_PERIOD_NS (20 * SCI_SERVER_NS_PER_MS)
+/* So many batches of commands are worth a look at the clock. */
+#define SCI_TICKER_UNLOOKED 64
+
+SCI_PRIVATE void sci_ticker_init(sci_ticker *ticker)
+{
+    ticker->due_ns = INT64_MAX;
+    ticker->is_far = true;
+    sci_list_init(&ticker->minders);
+}
+
+static void sci_ticker_set(sci_ticker *ticker, int64_t due_ns, int64_t now_ns)
+{
+    ticker->due_ns = due_ns;
+    ticker->is_far = due_ns - now_ns > SCI_TICKER_PERIOD_NS;
+    ticker->unlooked = 0;
+}
+
+SCI_PRIVATE void sci_ticker_run(sc_server *server)
+{
+    int64_t due_ns = sci_server_tick(server);
+    sci_server_commit(server);
+    sci_ticker_set(&server->ticker, due_ns, sci_server_now_ns(server));
+}
+
+/* Who waits is to look again when the tick is due. */
+static void sci_ticker_hasten(sc_server *server, int64_t due_ns, int64_t now_ns)
+{
+    sci_ticker *ticker = &server->ticker;
+    sci_ticker_set(ticker, sci_min_i64(due_ns, ticker->due_ns), now_ns);
+    for (sci_link *link = ticker->minders.next; link != &ticker->minders; link = link->next)
+        sci_loop_interrupt(SCI_CONTAINER(link, sci_minder, link)->loop);
+}
+
+SCI_PRIVATE void sci_ticker_note(sc_server *server)
+{
+    sci_ticker *ticker = &server->ticker;
+    const sci_heap_node *timeout = sci_heap_first(&server->timeouts);
+    bool is_sooner = timeout && timeout->key < ticker->due_ns;
+    if (SCI_LIKELY(!ticker->is_far && !is_sooner && ++ticker->unlooked < SCI_TICKER_UNLOOKED))
+        return;
+    int64_t now_ns = sci_server_now_ns(server);
+    ticker->unlooked = 0;
+    if (now_ns >= ticker->due_ns)
+        sci_ticker_run(server);
+    else if (is_sooner)
+        sci_ticker_hasten(server, sci_min_i64(timeout->key, now_ns + SCI_TICKER_PERIOD_NS), now_ns);
+    else if (ticker->is_far)
+        sci_ticker_hasten(server, now_ns + SCI_TICKER_PERIOD_NS, now_ns);
+}
+
+static void sci_minder_fire(sci_timer *timer)
+{
+    SCI_CONTAINER(timer, sci_minder, timer)->is_due = true; /* the hook runs next */
+}
+
+static void sci_minder_turn(sci_hook *hook)
+{
+    sci_minder *minder = SCI_CONTAINER(hook, sci_minder, hook);
+    sc_server *server = minder->server;
+    sci_mutex_lock(&server->lock);
+    if (minder->is_due && sci_server_now_ns(server) >= server->ticker.due_ns)
+        sci_ticker_run(server);
+    int64_t due_ns = server->ticker.due_ns;
+    sci_mutex_unlock(&server->lock);
+    minder->is_due = false;
+    if (due_ns == INT64_MAX)
+        sci_timer_cancel(minder->loop, &minder->timer);
+    else if (!sci_timer_is_armed(&minder->timer) || minder->timer.node.key != due_ns)
+        sci_timer_arm(minder->loop, &minder->timer, due_ns);
+}
+
+SCI_PRIVATE void sci_minder_begin(sci_minder *minder, sc_server *server, sci_loop *loop)
+{
+    memset(minder, 0, sizeof *minder);
+    minder->server = server;
+    minder->loop = loop;
+    minder->hook.run = sci_minder_turn;
+    minder->timer.fire = sci_minder_fire;
+    sci_hook_add(loop, &minder->hook);
+    sci_list_init(&minder->link);
+    sci_mutex_lock(&server->lock);
+    sci_list_append(&server->ticker.minders, &minder->link);
+    sci_mutex_unlock(&server->lock);
+    sci_minder_turn(&minder->hook);
+}
+
+SCI_PRIVATE void sci_minder_end(sci_minder *minder)
+{
+    sci_mutex_lock(&minder->server->lock);
+    sci_list_remove(&minder->link);
+    sci_mutex_unlock(&minder->server->lock);
+    sci_timer_cancel(minder->loop, &minder->timer);
+    sci_hook_remove(&minder->hook);
+}
+
+/* MARK: - Server: words of its configuration (Private) */
+/* Words of the configuration. */
+
+/* The words of a server's configuration, the same in URLs, in CONFIG and on a command line. */
+
+/* "64mb", as Redis reads it: b, k, m, g count by thousands, kb, mb, gb by 1,024; any case. */
+SCI_PRIVATE bool sci_bytes_from_text(sc_slice text, uint64_t *bytes);
+/* "allkeys-lru"; from text in any case. */
+SCI_PRIVATE const char *sci_eviction_to_text(sc_eviction eviction);
+SCI_PRIVATE bool sci_eviction_from_text(sc_slice text, sc_eviction *eviction);
+/* "always", "everysec", "no"; "never" is read as "no". */
+SCI_PRIVATE const char *sci_sync_to_text(sc_sync when);
+SCI_PRIVATE bool sci_sync_from_text(sc_slice text, sc_sync *when);
+
+#define SCI_KILO UINT64_C(1000)
+#define SCI_KIBI UINT64_C(1024)
+
+SCI_PRIVATE bool sci_bytes_from_text(sc_slice text, uint64_t *bytes)
+{
+    static const struct {
+        const char *name;
+        uint64_t factor;
+    } units[] = {{"", 1},
+                 {"b", 1},
+                 {"k", SCI_KILO},
+                 {"kb", SCI_KIBI},
+                 {"m", SCI_KILO * SCI_KILO},
+                 {"mb", SCI_KIBI * SCI_KIBI},
+                 {"g", SCI_KILO * SCI_KILO * SCI_KILO},
+                 {"gb", SCI_KIBI * SCI_KIBI * SCI_KIBI}};
+    size_t digits = 0;
+    int64_t number;
+    while (digits < text.len && sci_is_digit(text.data[digits]))
+        digits++;
+    if (!sci_text_to_i64(sc_bytes(text.data, digits), &number))
+        return false;
+    for (size_t i = 0; i < SCI_COUNT(units); i++) {
+        if (!sci_word_is(sc_bytes(text.data + digits, text.len - digits), units[i].name))
+            continue;
+        *bytes = (uint64_t)number * units[i].factor;
+        return (uint64_t)number <= UINT64_MAX / units[i].factor;
+    }
+    return false;
+}
+
+/* In the order of sc_eviction. */
+static const char *const sci_eviction_names[] = {
+    "noeviction",   "allkeys-lru",  "allkeys-lfu",   "allkeys-fifo",    "allkeys-random",
+    "volatile-lru", "volatile-lfu", "volatile-fifo", "volatile-random", "volatile-ttl"};
+SCI_STATIC_ASSERT(SCI_COUNT(sci_eviction_names) == SC_EVICTION_VOLATILE_TTL + 1,
+                  eviction_has_a_name);
+
+/* In the order of sc_sync; one more name for the last. */
+static const char *const sci_sync_names[] = {"everysec", "always", "no", "never"};
+SCI_STATIC_ASSERT(SCI_COUNT(sci_sync_names) == SC_SYNC_NEVER + 2, sync_has_a_name);
+
+/* The place of a word among names; their count when it is none. */
+static size_t sci_name_find(sc_slice word, const char *const *names, size_t count)
+{
+    size_t i = 0;
+    while (i < count && !sci_word_is(word, names[i]))
+        i++;
+    return i;
+}
+
+SCI_PRIVATE const char *sci_eviction_to_text(sc_eviction eviction)
+{
+    return sci_eviction_names[eviction];
+}
+
+SCI_PRIVATE bool sci_eviction_from_text(sc_slice text, sc_eviction *eviction)
+{
+    size_t i = sci_name_find(text, sci_eviction_names, SCI_COUNT(sci_eviction_names));
+    if (i == SCI_COUNT(sci_eviction_names))
+        return false;
+    *eviction = (sc_eviction)i;
+    return true;
+}
+
+SCI_PRIVATE const char *sci_sync_to_text(sc_sync when)
+{
+    return sci_sync_names[when];
+}
+
+SCI_PRIVATE bool sci_sync_from_text(sc_slice text, sc_sync *when)
+{
+    size_t i = sci_name_find(text, sci_sync_names, SCI_COUNT(sci_sync_names));
+    if (i == SCI_COUNT(sci_sync_names))
+        return false;
+    *when = (sc_sync)sci_min_size(i, SC_SYNC_NEVER);
+    return true;
+}
+
+/* MARK: - Server: host (Private) */
+/* A server's loop, its thread, and the places where it listens. */
+
+/* What carries a server's bytes to and from the outside: places where it listens, connections, a
+   loop that waits for them, and a thread that drives the loop.
+
+   The loop's lock guards all of it but what is said to be guarded by the server's. The loop's is
+   taken first. */
+
+#define SCI_HOST_DOORS 4
+/* What is received at once, when nothing says that more is to come. */
+#define SCI_HOST_RECEIVE_BYTES ((size_t)16 * 1024)
+
+typedef struct sci_host sci_host;
+
+/* A place where it listens. */
+typedef struct sci_door {
+    sci_watch watch;
+    sci_host *host;
+    void *listener; /* owned; NULL: closed */
+    sc_address address;
+    char *url;       /* owned; as sc_server_url tells it */
+    sci_timer pause; /* until it is tried again, after a failure that passes */
+} sci_door;
+
+typedef struct sci_visit {
+    sci_watch watch;
+    sci_link link; /* in host->visits */
+    sci_link due;  /* the server's lock: in host->due */
+    sci_host *host;
+    void *stream;         /* owned */
+    sci_session *session; /* owned, until it is over; the server's lock */
+    bool is_stalled;      /* the stream takes no more now */
+} sci_visit;
+
+struct sci_host {
+    sc_server *server;
+    sc_memory memory;
+    sc_listener table;
+    sci_loop *loop; /* `own`, or a client's */
+    sci_loop own;
+    bool has_own_loop;
+    sci_fork_guard fork_guard;
+    sci_door doors[SCI_HOST_DOORS];
+    size_t door_count;
+    sci_link visits;
+    sci_link due;  /* the server's lock: those to look at before the next wait */
+    bool is_awake; /* the server's lock: `due` will be looked at before the next wait */
+    sci_hook hook;
+    sci_minder minder;
+    char *buffer; /* owned: SCI_HOST_RECEIVE_BYTES */
+    sci_thread thread;
+    bool has_thread;
+    bool is_stopping;
+};
+
+/* A host without places, over a loop of its own (`loop` NULL) or another's. `server->host` is set.
+   Tables come from `config`. */
+SCI_PRIVATE sc_status sci_host_create(sc_server *server, const sc_server_config *config,
+                                      sci_loop *loop);
+/* Listen at a place; `address` is taken as it is. */
+SCI_PRIVATE sc_status sci_host_listen(sci_host *host, const sc_address *address);
+SCI_PRIVATE sc_status sci_host_start_thread(sci_host *host);
+/* Let visitors go, stop listening, stop the thread; free. The log is closed in between: who is let
+   go finds it free. */
+SCI_PRIVATE void sci_host_free(sci_host *host);
+/* In a forked child: close its copies of descriptors without a word. What the parent's thread may
+   have been working on is left alone. */
+SCI_PRIVATE void sci_host_abandon(sci_host *host);
+
+/* For host.c and visit.c. */
+/* Somebody is at the door. */
+SCI_PRIVATE void sci_door_settle(sci_watch *watch, unsigned ready);
+/* Send what is due, and look whether visitors go. */
+SCI_PRIVATE void sci_visits_turn(sci_host *host);
+SCI_PRIVATE void sci_visits_end(sci_host *host);
+
+/* How long the thread pauses when its poller has failed. */
+#define SCI_HOST_PAUSE_NS (10 * (int64_t)SCI_SERVER_NS_PER_MS)
+
+static void sci_host_turn(sci_hook *hook)
+{
+    sci_visits_turn(SCI_CONTAINER(hook, sci_host, hook));
+}
+
+static sc_status sci_host_own_loop(sci_host *host, const sc_server_config *config)
+{
+    sc_poller poller;
+    if (config->poller)
+        poller = *config->poller;
+    else if (!sc_platform_poller(&poller))
+        return sc_fail(SC_ERR_ARGUMENT, "this build has no poller: set sc_server_config.poller");
+    sc_status status = sci_loop_init(&host->own, &host->memory, &host->server->clock, &poller);
+    host->has_own_loop = status == SC_OK;
+    host->loop = &host->own;
+    return status;
+}
+
+SCI_PRIVATE sc_status sci_host_create(sc_server *server, const sc_server_config *config,
+                                      sci_loop *loop)
+{
+    sci_host *host = (sci_host *)sci_alloc_zeroed(&server->memory, sizeof *host);
+    if (!host)
+        return SC_ERR_MEMORY;
+    host->server = server;
+    host->memory = server->memory;
+    host->loop = loop;
+    host->hook.run = sci_host_turn;
+    sci_list_init(&host->visits);
+    sci_list_init(&host->due);
+    sc_status status = loop ? SC_OK : sci_host_own_loop(host, config);
+    if (status != SC_OK) {
+        sci_free(&host->memory, host, sizeof *host);
+        return status;
+    }
+    if (config->listener)
+        host->table = *config->listener;
+    else
+        (void)sc_platform_listener(&host->table); /* missing where something is to listen */
+    sci_fork_guard_init(&host->fork_guard);
+    sci_loop_lock(host->loop);
+    sci_minder_begin(&host->minder, server, host->loop);
+    sci_hook_add(host->loop, &host->hook);
+    sci_loop_unlock(host->loop);
+    server->host = host;
+    return SC_OK;
+}
+
+/* --- Places */
+
+static bool sci_path_is_plain(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || sci_is_digit(c) ||
+           memchr("/-._~", c, 5) != NULL;
+}
+
+static char *sci_door_make_url(const sc_memory *memory, const sc_address *address)
+{
+    char text[SCI_ADDRESS_TEXT_BYTES];
+    char url[3 * SC_PATH_BYTES + 16];
+    size_t len;
+    sci_address_to_text(address, text);
+    if (address->family != SC_FAMILY_UNIX) {
+        len = sci_format(url, sizeof url, "redis://%s", text);
+        return sci_copy_text(memory, sc_bytes(url, len));
+    }
+    len = sci_format(url, sizeof url, "unix://");
+    for (const char *at = text; *at; at++) {
+        if (sci_path_is_plain(*at))
+            url[len++] = *at;
+        else
+            len += sci_format(url + len, sizeof url - len, "%%%x%x", (unsigned char)*at >> 4,
+                              (unsigned char)*at & 15u);
+    }
+    return sci_copy_text(memory, sc_bytes(url, len));
+}
+
+static void sci_door_release(sci_watch *watch)
+{
+    sci_door *door = SCI_CONTAINER(watch, sci_door, watch);
+    door->host->table.shut(door->listener, true);
+    door->listener = NULL;
+}
+
+SCI_PRIVATE sc_status sci_host_listen(sci_host *host, const sc_address *address)
+{
+    sci_door *door = &host->doors[host->door_count];
+    sci_assert(host->door_count < SCI_HOST_DOORS);
+    if (!host->table.open)
+        return sc_fail(SC_ERR_ARGUMENT,
+                       "this build has no listener: set sc_server_config.listener");
+    if (!host->buffer)
+        host->buffer = (char *)sci_resize(&host->memory, NULL, 0, SCI_HOST_RECEIVE_BYTES);
+    if (!host->buffer)
+        return SC_ERR_MEMORY;
+    door->host = host;
+    door->address = *address;
+    sc_status status =
+        host->table.open(host->table.user, &host->memory, &door->address, &door->listener);
+    if (status != SC_OK)
+        return status;
+    door->url = sci_door_make_url(&host->memory, &door->address);
+    if (!door->url) {
+        host->table.shut(door->listener, true);
+        door->listener = NULL;
+        return SC_ERR_MEMORY;
+    }
+    host->door_count++;
+    door->watch.descriptor = host->table.descriptor(door->listener);
+    door->watch.settle = sci_door_settle;
+    door->watch.release = sci_door_release;
+    sci_loop_lock(host->loop);
+    sci_watch_add(host->loop, &door->watch);
+    sci_watch_want(host->loop, &door->watch, SC_READABLE);
+    sci_loop_unlock(host->loop);
+    return SC_OK;
+}
+
+/* --- The thread */
+
+static void *sci_host_run(void *argument)
+{
+    sci_host *host = (sci_host *)argument;
+    sci_gate pause;
+    sci_gate_init(&pause);
+    sci_loop_lock(host->loop);
+    while (!host->is_stopping) {
+        sc_status status = SC_OK;
+        if (sci_loop_drive_begin(host->loop)) {
+            status = sci_loop_step(host->loop, -1);
+            sci_loop_drive_end(host->loop);
+        }
+        if (status == SC_OK)
+            continue;
+        sci_loop_unlock(host->loop);
+        sci_gate_wait(&pause, sci_gate_ticket(&pause), SCI_HOST_PAUSE_NS);
+        sci_loop_lock(host->loop);
+    }
+    sci_loop_unlock(host->loop);
+    sci_gate_free(&pause);
+    return NULL;
+}
+
+SCI_PRIVATE sc_status sci_host_start_thread(sci_host *host)
+{
+    sc_status status = sci_thread_start(&host->thread, sci_host_run, host);
+    host->has_thread = status == SC_OK;
+    return status;
+}
+
+static void sci_host_stop_thread(sci_host *host)
+{
+    if (!host->has_thread)
+        return;
+    sci_loop_lock(host->loop);
+    host->is_stopping = true;
+    sci_loop_wake(host->loop);
+    sci_loop_unlock(host->loop);
+    sci_thread_join(&host->thread);
+    host->has_thread = false;
+}
+
+/* --- The end */
+
+static void sci_host_free_block(sci_host *host)
+{
+    sc_memory memory = host->memory;
+    for (size_t i = 0; i < host->door_count; i++)
+        sci_free_text(&memory, host->doors[i].url);
+    sci_fork_guard_free(&host->fork_guard);
+    sci_free(&memory, host->buffer, host->buffer ? SCI_HOST_RECEIVE_BYTES : 0);
+    host->server->host = NULL;
+    sci_free(&memory, host, sizeof *host);
+}
+
+/* Who is cut off may want to serve in this one's place: it finds the log free, and nobody who
+   listens. */
+SCI_PRIVATE void sci_host_free(sci_host *host)
+{
+    sc_server *server = host->server;
+    sci_host_stop_thread(host);
+    sci_loop_lock(host->loop);
+    sci_mutex_lock(&server->lock);
+    if (server->log)
+        sci_log_close(server->log);
+    server->log = NULL;
+    sci_mutex_unlock(&server->lock);
+    for (size_t i = 0; i < host->door_count; i++) {
+        sci_timer_cancel(host->loop, &host->doors[i].pause);
+        sci_watch_retire(host->loop, &host->doors[i].watch);
+    }
+    sci_visits_end(host);
+    sci_hook_remove(&host->hook);
+    sci_minder_end(&host->minder);
+    sci_loop_unlock(host->loop);
+    if (host->has_own_loop)
+        sci_loop_free(&host->own);
+    sci_host_free_block(host);
+}
+
+SCI_PRIVATE void sci_host_abandon(sci_host *host)
+{
+    for (size_t i = 0; i < host->door_count; i++)
+        host->table.shut(host->doors[i].listener, false);
+    for (sci_link *link = host->visits.next; link != &host->visits; link = link->next) {
+        sci_visit *visit = SCI_CONTAINER(link, sci_visit, link);
+        host->table.streams.hangup(visit->stream, false);
+    }
+    if (host->has_own_loop)
+        host->own.poller_table.destroy(host->own.poller);
+}
+
+/* MARK: - Server: visitors (Private) */
+/* Connections of a server: accepted, received from, sent to. All that is ready is received and
+   executed first; then the log is committed once, and then answers are sent. */
+
+/* Connections taken in one turn of the loop. */
+#define SCI_VISIT_ACCEPTS 64
+/* Times that one connection is received from in one turn, so that others have theirs. */
+#define SCI_VISIT_RECEIVES 16
+/* How long a door is left alone when a connection could not be taken. */
+#define SCI_VISIT_PAUSE_NS (100 * (int64_t)SCI_SERVER_NS_PER_MS)
+
+/* The server's lock: look at this one before the next wait. */
+static void sci_visit_is_due(sci_visit *visit)
+{
+    if (!sci_link_is_in_list(&visit->due))
+        sci_list_append(&visit->host->due, &visit->due);
+}
+
+/* The server's lock: what another session, or time, did to this one. */
+static void sci_visit_notify(void *user)
+{
+    sci_visit *visit = (sci_visit *)user;
+    sci_host *host = visit->host;
+    sci_visit_is_due(visit);
+    if (host->is_awake)
+        return;
+    host->is_awake = true;
+    sci_loop_interrupt(host->loop);
+}
+
+/* The server's lock. The loop lets go of the rest when nobody waits. */
+static void sci_visit_end(sci_visit *visit)
+{
+    sci_list_remove(&visit->due);
+    if (visit->session)
+        sci_session_close(visit->session);
+    visit->session = NULL;
+    sci_list_remove(&visit->link);
+    sci_watch_retire(visit->host->loop, &visit->watch);
+}
+
+static void sci_visit_release(sci_watch *watch)
+{
+    sci_visit *visit = SCI_CONTAINER(watch, sci_visit, watch);
+    sci_host *host = visit->host;
+    host->table.streams.hangup(visit->stream, true);
+    sci_free(&host->memory, visit, sizeof *visit);
+}
+
+/* Into the host's buffer while nothing is left over from before, so that idle connections have none
+   of their own. */
+static sc_status sci_visit_receive_once(sci_visit *visit, bool *has_more)
+{
+    sci_host *host = visit->host;
+    sci_session *session = visit->session;
+    size_t cap = SCI_HOST_RECEIVE_BYTES;
+    size_t received = 0;
+    bool is_fresh = sci_bytes_len(&session->in) == 0;
+    char *room = is_fresh ? host->buffer : sci_session_room(session, cap, &cap);
+    if (!room)
+        return SC_OK; /* no memory: the session has ended */
+    sc_status status = host->table.streams.receive(visit->stream, room, cap, &received);
+    if (status != SC_OK)
+        return status;
+    if (is_fresh)
+        sci_session_feed(session, sc_bytes(room, received));
+    else
+        sci_session_received(session, received);
+    *has_more = received == cap ||
+                (host->table.streams.pending && host->table.streams.pending(visit->stream));
+    return SC_OK;
+}
+
+/* The server's lock. */
+static void sci_visit_receive(sci_visit *visit)
+{
+    sc_status status = SC_OK;
+    bool has_more = true;
+    for (int i = 0; i < SCI_VISIT_RECEIVES && has_more && status == SC_OK; i++) {
+        has_more = false;
+        if (sci_session_wants_input(visit->session))
+            status = sci_visit_receive_once(visit, &has_more);
+    }
+    if (status == SC_END)
+        sci_session_end(visit->session); /* it may still listen */
+    else if (status != SC_OK && status != SC_AGAIN)
+        visit->session->is_broken = true;
+}
+
+static void sci_visit_settle(sci_watch *watch, unsigned ready)
+{
+    sci_visit *visit = SCI_CONTAINER(watch, sci_visit, watch);
+    sc_server *server = visit->host->server;
+    sci_mutex_lock(&server->lock);
+    visit->host->is_awake = true;
+    if (ready & SCI_WATCH_FAILED)
+        visit->session->is_broken = true;
+    if (ready & (SC_WRITABLE | SC_HANGUP))
+        visit->is_stalled = false;
+    if (ready & (SC_READABLE | SC_HANGUP))
+        sci_visit_receive(visit);
+    sci_visit_is_due(visit);
+    sci_mutex_unlock(&server->lock);
+}
+
+/* The server's lock. Send what there is; false when the stream is lost. */
+static bool sci_visit_transmit(sci_visit *visit)
+{
+    sci_session *session = visit->session;
+    sc_slice output = sci_session_output(session);
+    size_t sent = 0;
+    if (output.len == 0 || visit->is_stalled)
+        return true;
+    sc_status status =
+        visit->host->table.streams.transmit(visit->stream, output.data, output.len, &sent);
+    if (status != SC_OK && status != SC_AGAIN)
+        return false;
+    visit->is_stalled = sent < output.len;
+    if (sent)
+        sci_session_sent(session, sent);
+    return true;
+}
+
+/* The server's lock: what was executed has been committed. */
+static void sci_visit_turn(sci_visit *visit)
+{
+    sci_session *session = visit->session;
+    unsigned interest = 0;
+    bool was_pausing = session->is_pausing;
+    session->is_notified = false;
+    if (!sci_visit_transmit(visit) || sci_session_is_over(session)) {
+        sci_visit_end(visit);
+        return;
+    }
+    if (was_pausing && !session->is_pausing) {
+        sci_session_run(session);
+        sci_visit_is_due(visit);
+    }
+    if (visit->is_stalled)
+        interest |= SC_WRITABLE;
+    if (sci_session_wants_input(session))
+        interest |= SC_READABLE;
+    sci_watch_want(visit->host->loop, &visit->watch, interest);
+}
+
+SCI_PRIVATE void sci_visits_turn(sci_host *host)
+{
+    sc_server *server = host->server;
+    sci_mutex_lock(&server->lock);
+    if (!sci_list_is_empty(&host->due))
+        sci_ticker_note(server);
+    while (!sci_list_is_empty(&host->due)) {
+        sci_link round;
+        sci_list_init(&round);
+        sci_list_move_all(&round, &host->due);
+        sci_server_commit(server);
+        for (sci_link *link = sci_list_take_first(&round); link; link = sci_list_take_first(&round))
+            sci_visit_turn(SCI_CONTAINER(link, sci_visit, due));
+    }
+    host->is_awake = false;
+    sci_mutex_unlock(&server->lock);
+}
+
+SCI_PRIVATE void sci_visits_end(sci_host *host)
+{
+    sci_mutex_lock(&host->server->lock);
+    while (!sci_list_is_empty(&host->visits))
+        sci_visit_end(SCI_CONTAINER(host->visits.next, sci_visit, link));
+    sci_mutex_unlock(&host->server->lock);
+}
+
+/* --- Doors */
+
+/* As CLIENT LIST prints it: a Unix socket has the path of the server's end. */
+static void sci_door_peer_text(const sci_door *door, const sc_address *peer,
+                               char text[SCI_ADDRESS_TEXT_BYTES])
+{
+    if (peer->family == SC_FAMILY_UNIX)
+        (void)sci_format(text, SCI_ADDRESS_TEXT_BYTES, "%s:0", door->address.path);
+    else
+        sci_address_to_text(peer, text);
+}
+
+/* The server's lock: a session for a visitor; else why not has been told. */
+static sci_session *sci_door_open_session(sci_door *door, sci_visit *visit, const sc_address *peer)
+{
+    char text[SCI_ADDRESS_TEXT_BYTES];
+    sci_door_peer_text(door, peer, text);
+    sci_session *session =
+        sci_session_open(door->host->server, text, false, sci_visit_notify, visit);
+    if (!session) {
+        char line[SC_ERROR_TEXT_BYTES];
+        size_t sent;
+        size_t len = sci_format(line, sizeof line, "-%s\r\n", sc_error_text());
+        (void)door->host->table.streams.transmit(visit->stream, line, len, &sent);
+        return NULL;
+    }
+    session->descriptor = visit->watch.descriptor;
+    sci_door_peer_text(door, &door->address, text);
+    (void)sci_format(session->laddress, sizeof session->laddress, "%s", text);
+    return session;
+}
+
+static void sci_door_take(sci_door *door, void *stream, const sc_address *peer)
+{
+    sci_host *host = door->host;
+    sci_visit *visit = (sci_visit *)sci_alloc_zeroed(&host->memory, sizeof *visit);
+    if (!visit) {
+        host->table.streams.hangup(stream, true);
+        return;
+    }
+    visit->host = host;
+    visit->stream = stream;
+    visit->watch.descriptor = host->table.streams.descriptor(stream);
+    visit->watch.settle = sci_visit_settle;
+    visit->watch.release = sci_visit_release;
+    sci_list_init(&visit->link);
+    sci_list_init(&visit->due);
+    sci_mutex_lock(&host->server->lock);
+    visit->session = sci_door_open_session(door, visit, peer);
+    sci_mutex_unlock(&host->server->lock);
+    if (!visit->session) {
+        sci_visit_release(&visit->watch);
+        return;
+    }
+    sci_list_append(&host->visits, &visit->link);
+    sci_watch_add(host->loop, &visit->watch);
+    sci_watch_want(host->loop, &visit->watch, SC_READABLE);
+}
+
+static void sci_door_reopen(sci_timer *timer)
+{
+    sci_door *door = SCI_CONTAINER(timer, sci_door, pause);
+    sci_watch_want(door->host->loop, &door->watch, SC_READABLE);
+}
+
+SCI_PRIVATE void sci_door_settle(sci_watch *watch, unsigned ready)
+{
+    sci_door *door = SCI_CONTAINER(watch, sci_door, watch);
+    sci_host *host = door->host;
+    sc_status status = ready & SCI_WATCH_FAILED ? watch->failure : SC_OK;
+    for (int i = 0; i < SCI_VISIT_ACCEPTS && status == SC_OK; i++) {
+        sc_address peer;
+        void *stream;
+        status = host->table.accept_stream(door->listener, &stream, &peer);
+        if (status == SC_OK)
+            sci_door_take(door, stream, &peer);
+    }
+    if (status == SC_OK || status == SC_AGAIN)
+        return;
+    sci_mutex_lock(&host->server->lock);
+    sci_server_log(host->server, SC_LOG_WARNING, "%s takes no connection: %s", door->url,
+                   sc_error_text());
+    sci_mutex_unlock(&host->server->lock);
+    door->pause.fire = sci_door_reopen;
+    sci_watch_want(host->loop, watch, 0);
+    sci_timer_arm(host->loop, &door->pause, sci_loop_now_ns(host->loop) + SCI_VISIT_PAUSE_NS);
+}
+
+/* MARK: - Server: opening (Private) */
+/* The public functions of a server: what its configuration means, opening, closing. */
+
+/* Opening a server's log and places. */
+
+/* For a server that was just created: open the log, listen, and start a thread if it is to have one.
+   `loop` NULL: a loop of its own. After an error sc_server_close frees what there is. */
+SCI_PRIVATE sc_status sci_server_start(sc_server *server, const sc_server_config *config,
+                                       sci_loop *loop, bool has_thread);
+
+/* Longest URL of a place. */
+#define SCI_PLACE_BYTES (3 * SC_PATH_BYTES + 16)
+
+/* Where the configuration says to listen. */
+typedef struct sci_places {
+    sc_address at[SCI_HOST_DOORS];
+    size_t count;
+} sci_places;
+
+/* --- The list of places */
+
+/* A place says where and nothing else. */
+static sc_status sci_place_check(const sci_url *url, const char *text, const sc_listener *listener)
+{
+    const char *excess = NULL;
+    if (url->user || url->password)
+        excess = "a user or password: set sc_server_config.password";
+    else if (url->db != 0)
+        excess = "a database";
+    else if (url->name || url->timeout_ms >= 0 || url->connect_timeout_ms >= 0)
+        excess = "options";
+    if (excess)
+        return sc_fail(SC_ERR_URL, "sc_server_config.listen_on: \"%s\": a place has no %s", text,
+                       excess);
+    if (url->scheme == SCI_SCHEME_REDISS && !listener)
+        return sc_fail(SC_ERR_UNSUPPORTED,
+                       "sc_server_config.listen_on: rediss:// needs a listener of TLS: set "
+                       "sc_server_config.listener");
+    return SC_OK;
+}
+
+static sc_status sci_place_resolve(const sci_url *url, sc_address *address)
+{
+    if (url->scheme == SCI_SCHEME_UNIX)
+        return sci_address_unix(url->path, address);
+    const char *host = strcmp(url->host, "localhost") == 0 ? "127.0.0.1" : url->host;
+    if (sci_address_parse(host, url->port, address))
+        return SC_OK;
+    return sc_fail(
+        SC_ERR_URL,
+        "sc_server_config.listen_on: \"%s\" is no numeric address: names are not looked up, "
+        "but localhost",
+        url->host);
+}
+
+static sc_status sci_place_parse(const sc_memory *memory, sc_slice word,
+                                 const sc_server_config *config, sc_address *address)
+{
+    char text[SCI_PLACE_BYTES];
+    sci_url url;
+    if (word.len >= sizeof text)
+        return sc_fail(SC_ERR_URL, "sc_server_config.listen_on: a place of %zu characters",
+                       word.len);
+    (void)sci_format(text, sizeof text, "%.*s", (int)word.len, word.data);
+    sc_status status = sci_url_parse_place(memory, text, &url);
+    if (status != SC_OK) {
+        char why[SC_ERROR_TEXT_BYTES];
+        (void)sci_format(why, sizeof why, "%s", sc_error_text());
+        return sc_fail(status, "sc_server_config.listen_on: %s", why);
+    }
+    status = sci_place_check(&url, text, config->listener);
+    if (status == SC_OK)
+        status = sci_place_resolve(&url, address);
+    sci_url_free(&url);
+    return status;
+}
+
+static bool sci_is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+static sc_status sci_places_parse(const sc_memory *memory, const sc_server_config *config,
+                                  sci_places *places)
+{
+    const char *at = config->listen_on ? config->listen_on : "";
+    places->count = 0;
+    for (;;) {
+        while (sci_is_blank(*at))
+            at++;
+        const char *start = at;
+        while (*at && !sci_is_blank(*at))
+            at++;
+        if (at == start)
+            return SC_OK;
+        if (places->count == SCI_HOST_DOORS)
+            return sc_fail(SC_ERR_ARGUMENT, "sc_server_config.listen_on names more than %d places",
+                           SCI_HOST_DOORS);
+        sc_status status = sci_place_parse(memory, sc_bytes(start, (size_t)(at - start)), config,
+                                           &places->at[places->count]);
+        if (status != SC_OK)
+            return status;
+        places->count++;
+    }
+}
+
+/* Can it be reached from other hosts? */
+static bool sci_place_is_public(const sc_address *address)
+{
+    static const uint8_t loopback6[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+    if (address->family == SC_FAMILY_IPV4)
+        return address->ip[0] != 127;
+    return address->family == SC_FAMILY_IPV6 &&
+           memcmp(address->ip, loopback6, sizeof loopback6) != 0;
+}
+
+static sc_status sci_places_check(const sci_places *places, const sc_server_config *config)
+{
+    for (size_t i = 0; i < places->count; i++) {
+        char text[SCI_ADDRESS_TEXT_BYTES];
+        if (!sci_place_is_public(&places->at[i]) || (config->password && config->password[0]))
+            continue;
+        sci_address_to_text(&places->at[i], text);
+        return sc_fail(SC_ERR_ARGUMENT,
+                       "sc_server_config.listen_on: %s can be reached from other hosts: set "
+                       "sc_server_config.password",
+                       text);
+    }
+    return SC_OK;
+}
+
+/* --- Opening */
+
+static sc_status sci_server_open_log(sc_server *server, const sc_server_config *config)
+{
+    sci_log_config log;
+    sc_files files;
+    if (!config->log_path)
+        return SC_OK;
+    if (config->files)
+        files = *config->files;
+    else if (!sc_platform_files(&files))
+        return sc_fail(SC_ERR_ARGUMENT, "this build has no files: set sc_server_config.files");
+    log.path = config->log_path;
+    log.sync = server->config.sync;
+    log.repair = config->repair;
+    log.rewrite_min_bytes = server->config.rewrite_min_bytes;
+    log.files = &files;
+    return sci_log_open(server, &log, &server->log);
+}
+
+static sc_status sci_server_set_notify(sc_server *server, const sc_server_config *config)
+{
+    sc_slice letters = sc_text(config->notify);
+    if (sci_events_from_text(letters, &server->notified_events))
+        return SC_OK;
+    return sc_fail(SC_ERR_ARGUMENT, "sc_server_config.notify is \"%s\"; it wants letters of \"%s\"",
+                   config->notify, SCI_EVENT_LETTERS);
+}
+
+SCI_PRIVATE sc_status sci_server_start(sc_server *server, const sc_server_config *config,
+                                       sci_loop *loop, bool has_thread)
+{
+    sci_places places;
+    sc_status status = sci_places_parse(&server->memory, config, &places);
+    if (status == SC_OK)
+        status = sci_places_check(&places, config);
+    if (status == SC_OK)
+        status = sci_server_set_notify(server, config);
+    if (status == SC_OK)
+        status = sci_server_open_log(server, config);
+    if (status == SC_OK && (has_thread || config->polled || places.count > 0))
+        status = sci_host_create(server, config, loop);
+    for (size_t i = 0; i < places.count && status == SC_OK; i++)
+        status = sci_host_listen(server->host, &places.at[i]);
+    if (status == SC_OK && has_thread)
+        status = sci_host_start_thread(server->host);
+    return status;
+}
+
+static sc_status sci_server_open_by(const sc_server_config *config, sc_server **server)
+{
+    sc_status status = sci_server_create(config, server);
+    if (status != SC_OK)
+        return status;
+    /* Without either, whoever brings commands sees to what is due. */
+    bool needs_thread = config->listen_on || config->log_path;
+    status = sci_server_start(*server, config, NULL, needs_thread && !config->polled);
+    if (status != SC_OK) {
+        char words[SC_ERROR_TEXT_BYTES];
+        size_t len = sci_format(words, sizeof words, "%s", sc_error_text());
+        sc_server_close(*server);
+        *server = NULL;
+        sci_error_text_set(words, len);
+    }
+    return status;
+}
+
+SC_API sc_status sc_server_open(const sc_server_config *config, sc_server **server)
+{
+    sc_server_config defaults;
+    memset(&defaults, 0, sizeof defaults);
+    *server = NULL;
+    return sci_server_open_by(config ? config : &defaults, server);
+}
+
+SC_API void sc_server_close(sc_server *server)
+{
+    if (!server)
+        return;
+    if (server->host)
+        sci_host_free(server->host);
+    sci_server_free(server);
+}
+
+SC_API sc_status sc_server_poll(sc_server *server, int64_t timeout_ms)
+{
+    sc_status status = SC_OK;
+    if (!server->host || server->host->has_thread)
+        return sc_fail(SC_ERR_ARGUMENT,
+                       "the server is not polled: set sc_server_config.polled");
+    sci_loop *loop = server->host->loop;
+    int64_t wait_ns = timeout_ms < 0 || timeout_ms > INT64_MAX / SCI_SERVER_NS_PER_MS
+                          ? -1
+                          : timeout_ms * SCI_SERVER_NS_PER_MS;
+    sci_loop_lock(loop);
+    if (sci_loop_drive_begin(loop)) {
+        status = sci_loop_step(loop, wait_ns);
+        sci_loop_drive_end(loop);
+    }
+    sci_loop_unlock(loop);
+    return status;
+}
+
+SC_API const char *sc_server_url(const sc_server *server, size_t index)
+{
+    return server->host && index < server->host->door_count ? server->host->doors[index].url : NULL;
+}
+
+SC_API void sc_server_info_get(sc_server *server, sc_server_info *info)
+{
+    const sci_server_stats *stats = &server->stats;
+    memset(info, 0, sizeof *info);
+    sci_mutex_lock(&server->lock);
+    for (int i = 0; i < server->db_count; i++)
+        info->keys += sci_db_count(&server->dbs[i]);
+    info->memory_bytes = server->data.used;
+    info->clients = server->session_count;
+    info->connections = stats->connections;
+    info->commands = stats->commands;
+    info->hits = stats->hits;
+    info->misses = stats->misses;
+    info->expired = stats->expired;
+    info->evicted = stats->evicted;
+    if (server->log) {
+        info->log_bytes = sci_log_bytes(server->log);
+        info->log_error_ms = sci_log_failed_ms(server->log, NULL);
+    }
+    sci_mutex_unlock(&server->lock);
+}
+
+/* MARK: - Server: streams inside of the process (Private) */
+/* Streams inside of the process. */
+
+/* A transport whose streams are sessions of a server in this process: no system call, no copy but
+   into the receiver's buffer. What is transmitted is executed then and there, by the thread that
+   transmits. */
+
+/* `server` is `user` of the table. */
+SCI_PRIVATE void sci_pipe_transport(sc_transport *table, sc_server *server);
+/* The functions, for a transport that has streams of other kinds too. */
+SCI_PRIVATE sc_status sci_pipe_dial(void *server, const sc_memory *memory,
+                                    const sc_address *address, const char *host, void **stream);
+
+/* How CLIENT LIST names the peer. */
+#define SCI_PIPE_PEER "in-process"
+
+typedef struct sci_pipe {
+    sc_memory memory;
+    sc_server *server;
+    /* The server's lock: */
+    sci_session *session; /* owned */
+    void (*ready)(void *user);
+    void *ready_user;
+    bool is_hungry; /* nothing was found: `ready` is to be called when there is something */
+    bool is_full;   /* a transmit found no room */
+} sci_pipe;
+
+/* The server's lock. */
+static bool sci_pipe_has_output(const sci_pipe *pipe)
+{
+    return sci_session_output(pipe->session).len > 0 || sci_session_is_over(pipe->session);
+}
+
+/* The server's lock: wake who waits, if there is what it waits for. */
+static void sci_pipe_tell(sci_pipe *pipe)
+{
+    bool is_due = (pipe->is_hungry && sci_pipe_has_output(pipe)) ||
+                  (pipe->is_full && sci_session_wants_input(pipe->session));
+    if (SCI_LIKELY(!is_due) || !pipe->ready)
+        return;
+    pipe->is_hungry = false;
+    pipe->is_full = false;
+    pipe->ready(pipe->ready_user);
+}
+
+static void sci_pipe_notify(void *user)
+{
+    sci_pipe *pipe = (sci_pipe *)user;
+    pipe->session->is_notified = false;
+    sci_pipe_tell(pipe);
+}
+
+SCI_PRIVATE sc_status sci_pipe_dial(void *server, const sc_memory *memory,
+                                    const sc_address *address, const char *host, void **stream)
+{
+    sci_pipe *pipe = (sci_pipe *)sci_alloc_zeroed(memory, sizeof *pipe);
+    (void)address;
+    (void)host;
+    *stream = NULL;
+    if (!pipe)
+        return SC_ERR_MEMORY;
+    pipe->memory = *memory;
+    pipe->server = (sc_server *)server;
+    sci_mutex_lock(&pipe->server->lock);
+    pipe->session = sci_session_open(pipe->server, SCI_PIPE_PEER, true, sci_pipe_notify, pipe);
+    sci_mutex_unlock(&pipe->server->lock);
+    if (!pipe->session) {
+        sci_free(memory, pipe, sizeof *pipe);
+        return SC_ERR_CONNECT;
+    }
+    *stream = pipe;
+    return SC_OK;
+}
+
+static sc_status sci_pipe_progress(void *stream, unsigned *interest)
+{
+    (void)stream;
+    *interest = 0;
+    return SC_OK;
+}
+
+static sc_status sci_pipe_transmit(void *stream, const void *data, size_t len, size_t *sent)
+{
+    sci_pipe *pipe = (sci_pipe *)stream;
+    sc_server *server = pipe->server;
+    sci_session *session = pipe->session;
+    sc_status status = SC_OK;
+    *sent = 0;
+    sci_mutex_lock(&server->lock);
+    if (SCI_LIKELY(sci_session_wants_input(session))) {
+        sci_session_feed(session, sc_bytes(data, len));
+        sci_server_commit(server);
+        sci_ticker_note(server);
+        *sent = len;
+    } else if (session->is_ended || session->is_broken) {
+        status = sc_fail(SC_ERR_DISCONNECTED, "the embedded server has ended the connection");
+    } else {
+        pipe->is_full = true;
+        status = SC_AGAIN;
+    }
+    sci_pipe_tell(pipe);
+    sci_mutex_unlock(&server->lock);
+    return status;
+}
+
+/* The server's lock: room in the output may be what the session waits for. */
+static void sci_pipe_resume(sci_pipe *pipe)
+{
+    sci_session_run(pipe->session);
+    sci_server_commit(pipe->server);
+    sci_pipe_tell(pipe);
+}
+
+static sc_status sci_pipe_receive(void *stream, void *buffer, size_t cap, size_t *received)
+{
+    sci_pipe *pipe = (sci_pipe *)stream;
+    sci_session *session = pipe->session;
+    sc_status status = SC_OK;
+    *received = 0;
+    sci_mutex_lock(&pipe->server->lock);
+    sci_server_commit(pipe->server); /* another may have brought this output, and not yet done so */
+    sc_slice output = sci_session_output(session);
+    if (SCI_LIKELY(output.len > 0)) {
+        bool was_pausing = session->is_pausing;
+        *received = sci_min_size(output.len, cap);
+        memcpy(buffer, output.data, *received);
+        sci_session_sent(session, *received);
+        if (was_pausing && !session->is_pausing)
+            sci_pipe_resume(pipe);
+    } else if (sci_session_is_over(session)) {
+        status = SC_END;
+    } else {
+        pipe->is_hungry = true;
+        status = SC_AGAIN;
+    }
+    sci_mutex_unlock(&pipe->server->lock);
+    return status;
+}
+
+static bool sci_pipe_pending(void *stream)
+{
+    sci_pipe *pipe = (sci_pipe *)stream;
+    sci_mutex_lock(&pipe->server->lock);
+    bool has_output = sci_pipe_has_output(pipe);
+    pipe->is_hungry |= !has_output;
+    sci_mutex_unlock(&pipe->server->lock);
+    return has_output;
+}
+
+static sc_descriptor sci_pipe_descriptor(void *stream)
+{
+    (void)stream;
+    return -1;
+}
+
+static void sci_pipe_attend(void *stream, void (*ready)(void *user), void *user)
+{
+    sci_pipe *pipe = (sci_pipe *)stream;
+    sci_mutex_lock(&pipe->server->lock);
+    pipe->ready = ready;
+    pipe->ready_user = user;
+    sci_mutex_unlock(&pipe->server->lock);
+}
+
+static void sci_pipe_hangup(void *stream, bool orderly)
+{
+    sci_pipe *pipe = (sci_pipe *)stream;
+    sc_memory memory = pipe->memory;
+    (void)orderly; /* in a forked child the server is the child's own copy */
+    sci_mutex_lock(&pipe->server->lock);
+    sci_session_close(pipe->session);
+    sci_mutex_unlock(&pipe->server->lock);
+    sci_free(&memory, pipe, sizeof *pipe);
+}
+
+SCI_PRIVATE void sci_pipe_transport(sc_transport *table, sc_server *server)
+{
+    memset(table, 0, sizeof *table);
+    table->user = server;
+    table->dial = sci_pipe_dial;
+    table->progress = sci_pipe_progress;
+    table->transmit = sci_pipe_transmit;
+    table->receive = sci_pipe_receive;
+    table->receive_soon = sci_pipe_receive;
+    table->pending = sci_pipe_pending;
+    table->descriptor = sci_pipe_descriptor;
+    table->hangup = sci_pipe_hangup;
+    table->attend = sci_pipe_attend;
+}
+
 #endif /* SMARTCACHE_NO_SERVER */
 
 /* MARK: - Receive buffers (Private) */
@@ -22476,47 +27569,6 @@ typedef struct sci_lease_store {
 } sci_lease_store;
 
 SCI_PRIVATE void sci_lease_give_back(sci_lease *lease, const sci_lease_store *store);
-
-/* The library's own Lua scripts, which the embedded server runs natively (cmd_script.c): change both
-   together. KEYS of all: value, lease, result (coord/names). */
-
-/* ARGV: token, lease in ms, token of the flight that is waited for (or "").
-   The value if it is there; else what that flight left; else the lease if it is free; else who has
-   it for how long. Taking it twice with one token is one taking, so a repeat after a lost reply is
-   safe. */
-#define SCI_SCRIPT_ACQUIRE                                                                         \
-    "local v = redis.call('GET', KEYS[1])\n"                                                       \
-    "if v then return {1, v} end\n"                                                                \
-    "local r = redis.call('GET', KEYS[3])\n"                                                       \
-    "if r and (string.sub(r, 1, 1) == 'N' or string.sub(r, 2, 33) == ARGV[3]) then\n"              \
-    "  return {2, r}\n"                                                                            \
-    "end\n"                                                                                        \
-    "if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {3} end\n"            \
-    "local h = redis.call('GET', KEYS[2])\n"                                                       \
-    "if h == ARGV[1] then redis.call('PEXPIRE', KEYS[2], ARGV[2]) return {3} end\n"                \
-    "return {4, h, redis.call('PTTL', KEYS[2])}\n"
-
-/* ARGV: token, TTL in ms ("0": store no value, "-1": no expiry), payload, result's flag ("": leave
-   none, "N": for everybody, "S": for those who wait for this token), result's life in ms, channel,
-   kind, "1" if the message carries the payload, channel for the bare payload (or ""). Does all
-   that, and gives the lease back, if the lease is still ours. */
-#define SCI_SCRIPT_STORE                                                                           \
-    "if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end\n"                                 \
-    "redis.call('DEL', KEYS[2])\n"                                                                 \
-    "if ARGV[2] == '-1' then redis.call('SET', KEYS[1], ARGV[3])\n"                                \
-    "elseif ARGV[2] ~= '0' then redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[2]) end\n"          \
-    "if ARGV[4] ~= '' then\n"                                                                      \
-    "  redis.call('SET', KEYS[3], ARGV[4] .. ARGV[1] .. ARGV[7] .. ARGV[3], 'PX', ARGV[5])\n"      \
-    "end\n"                                                                                        \
-    "if ARGV[8] == '1' then redis.call('PUBLISH', ARGV[6], ARGV[7] .. ARGV[1] .. ARGV[3])\n"       \
-    "else redis.call('PUBLISH', ARGV[6], 'r' .. ARGV[1]) end\n"                                    \
-    "if ARGV[9] ~= '' then redis.call('PUBLISH', ARGV[9], ARGV[3]) end\n"                          \
-    "return 1\n"
-
-/* ARGV: token, lease in ms. */
-#define SCI_SCRIPT_RENEW                                                                           \
-    "if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end\n"                                 \
-    "return redis.call('PEXPIRE', KEYS[2], ARGV[2])\n"
 
 /* Allowance for clocks that run apart: 1 % of the life, and 2 ms. */
 #define SCI_LEASE_DRIFT_MS(life_ms) ((life_ms) / 100 + 2)

@@ -145,9 +145,10 @@ static sc_status sci_server_fill(sc_server *server, const sc_server_config *conf
 
 SCI_PRIVATE sc_status sci_server_create(const sc_server_config *config, sc_server **server)
 {
-    const sc_server_config none = {0};
+    sc_server_config none;
     sc_memory memory;
     *server = NULL;
+    memset(&none, 0, sizeof none);
     if (!config)
         config = &none;
     if (config->memory)
