@@ -11707,17 +11707,16 @@ typedef struct sci_tracking {
     bool opts_in;
     bool opts_out;
     bool no_loop;
-    bool is_cached_next;   /* CLIENT CACHING YES|NO: for the next command */
-    bool is_cached_now;    /* the command that runs now was named so */
-    bool has_caching_word; /* either was said */
-    uint64_t redirect;     /* session id */
-    sci_link keys;         /* tracked keys' links, private to tracking.c */
-    sci_link prefixes;
+    bool is_chosen;         /* CLIENT CACHING was said, which holds for the next command */
+    bool has_lost_redirect; /* a message could not be delivered */
+    uint64_t redirect;      /* id of the session that gets the messages; 0: none does */
+    sci_link prefixes;      /* private to tracking.c */
 } sci_tracking;
 
 struct sci_session {
-    sci_link link;   /* in server->sessions */
-    sci_link resume; /* in server->resumed */
+    sci_link link;      /* in server->sessions */
+    sci_map_node by_id; /* in server->sessions_by_id */
+    sci_link resume;    /* in server->resumed */
     sc_server *server;
     uint64_t id;
     sci_db *db;
@@ -11789,6 +11788,7 @@ struct sc_server {
     char script_names[SCI_SERVER_SCRIPTS][SCI_SHA1_HEX_BYTES]; /* private to cmd_script.c */
 
     sci_link sessions;
+    sci_map sessions_by_id;
     size_t session_count;
     uint64_t last_session;
     int64_t now_ms; /* wall clock at the start of the command or tick that runs */
@@ -11803,8 +11803,9 @@ struct sc_server {
 
     sci_map channels[SCI_CHANNEL_KINDS]; /* private to pubsub.c */
     sci_link patterns;                   /* those of SCI_PATTERN, for publishing */
-    sci_map tracked;                     /* private to tracking.c */
-    sci_map prefixes;
+    struct sci_members *tracked;         /* private to tracking.c, as these: */
+    sci_link prefixes;
+    sci_link changed_prefixes;
 
     bool has_writers; /* some session has written since the last sci_server_commit */
     sci_log *log;     /* owned; NULL: memory alone */
@@ -16966,16 +16967,6 @@ SCI_PRIVATE bool sci_log_is_rewriting(const sci_log *log);
 SCI_PRIVATE uint64_t sci_log_bytes(const sci_log *log);
 /* Since when it cannot be written (wall clock), 0: it can; the words of it in `text`, if not NULL. */
 SCI_PRIVATE int64_t sci_log_failed_ms(const sci_log *log, const char **text);
-/* Client-side caching: who read which keys, and telling them when those change. Locked. */
-
-/* A read-only command of a session with tracking has run, on the keys that its table row says. */
-SCI_PRIVATE void sci_tracking_note_read(sci_call *call);
-/* A key has changed, expired or was evicted; `by` is the session that did it, or NULL. */
-SCI_PRIVATE void sci_tracking_key_changed(sc_server *server, sc_slice key, const sci_session *by);
-/* All keys are gone. */
-SCI_PRIVATE void sci_tracking_flushed(sc_server *server);
-/* Forget a session: it ends, RESET, or tracking off. */
-SCI_PRIVATE void sci_tracking_leave(sci_session *session);
 
 SCI_PRIVATE void sci_evict_note_access(sc_server *server, sci_entry *entry)
 {
@@ -17065,21 +17056,6 @@ SCI_PRIVATE int64_t sci_log_failed_ms(const sci_log *log, const char **text)
     return 0;
 }
 
-SCI_PRIVATE void sci_tracking_note_read(sci_call *call)
-{
-    (void)call;
-}
-SCI_PRIVATE void sci_tracking_key_changed(sc_server *server, sc_slice key, const sci_session *by)
-{
-    (void)server;
-    (void)key;
-    (void)by;
-}
-SCI_PRIVATE void sci_tracking_leave(sci_session *session)
-{
-    (void)session;
-}
-
 /* MARK: - Server: keys as commands see them (Private) */
 /* Keys as commands see them: looked up, expired, and told of. */
 
@@ -17103,6 +17079,39 @@ SCI_PRIVATE bool sci_call_has_arity(sci_call *call);
    the caller's or this one's as `event_class` says: SCI_EVENT_EXPIRED, SCI_EVENT_EVICTED. */
 SCI_PRIVATE void sci_entry_vanish(sc_server *server, sci_db *db, sci_entry *entry,
                                   unsigned event_class);
+/* Client-side caching: who read which keys, and telling them when those change. Messages are those
+   of RESP2: they go to the session that CLIENT TRACKING ... REDIRECT names, while it subscribes to
+   anything. Locked. */
+
+/* A read-only command of a session with tracking has run, on the keys that its table row says. */
+SCI_PRIVATE void sci_tracking_note_read(sci_call *call);
+/* A session with tracking has read these keys. */
+SCI_PRIVATE void sci_tracking_note_keys(sci_session *session, const sc_slice *keys, size_t count);
+/* A key has changed, expired or was evicted; `by` is the session that did it, or NULL. */
+SCI_PRIVATE void sci_tracking_key_changed(sc_server *server, sc_slice key, const sci_session *by);
+/* All keys are gone. */
+SCI_PRIVATE void sci_tracking_flushed(sc_server *server);
+/* Tell those that track prefixes what has changed since the last time. */
+SCI_PRIVATE void sci_tracking_tell_prefixes(sc_server *server);
+/* A command has been answered, queued or refused (NULL: there is none of that name): CLIENT CACHING
+   holds for one. */
+SCI_PRIVATE void sci_tracking_command_done(sci_session *session, const sci_command *command);
+/* Forget a session: it ends, RESET, or tracking off. */
+SCI_PRIVATE void sci_tracking_leave(sci_session *session);
+/* Forget who read what. */
+SCI_PRIVATE void sci_tracking_forget_keys(sc_server *server);
+
+/* Track keys that begin with `prefix`. SC_ERR_MEMORY; twice is as once. */
+SCI_PRIVATE sc_status sci_tracking_add_prefix(sci_session *session, sc_slice prefix);
+/* One by one, in the order of their bytes; `*at` NULL at first. False at the end. */
+SCI_PRIVATE bool sci_tracking_next_prefix(const sci_session *session, const sci_link **at,
+                                          sc_slice *prefix);
+
+/* CLIENT TRACKING, CACHING, TRACKINGINFO, GETREDIR. */
+SCI_PRIVATE void sci_client_tracking(sci_call *call);
+SCI_PRIVATE void sci_client_caching(sci_call *call);
+SCI_PRIVATE void sci_client_trackinginfo(sci_call *call);
+SCI_PRIVATE void sci_client_getredir(sci_call *call);
 /* MULTI, EXEC and WATCH. Locked. */
 
 /* +QUEUED */
@@ -17300,6 +17309,10 @@ SCI_PRIVATE size_t sci_channel_subscribers(const sc_server *server, sci_channel_
    SCI_SHARD_CHANNEL. */
 SCI_PRIVATE size_t sci_publish(sc_server *server, sci_channel_kind kind, sc_slice channel,
                                sc_slice message);
+/* For a message to a session: the bytes to append it to, NULL: it takes no more; then whether that
+   worked. */
+SCI_PRIVATE sci_bytes *sci_session_give_begin(sci_session *session);
+SCI_PRIVATE void sci_session_give_end(sci_session *session, sc_status status);
 /* Has a session been sent more than it takes? Then it is ended. */
 SCI_PRIVATE void sci_session_check_output(sci_session *session);
 /* Forget a session's subscriptions, without a word: it ends, or RESET. */
@@ -17325,6 +17338,8 @@ SCI_PRIVATE size_t sci_events_to_text(unsigned events, char text[SCI_EVENTS_TEXT
    the line that the peer should be told). */
 SCI_PRIVATE sci_session *sci_session_open(sc_server *server, const char *peer, bool is_trusted,
                                           void (*notify)(void *user), void *notify_user);
+/* NULL: there is none. */
+SCI_PRIVATE sci_session *sci_session_find(const sc_server *server, uint64_t id);
 /* The connection is gone. */
 SCI_PRIVATE void sci_session_close(sci_session *session);
 
@@ -17530,16 +17545,26 @@ SCI_PRIVATE void sci_session_check_output(sci_session *session)
     sci_session_end(session);
 }
 
-static void sci_session_give(sci_session *session, const sc_slice *words, size_t count)
+SCI_PRIVATE sci_bytes *sci_session_give_begin(sci_session *session)
 {
-    if (session->is_broken || session->is_ended)
-        return;
-    if (sci_write_command(&session->out, words, count) != SC_OK) {
+    return session->is_broken || session->is_ended ? NULL : &session->out;
+}
+
+SCI_PRIVATE void sci_session_give_end(sci_session *session, sc_status status)
+{
+    if (status != SC_OK) {
         session->is_broken = true; /* a message that is lost would be a lie */
         sci_session_end(session);
     }
     sci_session_check_output(session);
     sci_session_notify(session);
+}
+
+static void sci_session_give(sci_session *session, const sc_slice *words, size_t count)
+{
+    sci_bytes *out = sci_session_give_begin(session);
+    if (out)
+        sci_session_give_end(session, sci_write_command(out, words, count));
 }
 
 static size_t sci_channel_give(const sci_server_channel *channel, const sc_slice *words,
@@ -17663,6 +17688,436 @@ SCI_PRIVATE size_t sci_events_to_text(unsigned events, char text[SCI_EVENTS_TEXT
     }
     text[len] = '\0';
     return len;
+}
+
+/* MARK: - Server: client-side caching (Private) */
+/* Who read which key is a table from keys to the ids of sessions. A session that is gone stays in it
+   until the key changes: its id is of nobody, then. Prefixes are few, and each knows its sessions. */
+
+/* Keys that are tracked at most: beyond, some other one counts as changed. */
+#define SCI_TRACKING_MOST_KEYS ((size_t)1 << 20)
+
+/* --- Telling */
+
+/* Of these keys; of none: that all are gone. */
+static void sci_tracking_tell(sci_session *session, const sc_slice *keys, size_t count)
+{
+    if (session->tracking.redirect == 0)
+        return; /* RESP2 has no way to tell a session in between its answers */
+    sci_session *target = sci_session_find(session->server, session->tracking.redirect);
+    session->tracking.has_lost_redirect |= target == NULL;
+    if (!target || !sci_pubsub_is_subscribed(target))
+        return;
+    sci_bytes *out = sci_session_give_begin(target);
+    if (!out)
+        return;
+    sc_status status =
+        sci_bytes_append_text(out, "*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n");
+    if (status == SC_OK && count > 0)
+        status = sci_write_command(out, keys, count);
+    else if (status == SC_OK)
+        status = sci_bytes_append_text(out, "$-1\r\n");
+    sci_session_give_end(target, status);
+}
+
+/* --- Keys that were read */
+
+/* The ids of sessions that have read a key, one after the other. */
+typedef struct sci_trackers {
+    const char *data;
+    size_t count;
+} sci_trackers;
+
+static sci_trackers sci_trackers_of(const sci_member *member)
+{
+    const sc_slice ids = sci_member_value(member);
+    sci_trackers trackers;
+    trackers.data = ids.data;
+    trackers.count = ids.len / sizeof(uint64_t);
+    return trackers;
+}
+
+static uint64_t sci_tracker_at(const sci_trackers *trackers, size_t index)
+{
+    uint64_t id;
+    memcpy(&id, trackers->data + index * sizeof id, sizeof id);
+    return id;
+}
+
+static bool sci_trackers_have(const sci_trackers *trackers, uint64_t id)
+{
+    for (size_t i = 0; i < trackers->count; i++) {
+        if (sci_tracker_at(trackers, i) == id)
+            return true;
+    }
+    return false;
+}
+
+/* Changed, for those that have read it: they need to be told once. */
+static void sci_tracking_end_key(sc_server *server, sc_slice key, const sci_session *by)
+{
+    const sci_member *member = sci_members_find(server->tracked, key);
+    if (!member)
+        return;
+    const sci_trackers trackers = sci_trackers_of(member);
+    for (size_t i = 0; i < trackers.count; i++) {
+        sci_session *session = sci_session_find(server, sci_tracker_at(&trackers, i));
+        if (session && session->tracking.is_on && !session->tracking.is_broadcasting &&
+            !(session->tracking.no_loop && session == by))
+            sci_tracking_tell(session, &key, 1);
+    }
+    (void)sci_members_remove(server->tracked, key);
+}
+
+/* `to` gets the ids of sessions that are still there. At each doubling of their number: otherwise a
+   key that never changes would gather the ids of all that ever were. */
+static size_t sci_trackers_copy(const sc_server *server, const sci_trackers *trackers, char *to)
+{
+    const bool is_doubled = (trackers->count & (trackers->count - 1)) == 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < trackers->count; i++) {
+        const uint64_t id = sci_tracker_at(trackers, i);
+        if (!is_doubled || sci_session_find(server, id))
+            memcpy(to + kept++ * sizeof id, &id, sizeof id);
+    }
+    return kept;
+}
+
+static sc_status sci_tracking_add_key(sci_session *session, sc_slice key)
+{
+    sc_server *server = session->server;
+    char few[16 * sizeof(uint64_t)], *ids = few;
+    bool is_new;
+    if (!server->tracked)
+        server->tracked = sci_members_new(&server->memory, &server->hash_seed, true);
+    if (!server->tracked)
+        return SC_ERR_MEMORY;
+    const sci_member *member = sci_members_find(server->tracked, key);
+    sci_trackers trackers = {NULL, 0};
+    if (member)
+        trackers = sci_trackers_of(member);
+    if (sci_trackers_have(&trackers, session->id))
+        return SC_OK;
+    const size_t size = (trackers.count + 1) * sizeof(uint64_t);
+    if (size > sizeof few)
+        ids = (char *)sci_resize(&server->memory, NULL, 0, size);
+    if (!ids)
+        return SC_ERR_MEMORY;
+    size_t count = sci_trackers_copy(server, &trackers, ids);
+    memcpy(ids + count++ * sizeof(uint64_t), &session->id, sizeof(uint64_t));
+    member =
+        sci_members_put(server->tracked, key, sc_bytes(ids, count * sizeof(uint64_t)), &is_new);
+    if (ids != few)
+        sci_free(&server->memory, ids, size);
+    return member ? SC_OK : SC_ERR_MEMORY;
+}
+
+/* Some other key than the one that was added last. */
+static void sci_tracking_make_room(sc_server *server)
+{
+    if (!server->tracked || server->tracked->count <= SCI_TRACKING_MOST_KEYS)
+        return;
+    const size_t drawn = sci_random_below(server, server->tracked->count - 1);
+    sci_tracking_end_key(server, sci_member_name(sci_members_at(server->tracked, drawn)), NULL);
+}
+
+SCI_PRIVATE void sci_tracking_note_keys(sci_session *session, const sc_slice *keys, size_t count)
+{
+    const sci_tracking *tracking = &session->tracking;
+    if (!tracking->is_on || tracking->is_broadcasting ||
+        (tracking->opts_in && !tracking->is_chosen) || (tracking->opts_out && tracking->is_chosen))
+        return;
+    for (size_t i = 0; i < count; i++) {
+        /* What cannot be remembered may not be kept. */
+        if (sci_tracking_add_key(session, keys[i]) != SC_OK)
+            sci_tracking_tell(session, &keys[i], 1);
+        sci_tracking_make_room(session->server);
+    }
+}
+
+/* XREAD: the first half of what follows STREAMS. */
+static void sci_tracking_note_streams(const sci_call *call)
+{
+    for (size_t i = 1; i < call->argc; i++) {
+        if (!sci_word_is(call->argv[i], "streams"))
+            continue;
+        sci_tracking_note_keys(call->session, call->argv + i + 1, (call->argc - i - 1) / 2);
+        return;
+    }
+}
+
+/* The commands whose keys have no place of their own in the table. */
+static void sci_tracking_note_moving(const sci_call *call)
+{
+    static const char *const counted[] = {"sintercard", "zinter", "zunion", "zdiff", "zintercard"};
+    static const char *const containers[] = {"memory", "object"};
+    const sc_slice name = sc_text(call->command->name);
+    int64_t count;
+    for (size_t i = 0; i < SCI_COUNT(counted); i++) {
+        if (sci_word_is(name, counted[i]) && sci_text_to_i64(call->argv[1], &count) && count > 0)
+            sci_tracking_note_keys(call->session, call->argv + 2,
+                                   sci_min_size((size_t)count, call->argc - 2));
+    }
+    for (size_t i = 0; i < SCI_COUNT(containers); i++) {
+        if (sci_word_is(name, containers[i]) && call->argc > 2)
+            sci_tracking_note_keys(call->session, call->argv + 2, 1);
+    }
+    if (sci_word_is(name, "xread"))
+        sci_tracking_note_streams(call);
+}
+
+SCI_PRIVATE void sci_tracking_note_read(sci_call *call)
+{
+    const sci_command *command = call->command;
+    if (call->is_retried) /* whoever has waited has not read before */
+        return;
+    if (command->first_key == 0) {
+        sci_tracking_note_moving(call);
+        return;
+    }
+    const int argc = (int)call->argc;
+    const int last = command->last_key < 0 ? argc + command->last_key : command->last_key;
+    for (int i = command->first_key; i <= last && i < argc; i += command->key_step)
+        sci_tracking_note_keys(call->session, &call->argv[i], 1);
+}
+
+SCI_PRIVATE void sci_tracking_forget_keys(sc_server *server)
+{
+    if (server->tracked)
+        sci_members_release(server->tracked);
+    server->tracked = NULL;
+}
+
+/* --- Prefixes */
+
+/* Exists while a session tracks it. Its bytes follow this struct. */
+typedef struct sci_prefix {
+    sci_link link;     /* in server->prefixes, in the order of their bytes */
+    sci_link changed;  /* in server->changed_prefixes, or in none */
+    sci_link sessions; /* sci_prefix_use.of_prefix */
+    sci_members *keys; /* owned: changed keys, and the id of who changed each; NULL: none yet */
+    bool is_overfull;  /* there was no memory for one of them */
+    size_t len;
+} sci_prefix;
+
+typedef struct sci_prefix_use {
+    sci_link of_session; /* in the order of their bytes */
+    sci_link of_prefix;
+    sci_session *session;
+    sci_prefix *prefix;
+} sci_prefix_use;
+
+static sc_slice sci_prefix_bytes(const sci_prefix *prefix)
+{
+    return sc_bytes((const char *)(prefix + 1), prefix->len);
+}
+
+static int sci_prefix_compare(sc_slice a, sc_slice b)
+{
+    const size_t len = sci_min_size(a.len, b.len);
+    const int order = len > 0 ? memcmp(a.data, b.data, len) : 0;
+    if (order != 0)
+        return order;
+    return a.len < b.len ? -1 : a.len > b.len;
+}
+
+static bool sci_begins_with(sc_slice bytes, sc_slice prefix)
+{
+    return bytes.len >= prefix.len && sci_slice_equal(sc_bytes(bytes.data, prefix.len), prefix);
+}
+
+/* The one with these bytes, or NULL; `*before`: where it would stand. */
+static sci_prefix *sci_prefix_find(sc_server *server, sc_slice bytes, sci_link **before)
+{
+    sci_link *link = server->prefixes.next;
+    for (; link != &server->prefixes; link = link->next) {
+        sci_prefix *prefix = SCI_CONTAINER(link, sci_prefix, link);
+        const int order = sci_prefix_compare(sci_prefix_bytes(prefix), bytes);
+        if (order == 0)
+            return prefix;
+        if (order > 0)
+            break;
+    }
+    *before = link;
+    return NULL;
+}
+
+static sci_prefix *sci_prefix_get(sc_server *server, sc_slice bytes)
+{
+    sci_link *before;
+    sci_prefix *prefix = sci_prefix_find(server, bytes, &before);
+    if (prefix)
+        return prefix;
+    prefix = (sci_prefix *)sci_alloc_zeroed(&server->memory, sizeof *prefix + bytes.len);
+    if (!prefix)
+        return NULL;
+    prefix->len = bytes.len;
+    if (bytes.len > 0)
+        memcpy((char *)(prefix + 1), bytes.data, bytes.len);
+    sci_list_init(&prefix->link);
+    sci_list_init(&prefix->changed);
+    sci_list_init(&prefix->sessions);
+    sci_list_append(before, &prefix->link); /* at the end of a list that begins there: before it */
+    return prefix;
+}
+
+static void sci_prefix_forget_keys(sci_prefix *prefix)
+{
+    if (prefix->keys)
+        sci_members_release(prefix->keys);
+    prefix->keys = NULL;
+    prefix->is_overfull = false;
+    sci_list_remove(&prefix->changed);
+}
+
+static void sci_prefix_release(sc_server *server, sci_prefix *prefix)
+{
+    if (!sci_list_is_empty(&prefix->sessions))
+        return;
+    sci_prefix_forget_keys(prefix);
+    sci_list_remove(&prefix->link);
+    sci_free(&server->memory, prefix, sizeof *prefix + prefix->len);
+}
+
+/* Where in the session's list `bytes` would stand; NULL: it is there. */
+static sci_link *sci_prefix_place(sci_session *session, sc_slice bytes)
+{
+    sci_link *list = &session->tracking.prefixes, *link = list->next;
+    for (; link != list; link = link->next) {
+        const sci_prefix_use *use = SCI_CONTAINER(link, sci_prefix_use, of_session);
+        const int order = sci_prefix_compare(sci_prefix_bytes(use->prefix), bytes);
+        if (order >= 0)
+            return order > 0 ? link : NULL;
+    }
+    return link;
+}
+
+SCI_PRIVATE sc_status sci_tracking_add_prefix(sci_session *session, sc_slice bytes)
+{
+    sc_server *server = session->server;
+    sci_link *before = sci_prefix_place(session, bytes);
+    if (!before)
+        return SC_OK;
+    sci_prefix *prefix = sci_prefix_get(server, bytes);
+    if (!prefix)
+        return SC_ERR_MEMORY;
+    sci_prefix_use *use = (sci_prefix_use *)sci_alloc_zeroed(&server->memory, sizeof *use);
+    if (!use) {
+        sci_prefix_release(server, prefix);
+        return SC_ERR_MEMORY;
+    }
+    use->session = session;
+    use->prefix = prefix;
+    sci_list_init(&use->of_session);
+    sci_list_init(&use->of_prefix);
+    sci_list_append(before, &use->of_session);
+    sci_list_append(&prefix->sessions, &use->of_prefix);
+    return SC_OK;
+}
+
+SCI_PRIVATE bool sci_tracking_next_prefix(const sci_session *session, const sci_link **at,
+                                          sc_slice *prefix)
+{
+    const sci_link *list = &session->tracking.prefixes;
+    *at = *at ? (*at)->next : list->next;
+    if (*at == list)
+        return false;
+    *prefix = sci_prefix_bytes(SCI_CONTAINER(*at, sci_prefix_use, of_session)->prefix);
+    return true;
+}
+
+/* Remember for sci_tracking_tell_prefixes that a key has changed. */
+static void sci_prefix_add_key(sc_server *server, sci_prefix *prefix, sc_slice key, uint64_t by)
+{
+    const sc_slice id = sc_bytes((const char *)&by, sizeof by);
+    bool is_new;
+    if (!sci_link_is_in_list(&prefix->changed))
+        sci_list_append(&server->changed_prefixes, &prefix->changed);
+    if (!prefix->keys)
+        prefix->keys = sci_members_new(&server->memory, &server->hash_seed, true);
+    if (!prefix->keys || !sci_members_put(prefix->keys, key, id, &is_new))
+        prefix->is_overfull = true;
+}
+
+/* Those of the changed keys that a session is to be told of. */
+static size_t sci_prefix_keys_for(const sci_prefix *prefix, const sci_session *session,
+                                  sc_slice *keys)
+{
+    sci_members_iterator iterator = {0, 0};
+    size_t count = 0;
+    for (const sci_member *member; (member = sci_members_next(prefix->keys, &iterator));) {
+        const sc_slice by = sci_member_value(member);
+        if (!session->tracking.no_loop || memcmp(by.data, &session->id, sizeof session->id) != 0)
+            keys[count++] = sci_member_name(member);
+    }
+    return count;
+}
+
+static void sci_prefix_tell(sc_server *server, sci_prefix *prefix)
+{
+    const size_t size = prefix->keys ? prefix->keys->count * sizeof(sc_slice) : 0;
+    sc_slice *keys = NULL;
+    if (size > 0 && !prefix->is_overfull)
+        keys = (sc_slice *)sci_resize(&server->memory, NULL, 0, size);
+    for (sci_link *link = prefix->sessions.next; link != &prefix->sessions; link = link->next) {
+        sci_session *session = SCI_CONTAINER(link, sci_prefix_use, of_prefix)->session;
+        const size_t count = keys ? sci_prefix_keys_for(prefix, session, keys) : 0;
+        /* Without memory for them: that all are gone. */
+        if (count > 0 || !keys)
+            sci_tracking_tell(session, keys, count);
+    }
+    sci_free(&server->memory, keys, size);
+    sci_prefix_forget_keys(prefix);
+}
+
+SCI_PRIVATE void sci_tracking_tell_prefixes(sc_server *server)
+{
+    while (!sci_list_is_empty(&server->changed_prefixes))
+        sci_prefix_tell(server, SCI_CONTAINER(server->changed_prefixes.next, sci_prefix, changed));
+}
+
+/* --- What happens */
+
+SCI_PRIVATE void sci_tracking_key_changed(sc_server *server, sc_slice key, const sci_session *by)
+{
+    for (sci_link *link = server->prefixes.next; link != &server->prefixes; link = link->next) {
+        sci_prefix *prefix = SCI_CONTAINER(link, sci_prefix, link);
+        if (sci_begins_with(key, sci_prefix_bytes(prefix)))
+            sci_prefix_add_key(server, prefix, key, by ? by->id : 0);
+    }
+    if (server->tracked)
+        sci_tracking_end_key(server, key, by);
+}
+
+SCI_PRIVATE void sci_tracking_flushed(sc_server *server)
+{
+    for (sci_link *link = server->sessions.next; link != &server->sessions; link = link->next) {
+        sci_session *session = SCI_CONTAINER(link, sci_session, link);
+        if (session->tracking.is_on)
+            sci_tracking_tell(session, NULL, 0);
+    }
+    sci_tracking_forget_keys(server);
+}
+
+SCI_PRIVATE void sci_tracking_command_done(sci_session *session, const sci_command *command)
+{
+    const bool is_client = command && sci_word_is(sc_text(command->name), "client");
+    if (session->tracking.is_chosen && !is_client && !session->transaction.is_open)
+        session->tracking.is_chosen = false;
+}
+
+SCI_PRIVATE void sci_tracking_leave(sci_session *session)
+{
+    sci_link *list = &session->tracking.prefixes;
+    while (!sci_list_is_empty(list)) {
+        sci_prefix_use *use = SCI_CONTAINER(list->next, sci_prefix_use, of_session);
+        sci_list_remove(&use->of_session);
+        sci_list_remove(&use->of_prefix);
+        sci_prefix_release(session->server, use->prefix);
+        sci_free(&session->server->memory, use, sizeof *use);
+    }
+    memset(&session->tracking, 0, sizeof session->tracking);
+    sci_list_init(list);
 }
 
 /* MARK: - Server: transactions (Private) */
@@ -18249,6 +18704,7 @@ SCI_PRIVATE void sci_wait_expire(sc_server *server, int64_t now_ns)
 typedef struct sci_script_run {
     sci_call *call;
     const sc_slice *keys;
+    size_t key_count;
     const sc_slice *args;
     sci_bytes answer;
 } sci_script_run;
@@ -18290,6 +18746,8 @@ static bool sci_script_get(sci_script_run *run, size_t key, sc_slice *text)
 {
     sci_entry *entry;
     *text = sc_bytes(NULL, 0);
+    if (run->call->session) /* a script that reads has read all of its keys */
+        sci_tracking_note_keys(run->call->session, run->keys, run->key_count);
     if (!sci_typed_for_read(run->call, run->keys[key], SCI_STRING, &entry))
         return false;
     if (entry)
@@ -18499,6 +18957,7 @@ static void sci_script_run_native(sci_call *call, const sci_native_script *scrip
     }
     run.call = call;
     run.keys = call->argv + 3;
+    run.key_count = keys;
     run.args = run.keys + keys;
     sci_bytes_init(&run.answer, &call->server->memory);
     if (call->server->log)
@@ -18807,6 +19266,286 @@ SCI_PRIVATE sci_command_list sci_pubsub_commands(void)
     };
     sci_command_list list = {commands, SCI_COUNT(commands)};
     return list;
+}
+
+/* MARK: - Server: commands of client-side caching (Private) */
+/* CLIENT TRACKING, CACHING, TRACKINGINFO and GETREDIR. */
+
+/* What CLIENT TRACKING asks for. Its prefixes stay in argv. */
+typedef struct sci_tracking_options {
+    bool is_broadcasting;
+    bool opts_in;
+    bool opts_out;
+    bool no_loop;
+    int64_t redirect;
+    size_t prefixes;
+} sci_tracking_options;
+
+static bool sci_tracking_option_redirect(sci_call *call, size_t i, sci_tracking_options *options)
+{
+    if (options->redirect != 0) {
+        sci_answer_error(call, "ERR A client can only redirect to a single other client");
+        return false;
+    }
+    if (!sci_arg_i64(call, i, &options->redirect))
+        return false;
+    if (sci_session_find(call->server, (uint64_t)options->redirect))
+        return true;
+    sci_answer_error(call, "ERR The client ID you want redirect to does not exist");
+    return false;
+}
+
+static bool *sci_tracking_option_flag(sci_tracking_options *options, sc_slice word)
+{
+    if (sci_word_is(word, "bcast"))
+        return &options->is_broadcasting;
+    if (sci_word_is(word, "optin"))
+        return &options->opts_in;
+    if (sci_word_is(word, "optout"))
+        return &options->opts_out;
+    return sci_word_is(word, "noloop") ? &options->no_loop : NULL;
+}
+
+/* argv[3] on; false after answering. */
+static bool sci_tracking_options_read(sci_call *call, sci_tracking_options *options)
+{
+    memset(options, 0, sizeof *options);
+    for (size_t i = 3; i < call->argc; i++) {
+        const bool has_value = i + 1 < call->argc;
+        bool *flag = sci_tracking_option_flag(options, call->argv[i]);
+        if (flag) {
+            *flag = true;
+        } else if (has_value && sci_word_is(call->argv[i], "redirect")) {
+            if (!sci_tracking_option_redirect(call, ++i, options))
+                return false;
+        } else if (has_value && sci_word_is(call->argv[i], "prefix")) {
+            options->prefixes++;
+            i++;
+        } else {
+            sci_answer_syntax_error(call);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The next PREFIX's word from `*i` on, which was checked before; false: there is none. */
+static bool sci_tracking_option_prefix(const sci_call *call, size_t *i, sc_slice *prefix)
+{
+    for (; *i < call->argc; ++*i) {
+        if (sci_word_is(call->argv[*i], "redirect")) {
+            ++*i;
+        } else if (sci_word_is(call->argv[*i], "prefix")) {
+            *prefix = call->argv[*i + 1];
+            *i += 2;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool sci_prefixes_overlap(sc_slice a, sc_slice b)
+{
+    const size_t len = sci_min_size(a.len, b.len);
+    return len == 0 || memcmp(a.data, b.data, len) == 0;
+}
+
+static bool sci_tracking_refuse_prefix(sci_call *call, sc_slice prefix, const char *kind,
+                                       sc_slice other)
+{
+    if (!sci_prefixes_overlap(prefix, other))
+        return false;
+    sci_answer_error(call,
+                     "ERR Prefix '%.*s' overlaps with %s prefix '%.*s'. Prefixes for a single "
+                     "client must not overlap.",
+                     (int)prefix.len, prefix.data, kind, (int)other.len, other.data);
+    return true;
+}
+
+/* False after answering. */
+static bool sci_tracking_check_prefixes(sci_call *call)
+{
+    sc_slice prefix, other;
+    for (size_t i = 3; sci_tracking_option_prefix(call, &i, &prefix);) {
+        const sci_link *at = NULL;
+        while (sci_tracking_next_prefix(call->session, &at, &other)) {
+            if (sci_tracking_refuse_prefix(call, prefix, "an existing", other))
+                return false;
+        }
+        for (size_t j = i; sci_tracking_option_prefix(call, &j, &other);) {
+            if (sci_tracking_refuse_prefix(call, prefix, "another provided", other))
+                return false;
+        }
+    }
+    return true;
+}
+
+/* What is wrong with the options, or NULL. */
+static const char *sci_tracking_find_fault(const sci_tracking *now,
+                                           const sci_tracking_options *options)
+{
+    if (!options->is_broadcasting && options->prefixes > 0)
+        return "ERR PREFIX option requires BCAST mode to be enabled";
+    if (now->is_on && now->is_broadcasting != options->is_broadcasting)
+        return "ERR You can't switch BCAST mode on/off before disabling tracking for this client, "
+               "and then re-enabling it with a different mode.";
+    if (options->is_broadcasting && (options->opts_in || options->opts_out))
+        return "ERR OPTIN and OPTOUT are not compatible with BCAST";
+    if (options->opts_in && options->opts_out)
+        return "ERR You can't specify both OPTIN mode and OPTOUT mode";
+    if ((options->opts_in && now->opts_out) || (options->opts_out && now->opts_in))
+        return "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, "
+               "and then re-enabling it with a different mode.";
+    return NULL;
+}
+
+static sc_status sci_tracking_add_prefixes(sci_call *call, const sci_tracking_options *options)
+{
+    sc_slice prefix;
+    sc_status status = SC_OK;
+    if (options->prefixes == 0)
+        return sci_tracking_add_prefix(call->session, sc_bytes(NULL, 0));
+    for (size_t i = 3; status == SC_OK && sci_tracking_option_prefix(call, &i, &prefix);)
+        status = sci_tracking_add_prefix(call->session, prefix);
+    return status;
+}
+
+static void sci_tracking_turn_on(sci_call *call, const sci_tracking_options *options)
+{
+    sci_tracking *tracking = &call->session->tracking;
+    const char *fault = sci_tracking_find_fault(tracking, options);
+    if (fault) {
+        sci_answer_error(call, "%s", fault);
+        return;
+    }
+    if (options->is_broadcasting) {
+        if (!sci_tracking_check_prefixes(call))
+            return;
+        if (sci_tracking_add_prefixes(call, options) != SC_OK) {
+            sci_answer_no_memory(call);
+            return;
+        }
+    }
+    tracking->is_on = true;
+    tracking->is_broadcasting = options->is_broadcasting;
+    tracking->opts_in = options->opts_in;
+    tracking->opts_out = options->opts_out;
+    tracking->no_loop = options->no_loop;
+    tracking->has_lost_redirect = false;
+    tracking->redirect = (uint64_t)options->redirect;
+    sci_answer_ok(call);
+}
+
+SCI_PRIVATE void sci_client_tracking(sci_call *call)
+{
+    sci_tracking_options options;
+    if (call->argc < 3) {
+        sci_answer_unknown_subcommand(call);
+        return;
+    }
+    if (!sci_tracking_options_read(call, &options))
+        return;
+    if (sci_word_is(call->argv[2], "on")) {
+        sci_tracking_turn_on(call, &options);
+    } else if (sci_word_is(call->argv[2], "off")) {
+        sci_tracking_leave(call->session);
+        sci_answer_ok(call);
+    } else {
+        sci_answer_syntax_error(call);
+    }
+}
+
+/* Is the word, in its mode, a wrong one? Then it is answered so. */
+static bool sci_caching_refuse(sci_call *call, bool fits, const char *word, const char *mode)
+{
+    if (fits)
+        return false;
+    sci_answer_error(call,
+                     "ERR CLIENT CACHING %s is only valid when tracking is enabled in %s mode.",
+                     word, mode);
+    return true;
+}
+
+SCI_PRIVATE void sci_client_caching(sci_call *call)
+{
+    sci_tracking *tracking = &call->session->tracking;
+    if (call->argc != 3) {
+        sci_answer_unknown_subcommand(call);
+        return;
+    }
+    const bool is_yes = sci_word_is(call->argv[2], "yes");
+    if (!tracking->is_on) {
+        sci_answer_error(call, "ERR CLIENT CACHING can be called only when the client is in "
+                               "tracking mode with OPTIN or OPTOUT mode enabled");
+    } else if (!is_yes && !sci_word_is(call->argv[2], "no")) {
+        sci_answer_syntax_error(call);
+    } else if (is_yes ? !sci_caching_refuse(call, tracking->opts_in, "YES", "OPTIN")
+                      : !sci_caching_refuse(call, tracking->opts_out, "NO", "OPTOUT")) {
+        tracking->is_chosen = true;
+        sci_answer_ok(call);
+    }
+}
+
+static void sci_trackinginfo_flags(sci_call *call, const sci_tracking *tracking)
+{
+    const struct {
+        bool is_set;
+        const char *name;
+    } flags[] = {
+        {!tracking->is_on, "off"},
+        {tracking->is_on, "on"},
+        {tracking->is_broadcasting, "bcast"},
+        {tracking->opts_in, "optin"},
+        {tracking->opts_in && tracking->is_chosen, "caching-yes"},
+        {tracking->opts_out, "optout"},
+        {tracking->opts_out && tracking->is_chosen, "caching-no"},
+        {tracking->no_loop, "noloop"},
+        {tracking->has_lost_redirect, "broken_redirect"},
+    };
+    const size_t mark = sci_answer_array_begin(call);
+    size_t count = 0;
+    for (size_t i = 0; i < SCI_COUNT(flags); i++) {
+        if (!flags[i].is_set)
+            continue;
+        sci_answer_text(call, flags[i].name);
+        count++;
+    }
+    sci_answer_array_end(call, mark, count);
+}
+
+static int64_t sci_tracking_redirect(const sci_tracking *tracking)
+{
+    return tracking->is_on ? (int64_t)tracking->redirect : -1;
+}
+
+SCI_PRIVATE void sci_client_trackinginfo(sci_call *call)
+{
+    const sci_tracking *tracking = &call->session->tracking;
+    const sci_link *at = NULL;
+    sc_slice prefix;
+    size_t count = 0;
+    if (call->argc != 2) {
+        sci_answer_unknown_subcommand(call);
+        return;
+    }
+    sci_answer_array(call, 6);
+    sci_answer_text(call, "flags");
+    sci_trackinginfo_flags(call, tracking);
+    sci_answer_text(call, "redirect");
+    sci_answer_i64(call, sci_tracking_redirect(tracking));
+    sci_answer_text(call, "prefixes");
+    const size_t mark = sci_answer_array_begin(call);
+    for (; sci_tracking_next_prefix(call->session, &at, &prefix); count++)
+        sci_answer_bulk(call, prefix);
+    sci_answer_array_end(call, mark, count);
+}
+
+SCI_PRIVATE void sci_client_getredir(sci_call *call)
+{
+    if (call->argc == 2)
+        sci_answer_i64(call, sci_tracking_redirect(&call->session->tracking));
+    else
+        sci_answer_unknown_subcommand(call);
 }
 
 /* MARK: - Server: scans (Private) */
@@ -20236,14 +20975,13 @@ SCI_PRIVATE void sci_command_dispatch(sci_session *session, const sc_slice *argv
     session->last_command = command;
     if (!command)
         sci_command_unknown(&call);
-    if (!command || !sci_call_is_allowed(&call)) {
+    if (!command || !sci_call_is_allowed(&call))
         session->transaction.is_failed |= session->transaction.is_open;
-        return;
-    }
-    if (sci_call_is_queued(&call))
+    else if (sci_call_is_queued(&call))
         sci_transaction_queue(&call);
     else
         sci_call_run(&call);
+    sci_tracking_command_done(session, command);
     if (sci_wait_is_due(server))
         sci_wait_serve(server);
 }
@@ -20301,6 +21039,19 @@ SCI_PRIVATE void sci_session_notify(sci_session *session)
     session->notify(session->notify_user);
 }
 
+static sc_slice sci_session_id_bytes(const uint64_t *id)
+{
+    return sc_bytes((const char *)id, sizeof *id);
+}
+
+SCI_PRIVATE sci_session *sci_session_find(const sc_server *server, uint64_t id)
+{
+    const sci_map *map = &server->sessions_by_id;
+    const sc_slice key = sci_session_id_bytes(&id);
+    sci_map_node *node = sci_map_find(map, key, sci_map_hash(map, key));
+    return node ? SCI_CONTAINER(node, sci_session, by_id) : NULL;
+}
+
 static void sci_session_set_peer(sci_session *session, const char *peer)
 {
     (void)sci_format(session->address, sizeof session->address, "%s", peer);
@@ -20337,12 +21088,14 @@ SCI_PRIVATE sci_session *sci_session_open(sc_server *server, const char *peer, b
     sci_list_init(&session->watches);
     for (int kind = 0; kind < SCI_CHANNEL_KINDS; kind++)
         sci_list_init(&session->subscriptions[kind]);
-    sci_list_init(&session->tracking.keys);
     sci_list_init(&session->tracking.prefixes);
     sci_wait_init(session);
     sci_list_init(&session->resume);
     sci_list_init(&session->link);
     sci_list_append(&server->sessions, &session->link);
+    sc_slice id = sci_session_id_bytes(&session->id);
+    sci_map_put(&server->sessions_by_id, &session->by_id, id,
+                sci_map_hash(&server->sessions_by_id, id));
     server->session_count++;
     server->stats.connections++;
     return session;
@@ -20357,6 +21110,7 @@ SCI_PRIVATE void sci_session_close(sci_session *session)
     sci_tracking_leave(session);
     sci_list_remove(&session->resume);
     sci_list_remove(&session->link);
+    sci_map_remove(&server->sessions_by_id, &session->by_id);
     server->session_count--;
     sci_bytes_free(&session->in);
     sci_bytes_free(&session->out);
@@ -20632,8 +21386,7 @@ static sc_status sci_server_fill(sc_server *server, const sc_server_config *conf
     sci_map_init(&server->watched, &server->memory, server->hash_seed);
     for (int kind = 0; kind < SCI_CHANNEL_KINDS; kind++)
         sci_map_init(&server->channels[kind], &server->memory, server->hash_seed);
-    sci_map_init(&server->tracked, &server->memory, server->hash_seed);
-    sci_map_init(&server->prefixes, &server->memory, server->hash_seed);
+    sci_map_init(&server->sessions_by_id, &server->memory, server->hash_seed);
     sci_command_index_init(server);
     sci_script_names_init(server);
     if (config->password && config->password[0]) {
@@ -20666,6 +21419,8 @@ SCI_PRIVATE sc_status sci_server_create(const sc_server_config *config, sc_serve
     sci_list_init(&created->ready_keys);
     sci_list_init(&created->resumed);
     sci_list_init(&created->patterns);
+    sci_list_init(&created->prefixes);
+    sci_list_init(&created->changed_prefixes);
     sci_ticker_init(&created->ticker);
     sci_mutex_init(&created->lock);
     sc_status status = sci_server_fill(created, config);
@@ -20691,8 +21446,8 @@ SCI_PRIVATE void sci_server_free(sc_server *server)
     sci_map_free(&server->watched);
     for (int kind = 0; kind < SCI_CHANNEL_KINDS; kind++)
         sci_map_free(&server->channels[kind]);
-    sci_map_free(&server->tracked);
-    sci_map_free(&server->prefixes);
+    sci_tracking_forget_keys(server);
+    sci_map_free(&server->sessions_by_id);
     sci_free_secret_text(&memory, server->password);
     sci_mutex_free(&server->lock);
     sci_free(&memory, server, sizeof *server);
@@ -20735,6 +21490,7 @@ SCI_PRIVATE int64_t sci_server_tick(sc_server *server)
 
 SCI_PRIVATE void sci_server_commit(sc_server *server)
 {
+    sci_tracking_tell_prefixes(server);
     if (!server->log)
         return;
     sc_status status = sci_log_commit(server->log);

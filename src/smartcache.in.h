@@ -1135,6 +1135,9 @@ extern "C" {
 /* MARK: - Server: publish and subscribe (Private) */
 #include "server/pubsub.c"
 
+/* MARK: - Server: client-side caching (Private) */
+#include "server/tracking.c"
+
 /* MARK: - Server: transactions (Private) */
 #include "server/transaction.c"
 
@@ -1146,6 +1149,9 @@ extern "C" {
 
 /* MARK: - Server: commands of publish and subscribe (Private) */
 #include "server/cmd_pubsub.c"
+
+/* MARK: - Server: commands of client-side caching (Private) */
+#include "server/cmd_tracking.c"
 
 /* MARK: - Server: scans (Private) */
 #include "server/scan.c"

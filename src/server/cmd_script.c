@@ -5,6 +5,7 @@
 #include "server/evict.h"
 #include "server/log.h"
 #include "server/scripts.h"
+#include "server/tracking.h"
 
 /* Places of the scripts' arguments. */
 #define SCI_SCRIPT_VALUE 0
@@ -16,6 +17,7 @@
 typedef struct sci_script_run {
     sci_call *call;
     const sc_slice *keys;
+    size_t key_count;
     const sc_slice *args;
     sci_bytes answer;
 } sci_script_run;
@@ -57,6 +59,8 @@ static bool sci_script_get(sci_script_run *run, size_t key, sc_slice *text)
 {
     sci_entry *entry;
     *text = sc_bytes(NULL, 0);
+    if (run->call->session) /* a script that reads has read all of its keys */
+        sci_tracking_note_keys(run->call->session, run->keys, run->key_count);
     if (!sci_typed_for_read(run->call, run->keys[key], SCI_STRING, &entry))
         return false;
     if (entry)
@@ -266,6 +270,7 @@ static void sci_script_run_native(sci_call *call, const sci_native_script *scrip
     }
     run.call = call;
     run.keys = call->argv + 3;
+    run.key_count = keys;
     run.args = run.keys + keys;
     sci_bytes_init(&run.answer, &call->server->memory);
     if (call->server->log)

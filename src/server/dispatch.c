@@ -200,14 +200,13 @@ SCI_PRIVATE void sci_command_dispatch(sci_session *session, const sc_slice *argv
     session->last_command = command;
     if (!command)
         sci_command_unknown(&call);
-    if (!command || !sci_call_is_allowed(&call)) {
+    if (!command || !sci_call_is_allowed(&call))
         session->transaction.is_failed |= session->transaction.is_open;
-        return;
-    }
-    if (sci_call_is_queued(&call))
+    else if (sci_call_is_queued(&call))
         sci_transaction_queue(&call);
     else
         sci_call_run(&call);
+    sci_tracking_command_done(session, command);
     if (sci_wait_is_due(server))
         sci_wait_serve(server);
 }

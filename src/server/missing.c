@@ -3,7 +3,6 @@
 
 #include "server/evict.h"
 #include "server/log.h"
-#include "server/tracking.h"
 
 SCI_PRIVATE void sci_evict_note_access(sc_server *server, sci_entry *entry)
 {
@@ -91,19 +90,4 @@ SCI_PRIVATE int64_t sci_log_failed_ms(const sci_log *log, const char **text)
     (void)log;
     *text = "";
     return 0;
-}
-
-SCI_PRIVATE void sci_tracking_note_read(sci_call *call)
-{
-    (void)call;
-}
-SCI_PRIVATE void sci_tracking_key_changed(sc_server *server, sc_slice key, const sci_session *by)
-{
-    (void)server;
-    (void)key;
-    (void)by;
-}
-SCI_PRIVATE void sci_tracking_leave(sci_session *session)
-{
-    (void)session;
 }

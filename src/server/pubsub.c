@@ -180,16 +180,26 @@ SCI_PRIVATE void sci_session_check_output(sci_session *session)
     sci_session_end(session);
 }
 
-static void sci_session_give(sci_session *session, const sc_slice *words, size_t count)
+SCI_PRIVATE sci_bytes *sci_session_give_begin(sci_session *session)
 {
-    if (session->is_broken || session->is_ended)
-        return;
-    if (sci_write_command(&session->out, words, count) != SC_OK) {
+    return session->is_broken || session->is_ended ? NULL : &session->out;
+}
+
+SCI_PRIVATE void sci_session_give_end(sci_session *session, sc_status status)
+{
+    if (status != SC_OK) {
         session->is_broken = true; /* a message that is lost would be a lie */
         sci_session_end(session);
     }
     sci_session_check_output(session);
     sci_session_notify(session);
+}
+
+static void sci_session_give(sci_session *session, const sc_slice *words, size_t count)
+{
+    sci_bytes *out = sci_session_give_begin(session);
+    if (out)
+        sci_session_give_end(session, sci_write_command(out, words, count));
 }
 
 static size_t sci_channel_give(const sci_server_channel *channel, const sc_slice *words,

@@ -21,6 +21,10 @@ SCI_PRIVATE size_t sci_channel_subscribers(const sc_server *server, sci_channel_
    SCI_SHARD_CHANNEL. */
 SCI_PRIVATE size_t sci_publish(sc_server *server, sci_channel_kind kind, sc_slice channel,
                                sc_slice message);
+/* For a message to a session: the bytes to append it to, NULL: it takes no more; then whether that
+   worked. */
+SCI_PRIVATE sci_bytes *sci_session_give_begin(sci_session *session);
+SCI_PRIVATE void sci_session_give_end(sci_session *session, sc_status status);
 /* Has a session been sent more than it takes? Then it is ended. */
 SCI_PRIVATE void sci_session_check_output(sci_session *session);
 /* Forget a session's subscriptions, without a word: it ends, or RESET. */

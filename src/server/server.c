@@ -8,6 +8,7 @@
 #include "server/evict.h"
 #include "server/log.h"
 #include "server/session.h"
+#include "server/tracking.h"
 #include "server/wait.h"
 
 #define SCI_SERVER_DATABASES 16
@@ -131,8 +132,7 @@ static sc_status sci_server_fill(sc_server *server, const sc_server_config *conf
     sci_map_init(&server->watched, &server->memory, server->hash_seed);
     for (int kind = 0; kind < SCI_CHANNEL_KINDS; kind++)
         sci_map_init(&server->channels[kind], &server->memory, server->hash_seed);
-    sci_map_init(&server->tracked, &server->memory, server->hash_seed);
-    sci_map_init(&server->prefixes, &server->memory, server->hash_seed);
+    sci_map_init(&server->sessions_by_id, &server->memory, server->hash_seed);
     sci_command_index_init(server);
     sci_script_names_init(server);
     if (config->password && config->password[0]) {
@@ -165,6 +165,8 @@ SCI_PRIVATE sc_status sci_server_create(const sc_server_config *config, sc_serve
     sci_list_init(&created->ready_keys);
     sci_list_init(&created->resumed);
     sci_list_init(&created->patterns);
+    sci_list_init(&created->prefixes);
+    sci_list_init(&created->changed_prefixes);
     sci_ticker_init(&created->ticker);
     sci_mutex_init(&created->lock);
     sc_status status = sci_server_fill(created, config);
@@ -190,8 +192,8 @@ SCI_PRIVATE void sci_server_free(sc_server *server)
     sci_map_free(&server->watched);
     for (int kind = 0; kind < SCI_CHANNEL_KINDS; kind++)
         sci_map_free(&server->channels[kind]);
-    sci_map_free(&server->tracked);
-    sci_map_free(&server->prefixes);
+    sci_tracking_forget_keys(server);
+    sci_map_free(&server->sessions_by_id);
     sci_free_secret_text(&memory, server->password);
     sci_mutex_free(&server->lock);
     sci_free(&memory, server, sizeof *server);
@@ -234,6 +236,7 @@ SCI_PRIVATE int64_t sci_server_tick(sc_server *server)
 
 SCI_PRIVATE void sci_server_commit(sc_server *server)
 {
+    sci_tracking_tell_prefixes(server);
     if (!server->log)
         return;
     sc_status status = sci_log_commit(server->log);

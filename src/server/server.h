@@ -53,17 +53,16 @@ typedef struct sci_tracking {
     bool opts_in;
     bool opts_out;
     bool no_loop;
-    bool is_cached_next;   /* CLIENT CACHING YES|NO: for the next command */
-    bool is_cached_now;    /* the command that runs now was named so */
-    bool has_caching_word; /* either was said */
-    uint64_t redirect;     /* session id */
-    sci_link keys;         /* tracked keys' links, private to tracking.c */
-    sci_link prefixes;
+    bool is_chosen;         /* CLIENT CACHING was said, which holds for the next command */
+    bool has_lost_redirect; /* a message could not be delivered */
+    uint64_t redirect;      /* id of the session that gets the messages; 0: none does */
+    sci_link prefixes;      /* private to tracking.c */
 } sci_tracking;
 
 struct sci_session {
-    sci_link link;   /* in server->sessions */
-    sci_link resume; /* in server->resumed */
+    sci_link link;      /* in server->sessions */
+    sci_map_node by_id; /* in server->sessions_by_id */
+    sci_link resume;    /* in server->resumed */
     sc_server *server;
     uint64_t id;
     sci_db *db;
@@ -135,6 +134,7 @@ struct sc_server {
     char script_names[SCI_SERVER_SCRIPTS][SCI_SHA1_HEX_BYTES]; /* private to cmd_script.c */
 
     sci_link sessions;
+    sci_map sessions_by_id;
     size_t session_count;
     uint64_t last_session;
     int64_t now_ms; /* wall clock at the start of the command or tick that runs */
@@ -149,8 +149,9 @@ struct sc_server {
 
     sci_map channels[SCI_CHANNEL_KINDS]; /* private to pubsub.c */
     sci_link patterns;                   /* those of SCI_PATTERN, for publishing */
-    sci_map tracked;                     /* private to tracking.c */
-    sci_map prefixes;
+    struct sci_members *tracked;         /* private to tracking.c, as these: */
+    sci_link prefixes;
+    sci_link changed_prefixes;
 
     bool has_writers; /* some session has written since the last sci_server_commit */
     sci_log *log;     /* owned; NULL: memory alone */

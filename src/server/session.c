@@ -25,6 +25,19 @@ SCI_PRIVATE void sci_session_notify(sci_session *session)
     session->notify(session->notify_user);
 }
 
+static sc_slice sci_session_id_bytes(const uint64_t *id)
+{
+    return sc_bytes((const char *)id, sizeof *id);
+}
+
+SCI_PRIVATE sci_session *sci_session_find(const sc_server *server, uint64_t id)
+{
+    const sci_map *map = &server->sessions_by_id;
+    const sc_slice key = sci_session_id_bytes(&id);
+    sci_map_node *node = sci_map_find(map, key, sci_map_hash(map, key));
+    return node ? SCI_CONTAINER(node, sci_session, by_id) : NULL;
+}
+
 static void sci_session_set_peer(sci_session *session, const char *peer)
 {
     (void)sci_format(session->address, sizeof session->address, "%s", peer);
@@ -61,12 +74,14 @@ SCI_PRIVATE sci_session *sci_session_open(sc_server *server, const char *peer, b
     sci_list_init(&session->watches);
     for (int kind = 0; kind < SCI_CHANNEL_KINDS; kind++)
         sci_list_init(&session->subscriptions[kind]);
-    sci_list_init(&session->tracking.keys);
     sci_list_init(&session->tracking.prefixes);
     sci_wait_init(session);
     sci_list_init(&session->resume);
     sci_list_init(&session->link);
     sci_list_append(&server->sessions, &session->link);
+    sc_slice id = sci_session_id_bytes(&session->id);
+    sci_map_put(&server->sessions_by_id, &session->by_id, id,
+                sci_map_hash(&server->sessions_by_id, id));
     server->session_count++;
     server->stats.connections++;
     return session;
@@ -81,6 +96,7 @@ SCI_PRIVATE void sci_session_close(sci_session *session)
     sci_tracking_leave(session);
     sci_list_remove(&session->resume);
     sci_list_remove(&session->link);
+    sci_map_remove(&server->sessions_by_id, &session->by_id);
     server->session_count--;
     sci_bytes_free(&session->in);
     sci_bytes_free(&session->out);
