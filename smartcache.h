@@ -1344,6 +1344,112 @@ SC_API const sc_item *sc_item_next(const sc_item *array, const sc_item *element)
  */
 SC_API const sc_item *sc_item_find(const sc_item *array, sc_slice name);
 
+/* MARK: - Embedded server (Public) */
+/* The embedded server: Redis's protocol and commands inside of the program, for those who run no
+   Redis, for tests, and for the processes of one host. */
+
+#ifndef SMARTCACHE_NO_SERVER
+
+/* A server in this process. It may be used from any thread. */
+typedef struct sc_server sc_server;
+
+/* When a write is on the disk. */
+typedef enum sc_sync {
+    SC_SYNC_EVERY_SECOND, /* the default: a crash of the host may lose the last second or two; one
+                             of the process loses nothing */
+    SC_SYNC_ALWAYS,       /* before it is answered */
+    SC_SYNC_NEVER         /* when the system does it; a crash of the process loses nothing */
+} sc_sync;
+
+/* What goes when memory is full (Redis's maxmemory-policy). LRU, LFU and FIFO are approximated by
+   samples. */
+typedef enum sc_eviction {
+    SC_EVICTION_NONE, /* noeviction, the default: writes are refused */
+    SC_EVICTION_ALLKEYS_LRU,
+    SC_EVICTION_ALLKEYS_LFU,
+    SC_EVICTION_ALLKEYS_FIFO,
+    SC_EVICTION_ALLKEYS_RANDOM,
+    SC_EVICTION_VOLATILE_LRU, /* volatile: of the keys that have a TTL */
+    SC_EVICTION_VOLATILE_LFU,
+    SC_EVICTION_VOLATILE_FIFO,
+    SC_EVICTION_VOLATILE_RANDOM,
+    SC_EVICTION_VOLATILE_TTL
+} sc_eviction;
+
+/* How to serve. Zero-initialise, then set what differs from the defaults. Everything is copied by
+   sc_server_open, tables included. */
+typedef struct sc_server_config {
+    /* Where to listen, besides in this process: up to four of unix:///path and redis://host:port,
+       with blanks between; port 0: any free one (sc_server_url tells). Default: nowhere. Hosts
+       other than the loopback's need a password. */
+    const char *listen_on;
+    const char *password;    /* what AUTH must give; default: none; kept until sc_server_close */
+    const char *log_path;    /* the file of the log; created if it is not there; default: none, all
+                                is gone with the server */
+    sc_sync sync;            /* when a write is on the disk: SC_SYNC_EVERY_SECOND */
+    bool repair;             /* a log that is damaged in the middle is cut there, and the damaged
+                                part kept beside it as PATH.damaged; default: it is refused */
+    size_t rewrite_min_bytes; /* the log is rewritten when it has doubled since, and has at least:
+                                 64 MiB */
+    size_t max_memory_bytes; /* of data; 0: no bound */
+    sc_eviction eviction;
+    int databases;           /* 16 */
+    size_t max_clients;      /* 10,000 */
+    size_t max_bulk_bytes;   /* longest key or value: 512 MiB */
+    size_t max_request_bytes; /* a command that is not whole yet: 1 GiB */
+    size_t max_output_bytes; /* answers and messages that a client does not take: 64 MiB, then it
+                                is cut off */
+    const char *notify;      /* as notify-keyspace-events: "KEA", default "" */
+    bool polled;             /* the program calls sc_server_poll: no thread is started */
+    const sc_memory *memory; /* default of each table: the platform's */
+    const sc_clock *clock;
+    const sc_random *random;
+    const sc_listener *listener;
+    const sc_poller *poller;
+    const sc_files *files;
+    const sc_logger *logger; /* default: none */
+} sc_server_config;
+
+/* Open a server: load the log, listen, and start its thread, unless `polled` or there is nothing
+   to listen on. `config` NULL: in memory, for clients of this process that name it in
+   sc_config.server. SC_ERR_ARGUMENT, SC_ERR_URL, SC_ERR_IO (the log, the socket; sc_error_text
+   says which), SC_ERR_PROTOCOL (a damaged log), SC_HELD (another process has that log),
+   SC_ERR_MEMORY; on an error there is no server. Blocks while the log is loaded. */
+SC_API sc_status sc_server_open(const sc_server_config *config, sc_server **server);
+
+/* Clients are cut off, the log is written out and synced, sockets are removed. Clients of this
+   process (sc_config.server) must be closed before. NULL is fine. Any thread but one that is in
+   sc_server_poll. */
+SC_API void sc_server_close(sc_server *server);
+
+/* For `polled`: do what is due, waiting up to `timeout_ms` (0: not at all, -1: until something
+   happened). SC_OK. SC_ERR_ARGUMENT when the server has a thread. One thread at a time. */
+SC_API sc_status sc_server_poll(sc_server *server, int64_t timeout_ms);
+
+/* The URL of the `index`-th place it listens on, with the port that it got; NULL: there are not so
+   many. Valid until sc_server_close. Any thread. */
+SC_API const char *sc_server_url(const sc_server *server, size_t index);
+
+/* Numbers of a server, now and since sc_server_open. */
+typedef struct sc_server_info {
+    size_t keys;
+    size_t memory_bytes; /* of data */
+    size_t clients;
+    uint64_t connections;
+    uint64_t commands;
+    uint64_t hits;
+    uint64_t misses;
+    uint64_t expired;
+    uint64_t evicted;
+    uint64_t log_bytes;
+    int64_t log_error_ms; /* since when the log cannot be written, on the wall clock; 0: it can */
+} sc_server_info;
+
+/* Any thread. */
+SC_API void sc_server_info_get(sc_server *server, sc_server_info *info);
+
+#endif /* SMARTCACHE_NO_SERVER */
+
 /* MARK: - Client (Public) */
 /* The client: one server, few connections, any number of threads. */
 
@@ -1356,8 +1462,14 @@ typedef struct sc_client sc_client;
 typedef struct sc_config {
     /* redis://[user[:password]@]host[:port][/db][?timeout=2s], unix:///path[?db=1]; rediss:// as
        redis://, but only with a `transport`, one of TLS; host, path, user and password may be
-       percent-encoded. Default "redis://localhost:6379". */
+       percent-encoded. embedded:[?maxmemory=64mb&policy=allkeys-lfu&databases=4] is a server of the
+       client's own, in this process; embedded:/folder/name[?sync=always] is one that the processes
+       of this user on this host share. Default "redis://localhost:6379". */
     const char *url;
+#ifndef SMARTCACHE_NO_SERVER
+    sc_server *server; /* one of this process, open until sc_close; of the url the host is not used,
+                          and the default is "embedded:"; default: none */
+#endif
     const char *user;     /* default: the URL's */
     const char *password; /* default: the URL's; kept in memory until sc_close */
     const char
@@ -6338,20 +6450,35 @@ SCI_PRIVATE sc_status sci_write_bulk(sci_bytes *out, sc_slice argument)
     return SC_OK;
 }
 
-/* MARK: - URLs (Private) */
-/* Server URLs. One pass from left to right over the text; each part is decoded into a copy of its
-   own. Messages say where, what stands there and what was expected, and keep silent about whatever
-   may be a part of a password. */
+/* MARK: - URLs: text (Private) */
+/* Reading a URL's text. Messages say where, what stands there and what was expected, and keep silent
+   about whatever may be a part of a password. */
+
+/* Reading a URL's text: spans, percent-encoding, and messages. */
 
 /* Server URLs (RFC 3986; the redis scheme as registered with IANA). */
 
-typedef enum sci_scheme { SCI_SCHEME_REDIS = 1, SCI_SCHEME_REDISS, SCI_SCHEME_UNIX } sci_scheme;
+typedef enum sci_scheme {
+    SCI_SCHEME_REDIS = 1,
+    SCI_SCHEME_REDISS,
+    SCI_SCHEME_UNIX,
+    SCI_SCHEME_EMBEDDED
+} sci_scheme;
+
+/* Options of `embedded:`: how the server is to be. */
+typedef enum sci_url_server {
+    SCI_URL_MAXMEMORY,
+    SCI_URL_POLICY,
+    SCI_URL_DATABASES,
+    SCI_URL_SYNC
+} sci_url_server;
+#define SCI_URL_SERVER_WORDS (SCI_URL_SYNC + 1)
 
 typedef struct sci_url {
     sc_memory memory;
     sci_scheme scheme;
-    char *host;                 /* owned; decoded, IPv6 without brackets; NULL for unix */
-    char *path;                 /* owned; decoded socket path; NULL unless unix */
+    char *host;                 /* owned; decoded, IPv6 without brackets; NULL without authority */
+    char *path;                 /* owned; decoded; of unix, and of a shared embedded server */
     char *user;                 /* owned; NULL when absent */
     char *password;             /* owned; NULL when absent; wiped on freeing */
     char *name;                 /* owned; client name (`name=`); NULL when absent */
@@ -6359,11 +6486,15 @@ typedef struct sci_url {
     int db;                     /* 0 when absent */
     int64_t timeout_ms;         /* `timeout=`, -1 when absent */
     int64_t connect_timeout_ms; /* `connect_timeout=`, -1 when absent */
+#ifndef SMARTCACHE_NO_SERVER
+    char *server[SCI_URL_SERVER_WORDS]; /* owned; as they stand, by sci_url_server; NULL: absent */
+#endif
 } sci_url;
 
 /* redis://[user[:password]@]host[:port][/db][?options], rediss:// likewise,
    unix://[user[:password]@]/path[?options]; options: db, timeout, connect_timeout, name, user,
-   password, each at most once and not also in its place before the '?'. Durations are above 0:
+   password, each at most once and not also in its place before the '?'. embedded:[/path][?options];
+   options: db, timeout, connect_timeout, name, and the server's. Durations are above 0:
    `1500`, `1500ms`, `2s`, `1m`. Host defaults to localhost; an empty user or password counts as
    absent. Each part but the port may be percent-encoded. An interface that is named in an IPv6 host
    is kept: `[fe80::1%25eth0]` gives `fe80::1%eth0`. SC_ERR_URL names the offset, the character and
@@ -6375,48 +6506,6 @@ SCI_PRIVATE sc_status sci_url_parse(const sc_memory *memory, const char *text, s
 SCI_PRIVATE sc_status sci_url_parse_place(const sc_memory *memory, const char *text, sci_url *url);
 #endif
 SCI_PRIVATE void sci_url_free(sci_url *url);
-
-/* Numeric addresses to and from text. Pure. */
-
-/* "host:port" or a path, for messages: brackets around IPv6, "%scope" by number. */
-#define SCI_ADDRESS_TEXT_BYTES (SC_PATH_BYTES + 16)
-SCI_PRIVATE void sci_address_to_text(const sc_address *address, char text[SCI_ADDRESS_TEXT_BYTES]);
-/* IPv4 dotted quad or IPv6 (RFC 4291, also with an embedded IPv4 and a numeric %scope). False when
-   `host` is neither, so it is a name. */
-SCI_PRIVATE bool sci_address_parse(const char *host, uint16_t port, sc_address *address);
-/* SC_ERR_URL when the path does not fit. */
-SCI_PRIVATE sc_status sci_address_unix(const char *path, sc_address *address);
-
-#define SCI_URL_DEFAULT_PORT 6379
-#define SCI_URL_PORT_MAX 65535
-/* Text of the user's that a message repeats, at most. */
-#define SCI_URL_ECHO_BYTES 100
-#define SCI_URL_NAME_BYTES 24 /* longer than any option's name */
-
-/* What may be given once: in its place or as an option. */
-enum {
-    SCI_URL_HAS_DB = 1,
-    SCI_URL_HAS_TIMEOUT = 2,
-    SCI_URL_HAS_CONNECT_TIMEOUT = 4,
-    SCI_URL_HAS_NAME = 8,
-    SCI_URL_HAS_USER = 16,
-    SCI_URL_HAS_PASSWORD = 32
-};
-
-typedef struct sci_url_option {
-    const char *name;
-    unsigned bit;
-} sci_url_option;
-
-static const sci_url_option sci_url_options[] = {
-    {"db", SCI_URL_HAS_DB},
-    {"timeout", SCI_URL_HAS_TIMEOUT},
-    {"connect_timeout", SCI_URL_HAS_CONNECT_TIMEOUT},
-    {"name", SCI_URL_HAS_NAME},
-    {"user", SCI_URL_HAS_USER},
-    {"password", SCI_URL_HAS_PASSWORD},
-};
-#define SCI_URL_OPTION_NAMES "db, timeout, connect_timeout, name, user, password"
 
 typedef struct sci_url_parser {
     const char *text;
@@ -6430,22 +6519,12 @@ typedef struct sci_url_parser {
     sci_url *url;
 } sci_url_parser;
 
-static bool sci_url_is_place(const sci_url_parser *parser)
-{
-#ifndef SMARTCACHE_NO_SERVER
-    return parser->is_place;
-#else
-    (void)parser;
-    return false;
-#endif
-}
-
 /* A span of the text. */
 typedef struct sci_url_span {
     size_t start, end;
 } sci_url_span;
 
-static sci_url_span sci_url_span_of(size_t start, size_t end)
+static inline sci_url_span sci_url_span_of(size_t start, size_t end)
 {
     sci_url_span span;
     span.start = start;
@@ -6454,23 +6533,35 @@ static sci_url_span sci_url_span_of(size_t start, size_t end)
 }
 
 /* Offset of the first `c` in the span; its end when there is none. */
-static size_t sci_url_find(const sci_url_parser *parser, sci_url_span span, char c)
+SCI_PRIVATE size_t sci_url_find(const sci_url_parser *parser, sci_url_span span, char c);
+/* Before an '@' stand user and password, also when a character that should have been encoded has
+   cut them in two. */
+SCI_PRIVATE bool sci_url_is_hidden(const sci_url_parser *parser, size_t at);
+/* Fail at an offset: what stands there, and what was expected. */
+SCI_PRIVATE sc_status sci_url_fail(const sci_url_parser *parser, size_t at, const char *expected);
+/* Take one character, plain or percent-encoded, from the front of a span that is not empty. */
+SCI_PRIVATE sc_status sci_url_take(const sci_url_parser *parser, sci_url_span *span,
+                                   char *character);
+/* Decode a span into a new text; an empty one gives NULL. */
+SCI_PRIVATE sc_status sci_url_decode(const sci_url_parser *parser, sci_url_span span, char **text);
+/* Take decimal digits from the front of a span: one at least, `max` at most. */
+SCI_PRIVATE sc_status sci_url_take_number(const sci_url_parser *parser, sci_url_span *span,
+                                          int64_t max, const char *expected, int64_t *number);
+
+SCI_PRIVATE size_t sci_url_find(const sci_url_parser *parser, sci_url_span span, char c)
 {
     const void *found =
         span.start < span.end ? memchr(parser->text + span.start, c, span.end - span.start) : NULL;
     return found ? (size_t)((const char *)found - parser->text) : span.end;
 }
 
-/* Before an '@' stand user and password, also when a character that should have been encoded has
-   cut them in two. */
-static bool sci_url_is_hidden(const sci_url_parser *parser, size_t at)
+SCI_PRIVATE bool sci_url_is_hidden(const sci_url_parser *parser, size_t at)
 {
     return parser->is_secret ||
            sci_url_find(parser, sci_url_span_of(at, parser->len), '@') < parser->len;
 }
 
-/* Fail at an offset: what stands there, and what was expected. */
-static sc_status sci_url_fail(const sci_url_parser *parser, size_t at, const char *expected)
+SCI_PRIVATE sc_status sci_url_fail(const sci_url_parser *parser, size_t at, const char *expected)
 {
     char found[32];
     const char *hint = "";
@@ -6489,10 +6580,8 @@ static sc_status sci_url_fail(const sci_url_parser *parser, size_t at, const cha
                    hint);
 }
 
-/* -- Characters -- */
-
-/* Take one character, plain or percent-encoded, from the front of a span that is not empty. */
-static sc_status sci_url_take(const sci_url_parser *parser, sci_url_span *span, char *character)
+SCI_PRIVATE sc_status sci_url_take(const sci_url_parser *parser, sci_url_span *span,
+                                   char *character)
 {
     char c = parser->text[span->start];
     if ((unsigned char)c <= ' ' || c == 0x7f)
@@ -6516,8 +6605,7 @@ static sc_status sci_url_take(const sci_url_parser *parser, sci_url_span *span, 
     return SC_OK;
 }
 
-/* Decode a span into a new text; an empty one gives NULL. */
-static sc_status sci_url_decode(const sci_url_parser *parser, sci_url_span span, char **text)
+SCI_PRIVATE sc_status sci_url_decode(const sci_url_parser *parser, sci_url_span span, char **text)
 {
     sci_url_span rest = span;
     size_t len = 0;
@@ -6539,9 +6627,8 @@ static sc_status sci_url_decode(const sci_url_parser *parser, sci_url_span span,
     return SC_OK;
 }
 
-/* Take decimal digits from the front of a span: one at least, `max` at most. */
-static sc_status sci_url_take_number(const sci_url_parser *parser, sci_url_span *span, int64_t max,
-                                     const char *expected, int64_t *number)
+SCI_PRIVATE sc_status sci_url_take_number(const sci_url_parser *parser, sci_url_span *span,
+                                          int64_t max, const char *expected, int64_t *number)
 {
     size_t first = span->start;
     int64_t value = 0;
@@ -6562,6 +6649,106 @@ static sc_status sci_url_take_number(const sci_url_parser *parser, sci_url_span 
         return sci_url_fail(parser, first, expected);
     *number = value;
     return SC_OK;
+}
+
+/* MARK: - URLs (Private) */
+/* Server URLs. One pass from left to right over the text; each part is decoded into a copy of its
+   own. */
+
+/* Numeric addresses to and from text. Pure. */
+
+/* "host:port" or a path, for messages: brackets around IPv6, "%scope" by number. */
+#define SCI_ADDRESS_TEXT_BYTES (SC_PATH_BYTES + 16)
+SCI_PRIVATE void sci_address_to_text(const sc_address *address, char text[SCI_ADDRESS_TEXT_BYTES]);
+/* IPv4 dotted quad or IPv6 (RFC 4291, also with an embedded IPv4 and a numeric %scope). False when
+   `host` is neither, so it is a name. */
+SCI_PRIVATE bool sci_address_parse(const char *host, uint16_t port, sc_address *address);
+/* SC_ERR_URL when the path does not fit. */
+SCI_PRIVATE sc_status sci_address_unix(const char *path, sc_address *address);
+
+#define SCI_URL_DEFAULT_PORT 6379
+#define SCI_URL_PORT_MAX 65535
+/* Text of the user's that a message repeats, at most. */
+#define SCI_URL_ECHO_BYTES 100
+#define SCI_URL_NAME_BYTES 24 /* longer than any option's name */
+
+#ifndef SMARTCACHE_NO_SERVER
+#define SCI_URL_SCHEMES "redis, rediss, unix or embedded"
+#define SCI_URL_SCHEME_BEGINNINGS "redis://, rediss://, unix:// or embedded:"
+#else
+#define SCI_URL_SCHEMES "redis, rediss or unix"
+#define SCI_URL_SCHEME_BEGINNINGS "redis://, rediss:// or unix://"
+#endif
+
+/* What may be given once: in its place or as an option. */
+enum {
+    SCI_URL_HAS_DB = 1,
+    SCI_URL_HAS_TIMEOUT = 2,
+    SCI_URL_HAS_CONNECT_TIMEOUT = 4,
+    SCI_URL_HAS_NAME = 8,
+    SCI_URL_HAS_USER = 16,
+    SCI_URL_HAS_PASSWORD = 32,
+    SCI_URL_HAS_SERVER = 64 /* shifted by sci_url_server */
+};
+
+typedef struct sci_url_option {
+    const char *name;
+    unsigned bit;
+} sci_url_option;
+
+static const sci_url_option sci_url_options[] = {
+    {"db", SCI_URL_HAS_DB},
+    {"timeout", SCI_URL_HAS_TIMEOUT},
+    {"connect_timeout", SCI_URL_HAS_CONNECT_TIMEOUT},
+    {"name", SCI_URL_HAS_NAME},
+    {"user", SCI_URL_HAS_USER},
+    {"password", SCI_URL_HAS_PASSWORD},
+};
+#define SCI_URL_OPTION_NAMES "db, timeout, connect_timeout, name, user, password"
+
+#ifndef SMARTCACHE_NO_SERVER
+static const sci_url_option sci_url_server_options[] = {
+    {"db", SCI_URL_HAS_DB},
+    {"timeout", SCI_URL_HAS_TIMEOUT},
+    {"connect_timeout", SCI_URL_HAS_CONNECT_TIMEOUT},
+    {"name", SCI_URL_HAS_NAME},
+    {"maxmemory", SCI_URL_HAS_SERVER << SCI_URL_MAXMEMORY},
+    {"policy", SCI_URL_HAS_SERVER << SCI_URL_POLICY},
+    {"databases", SCI_URL_HAS_SERVER << SCI_URL_DATABASES},
+    {"sync", SCI_URL_HAS_SERVER << SCI_URL_SYNC},
+};
+#define SCI_URL_SERVER_OPTION_NAMES                                                                \
+    "db, timeout, connect_timeout, name, maxmemory, policy, databases, sync"
+#endif
+
+static bool sci_url_is_place(const sci_url_parser *parser)
+{
+#ifndef SMARTCACHE_NO_SERVER
+    return parser->is_place;
+#else
+    (void)parser;
+    return false;
+#endif
+}
+
+static bool sci_url_is_embedded(const sci_url_parser *parser)
+{
+#ifndef SMARTCACHE_NO_SERVER
+    return parser->url->scheme == SCI_SCHEME_EMBEDDED;
+#else
+    (void)parser;
+    return false;
+#endif
+}
+
+static const char *sci_url_option_names(const sci_url_parser *parser)
+{
+#ifndef SMARTCACHE_NO_SERVER
+    if (sci_url_is_embedded(parser))
+        return SCI_URL_SERVER_OPTION_NAMES;
+#endif
+    (void)parser;
+    return SCI_URL_OPTION_NAMES;
 }
 
 /* -- Scheme -- */
@@ -6598,6 +6785,10 @@ static sci_scheme sci_url_scheme(const char *text, size_t len)
         return SCI_SCHEME_REDISS;
     if (len == 4 && sci_url_begins(text, len, "unix"))
         return SCI_SCHEME_UNIX;
+#ifndef SMARTCACHE_NO_SERVER
+    if (len == 8 && sci_url_begins(text, len, "embedded"))
+        return SCI_SCHEME_EMBEDDED;
+#endif
     return (sci_scheme)0;
 }
 
@@ -6645,14 +6836,23 @@ static sc_status sci_url_fail_no_scheme(const sci_url_parser *parser)
 static sc_status sci_url_parse_scheme(sci_url_parser *parser)
 {
     size_t len = 0;
+#ifdef SMARTCACHE_NO_SERVER
+    if (sci_url_begins(parser->text, parser->len, "embedded:"))
+        return sc_fail(SC_ERR_UNSUPPORTED,
+                       "embedded: is not in this build: SMARTCACHE_NO_SERVER is defined");
+#endif
     for (char c = sci_url_lower(parser->text[0]);
          (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
          c = sci_url_lower(parser->text[len]))
         len++;
     if (parser->len == 0)
-        return sci_url_fail(parser, 0, "redis://, rediss:// or unix://");
+        return sci_url_fail(parser, 0, SCI_URL_SCHEME_BEGINNINGS);
     parser->url->scheme = sci_url_scheme(parser->text, len);
     parser->at = len;
+    if (sci_url_is_embedded(parser) && parser->text[len] == ':') {
+        parser->at++;
+        return SC_OK;
+    }
     for (const char *mark = "://"; *mark != '\0'; mark++, parser->at++) {
         if (parser->text[parser->at] == *mark)
             continue;
@@ -6661,11 +6861,11 @@ static sc_status sci_url_parse_scheme(sci_url_parser *parser)
         return sci_url_fail_no_scheme(parser);
     }
     if (len == 0)
-        return sci_url_fail(parser, 0, "redis://, rediss:// or unix://");
+        return sci_url_fail(parser, 0, SCI_URL_SCHEME_BEGINNINGS);
     if (parser->url->scheme == 0)
         return sc_fail(SC_ERR_URL,
-                       "URL, offset 0: unknown scheme \"%.*s\", expected redis, rediss or unix; "
-                       "did you mean \"%s://\"?",
+                       "URL, offset 0: unknown scheme \"%.*s\", expected " SCI_URL_SCHEMES
+                       "; did you mean \"%s://\"?",
                        (int)sci_min_size(len, SCI_URL_ECHO_BYTES), parser->text,
                        sci_url_guess(parser->text, len));
     return SC_OK;
@@ -6793,11 +6993,25 @@ static sc_status sci_url_fail_relative(const sci_url_parser *parser, sci_url_spa
                    parser->text + span.start);
 }
 
+/* "embedded:/dir/name"; "embedded:///dir/name" says the same. */
+static sc_status sci_url_parse_no_authority(sci_url_parser *parser)
+{
+    if (parser->text[parser->at] == '/' && parser->text[parser->at + 1] == '/')
+        parser->at += 2;
+    char next = parser->text[parser->at];
+    if (next == '/' || next == '?' || next == '\0')
+        return SC_OK;
+    return sci_url_fail(parser, parser->at,
+                        "'/' and the rest of an absolute path, options after a '?', or nothing");
+}
+
 /* Everything up to '/', '?' or the end. */
 static sc_status sci_url_parse_authority(sci_url_parser *parser)
 {
     sci_url_span span = sci_url_span_of(parser->at, parser->len);
     size_t sign;
+    if (sci_url_is_embedded(parser))
+        return sci_url_parse_no_authority(parser);
     span.end = sci_url_find(parser, span, '?');
     span.end = sci_url_find(parser, span, '/');
     parser->at = span.end;
@@ -6842,6 +7056,11 @@ static sc_status sci_url_parse_path(sci_url_parser *parser)
     if (parser->url->scheme == SCI_SCHEME_UNIX) {
         status = sci_url_decode(parser, span, &parser->url->path);
         return status == SC_OK ? sci_address_unix(parser->url->path, &address) : status;
+    }
+    if (sci_url_is_embedded(parser) && span.start < span.end) {
+        if (parser->text[span.end - 1] == '/')
+            return sci_url_fail(parser, span.end, "a name after the folder");
+        return sci_url_decode(parser, span, &parser->url->path);
     }
     if (span.end - span.start <= 1)
         return SC_OK;
@@ -6898,6 +7117,20 @@ static sc_status sci_url_parse_client_name(sci_url_parser *parser, sci_url_span 
     return sci_url_decode(parser, span, &parser->url->name);
 }
 
+/* What the server's words mean is not known here. */
+static sc_status sci_url_parse_server_value(sci_url_parser *parser, unsigned bit, sci_url_span span)
+{
+#ifndef SMARTCACHE_NO_SERVER
+    for (size_t i = 0; i < SCI_URL_SERVER_WORDS; i++)
+        if (bit == (unsigned)SCI_URL_HAS_SERVER << i)
+            return sci_url_decode(parser, span, &parser->url->server[i]);
+#endif
+    (void)parser;
+    (void)bit;
+    (void)span;
+    return SC_OK;
+}
+
 static sc_status sci_url_parse_value(sci_url_parser *parser, unsigned bit, sci_url_span span)
 {
     switch (bit) {
@@ -6911,10 +7144,11 @@ static sc_status sci_url_parse_value(sci_url_parser *parser, unsigned bit, sci_u
         return sci_url_parse_client_name(parser, span);
     case SCI_URL_HAS_USER:
         return sci_url_decode(parser, span, &parser->url->user);
-    default:
+    case SCI_URL_HAS_PASSWORD:
         parser->is_secret = true;
         return sci_url_decode(parser, span, &parser->url->password);
     }
+    return sci_url_parse_server_value(parser, bit, span);
 }
 
 /* The option of this name, or NULL; `name` becomes its decoded text, cut where it is too long. */
@@ -6932,10 +7166,27 @@ static sc_status sci_url_find_option(const sci_url_parser *parser, sci_url_span 
             name[len] = '?'; /* fit for a message; no option has such a name */
         len++;
     }
-    for (size_t i = 0; i < SCI_COUNT(sci_url_options); i++)
-        if (strcmp(name, sci_url_options[i].name) == 0)
-            *option = &sci_url_options[i];
+    const sci_url_option *options = sci_url_options;
+    size_t count = SCI_COUNT(sci_url_options);
+#ifndef SMARTCACHE_NO_SERVER
+    if (sci_url_is_embedded(parser)) {
+        options = sci_url_server_options;
+        count = SCI_COUNT(sci_url_server_options);
+    }
+#endif
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(name, options[i].name) == 0)
+            *option = &options[i];
     return SC_OK;
+}
+
+/* The option's name is missing, or not to be repeated. */
+static sc_status sci_url_fail_option(const sci_url_parser *parser, size_t at)
+{
+    char expected[SCI_URL_ECHO_BYTES];
+    sci_format(expected, sizeof(expected), "the name of an option: %s",
+               sci_url_option_names(parser));
+    return sci_url_fail(parser, at, expected);
 }
 
 /* One `name=value`. */
@@ -6946,17 +7197,15 @@ static sc_status sci_url_parse_option(sci_url_parser *parser, sci_url_span span)
     size_t equals = sci_url_find(parser, span, '=');
     sc_status status;
     if (span.start == equals)
-        return sci_url_fail(parser, span.start, "the name of an option: " SCI_URL_OPTION_NAMES);
+        return sci_url_fail_option(parser, span.start);
     status = sci_url_find_option(parser, sci_url_span_of(span.start, equals), name, &option);
     if (status != SC_OK)
         return status;
     if (!option && sci_url_is_hidden(parser, span.start))
-        return sci_url_fail(parser, span.start, "the name of an option: " SCI_URL_OPTION_NAMES);
+        return sci_url_fail_option(parser, span.start);
     if (!option)
-        return sc_fail(
-            SC_ERR_URL,
-            "URL, offset %zu: unknown option \"%s\", expected one of " SCI_URL_OPTION_NAMES,
-            span.start, name);
+        return sc_fail(SC_ERR_URL, "URL, offset %zu: unknown option \"%s\", expected one of %s",
+                       span.start, name, sci_url_option_names(parser));
     if (equals == span.end)
         return sci_url_fail(parser, equals, "'=' and a value after the name of the option");
     if (parser->seen & option->bit)
@@ -7040,6 +7289,10 @@ SCI_PRIVATE void sci_url_free(sci_url *url)
     sci_free_text(&memory, url->user);
     sci_free_secret_text(&memory, url->password);
     sci_free_text(&memory, url->name);
+#ifndef SMARTCACHE_NO_SERVER
+    for (size_t i = 0; i < SCI_URL_SERVER_WORDS; i++)
+        sci_free_text(&memory, url->server[i]);
+#endif
     memset(url, 0, sizeof(*url));
     url->memory = memory;
 }
@@ -7495,13 +7748,10 @@ SCI_PRIVATE void *sci_posix_stream_adopt(const sc_memory *memory, int fd,
 
 #ifndef SMARTCACHE_NO_POSIX
 
-#include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/time.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #ifdef MSG_DONTWAIT
 #define SCI_SOCKET_DONTWAIT MSG_DONTWAIT
@@ -8218,16 +8468,106 @@ SC_API bool sc_platform_listener(sc_listener *table)
 
 #endif
 
+/* MARK: - Paths and other users (Private) */
+/* Whether a path is safe from other users. */
+
+/* Whether a path is safe from other users. */
+
+#if !defined(SMARTCACHE_NO_POSIX) && !defined(SMARTCACHE_NO_SERVER)
+/* The folder of `path` must be this user's or root's, and nobody else may take a file of this user
+   away in it: not writable by others, or sticky. What stands at `path`, if anything, must be this
+   user's. SC_ERR_IO with words. */
+SCI_PRIVATE sc_status sci_posix_check_folder(const char *path);
+SCI_PRIVATE sc_status sci_posix_check_owner(const char *path);
+/* A connected Unix socket whose other end is not this user's, nor root's: SC_ERR_CONNECT. Where the
+   system does not tell, the owner of the file at `path` stands for it. */
+SCI_PRIVATE sc_status sci_posix_check_peer(sc_descriptor descriptor, const char *path);
+#endif
+
+#if !defined(SMARTCACHE_NO_POSIX) && !defined(SMARTCACHE_NO_SERVER)
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+/* Of a long path, so that the reason behind it has room. */
+#define SCI_PRIVATE_SHOWN_BYTES 256
+
+/* What Linux fills in for SO_PEERCRED: struct ucred, which its headers hide. */
+typedef struct sci_posix_credentials {
+    int32_t process;
+    uint32_t user;
+    uint32_t group;
+} sci_posix_credentials;
+
+static sc_status sci_posix_private_fail(const char *path, const char *words)
+{
+    return sc_fail(SC_ERR_IO, "%.*s: %s", SCI_PRIVATE_SHOWN_BYTES, path, words);
+}
+
+SCI_PRIVATE sc_status sci_posix_check_folder(const char *path)
+{
+    char folder[SC_PATH_BYTES];
+    char unlisted[SCI_POSIX_ERROR_BYTES];
+    struct stat there;
+    size_t len = strlen(path);
+    while (len > 0 && path[len - 1] != '/')
+        len--;
+    if (len == 0 || len > sizeof(folder) - 1)
+        return sci_posix_private_fail(path, "the path is too long for a Unix socket");
+    (void)sci_format(folder, sizeof(folder), "%.*s", (int)len, path);
+    if (stat(folder, &there) < 0)
+        return sci_posix_private_fail(folder, errno == ENOENT
+                                                  ? "there is no such folder: make it first"
+                                                  : sci_posix_error_text(errno, unlisted));
+    if (!S_ISDIR(there.st_mode))
+        return sci_posix_private_fail(folder, "it is no folder");
+    if (there.st_uid != geteuid() && there.st_uid != 0)
+        return sci_posix_private_fail(folder,
+                                      "the folder is another user's: choose one of your own");
+    if ((there.st_mode & (S_IWGRP | S_IWOTH)) && !(there.st_mode & S_ISVTX))
+        return sci_posix_private_fail(
+            folder, "other users may write in the folder: take that right away (chmod go-w), or "
+                    "choose another");
+    return SC_OK;
+}
+
+SCI_PRIVATE sc_status sci_posix_check_owner(const char *path)
+{
+    struct stat there;
+    if (lstat(path, &there) < 0 || there.st_uid == geteuid())
+        return SC_OK; /* who cannot see it learns why when it is opened */
+    return sci_posix_private_fail(path, "it is another user's: choose another name");
+}
+
+SCI_PRIVATE sc_status sci_posix_check_peer(sc_descriptor descriptor, const char *path)
+{
+#if defined(SO_PEERCRED) && defined(__linux__)
+    sci_posix_credentials peer;
+    socklen_t len = (socklen_t)sizeof(peer);
+    memset(&peer, 0xff, sizeof(peer));
+    if (getsockopt((int)descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+        (peer.user == geteuid() || peer.user == 0))
+        return SC_OK;
+    return sc_fail(SC_ERR_CONNECT, "%s: another user's process listens there", path);
+#else
+    (void)descriptor;
+    return sci_posix_check_owner(path) == SC_OK ? SC_OK : SC_ERR_CONNECT;
+#endif
+}
+
+#endif
+
 /* MARK: - POSIX poller (Private) */
 /* The poller over poll(2): an array of descriptors, an index from descriptor to place in it, and a
    descriptor of its own by which any thread wakes the waiter (eventfd on Linux, else a pipe). */
 
 #ifndef SMARTCACHE_NO_POSIX
 
-#include <errno.h>
 #include <limits.h>
 #include <poll.h>
-#include <unistd.h>
 #ifdef __linux__
 #include <sys/eventfd.h>
 #endif
@@ -8523,11 +8863,7 @@ SC_API bool sc_platform_poller(sc_poller *table)
 
 #ifndef SMARTCACHE_NO_POSIX
 
-#include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <sys/types.h>
 
 /* Words for what getaddrinfo returned; gai_strerror would follow the locale. */
 static const char *sci_resolve_error_text(int error)
@@ -8909,13 +9245,10 @@ SC_API bool sc_platform_resolver(sc_resolver *table)
 
 #ifndef SMARTCACHE_NO_POSIX
 
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/types.h>
 #if defined(__linux__)
 #include <sys/statfs.h>
 #endif
@@ -11135,106 +11468,6 @@ SCI_PRIVATE void sci_counted_init(sci_counted *counted, const sc_memory *source)
    checks everything, then changes, then answers. When there is no memory it leaves the data as it
    was and answers by sci_answer_no_memory. */
 
-/* The embedded server: Redis's protocol and commands inside of the program, for those who run no
-   Redis, for tests, and for the processes of one host. */
-
-/* A server in this process. It may be used from any thread. */
-typedef struct sc_server sc_server;
-
-/* When a write is on the disk. */
-typedef enum sc_sync {
-    SC_SYNC_EVERY_SECOND, /* the default: a crash of the host may lose the last second or two; one
-                             of the process loses nothing */
-    SC_SYNC_ALWAYS,       /* before it is answered */
-    SC_SYNC_NEVER         /* when the system does it; a crash of the process loses nothing */
-} sc_sync;
-
-/* What goes when memory is full (Redis's maxmemory-policy). LRU, LFU and FIFO are approximated by
-   samples. */
-typedef enum sc_eviction {
-    SC_EVICTION_NONE, /* noeviction, the default: writes are refused */
-    SC_EVICTION_ALLKEYS_LRU,
-    SC_EVICTION_ALLKEYS_LFU,
-    SC_EVICTION_ALLKEYS_FIFO,
-    SC_EVICTION_ALLKEYS_RANDOM,
-    SC_EVICTION_VOLATILE_LRU, /* volatile: of the keys that have a TTL */
-    SC_EVICTION_VOLATILE_LFU,
-    SC_EVICTION_VOLATILE_FIFO,
-    SC_EVICTION_VOLATILE_RANDOM,
-    SC_EVICTION_VOLATILE_TTL
-} sc_eviction;
-
-/* How to serve. Zero-initialise, then set what differs from the defaults. Everything is copied by
-   sc_server_open, tables included. */
-typedef struct sc_server_config {
-    /* Where to listen, besides in this process: up to four of unix:///path and redis://host:port,
-       with blanks between; port 0: any free one (sc_server_url tells). Default: nowhere. Hosts
-       other than the loopback's need a password. */
-    const char *listen_on;
-    const char *password;    /* what AUTH must give; default: none; kept until sc_server_close */
-    const char *log_path;    /* the file of the log; created if it is not there; default: none, all
-                                is gone with the server */
-    sc_sync sync;            /* when a write is on the disk: SC_SYNC_EVERY_SECOND */
-    bool repair;             /* a log that is damaged in the middle is cut there, and the damaged
-                                part kept beside it as PATH.damaged; default: it is refused */
-    size_t rewrite_min_bytes; /* the log is rewritten when it has doubled since, and has at least:
-                                 64 MiB */
-    size_t max_memory_bytes; /* of data; 0: no bound */
-    sc_eviction eviction;
-    int databases;           /* 16 */
-    size_t max_clients;      /* 10,000 */
-    size_t max_bulk_bytes;   /* longest key or value: 512 MiB */
-    size_t max_request_bytes; /* a command that is not whole yet: 1 GiB */
-    size_t max_output_bytes; /* answers and messages that a client does not take: 64 MiB, then it
-                                is cut off */
-    const char *notify;      /* as notify-keyspace-events: "KEA", default "" */
-    bool polled;             /* the program calls sc_server_poll: no thread is started */
-    const sc_memory *memory; /* default of each table: the platform's */
-    const sc_clock *clock;
-    const sc_random *random;
-    const sc_listener *listener;
-    const sc_poller *poller;
-    const sc_files *files;
-    const sc_logger *logger; /* default: none */
-} sc_server_config;
-
-/* Open a server: load the log, listen, and start its thread, unless `polled` or there is nothing
-   to listen on. `config` NULL: in memory, for clients of this process that name it in
-   sc_config.server. SC_ERR_ARGUMENT, SC_ERR_URL, SC_ERR_IO (the log, the socket; sc_error_text
-   says which), SC_ERR_PROTOCOL (a damaged log), SC_HELD (another process has that log),
-   SC_ERR_MEMORY; on an error there is no server. Blocks while the log is loaded. */
-SC_API sc_status sc_server_open(const sc_server_config *config, sc_server **server);
-
-/* Clients are cut off, the log is written out and synced, sockets are removed. Clients of this
-   process (sc_config.server) must be closed before. NULL is fine. Any thread but one that is in
-   sc_server_poll. */
-SC_API void sc_server_close(sc_server *server);
-
-/* For `polled`: do what is due, waiting up to `timeout_ms` (0: not at all, -1: until something
-   happened). SC_OK. SC_ERR_ARGUMENT when the server has a thread. One thread at a time. */
-SC_API sc_status sc_server_poll(sc_server *server, int64_t timeout_ms);
-
-/* The URL of the `index`-th place it listens on, with the port that it got; NULL: there are not so
-   many. Valid until sc_server_close. Any thread. */
-SC_API const char *sc_server_url(const sc_server *server, size_t index);
-
-/* Numbers of a server, now and since sc_server_open. */
-typedef struct sc_server_info {
-    size_t keys;
-    size_t memory_bytes; /* of data */
-    size_t clients;
-    uint64_t connections;
-    uint64_t commands;
-    uint64_t hits;
-    uint64_t misses;
-    uint64_t expired;
-    uint64_t evicted;
-    uint64_t log_bytes;
-    int64_t log_error_ms; /* since when the log cannot be written, on the wall clock; 0: it can */
-} sc_server_info;
-
-/* Any thread. */
-SC_API void sc_server_info_get(sc_server *server, sc_server_info *info);
 /* Databases: a hash table of entries each, which grows and shrinks in small steps, and a heap of
    expiry times. Knows nothing of commands, sessions or clocks: `now` comes from the caller. */
 
@@ -11812,6 +12045,9 @@ struct sc_server {
     sci_server_stats stats;
     sci_ticker ticker;
     struct sci_host *host; /* owned: sockets and the thread; NULL: none */
+    sci_fork_guard fork_guard;
+    bool has_fork_guard; /* not for one that its only client looks after */
+    bool is_torn;        /* a forked child's copy, made in the middle of a change */
 };
 
 /* Locked. Names what this server is to a person: INFO's redis_version. */
@@ -11834,6 +12070,8 @@ static inline int64_t sci_server_now_ns(const sc_server *server)
 {
     return server->clock.monotonic_ns(server->clock.user);
 }
+/* The memory that a server would use. */
+SCI_PRIVATE sc_status sci_server_take_memory(const sc_server_config *config, sc_memory *memory);
 /* A server without sockets and threads; the public functions add those. */
 SCI_PRIVATE sc_status sci_server_create(const sc_server_config *config, sc_server **server);
 SCI_PRIVATE void sci_server_free(sc_server *server);
@@ -16997,6 +17235,10 @@ SCI_PRIVATE sc_status sci_log_open(sc_server *server, const sci_log_config *conf
     (void)log;
     return sc_fail(SC_ERR_UNSUPPORTED, "no log yet");
 }
+SCI_PRIVATE void sci_log_abandon(sci_log *log)
+{
+    (void)log;
+}
 SCI_PRIVATE void sci_log_close(sci_log *log)
 {
     (void)log;
@@ -19210,8 +19452,8 @@ static void sci_pubsub_help(sci_call *call)
         "    Return the number of subscribers for the specified channels, excluding",
         "    pattern subscriptions(default: no channels).",
         "SHARDCHANNELS [<pattern>]",
-        "    Return the currently active shard level channels matching a <pattern> (default: "
-        "'*').",
+        ("    Return the currently active shard level channels matching a <pattern> (default: "
+         "'*')."),
         "SHARDNUMSUB [<shardchannel> ...]",
         "    Return the number of subscribers for the specified shard level channel(s)",
         "HELP",
@@ -21367,7 +21609,7 @@ static sc_status sci_server_make_dbs(sc_server *server)
 
 static sc_status sci_server_fill(sc_server *server, const sc_server_config *config)
 {
-    sc_random random;
+    sc_random random = {NULL, NULL};
     uint64_t seeds[4];
     sc_status status = sci_server_take_tables(server, config, &random);
     if (status == SC_OK)
@@ -21397,6 +21639,15 @@ static sc_status sci_server_fill(sc_server *server, const sc_server_config *conf
     return sci_server_make_dbs(server);
 }
 
+SCI_PRIVATE sc_status sci_server_take_memory(const sc_server_config *config, sc_memory *memory)
+{
+    if (config->memory)
+        *memory = *config->memory;
+    else if (!sci_platform_memory(memory))
+        return sc_fail(SC_ERR_ARGUMENT, "this build has no memory: set sc_server_config.memory");
+    return SC_OK;
+}
+
 SCI_PRIVATE sc_status sci_server_create(const sc_server_config *config, sc_server **server)
 {
     sc_server_config none;
@@ -21405,10 +21656,9 @@ SCI_PRIVATE sc_status sci_server_create(const sc_server_config *config, sc_serve
     memset(&none, 0, sizeof none);
     if (!config)
         config = &none;
-    if (config->memory)
-        memory = *config->memory;
-    else if (!sci_platform_memory(&memory))
-        return sc_fail(SC_ERR_ARGUMENT, "this build has no memory: set sc_server_config.memory");
+    sc_status status = sci_server_take_memory(config, &memory);
+    if (status != SC_OK)
+        return status;
     sc_server *created = (sc_server *)sci_alloc_zeroed(&memory, sizeof *created);
     if (!created)
         return SC_ERR_MEMORY;
@@ -21423,7 +21673,7 @@ SCI_PRIVATE sc_status sci_server_create(const sc_server_config *config, sc_serve
     sci_list_init(&created->changed_prefixes);
     sci_ticker_init(&created->ticker);
     sci_mutex_init(&created->lock);
-    sc_status status = sci_server_fill(created, config);
+    status = sci_server_fill(created, config);
     if (status != SC_OK) {
         sci_server_free(created);
         return status;
@@ -21744,7 +21994,6 @@ struct sci_host {
     sci_loop *loop; /* `own`, or a client's */
     sci_loop own;
     bool has_own_loop;
-    sci_fork_guard fork_guard;
     sci_door doors[SCI_HOST_DOORS];
     size_t door_count;
     sci_link visits;
@@ -21758,19 +22007,19 @@ struct sci_host {
     bool is_stopping;
 };
 
-/* A host without places, over a loop of its own (`loop` NULL) or another's. `server->host` is set.
-   Tables come from `config`. */
+/* A host without places, over a loop of its own (`loop` NULL) or another's, locked. `server->host` is
+   set. Tables come from `config`. */
 SCI_PRIVATE sc_status sci_host_create(sc_server *server, const sc_server_config *config,
                                       sci_loop *loop);
-/* Listen at a place; `address` is taken as it is. */
+/* Before there is a thread, or with another's loop locked. */
 SCI_PRIVATE sc_status sci_host_listen(sci_host *host, const sc_address *address);
 SCI_PRIVATE sc_status sci_host_start_thread(sci_host *host);
 /* Let visitors go, stop listening, stop the thread; free. The log is closed in between: who is let
-   go finds it free. */
+   go finds it free. With another's loop locked. */
 SCI_PRIVATE void sci_host_free(sci_host *host);
-/* In a forked child: close its copies of descriptors without a word. What the parent's thread may
-   have been working on is left alone. */
-SCI_PRIVATE void sci_host_abandon(sci_host *host);
+/* In a forked child: close its copies of descriptors without a word. `is_intact` false: the rest may
+   have been in the middle of a change, and is left alone. */
+SCI_PRIVATE void sci_host_abandon(sci_host *host, bool is_intact);
 
 /* For host.c and visit.c. */
 /* Somebody is at the door. */
@@ -21821,11 +22070,8 @@ SCI_PRIVATE sc_status sci_host_create(sc_server *server, const sc_server_config 
         host->table = *config->listener;
     else
         (void)sc_platform_listener(&host->table); /* missing where something is to listen */
-    sci_fork_guard_init(&host->fork_guard);
-    sci_loop_lock(host->loop);
     sci_minder_begin(&host->minder, server, host->loop);
     sci_hook_add(host->loop, &host->hook);
-    sci_loop_unlock(host->loop);
     server->host = host;
     return SC_OK;
 }
@@ -21893,10 +22139,8 @@ SCI_PRIVATE sc_status sci_host_listen(sci_host *host, const sc_address *address)
     door->watch.descriptor = host->table.descriptor(door->listener);
     door->watch.settle = sci_door_settle;
     door->watch.release = sci_door_release;
-    sci_loop_lock(host->loop);
     sci_watch_add(host->loop, &door->watch);
     sci_watch_want(host->loop, &door->watch, SC_READABLE);
-    sci_loop_unlock(host->loop);
     return SC_OK;
 }
 
@@ -21951,7 +22195,6 @@ static void sci_host_free_block(sci_host *host)
     sc_memory memory = host->memory;
     for (size_t i = 0; i < host->door_count; i++)
         sci_free_text(&memory, host->doors[i].url);
-    sci_fork_guard_free(&host->fork_guard);
     sci_free(&memory, host->buffer, host->buffer ? SCI_HOST_RECEIVE_BYTES : 0);
     host->server->host = NULL;
     sci_free(&memory, host, sizeof *host);
@@ -21963,7 +22206,8 @@ SCI_PRIVATE void sci_host_free(sci_host *host)
 {
     sc_server *server = host->server;
     sci_host_stop_thread(host);
-    sci_loop_lock(host->loop);
+    if (host->has_own_loop)
+        sci_loop_lock(host->loop);
     sci_mutex_lock(&server->lock);
     if (server->log)
         sci_log_close(server->log);
@@ -21976,22 +22220,28 @@ SCI_PRIVATE void sci_host_free(sci_host *host)
     sci_visits_end(host);
     sci_hook_remove(&host->hook);
     sci_minder_end(&host->minder);
-    sci_loop_unlock(host->loop);
-    if (host->has_own_loop)
+    if (host->has_own_loop) {
+        sci_loop_unlock(host->loop);
         sci_loop_free(&host->own);
+    }
     sci_host_free_block(host);
 }
 
-SCI_PRIVATE void sci_host_abandon(sci_host *host)
+SCI_PRIVATE void sci_host_abandon(sci_host *host, bool is_intact)
 {
     for (size_t i = 0; i < host->door_count; i++)
         host->table.shut(host->doors[i].listener, false);
-    for (sci_link *link = host->visits.next; link != &host->visits; link = link->next) {
+    for (sci_link *link = host->visits.next, *next; link != &host->visits; link = next) {
         sci_visit *visit = SCI_CONTAINER(link, sci_visit, link);
+        next = link->next;
         host->table.streams.hangup(visit->stream, false);
+        if (is_intact)
+            sci_free(&host->memory, visit, sizeof *visit);
     }
     if (host->has_own_loop)
         host->own.poller_table.destroy(host->own.poller);
+    if (is_intact)
+        sci_host_free_block(host);
 }
 
 /* MARK: - Server: visitors (Private) */
@@ -22256,21 +22506,31 @@ SCI_PRIVATE void sci_door_settle(sci_watch *watch, unsigned ready)
 /* MARK: - Server: opening (Private) */
 /* The public functions of a server: what its configuration means, opening, closing. */
 
-/* Opening a server's log and places. */
+/* Opening a server with its log and places. */
 
-/* For a server that was just created: open the log, listen, and start a thread if it is to have one.
-   `loop` NULL: a loop of its own. After an error sc_server_close frees what there is. */
-SCI_PRIVATE sc_status sci_server_start(sc_server *server, const sc_server_config *config,
-                                       sci_loop *loop, bool has_thread);
-
-/* Longest URL of a place. */
-#define SCI_PLACE_BYTES (3 * SC_PATH_BYTES + 16)
-
-/* Where the configuration says to listen. */
+/* Where to listen. */
 typedef struct sci_places {
     sc_address at[SCI_HOST_DOORS];
     size_t count;
 } sci_places;
+
+/* As sc_server_open, at `places` instead of config->listen_on. `loop` NULL: a loop of its own; else
+   another's, locked, and config->polled. */
+SCI_PRIVATE sc_status sci_server_open_at(const sc_server_config *config, const sci_places *places,
+                                         sci_loop *loop, sc_server **server);
+
+/* In a forked child, before anything else: the data go on as the child's own copy, without sessions;
+   log, sockets and thread are the parent's. */
+SCI_PRIVATE void sci_server_after_fork(sc_server *server);
+/* The same, if it is a forked child and has not done so. */
+static inline void sci_server_mind_fork(sc_server *server)
+{
+    if (server->has_fork_guard && sci_fork_guard_is_child(&server->fork_guard))
+        sci_server_after_fork(server);
+}
+
+/* Longest URL of a place. */
+#define SCI_PLACE_BYTES (3 * SC_PATH_BYTES + 16)
 
 /* --- The list of places */
 
@@ -22413,34 +22673,32 @@ static sc_status sci_server_set_notify(sc_server *server, const sc_server_config
                    config->notify, SCI_EVENT_LETTERS);
 }
 
-SCI_PRIVATE sc_status sci_server_start(sc_server *server, const sc_server_config *config,
-                                       sci_loop *loop, bool has_thread)
+static sc_status sci_server_start(sc_server *server, const sc_server_config *config,
+                                  const sci_places *places, sci_loop *loop)
 {
-    sci_places places;
-    sc_status status = sci_places_parse(&server->memory, config, &places);
-    if (status == SC_OK)
-        status = sci_places_check(&places, config);
-    if (status == SC_OK)
-        status = sci_server_set_notify(server, config);
+    /* Without either, whoever brings commands sees to what is due. */
+    bool needs_host = config->polled || config->log_path || places->count > 0;
+    sc_status status = sci_server_set_notify(server, config);
     if (status == SC_OK)
         status = sci_server_open_log(server, config);
-    if (status == SC_OK && (has_thread || config->polled || places.count > 0))
+    if (status == SC_OK && needs_host)
         status = sci_host_create(server, config, loop);
-    for (size_t i = 0; i < places.count && status == SC_OK; i++)
-        status = sci_host_listen(server->host, &places.at[i]);
-    if (status == SC_OK && has_thread)
+    for (size_t i = 0; i < places->count && status == SC_OK; i++)
+        status = sci_host_listen(server->host, &places->at[i]);
+    if (status == SC_OK && needs_host && !config->polled)
         status = sci_host_start_thread(server->host);
     return status;
 }
 
-static sc_status sci_server_open_by(const sc_server_config *config, sc_server **server)
+SCI_PRIVATE sc_status sci_server_open_at(const sc_server_config *config, const sci_places *places,
+                                         sci_loop *loop, sc_server **server)
 {
     sc_status status = sci_server_create(config, server);
     if (status != SC_OK)
         return status;
-    /* Without either, whoever brings commands sees to what is due. */
-    bool needs_thread = config->listen_on || config->log_path;
-    status = sci_server_start(*server, config, NULL, needs_thread && !config->polled);
+    sci_fork_guard_init(&(*server)->fork_guard);
+    (*server)->has_fork_guard = true;
+    status = sci_server_start(*server, config, places, loop);
     if (status != SC_OK) {
         char words[SC_ERROR_TEXT_BYTES];
         size_t len = sci_format(words, sizeof words, "%s", sc_error_text());
@@ -22454,26 +22712,55 @@ static sc_status sci_server_open_by(const sc_server_config *config, sc_server **
 SC_API sc_status sc_server_open(const sc_server_config *config, sc_server **server)
 {
     sc_server_config defaults;
+    sci_places places;
+    sc_memory memory;
     memset(&defaults, 0, sizeof defaults);
     *server = NULL;
-    return sci_server_open_by(config ? config : &defaults, server);
+    if (!config)
+        config = &defaults;
+    sc_status status = sci_server_take_memory(config, &memory);
+    if (status == SC_OK)
+        status = sci_places_parse(&memory, config, &places);
+    if (status == SC_OK)
+        status = sci_places_check(&places, config);
+    return status == SC_OK ? sci_server_open_at(config, &places, NULL, server) : status;
 }
 
 SC_API void sc_server_close(sc_server *server)
 {
     if (!server)
         return;
+    sci_server_mind_fork(server);
     if (server->host)
         sci_host_free(server->host);
-    sci_server_free(server);
+    sci_fork_guard_free(&server->fork_guard);
+    if (!server->is_torn)
+        sci_server_free(server);
+}
+
+SCI_PRIVATE void sci_server_after_fork(sc_server *server)
+{
+    server->is_torn |= !sci_mutex_try_lock(&server->lock);
+    sci_mutex_init(&server->lock);
+    sci_list_init(&server->ticker.minders);
+    if (server->has_fork_guard)
+        sci_fork_guard_reset(&server->fork_guard);
+    while (!server->is_torn && !sci_list_is_empty(&server->sessions))
+        sci_session_close(SCI_CONTAINER(server->sessions.next, sci_session, link));
+    if (server->host)
+        sci_host_abandon(server->host, !server->is_torn);
+    server->host = NULL;
+    if (server->log && !server->is_torn)
+        sci_log_abandon(server->log);
+    server->log = NULL;
 }
 
 SC_API sc_status sc_server_poll(sc_server *server, int64_t timeout_ms)
 {
     sc_status status = SC_OK;
+    sci_server_mind_fork(server);
     if (!server->host || server->host->has_thread)
-        return sc_fail(SC_ERR_ARGUMENT,
-                       "the server is not polled: set sc_server_config.polled");
+        return sc_fail(SC_ERR_ARGUMENT, "the server is not polled: set sc_server_config.polled");
     sci_loop *loop = server->host->loop;
     int64_t wait_ns = timeout_ms < 0 || timeout_ms > INT64_MAX / SCI_SERVER_NS_PER_MS
                           ? -1
@@ -22496,6 +22783,7 @@ SC_API void sc_server_info_get(sc_server *server, sc_server_info *info)
 {
     const sci_server_stats *stats = &server->stats;
     memset(info, 0, sizeof *info);
+    sci_server_mind_fork(server);
     sci_mutex_lock(&server->lock);
     for (int i = 0; i < server->db_count; i++)
         info->keys += sci_db_count(&server->dbs[i]);
@@ -22569,10 +22857,14 @@ static void sci_pipe_notify(void *user)
 SCI_PRIVATE sc_status sci_pipe_dial(void *server, const sc_memory *memory,
                                     const sc_address *address, const char *host, void **stream)
 {
-    sci_pipe *pipe = (sci_pipe *)sci_alloc_zeroed(memory, sizeof *pipe);
     (void)address;
     (void)host;
     *stream = NULL;
+    if (((sc_server *)server)->is_torn)
+        return sc_fail(SC_ERR_CONNECT,
+                       "the process was forked while another of its threads changed "
+                       "the server's data: this child has no server");
+    sci_pipe *pipe = (sci_pipe *)sci_alloc_zeroed(memory, sizeof *pipe);
     if (!pipe)
         return SC_ERR_MEMORY;
     pipe->memory = *memory;
@@ -22682,10 +22974,11 @@ static void sci_pipe_hangup(void *stream, bool orderly)
 {
     sci_pipe *pipe = (sci_pipe *)stream;
     sc_memory memory = pipe->memory;
-    (void)orderly; /* in a forked child the server is the child's own copy */
-    sci_mutex_lock(&pipe->server->lock);
-    sci_session_close(pipe->session);
-    sci_mutex_unlock(&pipe->server->lock);
+    if (orderly) { /* else the session has gone with the fork */
+        sci_mutex_lock(&pipe->server->lock);
+        sci_session_close(pipe->session);
+        sci_mutex_unlock(&pipe->server->lock);
+    }
     sci_free(&memory, pipe, sizeof *pipe);
 }
 
@@ -22993,6 +23286,7 @@ typedef enum sci_conn_state {
     SCI_CONN_DOWN, /* nothing under way; after a failure next_attempt_ns bounds the next try */
     SCI_CONN_RESOLVING,
     SCI_CONN_DIALING,
+    SCI_CONN_HELD,    /* somebody is about to serve: dial again in a moment */
     SCI_CONN_PRELUDE, /* AUTH, SELECT, CLIENT SETNAME are being answered */
     SCI_CONN_READY
 } sci_conn_state;
@@ -23065,6 +23359,9 @@ struct sci_conn {
     int64_t attempt_deadline_ns;
     int64_t next_attempt_ns;
     uint32_t failures; /* attempts in a row */
+#ifndef SMARTCACHE_NO_SERVER
+    uint32_t moments; /* of SCI_CONN_HELD in this attempt */
+#endif
     uint32_t prelude_step;
     sc_status failure_status;
     char failure_text[SC_ERROR_TEXT_BYTES];
@@ -23089,6 +23386,8 @@ typedef struct sci_fork_hook {
     void (*forked)(struct sci_fork_hook *hook); /* in the child, the only thread, before any lock */
 } sci_fork_hook;
 
+typedef struct sci_embedded sci_embedded;
+
 struct sc_client {
     sci_loop loop; /* its mutex guards everything */
     sc_memory memory;
@@ -23103,6 +23402,10 @@ struct sc_client {
     sci_atomic_u32 callers;    /* threads inside a call */
     bool is_closing;
     sci_fork_guard fork_guard;
+
+#ifndef SMARTCACHE_NO_SERVER
+    sci_embedded *embedded; /* owned; NULL: the server is elsewhere */
+#endif
 
     sci_conn *shared;  /* owned */
     sci_link conns;    /* all */
@@ -24130,6 +24433,8 @@ static void sci_wire_settle(sci_watch *watch, unsigned ready)
             sci_loop_wake(&wire->client->loop); /* the poller has not told of it */
         }
     }
+    if (wire->is_stalled && watch->descriptor < 0)
+        ready |= SC_WRITABLE; /* trying will tell */
     if (!conn || !ready)
         return;
     if (ready & SCI_WATCH_FAILED) {
@@ -24164,6 +24469,12 @@ static void sci_wire_release(sci_watch *watch)
     sci_free(&client->memory, wire, sizeof *wire);
 }
 
+/* On any thread: the driver has to look at a stream that the poller does not know. */
+static void sci_wire_attended(void *loop)
+{
+    sci_loop_interrupt((sci_loop *)loop);
+}
+
 SCI_PRIVATE sci_wire *sci_wire_create(sci_conn *conn, void *stream)
 {
     sc_client *client = conn->client;
@@ -24180,6 +24491,8 @@ SCI_PRIVATE sci_wire *sci_wire_create(sci_conn *conn, void *stream)
     sci_reply_init(&wire->scratch, &client->memory);
     sci_reader_init(&wire->reader, &client->config.limits);
     wire->watch.descriptor = client->transport.descriptor(stream);
+    if (wire->watch.descriptor < 0 && client->transport.attend)
+        client->transport.attend(stream, sci_wire_attended, &client->loop);
     wire->watch.prepare = sci_wire_prepare;
     wire->watch.settle = sci_wire_settle;
     wire->watch.release = sci_wire_release;
@@ -24418,13 +24731,109 @@ SCI_PRIVATE void sci_wire_handle(sci_wire *wire)
 /* A connection's life. One attempt has one deadline, over the look-up, every address, and the
  * prelude. */
 
+/* A client whose server is in this process, or may be: its own (`embedded:`), the program's
+   (sc_config.server), or the one that the processes of a user share (`embedded:/folder/name`). */
+
+#ifndef SMARTCACHE_NO_SERVER
+/* A server that the processes of a user on one host share: `embedded:/folder/name`. Who finds nobody
+   at the Unix socket tries the lock of the log, and who gets it loads the log and serves, until it
+   exits; the others connect by the socket. Locked by the client's lock. */
+
+typedef struct sci_share {
+    sc_client *client;
+    sc_memory memory;
+    sci_places places;       /* the Unix socket */
+    char *log_path;          /* owned */
+    sc_server_config config; /* of a server here */
+    sc_clock clock;          /* `config`'s */
+    sc_transport socket;
+    sc_transport inside;
+    sc_server *server; /* owned; NULL: another process serves, or nobody */
+
+    /* The thread that becomes the server, since loading the log takes time. What it writes is valid
+       once it is done. */
+    sci_thread thread;
+    bool has_thread; /* it has not been joined */
+    sci_atomic_u32 is_done;
+    sc_server *opened;
+    sc_status status;
+    char words[SC_ERROR_TEXT_BYTES];
+} sci_share;
+
+/* `config`: what the url says; its tables are copied. SC_ERR_URL, SC_ERR_UNSUPPORTED, SC_ERR_MEMORY.
+ */
+SCI_PRIVATE sc_status sci_share_open(sc_client *client, const sc_server_config *config,
+                                     sci_share **share);
+/* Its streams are those of the socket, or those of the server in this process. Dialling gives
+   SC_HELD when somebody is about to serve. */
+SCI_PRIVATE void sci_share_transport(sci_share *share, sc_transport *table);
+/* NULL is fine. Unlocked, when there are no streams any more. */
+SCI_PRIVATE void sci_share_close(sci_share *share);
+SCI_PRIVATE void sci_share_after_fork(sci_share *share);
+
+struct sci_embedded {
+    sc_client *client;
+    sc_server *server; /* NULL: there is none in this process */
+    sci_share *share;  /* owned; NULL: the server is not shared */
+    bool is_own;       /* the server is closed with the client */
+    bool is_minding;
+    sci_minder minder; /* of a server without a thread of its own */
+};
+
+static inline bool sci_config_is_embedded(const sc_config *config, const sci_url *url)
+{
+    return config->server || url->scheme == SCI_SCHEME_EMBEDDED;
+}
+static inline bool sci_client_is_embedded(const sc_client *client)
+{
+    return client->embedded != NULL;
+}
+static inline bool sci_client_is_sharing(const sc_client *client)
+{
+    return client->embedded && client->embedded->share;
+}
+
+/* When url and tables of the client are known, all but its transport. SC_ERR_ARGUMENT, SC_ERR_URL,
+   SC_ERR_IO, SC_ERR_UNSUPPORTED, SC_ERR_MEMORY. After an error too sci_embedded_close frees what
+   there is. */
+SCI_PRIVATE sc_status sci_embedded_open(sc_client *client, const sc_config *config,
+                                        const sc_clock *clock);
+/* The loop is there, or is a new one after a fork. */
+SCI_PRIVATE void sci_embedded_begin(sc_client *client);
+/* Connections are gone, the loop is not. */
+SCI_PRIVATE void sci_embedded_end(sc_client *client);
+/* Unlocked, after the end. */
+SCI_PRIVATE void sci_embedded_close(sc_client *client);
+/* In a forked child, before its connections and its loop are reset. */
+SCI_PRIVATE void sci_embedded_after_fork(sc_client *client);
+#else
+static inline bool sci_config_is_embedded(const sc_config *config, const sci_url *url)
+{
+    (void)config;
+    (void)url;
+    return false;
+}
+static inline bool sci_client_is_embedded(const sc_client *client)
+{
+    (void)client;
+    return false;
+}
+#endif
+
 /* Bound of the back-off's doubling, so that the shift stays in range. */
 #define SCI_LIFE_DOUBLINGS 16
+/* Who waits for another to serve dials again after a millisecond, and two, and so on up to 16. */
+#define SCI_LIFE_MOMENT_NS (1 * SCI_NS_PER_MS)
+#define SCI_LIFE_MOMENT_DOUBLINGS 4
+/* The place of a server in this process. */
+#define SCI_LIFE_EMBEDDED "the embedded server"
 
 SCI_PRIVATE void sci_conn_peer_text(const sci_conn *conn, char *text, size_t cap)
 {
     const sci_url *url = &conn->client->url;
-    if (url->scheme == SCI_SCHEME_UNIX)
+    if (sci_client_is_embedded(conn->client))
+        (void)sci_format(text, cap, "%s", url->path ? url->path : SCI_LIFE_EMBEDDED);
+    else if (url->scheme == SCI_SCHEME_UNIX)
         (void)sci_format(text, cap, "%s", url->path);
     else if (conn->address_index > 0) {
         char numeric[SCI_ADDRESS_TEXT_BYTES];
@@ -24524,6 +24933,26 @@ static void sci_conn_fail_step(sci_conn *conn, sc_status status, const char *tex
 
 static void sci_conn_send_prelude(sci_conn *conn);
 
+#ifndef SMARTCACHE_NO_SERVER
+/* Nobody serves, and somebody is about to: dial again in a moment. False: the attempt's time is up.
+ */
+static bool sci_conn_postpone(sci_conn *conn)
+{
+    sci_loop *loop = &conn->client->loop;
+    int64_t now_ns = sci_loop_now_ns(loop);
+    if (now_ns >= conn->attempt_deadline_ns)
+        return false;
+    int64_t due_ns = now_ns + ((int64_t)SCI_LIFE_MOMENT_NS << conn->moments);
+    if (conn->moments < SCI_LIFE_MOMENT_DOUBLINGS)
+        conn->moments++;
+    sci_wire_detach(conn);
+    conn->state = SCI_CONN_HELD;
+    conn->address_index = 0;
+    sci_timer_arm(loop, &conn->life_timer, sci_min_i64(due_ns, conn->attempt_deadline_ns));
+    return true;
+}
+#endif
+
 /* Dial one address after another until one is under way or connected. */
 static void sci_conn_dial_next(sci_conn *conn)
 {
@@ -24556,6 +24985,10 @@ static void sci_conn_dial_next(sci_conn *conn)
         }
         sci_conn_fail_step(conn, status == SC_ERR_MEMORY ? status : SC_ERR_CONNECT,
                            sc_error_text());
+#ifndef SMARTCACHE_NO_SERVER
+        if (status == SC_HELD && sci_conn_postpone(conn))
+            return;
+#endif
         now_ns = sci_loop_now_ns(&client->loop);
     }
     sci_conn_attempt_failed(conn);
@@ -24663,6 +25096,16 @@ static void sci_conn_resolve(sci_conn *conn)
     sci_conn_check_lookup(conn); /* numeric hosts are done at once */
 }
 
+/* A Unix socket; a server in this process has none. */
+static sc_status sci_conn_local_address(const sc_client *client, sc_address *address)
+{
+    if (!sci_client_is_embedded(client))
+        return sci_address_unix(client->url.path, address);
+    memset(address, 0, sizeof *address);
+    address->family = SC_FAMILY_UNIX;
+    return SC_OK;
+}
+
 SCI_PRIVATE bool sci_conn_may_connect(sci_conn *conn, int64_t now_ns)
 {
     return conn->failures == 0 || now_ns >= conn->next_attempt_ns ||
@@ -24680,12 +25123,15 @@ SCI_PRIVATE void sci_conn_connect(sci_conn *conn, int64_t now_ns)
     conn->attempt_deadline_ns =
         sci_client_deadline_ns(client, client->config.connect_timeout_ms, now_ns);
     conn->address_index = 0;
-    if (client->url.scheme != SCI_SCHEME_UNIX) {
+#ifndef SMARTCACHE_NO_SERVER
+    conn->moments = 0;
+#endif
+    if (client->url.scheme != SCI_SCHEME_UNIX && !sci_client_is_embedded(client)) {
         sci_conn_resolve(conn);
         return;
     }
     sc_address address;
-    sc_status status = sci_address_unix(client->url.path, &address);
+    sc_status status = sci_conn_local_address(client, &address);
     if (status == SC_OK)
         status = sci_conn_take_addresses(conn, &address, 1);
     sci_conn_dial_taken(conn, status);
@@ -24827,8 +25273,8 @@ static void sci_conn_is_ready(sci_conn *conn)
     if (client->config.idle_check_ms >= 0)
         sci_timer_arm(&client->loop, &conn->life_timer,
                       now_ns + client->config.idle_check_ms * SCI_NS_PER_MS);
-    sci_client_log(client, SC_LOG_INFO, "connected to %s",
-                   client->url.scheme == SCI_SCHEME_UNIX ? client->url.path : client->url.host);
+    const char *place = client->url.path ? client->url.path : client->url.host;
+    sci_client_log(client, SC_LOG_INFO, "connected to %s", place ? place : SCI_LIFE_EMBEDDED);
     if (conn->kind == SCI_CONN_SUBSCRIBER)
         sci_subscriber_ready(conn->subscriber);
     sci_conn_flush(conn);
@@ -24861,6 +25307,11 @@ SCI_PRIVATE void sci_conn_drop(sci_conn *conn, sc_status status, const char *tex
     (void)sci_format(words, sizeof words, "%s", text ? text : sc_error_text());
     if (conn->state != SCI_CONN_READY) {
         sci_conn_fail_step(conn, status == SC_ERR_MEMORY ? status : SC_ERR_CONNECT, words);
+#ifndef SMARTCACHE_NO_SERVER
+        if (status == SC_ERR_DISCONNECTED && sci_client_is_sharing(client) &&
+            sci_conn_postpone(conn))
+            return; /* who served has gone */
+#endif
         sci_conn_dial_next(conn);
         return;
     }
@@ -24943,6 +25394,9 @@ SCI_PRIVATE void sci_conn_life_fire(sci_timer *timer)
     case SCI_CONN_DIALING:
         sci_conn_fail_step(conn, SC_ERR_CONNECT,
                            "no answer before the deadline (connect_timeout_ms)");
+        sci_conn_dial_next(conn);
+        return;
+    case SCI_CONN_HELD:
         sci_conn_dial_next(conn);
         return;
     case SCI_CONN_PRELUDE:
@@ -25415,10 +25869,16 @@ static sc_status sci_client_override(sc_client *client, char **own, const char *
 
 static sc_status sci_client_configure(sc_client *client, const sc_config *config)
 {
+    const char *url = SCI_DEFAULT_URL;
     sc_status status = sci_config_check(config);
+#ifndef SMARTCACHE_NO_SERVER
+    if (config->server)
+        url = "embedded:";
+#endif
+    if (config->url)
+        url = config->url;
     if (status == SC_OK)
-        status = sci_url_parse(&client->memory, config->url ? config->url : SCI_DEFAULT_URL,
-                               &client->url);
+        status = sci_url_parse(&client->memory, url, &client->url);
     if (status != SC_OK)
         return status;
     status = sci_client_override(client, &client->url.user, config->user);
@@ -25455,7 +25915,8 @@ static sc_status sci_client_tables(sc_client *client, const sc_config *config, s
         lacking = "random";
     if (config->transport)
         client->transport = *config->transport;
-    else if (!sc_platform_transport(&client->transport))
+    else if (!sci_config_is_embedded(config, &client->url) &&
+             !sc_platform_transport(&client->transport))
         lacking = "transport";
     if (config->poller)
         *poller = *config->poller;
@@ -25486,6 +25947,9 @@ static sc_status sci_client_seed(sc_client *client)
 static void sci_client_free(sc_client *client)
 {
     sc_memory memory = client->memory;
+#ifndef SMARTCACHE_NO_SERVER
+    sci_embedded_close(client);
+#endif
     sci_url_free(&client->url);
     sci_free(&memory, client, sizeof *client);
 }
@@ -25504,6 +25968,9 @@ static sc_status sci_client_start_life(sc_client *client)
         sci_gate_init(&client->gates[i]);
     client->references.value = 1;
     sci_fork_guard_init(&client->fork_guard);
+#ifndef SMARTCACHE_NO_SERVER
+    sci_embedded_begin(client);
+#endif
     client->shared = sci_conn_create(client, SCI_CONN_SHARED);
     return client->shared ? SC_OK : SC_ERR_MEMORY;
 }
@@ -25527,6 +25994,10 @@ static sc_status sci_client_create(const sc_config *config, sc_client **created)
         status = sci_client_tables(client, config, &clock, &poller);
     if (status == SC_OK)
         status = sci_client_seed(client);
+#ifndef SMARTCACHE_NO_SERVER
+    if (status == SC_OK && sci_config_is_embedded(config, &client->url))
+        status = sci_embedded_open(client, config, &clock);
+#endif
     if (status == SC_OK)
         status = sci_loop_init(&client->loop, &client->memory, &clock, &poller);
     if (status != SC_OK) {
@@ -25807,10 +26278,490 @@ SC_API sc_status sc_close(sc_client *client)
         sci_subscriber_free(client->subscriber);
     client->subscriber = NULL;
     client->shared = NULL;
+#ifndef SMARTCACHE_NO_SERVER
+    sci_embedded_end(client);
+#endif
     sci_client_unlock(client);
+#ifndef SMARTCACHE_NO_SERVER
+    sci_embedded_close(client);
+#endif
     sci_client_release(client);
     return SC_OK;
 }
+
+#ifndef SMARTCACHE_NO_SERVER
+
+/* MARK: - Sharing a server (Private) */
+/* The server that the processes of a host share. */
+
+/* What is put after the url's path. */
+#define SCI_SHARE_SOCKET ".sock"
+#define SCI_SHARE_LOG ".log"
+
+/* A stream of either kind. */
+typedef struct sci_share_stream {
+    sc_memory memory;
+    const sc_transport *table;
+    void *inner; /* owned */
+} sci_share_stream;
+
+/* --- Where */
+
+static void sci_share_free(sci_share *share)
+{
+    sc_memory memory = share->memory;
+    sci_free_text(&memory, share->log_path);
+    sci_free(&memory, share, sizeof *share);
+}
+
+/* The paths beside the url's. */
+static sc_status sci_share_place(sci_share *share, const char *path)
+{
+    char socket_path[SC_PATH_BYTES];
+    size_t len = strlen(path);
+    if (len + sizeof SCI_SHARE_SOCKET > sizeof socket_path)
+        return sc_fail(SC_ERR_URL,
+                       "embedded:%.*s: with \"" SCI_SHARE_SOCKET
+                       "\" the path is too long for a Unix socket, at most %d bytes are possible",
+                       (int)sci_min_size(len, SC_PATH_BYTES), path,
+                       SC_PATH_BYTES - (int)sizeof SCI_SHARE_SOCKET);
+    (void)sci_format(socket_path, sizeof socket_path, "%s" SCI_SHARE_SOCKET, path);
+    share->places.count = 1;
+    share->log_path = (char *)sci_resize(&share->memory, NULL, 0, len + sizeof SCI_SHARE_LOG);
+    if (!share->log_path)
+        return SC_ERR_MEMORY;
+    (void)sci_format(share->log_path, len + sizeof SCI_SHARE_LOG, "%s" SCI_SHARE_LOG, path);
+    return sci_address_unix(socket_path, &share->places.at[0]);
+}
+
+static const char *sci_share_socket(const sci_share *share)
+{
+    return share->places.at[0].path;
+}
+
+#ifndef SMARTCACHE_NO_POSIX
+
+/* Nobody but this user, and root, can have put anything there. */
+static sc_status sci_share_check(const sci_share *share)
+{
+    sc_status status = sci_posix_check_folder(sci_share_socket(share));
+    if (status == SC_OK)
+        status = sci_posix_check_owner(sci_share_socket(share));
+    if (status == SC_OK)
+        status = sci_posix_check_owner(share->log_path);
+    return status;
+}
+
+static sc_status sci_share_check_peer(const sci_share *share, sc_descriptor descriptor)
+{
+    return sci_posix_check_peer(descriptor, sci_share_socket(share));
+}
+
+#else
+
+static sc_status sci_share_check(const sci_share *share)
+{
+    return sc_fail(SC_ERR_UNSUPPORTED,
+                   "%s: a server is shared by Unix sockets, which this build does not have "
+                   "(SMARTCACHE_NO_POSIX)",
+                   sci_share_socket(share));
+}
+
+static sc_status sci_share_check_peer(const sci_share *share, sc_descriptor descriptor)
+{
+    (void)share;
+    (void)descriptor;
+    return SC_OK;
+}
+
+#endif
+
+SCI_PRIVATE sc_status sci_share_open(sc_client *client, const sc_server_config *config,
+                                     sci_share **share)
+{
+    sci_share *self = (sci_share *)sci_alloc_zeroed(&client->memory, sizeof *self);
+    if (!self)
+        return SC_ERR_MEMORY;
+    self->client = client;
+    self->memory = client->memory;
+    self->config = *config;
+    self->clock = *config->clock;
+    self->config.clock = &self->clock;
+    (void)sc_platform_transport(&self->socket);
+    sc_status status = sci_share_place(self, client->url.path);
+    if (status == SC_OK)
+        status = sci_share_check(self);
+    if (status != SC_OK) {
+        sci_share_free(self);
+        return status;
+    }
+    self->config.log_path = self->log_path;
+#ifdef SMARTCACHE_NO_THREADS
+    self->config.polled = true;
+#endif
+    *share = self;
+    return SC_OK;
+}
+
+/* --- Becoming the server */
+
+static sc_status sci_share_become(sci_share *share, sci_loop *loop, sc_server **server)
+{
+    sc_status status = sci_share_check(share);
+    if (status == SC_OK)
+        status = sci_server_open_at(&share->config, &share->places, loop, server);
+    return status;
+}
+
+static void *sci_share_run(void *argument)
+{
+    sci_share *share = (sci_share *)argument;
+    share->status = sci_share_become(share, NULL, &share->opened);
+    (void)sci_format(share->words, sizeof share->words, "%s", sc_error_text());
+    sci_atomic_store_release(&share->is_done, 1);
+    return NULL;
+}
+
+/* Take what the thread has done. SC_HELD: it is at it. */
+static sc_status sci_share_harvest(sci_share *share)
+{
+    if (!sci_atomic_load_acquire(&share->is_done))
+        return sc_fail(SC_HELD, "%s: the log is being loaded", share->log_path);
+    sci_thread_join(&share->thread);
+    share->has_thread = false;
+    share->server = share->opened;
+    share->opened = NULL;
+    if (share->status != SC_OK)
+        sci_error_text_set(share->words, strlen(share->words));
+    return share->status;
+}
+
+/* Nobody serves. SC_OK: this process does now; SC_HELD: somebody will. */
+static sc_status sci_share_take_over(sci_share *share)
+{
+    if (share->has_thread)
+        return sci_share_harvest(share);
+    sci_atomic_store_relaxed(&share->is_done, 0);
+    share->has_thread =
+        !share->config.polled && sci_thread_start(&share->thread, sci_share_run, share) == SC_OK;
+    if (share->has_thread)
+        return sc_fail(SC_HELD, "%s: about to serve", sci_share_socket(share));
+    if (!share->config.polled)
+        return SC_ERR_MEMORY;
+    return sci_share_become(share, &share->client->loop, &share->server);
+}
+
+/* --- Streams */
+
+static sc_status sci_share_dial_inside(sci_share *share, void **stream)
+{
+    sci_pipe_transport(&share->inside, share->server);
+    return share->inside.dial(share->server, &share->memory, &share->places.at[0], NULL, stream);
+}
+
+/* SC_ERR_CONNECT: nobody is there. */
+static sc_status sci_share_dial_socket(sci_share *share, void **stream)
+{
+    const sc_transport *table = &share->socket;
+    sc_status status = table->dial(table->user, &share->memory, &share->places.at[0], NULL, stream);
+    if (status != SC_OK)
+        return status;
+    status = sci_share_check_peer(share, table->descriptor(*stream));
+    if (status == SC_OK)
+        return SC_OK;
+    table->hangup(*stream, true);
+    return SC_ERR_IO;
+}
+
+static sc_status sci_share_dial_inner(sci_share *share, sci_share_stream *stream)
+{
+    sc_status status = SC_OK;
+    stream->table = &share->inside;
+    if (!share->server && !share->has_thread) {
+        status = sci_share_check(share);
+        if (status != SC_OK)
+            return status;
+        stream->table = &share->socket;
+        status = sci_share_dial_socket(share, &stream->inner);
+        if (status != SC_ERR_CONNECT)
+            return status;
+    }
+    if (!share->server)
+        status = sci_share_take_over(share);
+    if (status != SC_OK)
+        return status;
+    stream->table = &share->inside;
+    return sci_share_dial_inside(share, &stream->inner);
+}
+
+static sc_status sci_share_dial(void *user, const sc_memory *memory, const sc_address *address,
+                                const char *host, void **stream)
+{
+    sci_share *share = (sci_share *)user;
+    (void)address;
+    (void)host;
+    *stream = NULL;
+    sci_share_stream *self = (sci_share_stream *)sci_alloc_zeroed(memory, sizeof *self);
+    if (!self)
+        return SC_ERR_MEMORY;
+    self->memory = *memory;
+    sc_status status = sci_share_dial_inner(share, self);
+    if (status != SC_OK) {
+        sci_free(memory, self, sizeof *self);
+        return status;
+    }
+    *stream = self;
+    return SC_OK;
+}
+
+static sc_status sci_share_progress(void *stream, unsigned *interest)
+{
+    sci_share_stream *self = (sci_share_stream *)stream;
+    return self->table->progress(self->inner, interest);
+}
+
+static sc_status sci_share_transmit(void *stream, const void *data, size_t len, size_t *sent)
+{
+    sci_share_stream *self = (sci_share_stream *)stream;
+    return self->table->transmit(self->inner, data, len, sent);
+}
+
+static sc_status sci_share_receive(void *stream, void *buffer, size_t cap, size_t *received)
+{
+    sci_share_stream *self = (sci_share_stream *)stream;
+    return self->table->receive(self->inner, buffer, cap, received);
+}
+
+static sc_status sci_share_receive_soon(void *stream, void *buffer, size_t cap, size_t *received)
+{
+    sci_share_stream *self = (sci_share_stream *)stream;
+    if (!self->table->receive_soon)
+        return self->table->receive(self->inner, buffer, cap, received);
+    return self->table->receive_soon(self->inner, buffer, cap, received);
+}
+
+static bool sci_share_pending(void *stream)
+{
+    sci_share_stream *self = (sci_share_stream *)stream;
+    return self->table->pending && self->table->pending(self->inner);
+}
+
+static sc_descriptor sci_share_descriptor(void *stream)
+{
+    sci_share_stream *self = (sci_share_stream *)stream;
+    return self->table->descriptor(self->inner);
+}
+
+static void sci_share_attend(void *stream, void (*ready)(void *user), void *user)
+{
+    sci_share_stream *self = (sci_share_stream *)stream;
+    if (self->table->attend)
+        self->table->attend(self->inner, ready, user);
+}
+
+static void sci_share_hangup(void *stream, bool orderly)
+{
+    sci_share_stream *self = (sci_share_stream *)stream;
+    sc_memory memory = self->memory;
+    self->table->hangup(self->inner, orderly);
+    sci_free(&memory, self, sizeof *self);
+}
+
+SCI_PRIVATE void sci_share_transport(sci_share *share, sc_transport *table)
+{
+    memset(table, 0, sizeof *table);
+    table->user = share;
+    table->dial = sci_share_dial;
+    table->progress = sci_share_progress;
+    table->transmit = sci_share_transmit;
+    table->receive = sci_share_receive;
+    table->receive_soon = sci_share_receive_soon;
+    table->pending = sci_share_pending;
+    table->descriptor = sci_share_descriptor;
+    table->hangup = sci_share_hangup;
+    table->attend = sci_share_attend;
+}
+
+/* --- The end */
+
+SCI_PRIVATE void sci_share_close(sci_share *share)
+{
+    if (!share)
+        return;
+    if (share->has_thread) {
+        sci_thread_join(&share->thread);
+        share->server = share->opened;
+    }
+    bool is_guest = share->server && share->server->host && !share->server->host->has_own_loop;
+    if (is_guest)
+        sci_loop_lock(&share->client->loop);
+    sc_server_close(share->server);
+    if (is_guest)
+        sci_loop_unlock(&share->client->loop);
+    sci_share_free(share);
+}
+
+SCI_PRIVATE void sci_share_after_fork(sci_share *share)
+{
+    share->has_thread = false;
+    share->opened = NULL;
+    if (share->server)
+        sc_server_close(share->server); /* it notices the fork */
+    share->server = NULL;
+}
+
+/* MARK: - Servers inside (Private) */
+/* The server of a client that is in the same process, or may be. */
+
+/* One of the url's words about the server, as `read` understands it. */
+static sc_status sci_embedded_refuse(const char *name, const char *word, const char *expected)
+{
+    return sc_fail(SC_ERR_URL, "URL: %s=%s, expected %s", name, word, expected);
+}
+
+/* What the url says of the server. */
+static sc_status sci_embedded_read_words(const sci_url *url, sc_server_config *config)
+{
+    const char *maxmemory = url->server[SCI_URL_MAXMEMORY];
+    const char *policy = url->server[SCI_URL_POLICY];
+    const char *databases = url->server[SCI_URL_DATABASES];
+    const char *when = url->server[SCI_URL_SYNC];
+    uint64_t bytes = 0;
+    int64_t count = 0;
+    if (maxmemory && (!sci_bytes_from_text(sc_text(maxmemory), &bytes) || bytes > SIZE_MAX))
+        return sci_embedded_refuse("maxmemory", maxmemory, "a size such as 64mb");
+    if (policy && !sci_eviction_from_text(sc_text(policy), &config->eviction))
+        return sci_embedded_refuse("policy", policy,
+                                   "one of Redis's maxmemory-policy, such as allkeys-lfu");
+    if (databases &&
+        (!sci_text_to_i64(sc_text(databases), &count) || count < 1 || count > INT16_MAX))
+        return sci_embedded_refuse("databases", databases, "a number of databases");
+    if (when && !sci_sync_from_text(sc_text(when), &config->sync))
+        return sci_embedded_refuse("sync", when, "always, everysec or never");
+    if (when && !url->path)
+        return sci_embedded_refuse("sync", when, "a path before it: there is no log without one");
+    config->max_memory_bytes = (size_t)bytes;
+    config->databases = (int)count;
+    return SC_OK;
+}
+
+static sc_status sci_embedded_check(const sc_client *client, const sc_config *config)
+{
+    if (config->transport)
+        return sc_fail(SC_ERR_ARGUMENT,
+                       "sc_config.transport is not for a server in the same process");
+    if (config->server && client->url.scheme == SCI_SCHEME_EMBEDDED && client->url.path)
+        return sc_fail(SC_ERR_ARGUMENT, "sc_config.server, and a url with a path");
+    return SC_OK;
+}
+
+/* A server of its own, or a share in one. */
+static sc_status sci_embedded_make_server(sci_embedded *embedded, const sc_config *config,
+                                          const sc_clock *clock)
+{
+    sc_client *client = embedded->client;
+    sc_server_config server;
+    memset(&server, 0, sizeof server);
+    sc_status status = sci_embedded_read_words(&client->url, &server);
+    if (status != SC_OK)
+        return status;
+    server.polled = config->polled;
+    server.memory = &client->memory;
+    server.clock = clock;
+    server.random = &client->random;
+    server.logger = &client->logger;
+    if (client->url.path)
+        return sci_share_open(client, &server, &embedded->share);
+    embedded->is_own = true;
+    return sci_server_create(&server, &embedded->server);
+}
+
+SCI_PRIVATE sc_status sci_embedded_open(sc_client *client, const sc_config *config,
+                                        const sc_clock *clock)
+{
+    sc_status status = sci_embedded_check(client, config);
+    if (status != SC_OK)
+        return status;
+    sci_embedded *embedded = (sci_embedded *)sci_alloc_zeroed(&client->memory, sizeof *embedded);
+    if (!embedded)
+        return SC_ERR_MEMORY;
+    client->embedded = embedded;
+    embedded->client = client;
+    embedded->server = config->server;
+    if (!embedded->server)
+        status = sci_embedded_make_server(embedded, config, clock);
+    if (embedded->share)
+        sci_share_transport(embedded->share, &client->transport);
+    else if (status == SC_OK)
+        sci_pipe_transport(&client->transport, embedded->server);
+    return status;
+}
+
+SCI_PRIVATE void sci_embedded_begin(sc_client *client)
+{
+    sci_embedded *embedded = client->embedded;
+    if (!embedded || !embedded->server || embedded->server->host || embedded->server->is_torn)
+        return;
+    sci_minder_begin(&embedded->minder, embedded->server, &client->loop);
+    embedded->is_minding = true;
+}
+
+SCI_PRIVATE void sci_embedded_end(sc_client *client)
+{
+    sci_embedded *embedded = client->embedded;
+    if (embedded && embedded->is_minding)
+        sci_minder_end(&embedded->minder);
+    if (embedded)
+        embedded->is_minding = false;
+}
+
+SCI_PRIVATE void sci_embedded_close(sc_client *client)
+{
+    sci_embedded *embedded = client->embedded;
+    if (!embedded)
+        return;
+    sci_share_close(embedded->share);
+    if (embedded->is_own)
+        sc_server_close(embedded->server);
+    sci_free(&client->memory, embedded, sizeof *embedded);
+    client->embedded = NULL;
+}
+
+/* A private server that was caught in a change begins anew, and empty: what it held was a cache. */
+static void sci_embedded_renew(sci_embedded *embedded)
+{
+    sc_client *client = embedded->client;
+    sc_server_config config = embedded->server->config;
+    config.memory = &client->memory;
+    config.clock = &client->loop.clock;
+    config.random = &client->random;
+    config.logger = &client->logger;
+    config.password = NULL;
+    sc_server *fresh;
+    if (sci_server_create(&config, &fresh) == SC_OK)
+        embedded->server = fresh;
+    sci_pipe_transport(&client->transport, embedded->server);
+}
+
+SCI_PRIVATE void sci_embedded_after_fork(sc_client *client)
+{
+    sci_embedded *embedded = client->embedded;
+    if (!embedded)
+        return;
+    embedded->is_minding = false;
+    if (embedded->share) {
+        sci_share_after_fork(embedded->share);
+        return;
+    }
+    if (!embedded->is_own)
+        sci_server_mind_fork(embedded->server);
+    else
+        sci_server_after_fork(embedded->server);
+    if (embedded->is_own && embedded->server->is_torn)
+        sci_embedded_renew(embedded);
+}
+
+#endif /* SMARTCACHE_NO_SERVER */
 
 /* MARK: - Fork (Private) */
 /* A forked child has its parent's memory but neither its threads nor any right to its sockets: it
@@ -25875,12 +26826,18 @@ SCI_PRIVATE void sci_client_after_fork(sc_client *client)
     /* held: another thread of the parent was in the middle of a change */
     bool is_intact = sci_mutex_try_lock(&client->loop.lock);
     sci_fork_guard_reset(&client->fork_guard);
+#ifndef SMARTCACHE_NO_SERVER
+    sci_embedded_after_fork(client);
+#endif
     for (sci_link *link = client->conns.next; link != &client->conns; link = link->next) {
         sci_conn *conn = SCI_CONTAINER(link, sci_conn, link);
         sci_conn_reset_in_child(conn, is_intact);
         conn->is_borrowed = false;
     }
     sci_loop_reset_in_child(&client->loop);
+#ifndef SMARTCACHE_NO_SERVER
+    sci_embedded_begin(client);
+#endif
     for (size_t i = 0; i < SCI_CLIENT_GATES; i++)
         sci_gate_init(&client->gates[i]);
     sci_list_init(&client->sleepers);

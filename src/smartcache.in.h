@@ -942,6 +942,9 @@ extern "C" {
 /* MARK: - Replies (Public) */
 #include "api/reply.h"
 
+/* MARK: - Embedded server (Public) */
+#include "api/server.h"
+
 /* MARK: - Client (Public) */
 #include "api/client.h"
 
@@ -1025,6 +1028,9 @@ extern "C" {
 /* MARK: - RESP2 writer (Private) */
 #include "resp/writer.c"
 
+/* MARK: - URLs: text (Private) */
+#include "net/url_text.c"
+
 /* MARK: - URLs (Private) */
 #include "net/url.c"
 
@@ -1039,6 +1045,9 @@ extern "C" {
 
 /* MARK: - POSIX listener (Private) */
 #include "net/posix_listen.c"
+
+/* MARK: - Paths and other users (Private) */
+#include "net/posix_private.c"
 
 /* MARK: - POSIX poller (Private) */
 #include "net/posix_poll.c"
@@ -1220,6 +1229,16 @@ extern "C" {
 
 /* MARK: - Client (Private) */
 #include "client/client.c"
+
+#ifndef SMARTCACHE_NO_SERVER
+
+/* MARK: - Sharing a server (Private) */
+#include "client/share.c"
+
+/* MARK: - Servers inside (Private) */
+#include "client/embedded.c"
+
+#endif /* SMARTCACHE_NO_SERVER */
 
 /* MARK: - Fork (Private) */
 #include "client/fork.c"

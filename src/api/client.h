@@ -2,6 +2,7 @@
 /* The client: one server, few connections, any number of threads. */
 
 #include "api/reply.h"
+#include "api/server.h"
 
 /* A client. Any thread may use it; each function below says more where that is not all. Calls that
    arrive together are pipelined on one connection by themselves. */
@@ -12,8 +13,14 @@ typedef struct sc_client sc_client;
 typedef struct sc_config {
     /* redis://[user[:password]@]host[:port][/db][?timeout=2s], unix:///path[?db=1]; rediss:// as
        redis://, but only with a `transport`, one of TLS; host, path, user and password may be
-       percent-encoded. Default "redis://localhost:6379". */
+       percent-encoded. embedded:[?maxmemory=64mb&policy=allkeys-lfu&databases=4] is a server of the
+       client's own, in this process; embedded:/folder/name[?sync=always] is one that the processes
+       of this user on this host share. Default "redis://localhost:6379". */
     const char *url;
+#ifndef SMARTCACHE_NO_SERVER
+    sc_server *server; /* one of this process, open until sc_close; of the url the host is not used,
+                          and the default is "embedded:"; default: none */
+#endif
     const char *user;     /* default: the URL's */
     const char *password; /* default: the URL's; kept in memory until sc_close */
     const char

@@ -4,6 +4,8 @@
 
 #include "api/platform.h"
 
+#ifndef SMARTCACHE_NO_SERVER
+
 /* A server in this process. It may be used from any thread. */
 typedef struct sc_server sc_server;
 
@@ -101,3 +103,5 @@ typedef struct sc_server_info {
 
 /* Any thread. */
 SC_API void sc_server_info_get(sc_server *server, sc_server_info *info);
+
+#endif /* SMARTCACHE_NO_SERVER */

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/platform.h"
 #include "client/conn.h"
+#include "client/embedded.h"
 #include "client/life.h"
 #include "client/subscriber.h"
 #include "client/wait.h"
@@ -115,10 +116,16 @@ static sc_status sci_client_override(sc_client *client, char **own, const char *
 
 static sc_status sci_client_configure(sc_client *client, const sc_config *config)
 {
+    const char *url = SCI_DEFAULT_URL;
     sc_status status = sci_config_check(config);
+#ifndef SMARTCACHE_NO_SERVER
+    if (config->server)
+        url = "embedded:";
+#endif
+    if (config->url)
+        url = config->url;
     if (status == SC_OK)
-        status = sci_url_parse(&client->memory, config->url ? config->url : SCI_DEFAULT_URL,
-                               &client->url);
+        status = sci_url_parse(&client->memory, url, &client->url);
     if (status != SC_OK)
         return status;
     status = sci_client_override(client, &client->url.user, config->user);
@@ -155,7 +162,8 @@ static sc_status sci_client_tables(sc_client *client, const sc_config *config, s
         lacking = "random";
     if (config->transport)
         client->transport = *config->transport;
-    else if (!sc_platform_transport(&client->transport))
+    else if (!sci_config_is_embedded(config, &client->url) &&
+             !sc_platform_transport(&client->transport))
         lacking = "transport";
     if (config->poller)
         *poller = *config->poller;
@@ -186,6 +194,9 @@ static sc_status sci_client_seed(sc_client *client)
 static void sci_client_free(sc_client *client)
 {
     sc_memory memory = client->memory;
+#ifndef SMARTCACHE_NO_SERVER
+    sci_embedded_close(client);
+#endif
     sci_url_free(&client->url);
     sci_free(&memory, client, sizeof *client);
 }
@@ -204,6 +215,9 @@ static sc_status sci_client_start_life(sc_client *client)
         sci_gate_init(&client->gates[i]);
     client->references.value = 1;
     sci_fork_guard_init(&client->fork_guard);
+#ifndef SMARTCACHE_NO_SERVER
+    sci_embedded_begin(client);
+#endif
     client->shared = sci_conn_create(client, SCI_CONN_SHARED);
     return client->shared ? SC_OK : SC_ERR_MEMORY;
 }
@@ -227,6 +241,10 @@ static sc_status sci_client_create(const sc_config *config, sc_client **created)
         status = sci_client_tables(client, config, &clock, &poller);
     if (status == SC_OK)
         status = sci_client_seed(client);
+#ifndef SMARTCACHE_NO_SERVER
+    if (status == SC_OK && sci_config_is_embedded(config, &client->url))
+        status = sci_embedded_open(client, config, &clock);
+#endif
     if (status == SC_OK)
         status = sci_loop_init(&client->loop, &client->memory, &clock, &poller);
     if (status != SC_OK) {
@@ -507,7 +525,13 @@ SC_API sc_status sc_close(sc_client *client)
         sci_subscriber_free(client->subscriber);
     client->subscriber = NULL;
     client->shared = NULL;
+#ifndef SMARTCACHE_NO_SERVER
+    sci_embedded_end(client);
+#endif
     sci_client_unlock(client);
+#ifndef SMARTCACHE_NO_SERVER
+    sci_embedded_close(client);
+#endif
     sci_client_release(client);
     return SC_OK;
 }

@@ -84,6 +84,7 @@ typedef enum sci_conn_state {
     SCI_CONN_DOWN, /* nothing under way; after a failure next_attempt_ns bounds the next try */
     SCI_CONN_RESOLVING,
     SCI_CONN_DIALING,
+    SCI_CONN_HELD,    /* somebody is about to serve: dial again in a moment */
     SCI_CONN_PRELUDE, /* AUTH, SELECT, CLIENT SETNAME are being answered */
     SCI_CONN_READY
 } sci_conn_state;
@@ -156,6 +157,9 @@ struct sci_conn {
     int64_t attempt_deadline_ns;
     int64_t next_attempt_ns;
     uint32_t failures; /* attempts in a row */
+#ifndef SMARTCACHE_NO_SERVER
+    uint32_t moments; /* of SCI_CONN_HELD in this attempt */
+#endif
     uint32_t prelude_step;
     sc_status failure_status;
     char failure_text[SC_ERROR_TEXT_BYTES];
@@ -180,6 +184,8 @@ typedef struct sci_fork_hook {
     void (*forked)(struct sci_fork_hook *hook); /* in the child, the only thread, before any lock */
 } sci_fork_hook;
 
+typedef struct sci_embedded sci_embedded;
+
 struct sc_client {
     sci_loop loop; /* its mutex guards everything */
     sc_memory memory;
@@ -194,6 +200,10 @@ struct sc_client {
     sci_atomic_u32 callers;    /* threads inside a call */
     bool is_closing;
     sci_fork_guard fork_guard;
+
+#ifndef SMARTCACHE_NO_SERVER
+    sci_embedded *embedded; /* owned; NULL: the server is elsewhere */
+#endif
 
     sci_conn *shared;  /* owned */
     sci_link conns;    /* all */

@@ -2,6 +2,7 @@
    lets both go and connects anew. Calls that were under way belong to the parent. */
 
 #include "client/conn.h"
+#include "client/embedded.h"
 #include "client/life.h"
 #include "client/subscriber.h"
 #include "client/wait.h"
@@ -66,12 +67,18 @@ SCI_PRIVATE void sci_client_after_fork(sc_client *client)
     /* held: another thread of the parent was in the middle of a change */
     bool is_intact = sci_mutex_try_lock(&client->loop.lock);
     sci_fork_guard_reset(&client->fork_guard);
+#ifndef SMARTCACHE_NO_SERVER
+    sci_embedded_after_fork(client);
+#endif
     for (sci_link *link = client->conns.next; link != &client->conns; link = link->next) {
         sci_conn *conn = SCI_CONTAINER(link, sci_conn, link);
         sci_conn_reset_in_child(conn, is_intact);
         conn->is_borrowed = false;
     }
     sci_loop_reset_in_child(&client->loop);
+#ifndef SMARTCACHE_NO_SERVER
+    sci_embedded_begin(client);
+#endif
     for (size_t i = 0; i < SCI_CLIENT_GATES; i++)
         sci_gate_init(&client->gates[i]);
     sci_list_init(&client->sleepers);

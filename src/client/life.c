@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/number.h"
 #include "client/conn.h"
+#include "client/embedded.h"
 #include "client/subscriber.h"
 #include "client/wire.h"
 #include "net/address.h"
@@ -13,11 +14,18 @@
 
 /* Bound of the back-off's doubling, so that the shift stays in range. */
 #define SCI_LIFE_DOUBLINGS 16
+/* Who waits for another to serve dials again after a millisecond, and two, and so on up to 16. */
+#define SCI_LIFE_MOMENT_NS (1 * SCI_NS_PER_MS)
+#define SCI_LIFE_MOMENT_DOUBLINGS 4
+/* The place of a server in this process. */
+#define SCI_LIFE_EMBEDDED "the embedded server"
 
 SCI_PRIVATE void sci_conn_peer_text(const sci_conn *conn, char *text, size_t cap)
 {
     const sci_url *url = &conn->client->url;
-    if (url->scheme == SCI_SCHEME_UNIX)
+    if (sci_client_is_embedded(conn->client))
+        (void)sci_format(text, cap, "%s", url->path ? url->path : SCI_LIFE_EMBEDDED);
+    else if (url->scheme == SCI_SCHEME_UNIX)
         (void)sci_format(text, cap, "%s", url->path);
     else if (conn->address_index > 0) {
         char numeric[SCI_ADDRESS_TEXT_BYTES];
@@ -117,6 +125,26 @@ static void sci_conn_fail_step(sci_conn *conn, sc_status status, const char *tex
 
 static void sci_conn_send_prelude(sci_conn *conn);
 
+#ifndef SMARTCACHE_NO_SERVER
+/* Nobody serves, and somebody is about to: dial again in a moment. False: the attempt's time is up.
+ */
+static bool sci_conn_postpone(sci_conn *conn)
+{
+    sci_loop *loop = &conn->client->loop;
+    int64_t now_ns = sci_loop_now_ns(loop);
+    if (now_ns >= conn->attempt_deadline_ns)
+        return false;
+    int64_t due_ns = now_ns + ((int64_t)SCI_LIFE_MOMENT_NS << conn->moments);
+    if (conn->moments < SCI_LIFE_MOMENT_DOUBLINGS)
+        conn->moments++;
+    sci_wire_detach(conn);
+    conn->state = SCI_CONN_HELD;
+    conn->address_index = 0;
+    sci_timer_arm(loop, &conn->life_timer, sci_min_i64(due_ns, conn->attempt_deadline_ns));
+    return true;
+}
+#endif
+
 /* Dial one address after another until one is under way or connected. */
 static void sci_conn_dial_next(sci_conn *conn)
 {
@@ -149,6 +177,10 @@ static void sci_conn_dial_next(sci_conn *conn)
         }
         sci_conn_fail_step(conn, status == SC_ERR_MEMORY ? status : SC_ERR_CONNECT,
                            sc_error_text());
+#ifndef SMARTCACHE_NO_SERVER
+        if (status == SC_HELD && sci_conn_postpone(conn))
+            return;
+#endif
         now_ns = sci_loop_now_ns(&client->loop);
     }
     sci_conn_attempt_failed(conn);
@@ -256,6 +288,16 @@ static void sci_conn_resolve(sci_conn *conn)
     sci_conn_check_lookup(conn); /* numeric hosts are done at once */
 }
 
+/* A Unix socket; a server in this process has none. */
+static sc_status sci_conn_local_address(const sc_client *client, sc_address *address)
+{
+    if (!sci_client_is_embedded(client))
+        return sci_address_unix(client->url.path, address);
+    memset(address, 0, sizeof *address);
+    address->family = SC_FAMILY_UNIX;
+    return SC_OK;
+}
+
 SCI_PRIVATE bool sci_conn_may_connect(sci_conn *conn, int64_t now_ns)
 {
     return conn->failures == 0 || now_ns >= conn->next_attempt_ns ||
@@ -273,12 +315,15 @@ SCI_PRIVATE void sci_conn_connect(sci_conn *conn, int64_t now_ns)
     conn->attempt_deadline_ns =
         sci_client_deadline_ns(client, client->config.connect_timeout_ms, now_ns);
     conn->address_index = 0;
-    if (client->url.scheme != SCI_SCHEME_UNIX) {
+#ifndef SMARTCACHE_NO_SERVER
+    conn->moments = 0;
+#endif
+    if (client->url.scheme != SCI_SCHEME_UNIX && !sci_client_is_embedded(client)) {
         sci_conn_resolve(conn);
         return;
     }
     sc_address address;
-    sc_status status = sci_address_unix(client->url.path, &address);
+    sc_status status = sci_conn_local_address(client, &address);
     if (status == SC_OK)
         status = sci_conn_take_addresses(conn, &address, 1);
     sci_conn_dial_taken(conn, status);
@@ -420,8 +465,8 @@ static void sci_conn_is_ready(sci_conn *conn)
     if (client->config.idle_check_ms >= 0)
         sci_timer_arm(&client->loop, &conn->life_timer,
                       now_ns + client->config.idle_check_ms * SCI_NS_PER_MS);
-    sci_client_log(client, SC_LOG_INFO, "connected to %s",
-                   client->url.scheme == SCI_SCHEME_UNIX ? client->url.path : client->url.host);
+    const char *place = client->url.path ? client->url.path : client->url.host;
+    sci_client_log(client, SC_LOG_INFO, "connected to %s", place ? place : SCI_LIFE_EMBEDDED);
     if (conn->kind == SCI_CONN_SUBSCRIBER)
         sci_subscriber_ready(conn->subscriber);
     sci_conn_flush(conn);
@@ -454,6 +499,11 @@ SCI_PRIVATE void sci_conn_drop(sci_conn *conn, sc_status status, const char *tex
     (void)sci_format(words, sizeof words, "%s", text ? text : sc_error_text());
     if (conn->state != SCI_CONN_READY) {
         sci_conn_fail_step(conn, status == SC_ERR_MEMORY ? status : SC_ERR_CONNECT, words);
+#ifndef SMARTCACHE_NO_SERVER
+        if (status == SC_ERR_DISCONNECTED && sci_client_is_sharing(client) &&
+            sci_conn_postpone(conn))
+            return; /* who served has gone */
+#endif
         sci_conn_dial_next(conn);
         return;
     }
@@ -536,6 +586,9 @@ SCI_PRIVATE void sci_conn_life_fire(sci_timer *timer)
     case SCI_CONN_DIALING:
         sci_conn_fail_step(conn, SC_ERR_CONNECT,
                            "no answer before the deadline (connect_timeout_ms)");
+        sci_conn_dial_next(conn);
+        return;
+    case SCI_CONN_HELD:
         sci_conn_dial_next(conn);
         return;
     case SCI_CONN_PRELUDE:

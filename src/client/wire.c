@@ -54,6 +54,8 @@ static void sci_wire_settle(sci_watch *watch, unsigned ready)
             sci_loop_wake(&wire->client->loop); /* the poller has not told of it */
         }
     }
+    if (wire->is_stalled && watch->descriptor < 0)
+        ready |= SC_WRITABLE; /* trying will tell */
     if (!conn || !ready)
         return;
     if (ready & SCI_WATCH_FAILED) {
@@ -88,6 +90,12 @@ static void sci_wire_release(sci_watch *watch)
     sci_free(&client->memory, wire, sizeof *wire);
 }
 
+/* On any thread: the driver has to look at a stream that the poller does not know. */
+static void sci_wire_attended(void *loop)
+{
+    sci_loop_interrupt((sci_loop *)loop);
+}
+
 SCI_PRIVATE sci_wire *sci_wire_create(sci_conn *conn, void *stream)
 {
     sc_client *client = conn->client;
@@ -104,6 +112,8 @@ SCI_PRIVATE sci_wire *sci_wire_create(sci_conn *conn, void *stream)
     sci_reply_init(&wire->scratch, &client->memory);
     sci_reader_init(&wire->reader, &client->config.limits);
     wire->watch.descriptor = client->transport.descriptor(stream);
+    if (wire->watch.descriptor < 0 && client->transport.attend)
+        client->transport.attend(stream, sci_wire_attended, &client->loop);
     wire->watch.prepare = sci_wire_prepare;
     wire->watch.settle = sci_wire_settle;
     wire->watch.release = sci_wire_release;

@@ -1,8 +1,7 @@
 /* Server URLs. One pass from left to right over the text; each part is decoded into a copy of its
-   own. Messages say where, what stands there and what was expected, and keep silent about whatever
-   may be a part of a password. */
+   own. */
 
-#include "net/url.h"
+#include "net/url_text.h"
 
 #include "base/error.h"
 #include "base/number.h"
@@ -14,6 +13,14 @@
 #define SCI_URL_ECHO_BYTES 100
 #define SCI_URL_NAME_BYTES 24 /* longer than any option's name */
 
+#ifndef SMARTCACHE_NO_SERVER
+#define SCI_URL_SCHEMES "redis, rediss, unix or embedded"
+#define SCI_URL_SCHEME_BEGINNINGS "redis://, rediss://, unix:// or embedded:"
+#else
+#define SCI_URL_SCHEMES "redis, rediss or unix"
+#define SCI_URL_SCHEME_BEGINNINGS "redis://, rediss:// or unix://"
+#endif
+
 /* What may be given once: in its place or as an option. */
 enum {
     SCI_URL_HAS_DB = 1,
@@ -21,7 +28,8 @@ enum {
     SCI_URL_HAS_CONNECT_TIMEOUT = 4,
     SCI_URL_HAS_NAME = 8,
     SCI_URL_HAS_USER = 16,
-    SCI_URL_HAS_PASSWORD = 32
+    SCI_URL_HAS_PASSWORD = 32,
+    SCI_URL_HAS_SERVER = 64 /* shifted by sci_url_server */
 };
 
 typedef struct sci_url_option {
@@ -39,17 +47,20 @@ static const sci_url_option sci_url_options[] = {
 };
 #define SCI_URL_OPTION_NAMES "db, timeout, connect_timeout, name, user, password"
 
-typedef struct sci_url_parser {
-    const char *text;
-    size_t len;
-    size_t at;      /* the next byte to look at */
-    unsigned seen;  /* SCI_URL_HAS_... */
-    bool is_secret; /* from here on the text may be a password's */
 #ifndef SMARTCACHE_NO_SERVER
-    bool is_place; /* where to listen: a port may be 0 */
+static const sci_url_option sci_url_server_options[] = {
+    {"db", SCI_URL_HAS_DB},
+    {"timeout", SCI_URL_HAS_TIMEOUT},
+    {"connect_timeout", SCI_URL_HAS_CONNECT_TIMEOUT},
+    {"name", SCI_URL_HAS_NAME},
+    {"maxmemory", SCI_URL_HAS_SERVER << SCI_URL_MAXMEMORY},
+    {"policy", SCI_URL_HAS_SERVER << SCI_URL_POLICY},
+    {"databases", SCI_URL_HAS_SERVER << SCI_URL_DATABASES},
+    {"sync", SCI_URL_HAS_SERVER << SCI_URL_SYNC},
+};
+#define SCI_URL_SERVER_OPTION_NAMES                                                                \
+    "db, timeout, connect_timeout, name, maxmemory, policy, databases, sync"
 #endif
-    sci_url *url;
-} sci_url_parser;
 
 static bool sci_url_is_place(const sci_url_parser *parser)
 {
@@ -61,128 +72,24 @@ static bool sci_url_is_place(const sci_url_parser *parser)
 #endif
 }
 
-/* A span of the text. */
-typedef struct sci_url_span {
-    size_t start, end;
-} sci_url_span;
-
-static sci_url_span sci_url_span_of(size_t start, size_t end)
+static bool sci_url_is_embedded(const sci_url_parser *parser)
 {
-    sci_url_span span;
-    span.start = start;
-    span.end = end;
-    return span;
+#ifndef SMARTCACHE_NO_SERVER
+    return parser->url->scheme == SCI_SCHEME_EMBEDDED;
+#else
+    (void)parser;
+    return false;
+#endif
 }
 
-/* Offset of the first `c` in the span; its end when there is none. */
-static size_t sci_url_find(const sci_url_parser *parser, sci_url_span span, char c)
+static const char *sci_url_option_names(const sci_url_parser *parser)
 {
-    const void *found =
-        span.start < span.end ? memchr(parser->text + span.start, c, span.end - span.start) : NULL;
-    return found ? (size_t)((const char *)found - parser->text) : span.end;
-}
-
-/* Before an '@' stand user and password, also when a character that should have been encoded has
-   cut them in two. */
-static bool sci_url_is_hidden(const sci_url_parser *parser, size_t at)
-{
-    return parser->is_secret ||
-           sci_url_find(parser, sci_url_span_of(at, parser->len), '@') < parser->len;
-}
-
-/* Fail at an offset: what stands there, and what was expected. */
-static sc_status sci_url_fail(const sci_url_parser *parser, size_t at, const char *expected)
-{
-    char found[32];
-    const char *hint = "";
-    unsigned char c = at < parser->len ? (unsigned char)parser->text[at] : 0;
-    if (at >= parser->len) {
-        sci_format(found, sizeof(found), "the end");
-    } else if (sci_url_is_hidden(parser, at)) {
-        sci_format(found, sizeof(found), "a character that is not shown");
-        hint = "; in a user or password percent-encode all but letters and digits ('@' is %40)";
-    } else if (c > ' ' && c < 0x7f) {
-        sci_format(found, sizeof(found), "'%c'", (int)c);
-    } else {
-        sci_format(found, sizeof(found), "byte %u", (unsigned)c);
-    }
-    return sc_fail(SC_ERR_URL, "URL, offset %zu: found %s, expected %s%s", at, found, expected,
-                   hint);
-}
-
-/* -- Characters -- */
-
-/* Take one character, plain or percent-encoded, from the front of a span that is not empty. */
-static sc_status sci_url_take(const sci_url_parser *parser, sci_url_span *span, char *character)
-{
-    char c = parser->text[span->start];
-    if ((unsigned char)c <= ' ' || c == 0x7f)
-        return sci_url_fail(parser, span->start,
-                            "spaces and control characters percent-encoded, such as %20");
-    if (c != '%') {
-        *character = c;
-        span->start++;
-        return SC_OK;
-    }
-    for (size_t i = 1; i <= 2; i++)
-        if (span->start + i >= span->end || sci_hex_digit(parser->text[span->start + i]) < 0)
-            return sci_url_fail(parser, sci_min_size(span->start + i, span->end),
-                                "two hexadecimal digits after '%' (a '%' itself is %25)");
-    c = (char)(sci_hex_digit(parser->text[span->start + 1]) * 16 +
-               sci_hex_digit(parser->text[span->start + 2]));
-    if (c == '\0')
-        return sci_url_fail(parser, span->start, "any byte but %00");
-    *character = c;
-    span->start += 3;
-    return SC_OK;
-}
-
-/* Decode a span into a new text; an empty one gives NULL. */
-static sc_status sci_url_decode(const sci_url_parser *parser, sci_url_span span, char **text)
-{
-    sci_url_span rest = span;
-    size_t len = 0;
-    char c;
-    *text = NULL;
-    for (; rest.start < rest.end; len++) {
-        sc_status status = sci_url_take(parser, &rest, &c);
-        if (status != SC_OK)
-            return status;
-    }
-    if (len == 0)
-        return SC_OK;
-    *text = (char *)sci_alloc_zeroed(&parser->url->memory, len + 1);
-    if (!*text)
-        return SC_ERR_MEMORY;
-    rest = span;
-    for (size_t i = 0; i < len; i++)
-        (void)sci_url_take(parser, &rest, &(*text)[i]);
-    return SC_OK;
-}
-
-/* Take decimal digits from the front of a span: one at least, `max` at most. */
-static sc_status sci_url_take_number(const sci_url_parser *parser, sci_url_span *span, int64_t max,
-                                     const char *expected, int64_t *number)
-{
-    size_t first = span->start;
-    int64_t value = 0;
-    while (span->start < span->end) {
-        sci_url_span next = *span;
-        char c = '\0';
-        sc_status status = sci_url_take(parser, &next, &c);
-        if (status != SC_OK)
-            return status;
-        if (c < '0' || c > '9')
-            break;
-        if (value > (max - (c - '0')) / 10)
-            return sci_url_fail(parser, span->start, expected);
-        value = value * 10 + (c - '0');
-        *span = next;
-    }
-    if (span->start == first)
-        return sci_url_fail(parser, first, expected);
-    *number = value;
-    return SC_OK;
+#ifndef SMARTCACHE_NO_SERVER
+    if (sci_url_is_embedded(parser))
+        return SCI_URL_SERVER_OPTION_NAMES;
+#endif
+    (void)parser;
+    return SCI_URL_OPTION_NAMES;
 }
 
 /* -- Scheme -- */
@@ -219,6 +126,10 @@ static sci_scheme sci_url_scheme(const char *text, size_t len)
         return SCI_SCHEME_REDISS;
     if (len == 4 && sci_url_begins(text, len, "unix"))
         return SCI_SCHEME_UNIX;
+#ifndef SMARTCACHE_NO_SERVER
+    if (len == 8 && sci_url_begins(text, len, "embedded"))
+        return SCI_SCHEME_EMBEDDED;
+#endif
     return (sci_scheme)0;
 }
 
@@ -266,14 +177,23 @@ static sc_status sci_url_fail_no_scheme(const sci_url_parser *parser)
 static sc_status sci_url_parse_scheme(sci_url_parser *parser)
 {
     size_t len = 0;
+#ifdef SMARTCACHE_NO_SERVER
+    if (sci_url_begins(parser->text, parser->len, "embedded:"))
+        return sc_fail(SC_ERR_UNSUPPORTED,
+                       "embedded: is not in this build: SMARTCACHE_NO_SERVER is defined");
+#endif
     for (char c = sci_url_lower(parser->text[0]);
          (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
          c = sci_url_lower(parser->text[len]))
         len++;
     if (parser->len == 0)
-        return sci_url_fail(parser, 0, "redis://, rediss:// or unix://");
+        return sci_url_fail(parser, 0, SCI_URL_SCHEME_BEGINNINGS);
     parser->url->scheme = sci_url_scheme(parser->text, len);
     parser->at = len;
+    if (sci_url_is_embedded(parser) && parser->text[len] == ':') {
+        parser->at++;
+        return SC_OK;
+    }
     for (const char *mark = "://"; *mark != '\0'; mark++, parser->at++) {
         if (parser->text[parser->at] == *mark)
             continue;
@@ -282,11 +202,11 @@ static sc_status sci_url_parse_scheme(sci_url_parser *parser)
         return sci_url_fail_no_scheme(parser);
     }
     if (len == 0)
-        return sci_url_fail(parser, 0, "redis://, rediss:// or unix://");
+        return sci_url_fail(parser, 0, SCI_URL_SCHEME_BEGINNINGS);
     if (parser->url->scheme == 0)
         return sc_fail(SC_ERR_URL,
-                       "URL, offset 0: unknown scheme \"%.*s\", expected redis, rediss or unix; "
-                       "did you mean \"%s://\"?",
+                       "URL, offset 0: unknown scheme \"%.*s\", expected " SCI_URL_SCHEMES
+                       "; did you mean \"%s://\"?",
                        (int)sci_min_size(len, SCI_URL_ECHO_BYTES), parser->text,
                        sci_url_guess(parser->text, len));
     return SC_OK;
@@ -414,11 +334,25 @@ static sc_status sci_url_fail_relative(const sci_url_parser *parser, sci_url_spa
                    parser->text + span.start);
 }
 
+/* "embedded:/dir/name"; "embedded:///dir/name" says the same. */
+static sc_status sci_url_parse_no_authority(sci_url_parser *parser)
+{
+    if (parser->text[parser->at] == '/' && parser->text[parser->at + 1] == '/')
+        parser->at += 2;
+    char next = parser->text[parser->at];
+    if (next == '/' || next == '?' || next == '\0')
+        return SC_OK;
+    return sci_url_fail(parser, parser->at,
+                        "'/' and the rest of an absolute path, options after a '?', or nothing");
+}
+
 /* Everything up to '/', '?' or the end. */
 static sc_status sci_url_parse_authority(sci_url_parser *parser)
 {
     sci_url_span span = sci_url_span_of(parser->at, parser->len);
     size_t sign;
+    if (sci_url_is_embedded(parser))
+        return sci_url_parse_no_authority(parser);
     span.end = sci_url_find(parser, span, '?');
     span.end = sci_url_find(parser, span, '/');
     parser->at = span.end;
@@ -463,6 +397,11 @@ static sc_status sci_url_parse_path(sci_url_parser *parser)
     if (parser->url->scheme == SCI_SCHEME_UNIX) {
         status = sci_url_decode(parser, span, &parser->url->path);
         return status == SC_OK ? sci_address_unix(parser->url->path, &address) : status;
+    }
+    if (sci_url_is_embedded(parser) && span.start < span.end) {
+        if (parser->text[span.end - 1] == '/')
+            return sci_url_fail(parser, span.end, "a name after the folder");
+        return sci_url_decode(parser, span, &parser->url->path);
     }
     if (span.end - span.start <= 1)
         return SC_OK;
@@ -519,6 +458,20 @@ static sc_status sci_url_parse_client_name(sci_url_parser *parser, sci_url_span 
     return sci_url_decode(parser, span, &parser->url->name);
 }
 
+/* What the server's words mean is not known here. */
+static sc_status sci_url_parse_server_value(sci_url_parser *parser, unsigned bit, sci_url_span span)
+{
+#ifndef SMARTCACHE_NO_SERVER
+    for (size_t i = 0; i < SCI_URL_SERVER_WORDS; i++)
+        if (bit == (unsigned)SCI_URL_HAS_SERVER << i)
+            return sci_url_decode(parser, span, &parser->url->server[i]);
+#endif
+    (void)parser;
+    (void)bit;
+    (void)span;
+    return SC_OK;
+}
+
 static sc_status sci_url_parse_value(sci_url_parser *parser, unsigned bit, sci_url_span span)
 {
     switch (bit) {
@@ -532,10 +485,11 @@ static sc_status sci_url_parse_value(sci_url_parser *parser, unsigned bit, sci_u
         return sci_url_parse_client_name(parser, span);
     case SCI_URL_HAS_USER:
         return sci_url_decode(parser, span, &parser->url->user);
-    default:
+    case SCI_URL_HAS_PASSWORD:
         parser->is_secret = true;
         return sci_url_decode(parser, span, &parser->url->password);
     }
+    return sci_url_parse_server_value(parser, bit, span);
 }
 
 /* The option of this name, or NULL; `name` becomes its decoded text, cut where it is too long. */
@@ -553,10 +507,27 @@ static sc_status sci_url_find_option(const sci_url_parser *parser, sci_url_span 
             name[len] = '?'; /* fit for a message; no option has such a name */
         len++;
     }
-    for (size_t i = 0; i < SCI_COUNT(sci_url_options); i++)
-        if (strcmp(name, sci_url_options[i].name) == 0)
-            *option = &sci_url_options[i];
+    const sci_url_option *options = sci_url_options;
+    size_t count = SCI_COUNT(sci_url_options);
+#ifndef SMARTCACHE_NO_SERVER
+    if (sci_url_is_embedded(parser)) {
+        options = sci_url_server_options;
+        count = SCI_COUNT(sci_url_server_options);
+    }
+#endif
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(name, options[i].name) == 0)
+            *option = &options[i];
     return SC_OK;
+}
+
+/* The option's name is missing, or not to be repeated. */
+static sc_status sci_url_fail_option(const sci_url_parser *parser, size_t at)
+{
+    char expected[SCI_URL_ECHO_BYTES];
+    sci_format(expected, sizeof(expected), "the name of an option: %s",
+               sci_url_option_names(parser));
+    return sci_url_fail(parser, at, expected);
 }
 
 /* One `name=value`. */
@@ -567,17 +538,15 @@ static sc_status sci_url_parse_option(sci_url_parser *parser, sci_url_span span)
     size_t equals = sci_url_find(parser, span, '=');
     sc_status status;
     if (span.start == equals)
-        return sci_url_fail(parser, span.start, "the name of an option: " SCI_URL_OPTION_NAMES);
+        return sci_url_fail_option(parser, span.start);
     status = sci_url_find_option(parser, sci_url_span_of(span.start, equals), name, &option);
     if (status != SC_OK)
         return status;
     if (!option && sci_url_is_hidden(parser, span.start))
-        return sci_url_fail(parser, span.start, "the name of an option: " SCI_URL_OPTION_NAMES);
+        return sci_url_fail_option(parser, span.start);
     if (!option)
-        return sc_fail(
-            SC_ERR_URL,
-            "URL, offset %zu: unknown option \"%s\", expected one of " SCI_URL_OPTION_NAMES,
-            span.start, name);
+        return sc_fail(SC_ERR_URL, "URL, offset %zu: unknown option \"%s\", expected one of %s",
+                       span.start, name, sci_url_option_names(parser));
     if (equals == span.end)
         return sci_url_fail(parser, equals, "'=' and a value after the name of the option");
     if (parser->seen & option->bit)
@@ -661,6 +630,10 @@ SCI_PRIVATE void sci_url_free(sci_url *url)
     sci_free_text(&memory, url->user);
     sci_free_secret_text(&memory, url->password);
     sci_free_text(&memory, url->name);
+#ifndef SMARTCACHE_NO_SERVER
+    for (size_t i = 0; i < SCI_URL_SERVER_WORDS; i++)
+        sci_free_text(&memory, url->server[i]);
+#endif
     memset(url, 0, sizeof(*url));
     url->memory = memory;
 }

@@ -3,13 +3,27 @@
 
 #include "base/memory.h"
 
-typedef enum sci_scheme { SCI_SCHEME_REDIS = 1, SCI_SCHEME_REDISS, SCI_SCHEME_UNIX } sci_scheme;
+typedef enum sci_scheme {
+    SCI_SCHEME_REDIS = 1,
+    SCI_SCHEME_REDISS,
+    SCI_SCHEME_UNIX,
+    SCI_SCHEME_EMBEDDED
+} sci_scheme;
+
+/* Options of `embedded:`: how the server is to be. */
+typedef enum sci_url_server {
+    SCI_URL_MAXMEMORY,
+    SCI_URL_POLICY,
+    SCI_URL_DATABASES,
+    SCI_URL_SYNC
+} sci_url_server;
+#define SCI_URL_SERVER_WORDS (SCI_URL_SYNC + 1)
 
 typedef struct sci_url {
     sc_memory memory;
     sci_scheme scheme;
-    char *host;                 /* owned; decoded, IPv6 without brackets; NULL for unix */
-    char *path;                 /* owned; decoded socket path; NULL unless unix */
+    char *host;                 /* owned; decoded, IPv6 without brackets; NULL without authority */
+    char *path;                 /* owned; decoded; of unix, and of a shared embedded server */
     char *user;                 /* owned; NULL when absent */
     char *password;             /* owned; NULL when absent; wiped on freeing */
     char *name;                 /* owned; client name (`name=`); NULL when absent */
@@ -17,11 +31,15 @@ typedef struct sci_url {
     int db;                     /* 0 when absent */
     int64_t timeout_ms;         /* `timeout=`, -1 when absent */
     int64_t connect_timeout_ms; /* `connect_timeout=`, -1 when absent */
+#ifndef SMARTCACHE_NO_SERVER
+    char *server[SCI_URL_SERVER_WORDS]; /* owned; as they stand, by sci_url_server; NULL: absent */
+#endif
 } sci_url;
 
 /* redis://[user[:password]@]host[:port][/db][?options], rediss:// likewise,
    unix://[user[:password]@]/path[?options]; options: db, timeout, connect_timeout, name, user,
-   password, each at most once and not also in its place before the '?'. Durations are above 0:
+   password, each at most once and not also in its place before the '?'. embedded:[/path][?options];
+   options: db, timeout, connect_timeout, name, and the server's. Durations are above 0:
    `1500`, `1500ms`, `2s`, `1m`. Host defaults to localhost; an empty user or password counts as
    absent. Each part but the port may be percent-encoded. An interface that is named in an IPv6 host
    is kept: `[fe80::1%25eth0]` gives `fe80::1%eth0`. SC_ERR_URL names the offset, the character and

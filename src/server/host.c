@@ -48,11 +48,8 @@ SCI_PRIVATE sc_status sci_host_create(sc_server *server, const sc_server_config 
         host->table = *config->listener;
     else
         (void)sc_platform_listener(&host->table); /* missing where something is to listen */
-    sci_fork_guard_init(&host->fork_guard);
-    sci_loop_lock(host->loop);
     sci_minder_begin(&host->minder, server, host->loop);
     sci_hook_add(host->loop, &host->hook);
-    sci_loop_unlock(host->loop);
     server->host = host;
     return SC_OK;
 }
@@ -120,10 +117,8 @@ SCI_PRIVATE sc_status sci_host_listen(sci_host *host, const sc_address *address)
     door->watch.descriptor = host->table.descriptor(door->listener);
     door->watch.settle = sci_door_settle;
     door->watch.release = sci_door_release;
-    sci_loop_lock(host->loop);
     sci_watch_add(host->loop, &door->watch);
     sci_watch_want(host->loop, &door->watch, SC_READABLE);
-    sci_loop_unlock(host->loop);
     return SC_OK;
 }
 
@@ -178,7 +173,6 @@ static void sci_host_free_block(sci_host *host)
     sc_memory memory = host->memory;
     for (size_t i = 0; i < host->door_count; i++)
         sci_free_text(&memory, host->doors[i].url);
-    sci_fork_guard_free(&host->fork_guard);
     sci_free(&memory, host->buffer, host->buffer ? SCI_HOST_RECEIVE_BYTES : 0);
     host->server->host = NULL;
     sci_free(&memory, host, sizeof *host);
@@ -190,7 +184,8 @@ SCI_PRIVATE void sci_host_free(sci_host *host)
 {
     sc_server *server = host->server;
     sci_host_stop_thread(host);
-    sci_loop_lock(host->loop);
+    if (host->has_own_loop)
+        sci_loop_lock(host->loop);
     sci_mutex_lock(&server->lock);
     if (server->log)
         sci_log_close(server->log);
@@ -203,20 +198,26 @@ SCI_PRIVATE void sci_host_free(sci_host *host)
     sci_visits_end(host);
     sci_hook_remove(&host->hook);
     sci_minder_end(&host->minder);
-    sci_loop_unlock(host->loop);
-    if (host->has_own_loop)
+    if (host->has_own_loop) {
+        sci_loop_unlock(host->loop);
         sci_loop_free(&host->own);
+    }
     sci_host_free_block(host);
 }
 
-SCI_PRIVATE void sci_host_abandon(sci_host *host)
+SCI_PRIVATE void sci_host_abandon(sci_host *host, bool is_intact)
 {
     for (size_t i = 0; i < host->door_count; i++)
         host->table.shut(host->doors[i].listener, false);
-    for (sci_link *link = host->visits.next; link != &host->visits; link = link->next) {
+    for (sci_link *link = host->visits.next, *next; link != &host->visits; link = next) {
         sci_visit *visit = SCI_CONTAINER(link, sci_visit, link);
+        next = link->next;
         host->table.streams.hangup(visit->stream, false);
+        if (is_intact)
+            sci_free(&host->memory, visit, sizeof *visit);
     }
     if (host->has_own_loop)
         host->own.poller_table.destroy(host->own.poller);
+    if (is_intact)
+        sci_host_free_block(host);
 }

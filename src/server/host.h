@@ -41,7 +41,6 @@ struct sci_host {
     sci_loop *loop; /* `own`, or a client's */
     sci_loop own;
     bool has_own_loop;
-    sci_fork_guard fork_guard;
     sci_door doors[SCI_HOST_DOORS];
     size_t door_count;
     sci_link visits;
@@ -55,19 +54,19 @@ struct sci_host {
     bool is_stopping;
 };
 
-/* A host without places, over a loop of its own (`loop` NULL) or another's. `server->host` is set.
-   Tables come from `config`. */
+/* A host without places, over a loop of its own (`loop` NULL) or another's, locked. `server->host` is
+   set. Tables come from `config`. */
 SCI_PRIVATE sc_status sci_host_create(sc_server *server, const sc_server_config *config,
                                       sci_loop *loop);
-/* Listen at a place; `address` is taken as it is. */
+/* Before there is a thread, or with another's loop locked. */
 SCI_PRIVATE sc_status sci_host_listen(sci_host *host, const sc_address *address);
 SCI_PRIVATE sc_status sci_host_start_thread(sci_host *host);
 /* Let visitors go, stop listening, stop the thread; free. The log is closed in between: who is let
-   go finds it free. */
+   go finds it free. With another's loop locked. */
 SCI_PRIVATE void sci_host_free(sci_host *host);
-/* In a forked child: close its copies of descriptors without a word. What the parent's thread may
-   have been working on is left alone. */
-SCI_PRIVATE void sci_host_abandon(sci_host *host);
+/* In a forked child: close its copies of descriptors without a word. `is_intact` false: the rest may
+   have been in the middle of a change, and is left alone. */
+SCI_PRIVATE void sci_host_abandon(sci_host *host, bool is_intact);
 
 /* For host.c and visit.c. */
 /* Somebody is at the door. */

@@ -33,6 +33,10 @@ SCI_PRIVATE sc_status sci_log_open(sc_server *server, const sci_log_config *conf
     (void)log;
     return sc_fail(SC_ERR_UNSUPPORTED, "no log yet");
 }
+SCI_PRIVATE void sci_log_abandon(sci_log *log)
+{
+    (void)log;
+}
 SCI_PRIVATE void sci_log_close(sci_log *log)
 {
     (void)log;

@@ -8,15 +8,10 @@
 #include "server/log.h"
 #include "server/open.h"
 #include "server/pubsub.h"
+#include "server/session.h"
 
 /* Longest URL of a place. */
 #define SCI_PLACE_BYTES (3 * SC_PATH_BYTES + 16)
-
-/* Where the configuration says to listen. */
-typedef struct sci_places {
-    sc_address at[SCI_HOST_DOORS];
-    size_t count;
-} sci_places;
 
 /* --- The list of places */
 
@@ -159,34 +154,32 @@ static sc_status sci_server_set_notify(sc_server *server, const sc_server_config
                    config->notify, SCI_EVENT_LETTERS);
 }
 
-SCI_PRIVATE sc_status sci_server_start(sc_server *server, const sc_server_config *config,
-                                       sci_loop *loop, bool has_thread)
+static sc_status sci_server_start(sc_server *server, const sc_server_config *config,
+                                  const sci_places *places, sci_loop *loop)
 {
-    sci_places places;
-    sc_status status = sci_places_parse(&server->memory, config, &places);
-    if (status == SC_OK)
-        status = sci_places_check(&places, config);
-    if (status == SC_OK)
-        status = sci_server_set_notify(server, config);
+    /* Without either, whoever brings commands sees to what is due. */
+    bool needs_host = config->polled || config->log_path || places->count > 0;
+    sc_status status = sci_server_set_notify(server, config);
     if (status == SC_OK)
         status = sci_server_open_log(server, config);
-    if (status == SC_OK && (has_thread || config->polled || places.count > 0))
+    if (status == SC_OK && needs_host)
         status = sci_host_create(server, config, loop);
-    for (size_t i = 0; i < places.count && status == SC_OK; i++)
-        status = sci_host_listen(server->host, &places.at[i]);
-    if (status == SC_OK && has_thread)
+    for (size_t i = 0; i < places->count && status == SC_OK; i++)
+        status = sci_host_listen(server->host, &places->at[i]);
+    if (status == SC_OK && needs_host && !config->polled)
         status = sci_host_start_thread(server->host);
     return status;
 }
 
-static sc_status sci_server_open_by(const sc_server_config *config, sc_server **server)
+SCI_PRIVATE sc_status sci_server_open_at(const sc_server_config *config, const sci_places *places,
+                                         sci_loop *loop, sc_server **server)
 {
     sc_status status = sci_server_create(config, server);
     if (status != SC_OK)
         return status;
-    /* Without either, whoever brings commands sees to what is due. */
-    bool needs_thread = config->listen_on || config->log_path;
-    status = sci_server_start(*server, config, NULL, needs_thread && !config->polled);
+    sci_fork_guard_init(&(*server)->fork_guard);
+    (*server)->has_fork_guard = true;
+    status = sci_server_start(*server, config, places, loop);
     if (status != SC_OK) {
         char words[SC_ERROR_TEXT_BYTES];
         size_t len = sci_format(words, sizeof words, "%s", sc_error_text());
@@ -200,26 +193,55 @@ static sc_status sci_server_open_by(const sc_server_config *config, sc_server **
 SC_API sc_status sc_server_open(const sc_server_config *config, sc_server **server)
 {
     sc_server_config defaults;
+    sci_places places;
+    sc_memory memory;
     memset(&defaults, 0, sizeof defaults);
     *server = NULL;
-    return sci_server_open_by(config ? config : &defaults, server);
+    if (!config)
+        config = &defaults;
+    sc_status status = sci_server_take_memory(config, &memory);
+    if (status == SC_OK)
+        status = sci_places_parse(&memory, config, &places);
+    if (status == SC_OK)
+        status = sci_places_check(&places, config);
+    return status == SC_OK ? sci_server_open_at(config, &places, NULL, server) : status;
 }
 
 SC_API void sc_server_close(sc_server *server)
 {
     if (!server)
         return;
+    sci_server_mind_fork(server);
     if (server->host)
         sci_host_free(server->host);
-    sci_server_free(server);
+    sci_fork_guard_free(&server->fork_guard);
+    if (!server->is_torn)
+        sci_server_free(server);
+}
+
+SCI_PRIVATE void sci_server_after_fork(sc_server *server)
+{
+    server->is_torn |= !sci_mutex_try_lock(&server->lock);
+    sci_mutex_init(&server->lock);
+    sci_list_init(&server->ticker.minders);
+    if (server->has_fork_guard)
+        sci_fork_guard_reset(&server->fork_guard);
+    while (!server->is_torn && !sci_list_is_empty(&server->sessions))
+        sci_session_close(SCI_CONTAINER(server->sessions.next, sci_session, link));
+    if (server->host)
+        sci_host_abandon(server->host, !server->is_torn);
+    server->host = NULL;
+    if (server->log && !server->is_torn)
+        sci_log_abandon(server->log);
+    server->log = NULL;
 }
 
 SC_API sc_status sc_server_poll(sc_server *server, int64_t timeout_ms)
 {
     sc_status status = SC_OK;
+    sci_server_mind_fork(server);
     if (!server->host || server->host->has_thread)
-        return sc_fail(SC_ERR_ARGUMENT,
-                       "the server is not polled: set sc_server_config.polled");
+        return sc_fail(SC_ERR_ARGUMENT, "the server is not polled: set sc_server_config.polled");
     sci_loop *loop = server->host->loop;
     int64_t wait_ns = timeout_ms < 0 || timeout_ms > INT64_MAX / SCI_SERVER_NS_PER_MS
                           ? -1
@@ -242,6 +264,7 @@ SC_API void sc_server_info_get(sc_server *server, sc_server_info *info)
 {
     const sci_server_stats *stats = &server->stats;
     memset(info, 0, sizeof *info);
+    sci_server_mind_fork(server);
     sci_mutex_lock(&server->lock);
     for (int i = 0; i < server->db_count; i++)
         info->keys += sci_db_count(&server->dbs[i]);

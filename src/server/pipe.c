@@ -47,10 +47,14 @@ static void sci_pipe_notify(void *user)
 SCI_PRIVATE sc_status sci_pipe_dial(void *server, const sc_memory *memory,
                                     const sc_address *address, const char *host, void **stream)
 {
-    sci_pipe *pipe = (sci_pipe *)sci_alloc_zeroed(memory, sizeof *pipe);
     (void)address;
     (void)host;
     *stream = NULL;
+    if (((sc_server *)server)->is_torn)
+        return sc_fail(SC_ERR_CONNECT,
+                       "the process was forked while another of its threads changed "
+                       "the server's data: this child has no server");
+    sci_pipe *pipe = (sci_pipe *)sci_alloc_zeroed(memory, sizeof *pipe);
     if (!pipe)
         return SC_ERR_MEMORY;
     pipe->memory = *memory;
@@ -160,10 +164,11 @@ static void sci_pipe_hangup(void *stream, bool orderly)
 {
     sci_pipe *pipe = (sci_pipe *)stream;
     sc_memory memory = pipe->memory;
-    (void)orderly; /* in a forked child the server is the child's own copy */
-    sci_mutex_lock(&pipe->server->lock);
-    sci_session_close(pipe->session);
-    sci_mutex_unlock(&pipe->server->lock);
+    if (orderly) { /* else the session has gone with the fork */
+        sci_mutex_lock(&pipe->server->lock);
+        sci_session_close(pipe->session);
+        sci_mutex_unlock(&pipe->server->lock);
+    }
     sci_free(&memory, pipe, sizeof *pipe);
 }
 

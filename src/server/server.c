@@ -113,7 +113,7 @@ static sc_status sci_server_make_dbs(sc_server *server)
 
 static sc_status sci_server_fill(sc_server *server, const sc_server_config *config)
 {
-    sc_random random;
+    sc_random random = {NULL, NULL};
     uint64_t seeds[4];
     sc_status status = sci_server_take_tables(server, config, &random);
     if (status == SC_OK)
@@ -143,6 +143,15 @@ static sc_status sci_server_fill(sc_server *server, const sc_server_config *conf
     return sci_server_make_dbs(server);
 }
 
+SCI_PRIVATE sc_status sci_server_take_memory(const sc_server_config *config, sc_memory *memory)
+{
+    if (config->memory)
+        *memory = *config->memory;
+    else if (!sci_platform_memory(memory))
+        return sc_fail(SC_ERR_ARGUMENT, "this build has no memory: set sc_server_config.memory");
+    return SC_OK;
+}
+
 SCI_PRIVATE sc_status sci_server_create(const sc_server_config *config, sc_server **server)
 {
     sc_server_config none;
@@ -151,10 +160,9 @@ SCI_PRIVATE sc_status sci_server_create(const sc_server_config *config, sc_serve
     memset(&none, 0, sizeof none);
     if (!config)
         config = &none;
-    if (config->memory)
-        memory = *config->memory;
-    else if (!sci_platform_memory(&memory))
-        return sc_fail(SC_ERR_ARGUMENT, "this build has no memory: set sc_server_config.memory");
+    sc_status status = sci_server_take_memory(config, &memory);
+    if (status != SC_OK)
+        return status;
     sc_server *created = (sc_server *)sci_alloc_zeroed(&memory, sizeof *created);
     if (!created)
         return SC_ERR_MEMORY;
@@ -169,7 +177,7 @@ SCI_PRIVATE sc_status sci_server_create(const sc_server_config *config, sc_serve
     sci_list_init(&created->changed_prefixes);
     sci_ticker_init(&created->ticker);
     sci_mutex_init(&created->lock);
-    sc_status status = sci_server_fill(created, config);
+    status = sci_server_fill(created, config);
     if (status != SC_OK) {
         sci_server_free(created);
         return status;

@@ -158,6 +158,9 @@ struct sc_server {
     sci_server_stats stats;
     sci_ticker ticker;
     struct sci_host *host; /* owned: sockets and the thread; NULL: none */
+    sci_fork_guard fork_guard;
+    bool has_fork_guard; /* not for one that its only client looks after */
+    bool is_torn;        /* a forked child's copy, made in the middle of a change */
 };
 
 /* Locked. Names what this server is to a person: INFO's redis_version. */
@@ -180,6 +183,8 @@ static inline int64_t sci_server_now_ns(const sc_server *server)
 {
     return server->clock.monotonic_ns(server->clock.user);
 }
+/* The memory that a server would use. */
+SCI_PRIVATE sc_status sci_server_take_memory(const sc_server_config *config, sc_memory *memory);
 /* A server without sockets and threads; the public functions add those. */
 SCI_PRIVATE sc_status sci_server_create(const sc_server_config *config, sc_server **server);
 SCI_PRIVATE void sci_server_free(sc_server *server);

@@ -366,7 +366,8 @@ static void an_unknown_scheme_is_refused_with_a_guess(void **state)
 {
     (void)state;
     refuse("http://h",
-           "unknown scheme \"http\", expected redis, rediss or unix; did you mean \"redis://\"?");
+           "unknown scheme \"http\", expected redis, rediss, unix or embedded; did you mean "
+           "\"redis://\"?");
     refuse("https://h", "did you mean \"rediss://\"?");
     refuse("tcp+tls://h", "did you mean \"rediss://\"?");
     refuse("redis+socket:///x", "did you mean \"unix://\"?");
@@ -384,6 +385,72 @@ static void a_missing_scheme_is_refused_with_a_guess(void **state)
     refuse("redis:h", "offset 6: found 'h', expected \"//\"");
     refuse("://h", "offset 0: found ':', expected redis://");
     refuse("", "offset 0: found the end, expected redis://");
+}
+
+static void embedded_alone_is_a_server_of_its_own(void **state)
+{
+    static const char *const texts[] = {"embedded:", "embedded:?", "EMBEDDED:", "embedded://"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        sci_url url;
+        parse(texts[i], &url);
+        assert_int_equal(url.scheme, SCI_SCHEME_EMBEDDED);
+        assert_null(url.host);
+        assert_null(url.path);
+        assert_int_equal(url.db, 0);
+        for (size_t word = 0; word < SCI_URL_SERVER_WORDS; word++)
+            assert_null(url.server[word]);
+        sci_url_free(&url);
+    }
+}
+
+static void an_embedded_server_has_options_of_its_own(void **state)
+{
+    sci_url url;
+    (void)state;
+    parse("embedded:/run/my%20app/cache?maxmemory=64mb&policy=allkeys-lfu&databases=4&sync=always"
+          "&db=3&name=worker&timeout=2s",
+          &url);
+    assert_text(url.path, "/run/my app/cache");
+    assert_text(url.server[SCI_URL_MAXMEMORY], "64mb");
+    assert_text(url.server[SCI_URL_POLICY], "allkeys-lfu");
+    assert_text(url.server[SCI_URL_DATABASES], "4");
+    assert_text(url.server[SCI_URL_SYNC], "always");
+    assert_text(url.name, "worker");
+    assert_int_equal(url.db, 3);
+    assert_int_equal(url.timeout_ms, 2000);
+    sci_url_free(&url);
+    parse("embedded:///run/cache", &url);
+    assert_text(url.path, "/run/cache");
+    sci_url_free(&url);
+}
+
+static void what_an_embedded_server_cannot_be_is_refused(void **state)
+{
+    (void)state;
+    refuse("embedded", "the scheme is missing");
+    refuse("embedded:cache", "offset 9: found 'c', expected '/' and the rest of an absolute path");
+    refuse("embedded://host/cache", "offset 11: found 'h', expected '/'");
+    refuse("embedded:/run/", "offset 14: found the end, expected a name after the folder");
+    refuse("embedded:/?db=1", "expected a name after the folder");
+    refuse("embedded:?user=a", "unknown option \"user\", expected one of db, timeout");
+    refuse("embedded:?password=a", "unknown option");
+    refuse("embedded:?maxmemory=1&maxmemory=2", "found maxmemory a second time");
+    refuse("redis://h?maxmemory=64mb", "unknown option \"maxmemory\"");
+}
+
+static void a_place_to_listen_at_may_have_any_port(void **state)
+{
+    sci_url url;
+    (void)state;
+    refuse("redis://127.0.0.1:0", "a port from 1 to 65535");
+    assert_int_equal(sci_url_parse_place(&memory.table, "redis://127.0.0.1:0", &url), SC_OK);
+    assert_int_equal(url.port, 0);
+    sci_url_free(&url);
+    assert_int_equal(sci_url_parse_place(&memory.table, "redis://127.0.0.1", &url), SC_OK);
+    assert_int_equal(url.port, 6379);
+    sci_url_free(&url);
+    assert_int_equal(sci_url_parse_place(&memory.table, "redis://h:65536", &url), SC_ERR_URL);
 }
 
 static void no_text_at_all_is_an_empty_url(void **state)
@@ -480,6 +547,10 @@ int main(void)
         TEST(a_fragment_is_refused),
         TEST(an_unknown_scheme_is_refused_with_a_guess),
         TEST(a_missing_scheme_is_refused_with_a_guess),
+        TEST(embedded_alone_is_a_server_of_its_own),
+        TEST(an_embedded_server_has_options_of_its_own),
+        TEST(what_an_embedded_server_cannot_be_is_refused),
+        TEST(a_place_to_listen_at_may_have_any_port),
         TEST(no_text_at_all_is_an_empty_url),
         TEST(no_message_shows_the_password),
         TEST(every_allocation_may_fail),
