@@ -16378,12 +16378,724 @@ SCI_PRIVATE sc_status sci_members_type_dump(const void *object, sc_slice key, sc
     return status;
 }
 
+/* MARK: - Server: lists (Private) */
+/* Lists in chunks. An element is its length, its bytes, and its length once more backwards, so that
+   a chunk can be gone through both ways. A length is 7 bits a byte, the lowest first; the highest
+   bit says that more follow. */
+
+/* A list of byte strings: elements packed into chunks of a few kilobytes, and a row of the chunks
+   with room at both ends, so that both ends of the list are near, and so is any index. What gives
+   an element lends it: it is good until the list is changed. */
+
+typedef enum sci_deque_side { SCI_DEQUE_FRONT, SCI_DEQUE_BACK } sci_deque_side;
+
+typedef struct sci_deque_chunk {
+    char *data;     /* owned */
+    uint32_t start; /* elements lie in data[start..end), one behind the other */
+    uint32_t end;
+    uint32_t cap;
+    uint32_t count; /* of elements, not 0 */
+} sci_deque_chunk;
+
+typedef struct sci_deque {
+    const sc_memory *memory; /* outlives the list */
+    size_t count;            /* of elements */
+    union {
+        sci_deque_chunk only;  /* while chunk_cap is 0 */
+        sci_deque_chunk *many; /* owned */
+    } chunks;
+    uint32_t chunk_first;
+    uint32_t chunk_count;
+    uint32_t chunk_cap;
+} sci_deque;
+
+/* A place: before an element, or at the end. Good until the list is changed otherwise than through
+   it. */
+typedef struct sci_deque_at {
+    uint32_t chunk;
+    uint32_t offset; /* in its data */
+} sci_deque_at;
+
+/* An empty list; NULL when there is no memory. */
+SCI_PRIVATE sci_deque *sci_deque_new(const sc_memory *memory);
+
+/* The type's row (see sci_type_table). */
+SCI_PRIVATE void sci_deque_release(const sc_memory *memory, void *object);
+SCI_PRIVATE void *sci_deque_copy(const sc_memory *memory, const void *object);
+SCI_PRIVATE sc_status sci_deque_dump(const void *object, sc_slice key, sci_dump *dump);
+SCI_PRIVATE size_t sci_deque_bytes(const void *object);
+
+/* Each that can run out of memory (SC_ERR_MEMORY) then leaves the list as it was. */
+
+/* The next push, which must follow, finds its memory: of an element of `len` bytes on that side. It
+   moves no other element, so it may take one of this very list. */
+SCI_PRIVATE sc_status sci_deque_reserve(sci_deque *deque, sci_deque_side side, size_t len);
+SCI_PRIVATE sc_status sci_deque_push(sci_deque *deque, sci_deque_side side, sc_slice element);
+/* The first or last element of a list that is not empty. */
+SCI_PRIVATE sc_slice sci_deque_peek(const sci_deque *deque, sci_deque_side side);
+/* Remove `count` elements, no more than there are. */
+SCI_PRIVATE void sci_deque_drop(sci_deque *deque, sci_deque_side side, size_t count);
+
+/* Before the element with that index; the count's place is the end. */
+SCI_PRIVATE sci_deque_at sci_deque_seek(const sci_deque *deque, size_t index);
+/* Step over an element, which is given; false at the end. */
+SCI_PRIVATE bool sci_deque_next(const sci_deque *deque, sci_deque_at *at, sc_slice *element);
+/* Step back over an element; false at the beginning. */
+SCI_PRIVATE bool sci_deque_previous(const sci_deque *deque, sci_deque_at *at, sc_slice *element);
+/* Put an element there; `*at` is before it then. */
+SCI_PRIVATE sc_status sci_deque_insert(sci_deque *deque, sci_deque_at *at, sc_slice element);
+/* Remove the element there; `*at` is before the following one then. */
+SCI_PRIVATE void sci_deque_remove(sci_deque *deque, sci_deque_at *at);
+/* Put another in the place of the element there. */
+SCI_PRIVATE sc_status sci_deque_set(sci_deque *deque, sci_deque_at at, sc_slice element);
+/* After many have been removed: join chunks that have become small, as far as there is memory. */
+SCI_PRIVATE void sci_deque_tidy(sci_deque *deque);
+
+/* What a chunk has of elements at most, unless it is a single one. */
+#define SCI_DEQUE_CHUNK_BYTES 4096u
+#define SCI_DEQUE_LEAST_CAP 24u
+/* A chunk this full is not shifted to make room at one end: that would cost too often. */
+#define SCI_DEQUE_SHIFTED_BYTES(cap) ((cap) - (cap) / 4)
+/* With fewer places there might be no room at both ends. */
+#define SCI_DEQUE_LEAST_ROW 4u
+/* A row of at least so many that is nearly empty gets smaller. */
+#define SCI_DEQUE_LARGE_ROW 64u
+/* Lengths of up to 32 bits take so many bytes. */
+#define SCI_DEQUE_LEN_BYTES 5u
+#define SCI_DEQUE_MOST_BYTES (UINT32_MAX - 2 * SCI_DEQUE_LEN_BYTES)
+
+/* MARK: Elements */
+
+static inline uint32_t sci_deque_len_bytes(size_t len)
+{
+    uint32_t bytes = 1;
+    for (; len > 127; len >>= 7)
+        bytes++;
+    return bytes;
+}
+
+/* What an element of `len` bytes takes. */
+static inline size_t sci_deque_size(size_t len)
+{
+    return len + 2 * (size_t)sci_deque_len_bytes(len);
+}
+
+static void sci_deque_encode(char *at, sc_slice element)
+{
+    char *end = at + sci_deque_size(element.len);
+    size_t len = element.len;
+    for (; len > 127; len >>= 7) {
+        char bits = (char)(unsigned char)(len | 0x80);
+        *at++ = bits;
+        *--end = bits;
+    }
+    *at++ = (char)len;
+    *--end = (char)len;
+    if (element.len > 0)
+        memmove(at, element.data, element.len);
+}
+
+static inline sc_slice sci_deque_decode(const char *at)
+{
+    size_t len = 0;
+    unsigned shift = 0;
+    unsigned char bits;
+    do {
+        bits = (unsigned char)*at++;
+        len |= (size_t)(bits & 0x7f) << shift;
+        shift += 7;
+    } while (bits & 0x80);
+    return sc_bytes(at, len);
+}
+
+/* The element that ends at `end`. */
+static inline sc_slice sci_deque_decode_back(const char *end)
+{
+    size_t len = 0;
+    unsigned shift = 0;
+    unsigned char bits;
+    do {
+        bits = (unsigned char)*--end;
+        len |= (size_t)(bits & 0x7f) << shift;
+        shift += 7;
+    } while (bits & 0x80);
+    return sc_bytes(end - len, len);
+}
+
+/* MARK: The row of chunks */
+
+static inline sci_deque_chunk *sci_deque_row(sci_deque *deque)
+{
+    return deque->chunk_cap ? deque->chunks.many + deque->chunk_first : &deque->chunks.only;
+}
+
+static inline const sci_deque_chunk *sci_deque_chunks(const sci_deque *deque)
+{
+    return deque->chunk_cap ? deque->chunks.many + deque->chunk_first : &deque->chunks.only;
+}
+
+static inline uint32_t sci_deque_used(const sci_deque_chunk *chunk)
+{
+    return chunk->end - chunk->start;
+}
+
+/* Chunks to the middle of a row of `cap`, which is this one or a larger one. */
+static sc_status sci_deque_spread(sci_deque *deque, uint32_t cap)
+{
+    sci_deque_chunk only = deque->chunks.only;
+    uint32_t first = (cap - deque->chunk_count) / 2;
+    if (cap > deque->chunk_cap) {
+        sci_deque_chunk *many = (sci_deque_chunk *)sci_resize(
+            deque->memory, deque->chunk_cap ? deque->chunks.many : NULL,
+            deque->chunk_cap * sizeof *many, cap * sizeof *many);
+        if (!many)
+            return SC_ERR_MEMORY;
+        if (deque->chunk_cap == 0)
+            many[0] = only;
+        deque->chunks.many = many;
+        deque->chunk_cap = cap;
+    }
+    memmove(deque->chunks.many + first, deque->chunks.many + deque->chunk_first,
+            deque->chunk_count * sizeof(sci_deque_chunk));
+    deque->chunk_first = first;
+    return SC_OK;
+}
+
+/* An empty chunk at place `at` of the row, to be filled. */
+static sc_status sci_deque_open(sci_deque *deque, uint32_t at)
+{
+    uint32_t count = deque->chunk_count;
+    bool is_near_front = at < count - at;
+    if (count > 0 || deque->chunk_cap > 0) {
+        bool has_room =
+            is_near_front ? deque->chunk_first > 0 : deque->chunk_first + count < deque->chunk_cap;
+        uint32_t cap = deque->chunk_cap;
+        if (count >= SCI_DEQUE_SHIFTED_BYTES(cap))
+            cap = cap ? cap * 2 : SCI_DEQUE_LEAST_ROW;
+        if (!has_room && sci_deque_spread(deque, cap) != SC_OK)
+            return SC_ERR_MEMORY;
+        sci_deque_chunk *row = sci_deque_row(deque);
+        if (is_near_front) {
+            memmove(row - 1, row, at * sizeof *row);
+            deque->chunk_first--;
+        } else {
+            memmove(row + at + 1, row + at, (count - at) * sizeof *row);
+        }
+    }
+    memset(sci_deque_row(deque) + at, 0, sizeof(sci_deque_chunk));
+    deque->chunk_count++;
+    return SC_OK;
+}
+
+static void sci_deque_shrink_row(sci_deque *deque)
+{
+    uint32_t cap = deque->chunk_cap / 2;
+    if (deque->chunk_cap < SCI_DEQUE_LARGE_ROW || deque->chunk_count > cap / 4)
+        return;
+    memmove(deque->chunks.many + cap / 4, sci_deque_row(deque),
+            deque->chunk_count * sizeof(sci_deque_chunk));
+    deque->chunk_first = cap / 4;
+    sci_deque_chunk *many = (sci_deque_chunk *)sci_resize(
+        deque->memory, deque->chunks.many, deque->chunk_cap * sizeof *many, cap * sizeof *many);
+    if (!many)
+        return;
+    deque->chunks.many = many;
+    deque->chunk_cap = cap;
+}
+
+/* Take a chunk out of the row, with its memory. */
+static void sci_deque_close(sci_deque *deque, uint32_t at)
+{
+    sci_deque_chunk *row = sci_deque_row(deque);
+    sci_free(deque->memory, row[at].data, row[at].cap);
+    if (at < deque->chunk_count - 1 - at) {
+        memmove(row + 1, row, at * sizeof *row);
+        deque->chunk_first++;
+    } else {
+        memmove(row + at, row + at + 1, (deque->chunk_count - 1 - at) * sizeof *row);
+    }
+    deque->chunk_count--;
+    sci_deque_shrink_row(deque);
+}
+
+/* MARK: Room in a chunk */
+
+/* Elements to where `start` is then, in a block of `cap` bytes. */
+static sc_status sci_deque_move(sci_deque *deque, sci_deque_chunk *chunk, uint32_t cap,
+                                uint32_t start)
+{
+    uint32_t used = sci_deque_used(chunk);
+    if (cap != chunk->cap) {
+        char *data = (char *)sci_resize(deque->memory, chunk->data, chunk->cap, cap);
+        if (!data)
+            return SC_ERR_MEMORY;
+        chunk->data = data;
+        chunk->cap = cap;
+    }
+    if (used > 0)
+        memmove(chunk->data + start, chunk->data + chunk->start, used);
+    chunk->start = start;
+    chunk->end = start + used;
+    return SC_OK;
+}
+
+/* Room for `size` bytes on one side of a chunk. SC_AGAIN: they belong into another. */
+static sc_status sci_deque_room(sci_deque *deque, sci_deque_chunk *chunk, sci_deque_side side,
+                                uint32_t size)
+{
+    uint32_t used = sci_deque_used(chunk);
+    uint32_t room = side == SCI_DEQUE_FRONT ? chunk->start : chunk->cap - chunk->end;
+    if (room >= size && (used == 0 || used + size <= SCI_DEQUE_CHUNK_BYTES))
+        return SC_OK;
+    if (used > 0 && (size > SCI_DEQUE_CHUNK_BYTES || used + size > SCI_DEQUE_CHUNK_BYTES))
+        return SC_AGAIN;
+    uint32_t cap = chunk->cap;
+    uint32_t needed = used + size;
+    if (needed <= SCI_DEQUE_SHIFTED_BYTES(cap)) {
+        uint32_t half = (cap - needed) / 2;
+        return sci_deque_move(deque, chunk, cap, side == SCI_DEQUE_FRONT ? size + half : half);
+    }
+    if (cap >= SCI_DEQUE_CHUNK_BYTES && used > 0)
+        return SC_AGAIN;
+    cap = cap > SCI_DEQUE_CHUNK_BYTES / 2 ? SCI_DEQUE_CHUNK_BYTES : cap * 2;
+    if (cap < SCI_DEQUE_LEAST_CAP)
+        cap = SCI_DEQUE_LEAST_CAP;
+    if (cap < needed)
+        cap = needed;
+    /* Elements first move within the block that is there, which is the smaller one. */
+    sc_status status = sci_deque_move(deque, chunk, cap, 0);
+    if (status == SC_OK && side == SCI_DEQUE_FRONT)
+        status = sci_deque_move(deque, chunk, cap, cap - used);
+    return status;
+}
+
+/* Where an element of `size` bytes may stand between the chunks number `between` - 1 and `between`:
+   at the end of the one, at the beginning of the other, or in a new one. */
+static sc_status sci_deque_find_room(sci_deque *deque, uint32_t between, uint32_t size,
+                                     uint32_t *chunk, sci_deque_side *side)
+{
+    sci_deque_chunk *row = sci_deque_row(deque);
+    sc_status status = SC_AGAIN;
+    *side = SCI_DEQUE_BACK;
+    *chunk = between - 1;
+    if (between > 0)
+        status = sci_deque_room(deque, row + *chunk, *side, size);
+    if (status != SC_AGAIN)
+        return status;
+    *chunk = between;
+    *side = between == 0 ? SCI_DEQUE_FRONT : SCI_DEQUE_BACK;
+    if (between < deque->chunk_count) {
+        *side = SCI_DEQUE_FRONT;
+        status = sci_deque_room(deque, row + *chunk, *side, size);
+    }
+    if (status != SC_AGAIN)
+        return status;
+    if (sci_deque_open(deque, between) != SC_OK)
+        return SC_ERR_MEMORY;
+    status = sci_deque_room(deque, sci_deque_row(deque) + between, *side, size);
+    if (status != SC_OK)
+        sci_deque_close(deque, between);
+    return status;
+}
+
+static sc_status sci_deque_check(size_t len)
+{
+    if (len <= SCI_DEQUE_MOST_BYTES)
+        return SC_OK;
+    return sc_fail(SC_ERR_MEMORY, "out of memory: an element of %zu bytes is too large", len);
+}
+
+static sc_status sci_deque_insert_between(sci_deque *deque, uint32_t between, sc_slice element,
+                                          sci_deque_at *at)
+{
+    sci_deque_side side;
+    uint32_t size = (uint32_t)sci_deque_size(element.len);
+    if (sci_deque_find_room(deque, between, size, &at->chunk, &side) != SC_OK)
+        return SC_ERR_MEMORY;
+    sci_deque_chunk *chunk = sci_deque_row(deque) + at->chunk;
+    if (side == SCI_DEQUE_FRONT) {
+        chunk->start -= size;
+        at->offset = chunk->start;
+    } else {
+        at->offset = chunk->end;
+        chunk->end += size;
+    }
+    sci_deque_encode(chunk->data + at->offset, element);
+    chunk->count++;
+    deque->count++;
+    return SC_OK;
+}
+
+/* MARK: Lists */
+
+SCI_PRIVATE sci_deque *sci_deque_new(const sc_memory *memory)
+{
+    sci_deque *deque = (sci_deque *)sci_alloc_zeroed(memory, sizeof *deque);
+    if (deque)
+        deque->memory = memory;
+    return deque;
+}
+
+SCI_PRIVATE void sci_deque_release(const sc_memory *memory, void *object)
+{
+    sci_deque *deque = (sci_deque *)object;
+    sci_deque_chunk *row = sci_deque_row(deque);
+    for (uint32_t i = 0; i < deque->chunk_count; i++)
+        sci_free(memory, row[i].data, row[i].cap);
+    if (deque->chunk_cap)
+        sci_free(memory, deque->chunks.many, deque->chunk_cap * sizeof *row);
+    sci_free(memory, deque, sizeof *deque);
+}
+
+static bool sci_deque_copy_chunk(const sc_memory *memory, sci_deque_chunk *to,
+                                 const sci_deque_chunk *from)
+{
+    uint32_t used = sci_deque_used(from);
+    to->data = (char *)sci_resize(memory, NULL, 0, used);
+    if (!to->data)
+        return false;
+    memcpy(to->data, from->data + from->start, used);
+    to->start = 0;
+    to->end = to->cap = used;
+    to->count = from->count;
+    return true;
+}
+
+SCI_PRIVATE void *sci_deque_copy(const sc_memory *memory, const void *object)
+{
+    const sci_deque *from = (const sci_deque *)object;
+    sci_deque *to = sci_deque_new(memory);
+    if (!to)
+        return NULL;
+    if (from->chunk_count > 1) {
+        uint32_t cap =
+            from->chunk_count > SCI_DEQUE_LEAST_ROW ? from->chunk_count : SCI_DEQUE_LEAST_ROW;
+        to->chunks.many =
+            (sci_deque_chunk *)sci_resize(memory, NULL, 0, cap * sizeof(sci_deque_chunk));
+        to->chunk_cap = to->chunks.many ? cap : 0;
+    }
+    bool is_whole = from->chunk_count <= 1 || to->chunk_cap > 0;
+    for (; is_whole && to->chunk_count < from->chunk_count; to->chunk_count += is_whole)
+        is_whole = sci_deque_copy_chunk(memory, sci_deque_row(to) + to->chunk_count,
+                                        sci_deque_chunks(from) + to->chunk_count);
+    to->count = from->count;
+    if (is_whole)
+        return to;
+    sci_deque_release(memory, to);
+    return NULL;
+}
+
+SCI_PRIVATE size_t sci_deque_bytes(const void *object)
+{
+    const sci_deque *deque = (const sci_deque *)object;
+    const sci_deque_chunk *row = sci_deque_chunks(deque);
+    size_t bytes = sizeof *deque + deque->chunk_cap * sizeof *row;
+    for (uint32_t i = 0; i < deque->chunk_count; i++)
+        bytes += row[i].cap;
+    return bytes;
+}
+
+SCI_PRIVATE sc_status sci_deque_dump(const void *object, sc_slice key, sci_dump *dump)
+{
+    enum { ELEMENTS = 64, BYTES = 65536 };
+    const sci_deque *deque = (const sci_deque *)object;
+    sc_slice argv[2 + ELEMENTS];
+    sci_deque_at at = sci_deque_seek(deque, 0);
+    sc_status status = SC_OK;
+    argv[0] = sc_text("RPUSH");
+    argv[1] = key;
+    for (bool is_more = true; is_more && status == SC_OK;) {
+        size_t count = 0, bytes = 0;
+        while (count < ELEMENTS && bytes < BYTES) {
+            is_more = sci_deque_next(deque, &at, &argv[2 + count]);
+            if (!is_more)
+                break;
+            bytes += argv[2 + count++].len;
+        }
+        if (count > 0)
+            status = dump->command(dump, argv, 2 + count);
+    }
+    return status;
+}
+
+/* MARK: Both ends */
+
+static uint32_t sci_deque_edge(const sci_deque *deque, sci_deque_side side)
+{
+    return side == SCI_DEQUE_FRONT ? 0 : deque->chunk_count;
+}
+
+SCI_PRIVATE sc_status sci_deque_reserve(sci_deque *deque, sci_deque_side side, size_t len)
+{
+    uint32_t chunk;
+    if (sci_deque_check(len) != SC_OK)
+        return SC_ERR_MEMORY;
+    return sci_deque_find_room(deque, sci_deque_edge(deque, side), (uint32_t)sci_deque_size(len),
+                               &chunk, &side);
+}
+
+SCI_PRIVATE sc_status sci_deque_push(sci_deque *deque, sci_deque_side side, sc_slice element)
+{
+    sci_deque_at at;
+    if (sci_deque_check(element.len) != SC_OK)
+        return SC_ERR_MEMORY;
+    return sci_deque_insert_between(deque, sci_deque_edge(deque, side), element, &at);
+}
+
+SCI_PRIVATE sc_slice sci_deque_peek(const sci_deque *deque, sci_deque_side side)
+{
+    const sci_deque_chunk *row = sci_deque_chunks(deque);
+    sci_assert(deque->count > 0);
+    if (side == SCI_DEQUE_FRONT)
+        return sci_deque_decode(row->data + row->start);
+    row += deque->chunk_count - 1;
+    return sci_deque_decode_back(row->data + row->end);
+}
+
+SCI_PRIVATE void sci_deque_drop(sci_deque *deque, sci_deque_side side, size_t count)
+{
+    sci_assert(count <= deque->count);
+    deque->count -= count;
+    while (count > 0) {
+        uint32_t number = side == SCI_DEQUE_FRONT ? 0 : deque->chunk_count - 1;
+        sci_deque_chunk *chunk = sci_deque_row(deque) + number;
+        if (count >= chunk->count) {
+            count -= chunk->count;
+            sci_deque_close(deque, number);
+            continue;
+        }
+        chunk->count -= (uint32_t)count;
+        for (; count > 0; count--) {
+            if (side == SCI_DEQUE_FRONT)
+                chunk->start +=
+                    (uint32_t)sci_deque_size(sci_deque_decode(chunk->data + chunk->start).len);
+            else
+                chunk->end -=
+                    (uint32_t)sci_deque_size(sci_deque_decode_back(chunk->data + chunk->end).len);
+        }
+    }
+}
+
+/* MARK: Places */
+
+SCI_PRIVATE sci_deque_at sci_deque_seek(const sci_deque *deque, size_t index)
+{
+    const sci_deque_chunk *row = sci_deque_chunks(deque);
+    sci_deque_at at;
+    sc_slice element;
+    at.chunk = at.offset = 0;
+    sci_assert(index <= deque->count);
+    if (deque->chunk_count == 0)
+        return at;
+    if (index < deque->count / 2) {
+        while (index >= row[at.chunk].count)
+            index -= row[at.chunk++].count;
+    } else {
+        size_t behind = deque->count - index;
+        at.chunk = deque->chunk_count - 1;
+        while (behind > row[at.chunk].count)
+            behind -= row[at.chunk--].count;
+        index = row[at.chunk].count - behind;
+    }
+    const sci_deque_chunk *chunk = row + at.chunk;
+    if (index < chunk->count / 2) {
+        at.offset = chunk->start;
+        for (; index > 0; index--)
+            (void)sci_deque_next(deque, &at, &element);
+    } else {
+        at.offset = chunk->end;
+        for (; index < chunk->count; index++)
+            (void)sci_deque_previous(deque, &at, &element);
+    }
+    return at;
+}
+
+/* A place at a chunk's end is one at the next one's beginning. */
+static inline void sci_deque_settle(const sci_deque *deque, sci_deque_at *at)
+{
+    const sci_deque_chunk *row = sci_deque_chunks(deque);
+    if (at->offset == row[at->chunk].end && at->chunk + 1 < deque->chunk_count) {
+        at->chunk++;
+        at->offset = row[at->chunk].start;
+    }
+}
+
+SCI_PRIVATE bool sci_deque_next(const sci_deque *deque, sci_deque_at *at, sc_slice *element)
+{
+    const sci_deque_chunk *chunk = sci_deque_chunks(deque) + at->chunk;
+    if (deque->count == 0 || at->offset == chunk->end)
+        return false;
+    *element = sci_deque_decode(chunk->data + at->offset);
+    at->offset += (uint32_t)sci_deque_size(element->len);
+    sci_deque_settle(deque, at);
+    return true;
+}
+
+SCI_PRIVATE bool sci_deque_previous(const sci_deque *deque, sci_deque_at *at, sc_slice *element)
+{
+    const sci_deque_chunk *row = sci_deque_chunks(deque);
+    if (deque->count == 0)
+        return false;
+    if (at->offset == row[at->chunk].start) {
+        if (at->chunk == 0)
+            return false;
+        at->chunk--;
+        at->offset = row[at->chunk].end;
+    }
+    *element = sci_deque_decode_back(row[at->chunk].data + at->offset);
+    at->offset -= (uint32_t)sci_deque_size(element->len);
+    return true;
+}
+
+/* MARK: Changes in the middle */
+
+/* The chunk ends at `*at`, which is inside of it; what follows goes to a new one. */
+static sc_status sci_deque_split(sci_deque *deque, sci_deque_at *at)
+{
+    if (sci_deque_open(deque, at->chunk + 1) != SC_OK)
+        return SC_ERR_MEMORY;
+    sci_deque_chunk *lower = sci_deque_row(deque) + at->chunk;
+    sci_deque_chunk *upper = lower + 1;
+    sci_deque_chunk tail = *lower;
+    tail.start = at->offset;
+    tail.count = 0;
+    for (uint32_t i = tail.start; i < tail.end; tail.count++)
+        i += (uint32_t)sci_deque_size(sci_deque_decode(tail.data + i).len);
+    if (!sci_deque_copy_chunk(deque->memory, upper, &tail)) {
+        sci_deque_close(deque, at->chunk + 1);
+        return SC_ERR_MEMORY;
+    }
+    lower->end = at->offset;
+    lower->count -= tail.count;
+    at->chunk++;
+    at->offset = upper->start;
+    return SC_OK;
+}
+
+/* A gap of `size` bytes at `*at`, inside of a chunk that may take them. */
+static sc_status sci_deque_part(sci_deque *deque, sci_deque_at *at, uint32_t size)
+{
+    sci_deque_chunk *chunk = sci_deque_row(deque) + at->chunk;
+    uint32_t before = at->offset - chunk->start;
+    uint32_t behind = chunk->end - at->offset;
+    if (chunk->start < size && chunk->cap - chunk->end < size) {
+        sc_status status = sci_deque_room(deque, chunk, SCI_DEQUE_BACK, size);
+        if (status == SC_AGAIN)
+            status = sci_deque_move(deque, chunk, chunk->cap, 0);
+        if (status != SC_OK)
+            return status;
+        at->offset = chunk->start + before;
+    }
+    bool has_front = chunk->start >= size, has_back = chunk->cap - chunk->end >= size;
+    if (has_front && (before < behind || !has_back)) {
+        memmove(chunk->data + chunk->start - size, chunk->data + chunk->start, before);
+        chunk->start -= size;
+        at->offset -= size;
+    } else {
+        memmove(chunk->data + at->offset + size, chunk->data + at->offset, behind);
+        chunk->end += size;
+    }
+    return SC_OK;
+}
+
+SCI_PRIVATE sc_status sci_deque_insert(sci_deque *deque, sci_deque_at *at, sc_slice element)
+{
+    if (sci_deque_check(element.len) != SC_OK)
+        return SC_ERR_MEMORY;
+    size_t size = sci_deque_size(element.len);
+    const sci_deque_chunk *chunk = sci_deque_chunks(deque) + at->chunk;
+    bool is_inside = deque->count > 0 && at->offset > chunk->start && at->offset < chunk->end;
+    if (is_inside && sci_deque_used(chunk) + size > SCI_DEQUE_CHUNK_BYTES) {
+        if (sci_deque_split(deque, at) != SC_OK)
+            return SC_ERR_MEMORY;
+        is_inside = false;
+    }
+    if (!is_inside) {
+        chunk = sci_deque_chunks(deque) + at->chunk;
+        bool is_behind = deque->count > 0 && at->offset == chunk->end;
+        return sci_deque_insert_between(deque, at->chunk + is_behind, element, at);
+    }
+    if (sci_deque_part(deque, at, (uint32_t)size) != SC_OK)
+        return SC_ERR_MEMORY;
+    sci_deque_chunk *parted = sci_deque_row(deque) + at->chunk;
+    sci_deque_encode(parted->data + at->offset, element);
+    parted->count++;
+    deque->count++;
+    return SC_OK;
+}
+
+SCI_PRIVATE void sci_deque_remove(sci_deque *deque, sci_deque_at *at)
+{
+    sci_deque_chunk *chunk = sci_deque_row(deque) + at->chunk;
+    uint32_t size = (uint32_t)sci_deque_size(sci_deque_decode(chunk->data + at->offset).len);
+    uint32_t before = at->offset - chunk->start;
+    uint32_t behind = chunk->end - at->offset - size;
+    deque->count--;
+    if (--chunk->count == 0) {
+        sci_deque_close(deque, at->chunk);
+        if (at->chunk == deque->chunk_count && at->chunk > 0)
+            at->offset = sci_deque_chunks(deque)[--at->chunk].end;
+        else
+            at->offset = deque->count > 0 ? sci_deque_chunks(deque)[at->chunk].start : 0;
+        return;
+    }
+    if (before < behind) {
+        memmove(chunk->data + chunk->start + size, chunk->data + chunk->start, before);
+        chunk->start += size;
+        at->offset += size;
+    } else {
+        memmove(chunk->data + at->offset, chunk->data + at->offset + size, behind);
+        chunk->end -= size;
+    }
+    sci_deque_settle(deque, at);
+}
+
+SCI_PRIVATE sc_status sci_deque_set(sci_deque *deque, sci_deque_at at, sc_slice element)
+{
+    char *place = sci_deque_row(deque)[at.chunk].data + at.offset;
+    sc_slice before;
+    if (sci_deque_decode(place).len == element.len) {
+        sci_deque_encode(place, element);
+        return SC_OK;
+    }
+    if (sci_deque_insert(deque, &at, element) != SC_OK)
+        return SC_ERR_MEMORY;
+    (void)sci_deque_next(deque, &at, &before);
+    sci_deque_remove(deque, &at);
+    return SC_OK;
+}
+
+SCI_PRIVATE void sci_deque_tidy(sci_deque *deque)
+{
+    sci_deque_chunk *row = sci_deque_row(deque);
+    uint32_t kept = 0; /* the last chunk that stays; those between it and `i` are gone */
+    for (uint32_t i = 1; i < deque->chunk_count; i++) {
+        uint32_t used = sci_deque_used(row + i);
+        sci_deque_chunk *to = row + kept;
+        bool is_joined =
+            (uint64_t)sci_deque_used(to) + used <= SCI_DEQUE_SHIFTED_BYTES(SCI_DEQUE_CHUNK_BYTES) &&
+            sci_deque_room(deque, to, SCI_DEQUE_BACK, used) == SC_OK;
+        if (!is_joined) {
+            row[++kept] = row[i];
+            continue;
+        }
+        memcpy(to->data + to->end, row[i].data + row[i].start, used);
+        to->end += used;
+        to->count += row[i].count;
+        sci_free(deque->memory, row[i].data, row[i].cap);
+    }
+    if (deque->chunk_count > 0)
+        deque->chunk_count = kept + 1;
+}
+
 /* MARK: - Server: types of values (Private) */
 /* What is known of each type of value. */
 
 SCI_PRIVATE const sci_type_table *sci_type_of(sci_type type)
 {
     static const sci_type_table string = {"string", NULL, NULL, NULL, NULL};
+    static const sci_type_table list = {"list", sci_deque_release, sci_deque_copy, sci_deque_dump,
+                                        sci_deque_bytes};
     static const sci_type_table set = {"set", sci_members_type_release, sci_members_type_copy,
                                        sci_members_type_dump, sci_members_type_bytes};
     static const sci_type_table hash = {"hash", sci_members_type_release, sci_members_type_copy,
@@ -16396,6 +17108,8 @@ SCI_PRIVATE const sci_type_table *sci_type_of(sci_type type)
     switch (type) {
     case SCI_STRING:
         return &string;
+    case SCI_LIST:
+        return &list;
     case SCI_SET:
         return &set;
     case SCI_HASH:
@@ -16404,7 +17118,6 @@ SCI_PRIVATE const sci_type_table *sci_type_of(sci_type type)
         return &zset;
     case SCI_STREAM:
         return &stream;
-    case SCI_LIST:
     case SCI_TYPES:
         break;
     }
@@ -17462,10 +18175,19 @@ SCI_PRIVATE sci_entry *sci_entry_for_write(sci_call *call, sc_slice key)
     return entry;
 }
 
-/* The type must be right; a retried command does not see what it does not wait for. */
+/* Of the keys that it waited for a retried command sees the one that is ready, if its type is
+   right. */
+static bool sci_is_hidden(const sci_call *call, sc_slice key, sci_type type, const sci_entry *entry)
+{
+    if (!call->is_retried)
+        return false;
+    bool is_ready = sci_slice_equal(key, call->ready_key);
+    return is_ready ? entry->type != type : sci_wait_hides(call, key);
+}
+
 static bool sci_is_typed(sci_call *call, sc_slice key, sci_type type, sci_entry **entry)
 {
-    if (call->is_retried && *entry && ((*entry)->type != type || sci_wait_hides(call, key)))
+    if (*entry && sci_is_hidden(call, key, type, *entry))
         *entry = NULL;
     if (!*entry || (*entry)->type == type)
         return true;
@@ -18373,6 +19095,8 @@ SCI_PRIVATE sci_command_list sci_pubsub_commands(void);
 SCI_PRIVATE sci_command_list sci_hash_commands(void);
 SCI_PRIVATE sci_command_list sci_set_commands(void);
 SCI_PRIVATE sci_command_list sci_setop_commands(void);
+SCI_PRIVATE sci_command_list sci_list_commands(void);
+SCI_PRIVATE sci_command_list sci_list_move_commands(void);
 
 /* A key that a session watches. The first of a key is in the server's map, the others in its list.
  */
@@ -21025,6 +21749,741 @@ SCI_PRIVATE sci_command_list sci_setop_commands(void)
     return list;
 }
 
+/* MARK: - Server: commands on lists (Private) */
+/* Commands on one list. */
+
+/* What commands on lists share. Locked. */
+
+/* The list under a key, NULL when there is none; false after answering that it is of another type.
+   One that is to be changed comes with its entry. */
+SCI_PRIVATE bool sci_lists_for_read(sci_call *call, sc_slice key, sci_deque **list);
+SCI_PRIVATE bool sci_lists_for_write(sci_call *call, sc_slice key, sci_entry **entry,
+                                     sci_deque **list);
+/* argv[i] as a number of at least `least`. False after answering "ERR " and `error`. */
+SCI_PRIVATE bool sci_lists_arg(sci_call *call, size_t i, int64_t least, const char *error,
+                               int64_t *number);
+/* Push all of `elements`, into the entry's list or that of a new entry under `key` where it is
+   NULL. `*length` is the list's then. False after answering that there is no memory: all is as it
+   was. */
+SCI_PRIVATE bool sci_lists_push(sci_call *call, sc_slice key, sci_entry *entry, sci_deque_side side,
+                                const sc_slice *elements, size_t count, size_t *length);
+/* An array of `count` elements that begin on a side. */
+SCI_PRIVATE void sci_lists_answer_some(sci_call *call, const sci_deque *list, sci_deque_side side,
+                                       size_t count);
+/* Elements have been taken from a side: tells so, and an empty list goes. */
+SCI_PRIVATE void sci_lists_popped(sci_call *call, sc_slice key, sci_entry *entry,
+                                  sci_deque_side side);
+
+SCI_PRIVATE bool sci_lists_for_read(sci_call *call, sc_slice key, sci_deque **list)
+{
+    sci_entry *entry;
+    if (!sci_typed_for_read(call, key, SCI_LIST, &entry))
+        return false;
+    *list = entry ? (sci_deque *)entry->value.object : NULL;
+    return true;
+}
+
+SCI_PRIVATE bool sci_lists_for_write(sci_call *call, sc_slice key, sci_entry **entry,
+                                     sci_deque **list)
+{
+    if (!sci_typed_for_write(call, key, SCI_LIST, entry))
+        return false;
+    *list = *entry ? (sci_deque *)(*entry)->value.object : NULL;
+    return true;
+}
+
+SCI_PRIVATE bool sci_lists_arg(sci_call *call, size_t i, int64_t least, const char *error,
+                               int64_t *number)
+{
+    if (sci_text_to_i64(call->argv[i], number) && *number >= least)
+        return true;
+    sci_answer_error(call, "ERR %s", error);
+    return false;
+}
+
+/* --- Both ends */
+
+SCI_PRIVATE bool sci_lists_push(sci_call *call, sc_slice key, sci_entry *entry, sci_deque_side side,
+                                const sc_slice *elements, size_t count, size_t *length)
+{
+    sci_deque *list = entry ? (sci_deque *)entry->value.object : sci_deque_new(&call->db->memory);
+    size_t pushed = 0;
+    while (list && pushed < count && sci_deque_push(list, side, elements[pushed]) == SC_OK)
+        pushed++;
+    bool is_done = list && pushed == count;
+    if (is_done && !entry)
+        is_done = sci_entry_add(call, key, SCI_LIST, list) != NULL;
+    if (!is_done) {
+        if (list && entry)
+            sci_deque_drop(list, side, pushed);
+        else if (list)
+            sci_deque_release(&call->db->memory, list);
+        sci_answer_no_memory(call);
+        return false;
+    }
+    *length = list->count;
+    sci_changed(call, key, SCI_EVENT_LIST, side == SCI_DEQUE_FRONT ? "lpush" : "rpush");
+    return true;
+}
+
+static void sci_lists_push_words(sci_call *call, sci_deque_side side, bool only_existing)
+{
+    sci_entry *entry;
+    sci_deque *list;
+    size_t length = 0;
+    if (!sci_lists_for_write(call, call->argv[1], &entry, &list))
+        return;
+    if (!entry && only_existing)
+        sci_answer_i64(call, 0);
+    else if (sci_lists_push(call, call->argv[1], entry, side, call->argv + 2, call->argc - 2,
+                            &length))
+        sci_answer_i64(call, (int64_t)length);
+}
+
+static void sci_command_lpush(sci_call *call)
+{
+    sci_lists_push_words(call, SCI_DEQUE_FRONT, false);
+}
+
+static void sci_command_rpush(sci_call *call)
+{
+    sci_lists_push_words(call, SCI_DEQUE_BACK, false);
+}
+
+static void sci_command_lpushx(sci_call *call)
+{
+    sci_lists_push_words(call, SCI_DEQUE_FRONT, true);
+}
+
+static void sci_command_rpushx(sci_call *call)
+{
+    sci_lists_push_words(call, SCI_DEQUE_BACK, true);
+}
+
+SCI_PRIVATE void sci_lists_answer_some(sci_call *call, const sci_deque *list, sci_deque_side side,
+                                       size_t count)
+{
+    sc_slice element = sc_bytes(NULL, 0);
+    bool is_forwards = side == SCI_DEQUE_FRONT;
+    sci_deque_at at = sci_deque_seek(list, is_forwards ? 0 : list->count);
+    sci_answer_array(call, count);
+    for (; count > 0; count--) {
+        if (is_forwards)
+            (void)sci_deque_next(list, &at, &element);
+        else
+            (void)sci_deque_previous(list, &at, &element);
+        sci_answer_bulk(call, element);
+    }
+}
+
+/* A list has lost elements: without any it goes. */
+static void sci_lists_shrunk(sci_call *call, sc_slice key, sci_entry *entry)
+{
+    if (((sci_deque *)entry->value.object)->count == 0) {
+        sci_entry_delete(call, entry);
+        sci_notify(call, SCI_EVENT_GENERIC, "del", key);
+    }
+    sci_key_changed(call, key);
+}
+
+SCI_PRIVATE void sci_lists_popped(sci_call *call, sc_slice key, sci_entry *entry,
+                                  sci_deque_side side)
+{
+    sci_notify(call, SCI_EVENT_LIST, side == SCI_DEQUE_FRONT ? "lpop" : "rpop", key);
+    sci_lists_shrunk(call, key, entry);
+}
+
+static void sci_lists_pop(sci_call *call, sci_deque_side side)
+{
+    sci_entry *entry;
+    sci_deque *list;
+    int64_t wanted = 1;
+    bool has_count = call->argc == 3;
+    if (call->argc > 3) {
+        sci_answer_wrong_arity(call);
+        return;
+    }
+    if (has_count && !sci_lists_arg(call, 2, 0, "value is out of range, must be positive", &wanted))
+        return;
+    if (!sci_lists_for_write(call, call->argv[1], &entry, &list))
+        return;
+    if (!list) {
+        sci_answer_nil(call, has_count ? SCI_NIL_ARRAY : SCI_NIL_BULK);
+        return;
+    }
+    size_t count = (uint64_t)wanted < list->count ? (size_t)wanted : list->count;
+    if (has_count)
+        sci_lists_answer_some(call, list, side, count);
+    else
+        sci_answer_bulk(call, sci_deque_peek(list, side));
+    if (count == 0)
+        return;
+    sci_deque_drop(list, side, count);
+    sci_lists_popped(call, call->argv[1], entry, side);
+}
+
+static void sci_command_lpop(sci_call *call)
+{
+    sci_lists_pop(call, SCI_DEQUE_FRONT);
+}
+
+static void sci_command_rpop(sci_call *call)
+{
+    sci_lists_pop(call, SCI_DEQUE_BACK);
+}
+
+/* --- Indexes */
+
+static void sci_command_llen(sci_call *call)
+{
+    sci_deque *list;
+    if (sci_lists_for_read(call, call->argv[1], &list))
+        sci_answer_i64(call, list ? (int64_t)list->count : 0);
+}
+
+/* Indexes count from 0, or back from -1. False: there is no such element. */
+static bool sci_lists_index(const sci_deque *list, int64_t index, size_t *found)
+{
+    int64_t count = (int64_t)list->count;
+    if (index < 0)
+        index += count;
+    *found = (size_t)index;
+    return index >= 0 && index < count;
+}
+
+static void sci_command_lindex(sci_call *call)
+{
+    sci_deque *list;
+    int64_t index;
+    size_t found;
+    sc_slice element = sc_bytes(NULL, 0);
+    if (!sci_lists_for_read(call, call->argv[1], &list))
+        return;
+    if (!list) {
+        sci_answer_nil(call, SCI_NIL_BULK);
+        return;
+    }
+    if (!sci_arg_i64(call, 2, &index))
+        return;
+    if (!sci_lists_index(list, index, &found)) {
+        sci_answer_nil(call, SCI_NIL_BULK);
+        return;
+    }
+    sci_deque_at at = sci_deque_seek(list, found);
+    (void)sci_deque_next(list, &at, &element);
+    sci_answer_bulk(call, element);
+}
+
+static void sci_command_lset(sci_call *call)
+{
+    sci_entry *entry;
+    sci_deque *list;
+    int64_t index;
+    size_t found;
+    if (!sci_lists_for_write(call, call->argv[1], &entry, &list))
+        return;
+    if (!list) {
+        sci_answer_error(call, "ERR no such key");
+        return;
+    }
+    if (!sci_arg_i64(call, 2, &index))
+        return;
+    if (!sci_lists_index(list, index, &found)) {
+        sci_answer_error(call, "ERR index out of range");
+        return;
+    }
+    if (sci_deque_set(list, sci_deque_seek(list, found), call->argv[3]) != SC_OK) {
+        sci_answer_no_memory(call);
+        return;
+    }
+    sci_changed(call, call->argv[1], SCI_EVENT_LIST, "lset");
+    sci_answer_ok(call);
+}
+
+/* From the first to the last index, both included; returns how many elements that are. */
+static size_t sci_lists_range(const sci_deque *list, int64_t first, int64_t last, size_t *start)
+{
+    int64_t count = (int64_t)list->count;
+    if (first < 0)
+        first = sci_max_i64(0, first + count);
+    if (last < 0)
+        last += count;
+    last = sci_min_i64(last, count - 1);
+    *start = (size_t)first;
+    return first <= last ? (size_t)(last - first) + 1 : 0;
+}
+
+static void sci_command_lrange(sci_call *call)
+{
+    sci_deque *list;
+    int64_t first, last;
+    size_t start;
+    sc_slice element = sc_bytes(NULL, 0);
+    if (!sci_arg_i64(call, 2, &first) || !sci_arg_i64(call, 3, &last) ||
+        !sci_lists_for_read(call, call->argv[1], &list))
+        return;
+    size_t count = list ? sci_lists_range(list, first, last, &start) : 0;
+    sci_answer_array(call, count);
+    if (count == 0)
+        return;
+    sci_deque_at at = sci_deque_seek(list, start);
+    for (; count > 0; count--) {
+        (void)sci_deque_next(list, &at, &element);
+        sci_answer_bulk(call, element);
+    }
+}
+
+static void sci_command_ltrim(sci_call *call)
+{
+    sci_entry *entry;
+    sci_deque *list;
+    int64_t first, last;
+    size_t start;
+    if (!sci_arg_i64(call, 2, &first) || !sci_arg_i64(call, 3, &last) ||
+        !sci_lists_for_write(call, call->argv[1], &entry, &list))
+        return;
+    if (list) {
+        size_t kept = sci_lists_range(list, first, last, &start);
+        sci_deque_drop(list, SCI_DEQUE_FRONT, kept > 0 ? start : list->count);
+        sci_deque_drop(list, SCI_DEQUE_BACK, list->count - kept);
+        sci_notify(call, SCI_EVENT_LIST, "ltrim", call->argv[1]);
+        sci_lists_shrunk(call, call->argv[1], entry);
+    }
+    sci_answer_ok(call);
+}
+
+/* --- Elements */
+
+static size_t sci_lists_remove(sci_deque *list, sc_slice element, bool is_forwards, uint64_t most)
+{
+    sci_deque_at at = sci_deque_seek(list, is_forwards ? 0 : list->count);
+    sci_deque_at here = at;
+    sc_slice found;
+    size_t removed = 0;
+    while (removed < most && (is_forwards ? sci_deque_next(list, &at, &found)
+                                          : sci_deque_previous(list, &at, &found))) {
+        if (!is_forwards)
+            here = at;
+        if (sci_slice_equal(found, element)) {
+            sci_deque_remove(list, &here);
+            at = here;
+            removed++;
+        }
+        here = at;
+    }
+    if (removed > 0)
+        sci_deque_tidy(list);
+    return removed;
+}
+
+static void sci_command_lrem(sci_call *call)
+{
+    sci_entry *entry;
+    sci_deque *list;
+    int64_t count;
+    size_t removed = 0;
+    if (!sci_arg_i64(call, 2, &count) || !sci_lists_for_write(call, call->argv[1], &entry, &list))
+        return;
+    uint64_t most = count < 0 ? 0 - (uint64_t)count : (uint64_t)count;
+    if (list)
+        removed = sci_lists_remove(list, call->argv[3], count >= 0, most ? most : UINT64_MAX);
+    if (removed > 0) {
+        sci_notify(call, SCI_EVENT_LIST, "lrem", call->argv[1]);
+        sci_lists_shrunk(call, call->argv[1], entry);
+    }
+    sci_answer_i64(call, (int64_t)removed);
+}
+
+static void sci_command_linsert(sci_call *call)
+{
+    sci_entry *entry;
+    sci_deque *list;
+    sc_slice found;
+    bool is_behind = sci_word_is(call->argv[2], "after");
+    if (!is_behind && !sci_word_is(call->argv[2], "before")) {
+        sci_answer_syntax_error(call);
+        return;
+    }
+    if (!sci_lists_for_write(call, call->argv[1], &entry, &list))
+        return;
+    if (!list) {
+        sci_answer_i64(call, 0);
+        return;
+    }
+    sci_deque_at behind = sci_deque_seek(list, 0);
+    sci_deque_at at = behind;
+    bool is_found = false;
+    while (!is_found && sci_deque_next(list, &behind, &found)) {
+        is_found = sci_slice_equal(found, call->argv[3]);
+        if (!is_found || is_behind)
+            at = behind;
+    }
+    if (!is_found) {
+        sci_answer_i64(call, -1);
+        return;
+    }
+    if (sci_deque_insert(list, &at, call->argv[4]) != SC_OK) {
+        sci_answer_no_memory(call);
+        return;
+    }
+    sci_changed(call, call->argv[1], SCI_EVENT_LIST, "linsert");
+    sci_answer_i64(call, (int64_t)list->count);
+}
+
+/* What LPOS is to look for. */
+typedef struct sci_lists_search {
+    int64_t rank;  /* negative: from the end */
+    int64_t count; /* -1: one, not as an array; 0: all */
+    int64_t most;  /* elements to look at; 0: all */
+} sci_lists_search;
+
+static bool sci_lists_parse_search(sci_call *call, sci_lists_search *search)
+{
+    search->rank = 1;
+    search->count = -1;
+    search->most = 0;
+    for (size_t i = 3; i < call->argc; i += 2) {
+        bool is_last = i + 1 == call->argc;
+        if (!is_last && sci_word_is(call->argv[i], "rank")) {
+            if (!sci_arg_i64(call, i + 1, &search->rank))
+                return false;
+            if (search->rank == 0) {
+                sci_answer_error(call, "ERR RANK can't be zero: use 1 to start from the first "
+                                       "match, 2 from the second ... or use negative to start from "
+                                       "the end of the list");
+                return false;
+            }
+        } else if (!is_last && sci_word_is(call->argv[i], "count")) {
+            if (!sci_lists_arg(call, i + 1, 0, "COUNT can't be negative", &search->count))
+                return false;
+        } else if (!is_last && sci_word_is(call->argv[i], "maxlen")) {
+            if (!sci_lists_arg(call, i + 1, 0, "MAXLEN can't be negative", &search->most))
+                return false;
+        } else {
+            sci_answer_syntax_error(call);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void sci_lists_find(sci_call *call, const sci_deque *list, const sci_lists_search *search)
+{
+    bool is_forwards = search->rank > 0;
+    bool is_array = search->count >= 0;
+    uint64_t skipped = is_forwards ? (uint64_t)search->rank : 0 - (uint64_t)search->rank;
+    uint64_t wanted = search->count > 0 ? (uint64_t)search->count : is_array ? UINT64_MAX : 1;
+    uint64_t most = search->most > 0 ? (uint64_t)search->most : UINT64_MAX;
+    sci_deque_at at = sci_deque_seek(list, is_forwards ? 0 : list->count);
+    size_t mark = is_array ? sci_answer_array_begin(call) : 0;
+    size_t found = 0;
+    sc_slice element;
+    for (uint64_t i = 0; i < most && found < wanted; i++) {
+        if (!(is_forwards ? sci_deque_next(list, &at, &element)
+                          : sci_deque_previous(list, &at, &element)))
+            break;
+        if (!sci_slice_equal(element, call->argv[2]) || --skipped > 0)
+            continue;
+        skipped = 1;
+        found++;
+        sci_answer_i64(call, (int64_t)(is_forwards ? i : list->count - 1 - i));
+    }
+    if (is_array)
+        sci_answer_array_end(call, mark, found);
+    else if (found == 0)
+        sci_answer_nil(call, SCI_NIL_BULK);
+}
+
+static void sci_command_lpos(sci_call *call)
+{
+    sci_deque *list;
+    sci_lists_search search;
+    if (!sci_lists_parse_search(call, &search) || !sci_lists_for_read(call, call->argv[1], &list))
+        return;
+    if (list)
+        sci_lists_find(call, list, &search);
+    else if (search.count >= 0)
+        sci_answer_array(call, 0);
+    else
+        sci_answer_nil(call, SCI_NIL_BULK);
+}
+
+SCI_PRIVATE sci_command_list sci_list_commands(void)
+{
+    static const sci_command commands[] = {
+        {"lpush", sci_command_lpush, -3, SCI_CMD_WRITE | SCI_CMD_DENYOOM | SCI_CMD_FAST, 1, 1, 1},
+        {"rpush", sci_command_rpush, -3, SCI_CMD_WRITE | SCI_CMD_DENYOOM | SCI_CMD_FAST, 1, 1, 1},
+        {"lpushx", sci_command_lpushx, -3, SCI_CMD_WRITE | SCI_CMD_DENYOOM | SCI_CMD_FAST, 1, 1, 1},
+        {"rpushx", sci_command_rpushx, -3, SCI_CMD_WRITE | SCI_CMD_DENYOOM | SCI_CMD_FAST, 1, 1, 1},
+        {"lpop", sci_command_lpop, -2, SCI_CMD_WRITE | SCI_CMD_FAST, 1, 1, 1},
+        {"rpop", sci_command_rpop, -2, SCI_CMD_WRITE | SCI_CMD_FAST, 1, 1, 1},
+        {"llen", sci_command_llen, 2, SCI_CMD_READONLY | SCI_CMD_FAST, 1, 1, 1},
+        {"lindex", sci_command_lindex, 3, SCI_CMD_READONLY, 1, 1, 1},
+        {"lset", sci_command_lset, 4, SCI_CMD_WRITE | SCI_CMD_DENYOOM, 1, 1, 1},
+        {"lrange", sci_command_lrange, 4, SCI_CMD_READONLY, 1, 1, 1},
+        {"ltrim", sci_command_ltrim, 4, SCI_CMD_WRITE, 1, 1, 1},
+        {"lrem", sci_command_lrem, 4, SCI_CMD_WRITE, 1, 1, 1},
+        {"linsert", sci_command_linsert, 5, SCI_CMD_WRITE | SCI_CMD_DENYOOM, 1, 1, 1},
+        {"lpos", sci_command_lpos, -3, SCI_CMD_READONLY, 1, 1, 1},
+    };
+    sci_command_list list = {commands, SCI_COUNT(commands)};
+    return list;
+}
+
+/* MARK: - Server: commands between lists (Private) */
+/* Commands between lists, and those that wait for one. */
+
+static bool sci_lists_word_side(sc_slice word, sci_deque_side *side)
+{
+    *side = sci_word_is(word, "right") ? SCI_DEQUE_BACK : SCI_DEQUE_FRONT;
+    return *side == SCI_DEQUE_BACK || sci_word_is(word, "left");
+}
+
+/* argv[i] as LEFT or RIGHT. False after answering. */
+static bool sci_lists_arg_side(sci_call *call, size_t i, sci_deque_side *side)
+{
+    if (sci_lists_word_side(call->argv[i], side))
+        return true;
+    sci_answer_syntax_error(call);
+    return false;
+}
+
+/* --- Moving */
+
+/* From one end of a list to one of the same. */
+static bool sci_lists_rotate(sci_call *call, sci_deque *list, sci_deque_side from,
+                             sci_deque_side to)
+{
+    if (sci_deque_reserve(list, to, sci_deque_peek(list, from).len) != SC_OK) {
+        sci_answer_no_memory(call);
+        return false;
+    }
+    (void)sci_deque_push(list, to, sci_deque_peek(list, from));
+    sci_notify(call, SCI_EVENT_LIST, to == SCI_DEQUE_FRONT ? "lpush" : "rpush", call->argv[1]);
+    return true;
+}
+
+/* From the list `source` under argv[1] to that under argv[2]. False after answering why not. */
+static bool sci_lists_move(sci_call *call, sci_entry *entry, sci_deque_side from, sci_deque_side to)
+{
+    sci_entry *target;
+    sci_deque *list = (sci_deque *)entry->value.object;
+    sci_deque *target_list;
+    size_t length;
+    if (!sci_lists_for_write(call, call->argv[2], &target, &target_list))
+        return false;
+    sc_slice element = sci_deque_peek(list, from);
+    bool is_moved = target == entry
+                        ? sci_lists_rotate(call, list, from, to)
+                        : sci_lists_push(call, call->argv[2], target, to, &element, 1, &length);
+    if (!is_moved)
+        return false;
+    sci_answer_bulk(call, sci_deque_peek(list, from));
+    sci_deque_drop(list, from, 1);
+    sci_lists_popped(call, call->argv[1], entry, from);
+    return true;
+}
+
+static void sci_lists_move_now(sci_call *call, sci_deque_side from, sci_deque_side to)
+{
+    sci_entry *entry;
+    sci_deque *list;
+    if (!sci_lists_for_write(call, call->argv[1], &entry, &list))
+        return;
+    if (entry)
+        (void)sci_lists_move(call, entry, from, to);
+    else
+        sci_answer_nil(call, SCI_NIL_BULK);
+}
+
+static void sci_command_lmove(sci_call *call)
+{
+    sci_deque_side from, to;
+    if (sci_lists_arg_side(call, 3, &from) && sci_lists_arg_side(call, 4, &to))
+        sci_lists_move_now(call, from, to);
+}
+
+static void sci_command_rpoplpush(sci_call *call)
+{
+    sci_lists_move_now(call, SCI_DEQUE_BACK, SCI_DEQUE_FRONT);
+}
+
+/* The log gets the command without waiting: `name`, and `count` words from argv[1] on. */
+static void sci_lists_move_or_wait(sci_call *call, sci_deque_side from, sci_deque_side to,
+                                   const char *name, size_t count)
+{
+    sci_entry *entry;
+    sci_deque *list;
+    int64_t timeout_ms;
+    sc_slice words[5];
+    if (!sci_arg_timeout(call, call->argc - 1, &timeout_ms) ||
+        !sci_lists_for_write(call, call->argv[1], &entry, &list))
+        return;
+    if (!entry) {
+        /* Redis has the one nil when time is up, and another where nothing may wait. */
+        if (call->is_in_transaction)
+            sci_answer_nil(call, SCI_NIL_BULK);
+        else
+            sci_wait_for_keys(call, call->argv + 1, 1, timeout_ms, SCI_NIL_ARRAY, call->argv,
+                              call->argc);
+        return;
+    }
+    words[0] = sc_text(name);
+    memcpy(words + 1, call->argv + 1, count * sizeof words[0]);
+    if (sci_lists_move(call, entry, from, to))
+        sci_log_instead(call, words, 1 + count);
+}
+
+static void sci_command_blmove(sci_call *call)
+{
+    sci_deque_side from, to;
+    if (sci_lists_arg_side(call, 3, &from) && sci_lists_arg_side(call, 4, &to))
+        sci_lists_move_or_wait(call, from, to, "LMOVE", 4);
+}
+
+static void sci_command_brpoplpush(sci_call *call)
+{
+    sci_lists_move_or_wait(call, SCI_DEQUE_BACK, SCI_DEQUE_FRONT, "RPOPLPUSH", 2);
+}
+
+/* --- Popping from the first list that there is */
+
+typedef struct sci_lists_pops {
+    const sc_slice *keys;
+    size_t key_count;
+    sci_deque_side side;
+    uint64_t count;
+    bool has_count; /* elements are answered as an array */
+} sci_lists_pops;
+
+static void sci_lists_pop_some(sci_call *call, const sci_lists_pops *pops, sc_slice key,
+                               sci_entry *entry)
+{
+    sci_deque *list = (sci_deque *)entry->value.object;
+    size_t count = pops->count < list->count ? (size_t)pops->count : list->count;
+    char digits[SCI_I64_TEXT_BYTES];
+    sc_slice words[3];
+    words[0] = sc_text(pops->side == SCI_DEQUE_FRONT ? "LPOP" : "RPOP");
+    words[1] = key;
+    words[2] = sc_bytes(digits, sci_u64_to_text(count, digits));
+    sci_answer_array(call, 2);
+    sci_answer_bulk(call, key);
+    if (pops->has_count)
+        sci_lists_answer_some(call, list, pops->side, count);
+    else
+        sci_answer_bulk(call, sci_deque_peek(list, pops->side));
+    sci_deque_drop(list, pops->side, count);
+    sci_lists_popped(call, key, entry, pops->side);
+    sci_log_instead(call, words, pops->has_count ? 3 : 2);
+}
+
+/* True after answering. */
+static bool sci_lists_pop_first(sci_call *call, const sci_lists_pops *pops)
+{
+    for (size_t i = 0; i < pops->key_count; i++) {
+        sci_entry *entry;
+        sci_deque *list;
+        if (!sci_lists_for_write(call, pops->keys[i], &entry, &list))
+            return true;
+        if (entry) {
+            sci_lists_pop_some(call, pops, pops->keys[i], entry);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void sci_lists_pop_or_wait(sci_call *call, const sci_lists_pops *pops, size_t timeout_at)
+{
+    int64_t timeout_ms;
+    if (sci_arg_timeout(call, timeout_at, &timeout_ms) && !sci_lists_pop_first(call, pops))
+        sci_wait_for_keys(call, pops->keys, pops->key_count, timeout_ms, SCI_NIL_ARRAY, call->argv,
+                          call->argc);
+}
+
+static void sci_lists_bpop(sci_call *call, sci_deque_side side)
+{
+    sci_lists_pops pops;
+    pops.keys = call->argv + 1;
+    pops.key_count = call->argc - 2;
+    pops.side = side;
+    pops.count = 1;
+    pops.has_count = false;
+    sci_lists_pop_or_wait(call, &pops, call->argc - 1);
+}
+
+static void sci_command_blpop(sci_call *call)
+{
+    sci_lists_bpop(call, SCI_DEQUE_FRONT);
+}
+
+static void sci_command_brpop(sci_call *call)
+{
+    sci_lists_bpop(call, SCI_DEQUE_BACK);
+}
+
+/* argv[i...]: numkeys key [key ...] LEFT|RIGHT [COUNT count]. False after answering. */
+static bool sci_lists_parse_pops(sci_call *call, size_t i, sci_lists_pops *pops)
+{
+    int64_t key_count;
+    int64_t count = 1;
+    if (!sci_lists_arg(call, i, 1, "numkeys should be greater than 0", &key_count))
+        return false;
+    if ((uint64_t)key_count >= call->argc - i - 1) {
+        sci_answer_syntax_error(call);
+        return false;
+    }
+    pops->keys = call->argv + i + 1;
+    pops->key_count = (size_t)key_count;
+    i += pops->key_count + 1;
+    if (!sci_lists_arg_side(call, i, &pops->side))
+        return false;
+    bool has_count = i + 3 == call->argc && sci_word_is(call->argv[i + 1], "count");
+    if (has_count && !sci_lists_arg(call, i + 2, 1, "count should be greater than 0", &count))
+        return false;
+    if (!has_count && i + 1 < call->argc) {
+        sci_answer_syntax_error(call);
+        return false;
+    }
+    pops->count = (uint64_t)count;
+    pops->has_count = true;
+    return true;
+}
+
+static void sci_command_lmpop(sci_call *call)
+{
+    sci_lists_pops pops;
+    if (sci_lists_parse_pops(call, 1, &pops) && !sci_lists_pop_first(call, &pops))
+        sci_answer_nil(call, SCI_NIL_ARRAY);
+}
+
+static void sci_command_blmpop(sci_call *call)
+{
+    sci_lists_pops pops;
+    if (sci_lists_parse_pops(call, 2, &pops))
+        sci_lists_pop_or_wait(call, &pops, 1);
+}
+
+SCI_PRIVATE sci_command_list sci_list_move_commands(void)
+{
+    enum {
+        MOVES = SCI_CMD_WRITE | SCI_CMD_DENYOOM,
+        WAITS = SCI_CMD_WRITE | SCI_CMD_NOSCRIPT | SCI_CMD_BLOCKING
+    };
+    static const sci_command commands[] = {
+        {"lmove", sci_command_lmove, 5, MOVES, 1, 2, 1},
+        {"rpoplpush", sci_command_rpoplpush, 3, MOVES, 1, 2, 1},
+        {"blmove", sci_command_blmove, 6, MOVES | WAITS, 1, 2, 1},
+        {"brpoplpush", sci_command_brpoplpush, 4, MOVES | WAITS, 1, 2, 1},
+        {"blpop", sci_command_blpop, -3, WAITS, 1, -2, 1},
+        {"brpop", sci_command_brpop, -3, WAITS, 1, -2, 1},
+        {"lmpop", sci_command_lmpop, -4, SCI_CMD_WRITE, 0, 0, 0},
+        {"blmpop", sci_command_blmpop, -5, SCI_CMD_WRITE | SCI_CMD_BLOCKING, 0, 0, 0},
+    };
+    sci_command_list list = {commands, SCI_COUNT(commands)};
+    return list;
+}
+
 /* MARK: - Server: dispatch (Private) */
 /* From words to a command's function. The order of the checks is that of Redis 7. */
 
@@ -21065,6 +22524,8 @@ SCI_PRIVATE void sci_command_index_init(sc_server *server)
         sci_hash_commands,
         sci_set_commands,
         sci_setop_commands,
+        sci_list_commands,
+        sci_list_move_commands,
     };
     for (size_t i = 0; i < SCI_COUNT(lists); i++)
         sci_command_index_add(server, lists[i]());

@@ -1123,6 +1123,9 @@ extern "C" {
 /* MARK: - Server: hashes and sets (Private) */
 #include "server/members_type.c"
 
+/* MARK: - Server: lists (Private) */
+#include "server/deque.c"
+
 /* MARK: - Server: types of values (Private) */
 #include "server/types.c"
 
@@ -1176,6 +1179,12 @@ extern "C" {
 
 /* MARK: - Server: commands of several sets (Private) */
 #include "server/cmd_setop.c"
+
+/* MARK: - Server: commands on lists (Private) */
+#include "server/cmd_list.c"
+
+/* MARK: - Server: commands between lists (Private) */
+#include "server/cmd_list_move.c"
 
 /* MARK: - Server: dispatch (Private) */
 #include "server/dispatch.c"

@@ -9,3 +9,5 @@ SCI_PRIVATE sci_command_list sci_pubsub_commands(void);
 SCI_PRIVATE sci_command_list sci_hash_commands(void);
 SCI_PRIVATE sci_command_list sci_set_commands(void);
 SCI_PRIVATE sci_command_list sci_setop_commands(void);
+SCI_PRIVATE sci_command_list sci_list_commands(void);
+SCI_PRIVATE sci_command_list sci_list_move_commands(void);

@@ -48,6 +48,8 @@ SCI_PRIVATE void sci_command_index_init(sc_server *server)
         sci_hash_commands,
         sci_set_commands,
         sci_setop_commands,
+        sci_list_commands,
+        sci_list_move_commands,
     };
     for (size_t i = 0; i < SCI_COUNT(lists); i++)
         sci_command_index_add(server, lists[i]());

@@ -78,10 +78,19 @@ SCI_PRIVATE sci_entry *sci_entry_for_write(sci_call *call, sc_slice key)
     return entry;
 }
 
-/* The type must be right; a retried command does not see what it does not wait for. */
+/* Of the keys that it waited for a retried command sees the one that is ready, if its type is
+   right. */
+static bool sci_is_hidden(const sci_call *call, sc_slice key, sci_type type, const sci_entry *entry)
+{
+    if (!call->is_retried)
+        return false;
+    bool is_ready = sci_slice_equal(key, call->ready_key);
+    return is_ready ? entry->type != type : sci_wait_hides(call, key);
+}
+
 static bool sci_is_typed(sci_call *call, sc_slice key, sci_type type, sci_entry **entry)
 {
-    if (call->is_retried && *entry && ((*entry)->type != type || sci_wait_hides(call, key)))
+    if (*entry && sci_is_hidden(call, key, type, *entry))
         *entry = NULL;
     if (!*entry || (*entry)->type == type)
         return true;

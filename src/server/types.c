@@ -1,5 +1,6 @@
 /* What is known of each type of value. */
 
+#include "server/deque.h"
 #include "server/keyspace.h"
 #include "server/members_type.h"
 #include "server/sorted.h"
@@ -8,6 +9,8 @@
 SCI_PRIVATE const sci_type_table *sci_type_of(sci_type type)
 {
     static const sci_type_table string = {"string", NULL, NULL, NULL, NULL};
+    static const sci_type_table list = {"list", sci_deque_release, sci_deque_copy, sci_deque_dump,
+                                        sci_deque_bytes};
     static const sci_type_table set = {"set", sci_members_type_release, sci_members_type_copy,
                                        sci_members_type_dump, sci_members_type_bytes};
     static const sci_type_table hash = {"hash", sci_members_type_release, sci_members_type_copy,
@@ -20,6 +23,8 @@ SCI_PRIVATE const sci_type_table *sci_type_of(sci_type type)
     switch (type) {
     case SCI_STRING:
         return &string;
+    case SCI_LIST:
+        return &list;
     case SCI_SET:
         return &set;
     case SCI_HASH:
@@ -28,7 +33,6 @@ SCI_PRIVATE const sci_type_table *sci_type_of(sci_type type)
         return &zset;
     case SCI_STREAM:
         return &stream;
-    case SCI_LIST:
     case SCI_TYPES:
         break;
     }
