@@ -69,6 +69,33 @@ static void say_absent(catalogue *known, const command_name *name, FILE *report)
             reason ? ": " : "", reason ? reason : " (no reason is known)");
 }
 
+/* The tester asks by these whether all is there and the same. */
+static void check_needs(side *server)
+{
+    static const char *const needed[] = {"ping", "select", "dbsize",  "keys",
+                                         "type", "pttl",   "flushall"};
+    size_t i;
+    for (i = 0; i < COUNT_OF(needed); i++) {
+        command_name name;
+        memset(&name, 0, sizeof name);
+        snprintf(name.name, sizeof name.name, "%s", needed[i]);
+        if (!is_served(server, &name))
+            die("%s does not know %s, which the tester needs", server->name, needed[i]);
+    }
+}
+
+static void find_basic(catalogue *known, side *server)
+{
+    size_t i;
+    for (i = 0; i < COUNT_OF(basic_rules) && known->basic_count < COUNT_OF(known->basic); i++) {
+        command_name name = name_of_rule(basic_rules[i].text);
+        if (!is_served(server, &name))
+            continue;
+        known->basic[known->basic_count++] = &basic_rules[i];
+        known->basic_weight += basic_rules[i].weight;
+    }
+}
+
 void catalogue_init(catalogue *known, side *server, FILE *report)
 {
     command_name told[512];
@@ -77,6 +104,8 @@ void catalogue_init(catalogue *known, side *server, FILE *report)
     size_t r;
     size_t i;
     memset(known, 0, sizeof *known);
+    check_needs(server);
+    find_basic(known, server);
     for (g = 0; g < group_count; g++) {
         known->rules[g] = (const rule **)calloc(groups[g].count, sizeof(rule *));
         if (!known->rules[g])
@@ -187,17 +216,16 @@ static const rule *draw_rule(chance *dice, const catalogue *known, size_t g)
     return known->rules[g][i];
 }
 
-static const rule *draw_basic(chance *dice)
+static const rule *draw_basic(chance *dice, const catalogue *known)
 {
-    unsigned weight = 0;
     size_t at;
     size_t i;
-    for (i = 0; i < COUNT_OF(basic_rules); i++)
-        weight += basic_rules[i].weight;
-    at = chance_below(dice, weight);
-    for (i = 0; at >= basic_rules[i].weight; i++)
-        at -= basic_rules[i].weight;
-    return &basic_rules[i];
+    if (known->basic_weight == 0)
+        return NULL;
+    at = chance_below(dice, known->basic_weight);
+    for (i = 0; at >= known->basic[i]->weight; i++)
+        at -= known->basic[i]->weight;
+    return known->basic[i];
 }
 
 static size_t index_of(const char *name)
@@ -274,7 +302,7 @@ static const rule *draw_step(chance *dice, const catalogue *known, const recipe 
 {
     size_t g;
     if (chance_percent(dice, ALIEN_PERCENT))
-        return draw_basic(dice);
+        return draw_basic(dice, known);
     do {
         g = how->focus ? (size_t)(how->focus - groups) : chance_below(dice, group_count);
         if (how->focus && is_group(how->focus, "subscriber"))

@@ -7,11 +7,15 @@
 typedef struct catalogue {
     const rule **rules[32]; /* owned; a list a group */
     size_t counts[32];
-    unsigned weights[32]; /* of a group together */
-    size_t absent;        /* commands that are not served without a known reason */
+    unsigned weights[32];  /* of a group together */
+    const rule *basic[64]; /* what makes values of every type */
+    size_t basic_count;
+    unsigned basic_weight;
+    size_t absent; /* commands that are not served without a known reason */
 } catalogue;
 
-/* Ask the server what it knows; says in `report` what it does not. */
+/* Ask the server what it knows; says in `report` what it does not. Ends the process when it lacks
+   what the tester itself needs. */
 void catalogue_init(catalogue *known, side *server, FILE *report);
 void catalogue_free(catalogue *known);
 

@@ -55,7 +55,7 @@ typedef struct actor {
     bool has_gap;
 } actor;
 
-/* core.c, which has the implementation, looks into a load for its lease. */
+/* server.c, which has the implementation, looks into a load for its lease. */
 bool sim_load_look(sc_load *load, int64_t *lease_until_ns);
 
 const char *const sim_key_names[SIM_KEYS] = {"alpha", "{tag}beta", "gamma}"};

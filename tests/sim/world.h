@@ -178,7 +178,7 @@ void sim_fate_begin(void);
 int64_t sim_fate_due_ns(void);
 void sim_fate_act(void);
 
-/* --- Programs (client.c, core.c) */
+/* --- Programs (client.c, server.c) */
 
 void sim_client_program(sim_process *self);
 void sim_server_program(sim_process *self);

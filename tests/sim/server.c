@@ -1,0 +1,195 @@
+/* What has to see the inside of the library: the server's program, with faults in its commands, and
+   the lease of a load. */
+
+#define SMARTCACHE_IMPLEMENTATION
+#include "smartcache.h"
+
+#include "ledger.h"
+
+#include <stdlib.h>
+
+#define SERVER_POLL_MS 1000
+#define NOSCRIPT_CHANCE 0.2
+#define PUBLISH_CHANCE 0.2
+
+typedef struct server_actor {
+    sim_process *self;
+    sc_server *server;
+    int64_t refuses_until_ns;
+    sim_fault refuses_why;
+} server_actor;
+
+/* --- the client's side */
+
+bool sim_load_look(sc_load *load, int64_t *lease_until_ns);
+bool sim_load_look(sc_load *load, int64_t *lease_until_ns)
+{
+    const sci_flight *flight = SCI_CONTAINER(load, sci_flight, load);
+    *lease_until_ns = flight->lease.until_ns;
+    return flight->lease.is_held;
+}
+
+/* --- commands that go wrong */
+
+static server_actor *actor_of(const sci_call *call)
+{
+    for (int i = 0; i < sim.process_count; i++) {
+        server_actor *a = (server_actor *)sim.processes[i]->actor;
+        if (sim.processes[i]->is_server && a && a->server == call->server)
+            return a;
+    }
+    return NULL;
+}
+
+typedef struct hooked {
+    const char *name;
+    const sci_command *original;
+    sci_command command;
+} hooked;
+
+static void run_hooked(sci_call *call);
+static hooked hooks[] = {
+    {"evalsha", NULL, {0}}, {"eval", NULL, {0}}, {"publish", NULL, {0}}, {"set", NULL, {0}},
+    {"incr", NULL, {0}},    {"del", NULL, {0}},
+};
+
+static hooked *hook_of(const sci_command *command)
+{
+    for (size_t i = 0; i < SCI_COUNT(hooks); i++)
+        if (&hooks[i].command == command)
+            return &hooks[i];
+    return NULL;
+}
+
+static bool is_refused(const server_actor *a, sci_call *call)
+{
+    if (sim.now_ns >= a->refuses_until_ns || !(call->command->flags & SCI_CMD_WRITE))
+        return false;
+    if (a->refuses_why == SIM_READONLY)
+        sci_answer_error(call, "READONLY You can't write against a read only replica.");
+    else
+        sci_answer_error(call, "OOM command not allowed when used memory > 'maxmemory'.");
+    return true;
+}
+
+static void run_hooked(sci_call *call)
+{
+    const hooked *hook = hook_of(call->command);
+    server_actor *a = call->is_loading ? NULL : actor_of(call);
+    sim_random *random = a ? &a->self->jitter : NULL;
+    if (a && !call->is_in_transaction && is_refused(a, call))
+        return;
+    if (a && !strcmp(hook->name, "evalsha") && sim_has(SIM_NOSCRIPT) &&
+        sim_chance(random, NOSCRIPT_CHANCE)) {
+        sci_answer_error(call, "NOSCRIPT No matching script. Please use EVAL.");
+        return;
+    }
+    if (a && !strcmp(hook->name, "publish")) {
+        if (sim_has(SIM_PUBLISH_DROP) && sim_chance(random, PUBLISH_CHANCE)) {
+            sci_answer_i64(call, 1);
+            return;
+        }
+        if (sim_has(SIM_PUBLISH_TWICE) && sim_chance(random, PUBLISH_CHANCE))
+            (void)sci_publish(call->server, SCI_CHANNEL, call->argv[1], call->argv[2]);
+    }
+    hook->original->run(call);
+}
+
+static void hook_commands(sc_server *server)
+{
+    for (size_t i = 0; i < SCI_COUNT(hooks); i++) {
+        for (size_t slot = 0; slot < SCI_SERVER_COMMAND_SLOTS; slot++) {
+            const sci_command *command = server->commands[slot];
+            if (!command || strcmp(command->name, hooks[i].name) != 0)
+                continue;
+            hooks[i].original = command;
+            hooks[i].command = *command;
+            hooks[i].command.run = run_hooked;
+            server->commands[slot] = &hooks[i].command;
+        }
+    }
+}
+
+/* --- the server's program */
+
+/* Nothing out of date may ever be there. */
+static void check_store(const sc_server *server)
+{
+    for (int key = 0; key < SIM_KEYS; key++) {
+        sci_entry *entry = sci_db_find(&server->dbs[0], sc_text(sim_key_names[key]));
+        if (entry && entry->type == SCI_STRING)
+            sim_value_check("the store", key, sci_entry_string(entry), sim.now_ns);
+    }
+}
+
+static bool is_needed(void)
+{
+    for (int i = 0; i < sim.process_count; i++)
+        if (!sim.processes[i]->is_server && sim.processes[i]->is_alive &&
+            !sim.processes[i]->is_done)
+            return true;
+    return false;
+}
+
+static void log_line(void *user, sc_log_level level, const char *text)
+{
+    (void)user;
+    (void)level;
+    sim_note("log: %s", text);
+}
+
+void sim_server_program(sim_process *self)
+{
+    static const sc_sync syncs[] = {SC_SYNC_EVERY_SECOND, SC_SYNC_ALWAYS, SC_SYNC_NEVER};
+    server_actor *a = (server_actor *)calloc(1, sizeof *a);
+    char url[64];
+    sc_server_config config;
+    sc_logger logger;
+    memset(&config, 0, sizeof config);
+    memset(&logger, 0, sizeof logger);
+    logger.write_line = log_line;
+    self->actor = a;
+    a->self = self;
+    sim_net_url(self->id, url, sizeof url);
+    config.listen_on = url;
+    config.log_path = "store.log";
+    config.sync = syncs[sim_between(&self->random, 0, 2)];
+    config.rewrite_min_bytes = 64 * 1024;
+    config.polled = true;
+    config.memory = &self->memory.table;
+    config.clock = &self->clock;
+    config.random = &self->entropy;
+    config.listener = &self->listener;
+    config.poller = &self->poller;
+    config.files = &self->files;
+    config.logger = &logger;
+    if (sc_server_open(&config, &a->server) != SC_OK) {
+        sim_fail("S%d does not open: %s", self->id, sc_error_text());
+        return;
+    }
+    hook_commands(a->server);
+    sim_note("serves");
+    while (is_needed() && !sim.has_failed) {
+        sc_status status = sc_server_poll(a->server, SERVER_POLL_MS);
+        if (status != SC_OK)
+            sim_fail("S%d: %s", self->id, sc_error_text());
+        check_store(a->server);
+    }
+    sc_server_close(a->server);
+    a->server = NULL;
+}
+
+void sim_server_free(sim_process *process)
+{
+    free(process->actor);
+}
+
+void sim_server_refuse(sim_process *process, sim_fault why, int64_t until_ns)
+{
+    server_actor *a = (server_actor *)process->actor;
+    if (!a)
+        return;
+    sim_note("S%d answers writes by %s", process->id, sim_fault_name(why));
+    a->refuses_why = why;
+    a->refuses_until_ns = until_ns;
+}
