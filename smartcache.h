@@ -17864,6 +17864,52 @@ SCI_PRIVATE bool sci_evict_make_room(sc_server *server);
 /* Delete what has expired, for about `budget_ns`. Returns in how many milliseconds it wants to be
    called again: 0 while there is more, -1 when nothing expires. */
 SCI_PRIVATE int64_t sci_expire_slice(sc_server *server, int64_t budget_ns);
+
+SCI_PRIVATE void sci_evict_note_access(sc_server *server, sci_entry *entry)
+{
+    (void)server;
+    (void)entry;
+}
+SCI_PRIVATE void sci_evict_note_new(sc_server *server, sci_entry *entry)
+{
+    (void)server;
+    (void)entry;
+}
+SCI_PRIVATE bool sci_evict_make_room(sc_server *server)
+{
+    (void)server;
+    return true;
+}
+SCI_PRIVATE int64_t sci_expire_slice(sc_server *server, int64_t budget_ns)
+{
+    (void)server;
+    (void)budget_ns;
+    return -1;
+}
+
+/* MARK: - Server: keys as commands see them (Private) */
+/* Keys as commands see them: looked up, expired, and told of. */
+
+/* From words to a command's function, with all that is checked before and told after. Locked. */
+
+SCI_PRIVATE void sci_command_index_init(sc_server *server);
+/* The names of the library's own scripts. */
+SCI_PRIVATE void sci_script_names_init(sc_server *server);
+/* NULL when there is none. */
+SCI_PRIVATE const sci_command *sci_command_find(const sc_server *server, sc_slice name);
+/* Execute, or queue, or refuse what a session asks. */
+SCI_PRIVATE void sci_command_dispatch(sci_session *session, const sc_slice *argv, size_t argc);
+/* Fill in a call for a session (NULL: the server's own doing). */
+SCI_PRIVATE void sci_call_init(sci_call *call, sc_server *server, sci_session *session,
+                               const sci_command *command, const sc_slice *argv, size_t argc);
+/* Run a call's command and tell the log. For what a session asked, transactions and retries. */
+SCI_PRIVATE void sci_call_run(sci_call *call);
+/* True, or false after answering: the right number of words? */
+SCI_PRIVATE bool sci_call_has_arity(sci_call *call);
+/* Delete an entry that has expired or is evicted: the log, WATCH, tracking, event, statistics are
+   the caller's or this one's as `event_class` says: SCI_EVENT_EXPIRED, SCI_EVENT_EVICTED. */
+SCI_PRIVATE void sci_entry_vanish(sc_server *server, sci_db *db, sci_entry *entry,
+                                  unsigned event_class);
 /* The log on disk: every change as the commands that make it, plain RESP, so that
    `redis-cli --pipe < log` loads it into Redis. Batches are followed by an ECHO that carries their
    checksum. Locked by the server's lock throughout. */
@@ -17901,13 +17947,15 @@ SCI_PRIVATE void sci_log_end(sci_log *log);
    (the bytes are kept in order), and who waits for an answer must not get it. */
 SCI_PRIVATE sc_status sci_log_commit(sci_log *log);
 
-/* The entry is about to be changed, moved or deleted: a rewriting under way that has not come to it
-   writes its old state first. */
-SCI_PRIVATE void sci_log_before_change(sci_log *log, sci_db *db, sci_entry *entry);
+/* A command that will be in the log is about to read, change, move or delete the entry: a rewriting
+   under way that has not come to it writes its old state first. */
+SCI_PRIVATE void sci_log_before_use(sci_log *log, sci_db *db, sci_entry *entry);
 /* Marks a new entry as one that a rewriting under way need not visit. */
 SCI_PRIVATE void sci_log_entry_is_new(sci_log *log, sci_entry *entry);
 /* All of a database (NULL: of all) is about to go. */
-SCI_PRIVATE void sci_log_before_flush(sci_log *log, sci_db *db);
+SCI_PRIVATE void sci_log_before_flush(sci_log *log, const sci_db *db);
+/* Two databases exchange all that they have. */
+SCI_PRIVATE void sci_log_before_swap(sci_log *log, const sci_db *a, const sci_db *b);
 
 /* Sync when a second is over, a slice of rewriting. Returns when it wants to be called again,
    monotonic ns, INT64_MAX: after the next append. */
@@ -17918,122 +17966,6 @@ SCI_PRIVATE bool sci_log_is_rewriting(const sci_log *log);
 SCI_PRIVATE uint64_t sci_log_bytes(const sci_log *log);
 /* Since when it cannot be written (wall clock), 0: it can; the words of it in `text`, if not NULL. */
 SCI_PRIVATE int64_t sci_log_failed_ms(const sci_log *log, const char **text);
-
-SCI_PRIVATE void sci_evict_note_access(sc_server *server, sci_entry *entry)
-{
-    (void)server;
-    (void)entry;
-}
-SCI_PRIVATE void sci_evict_note_new(sc_server *server, sci_entry *entry)
-{
-    (void)server;
-    (void)entry;
-}
-SCI_PRIVATE bool sci_evict_make_room(sc_server *server)
-{
-    (void)server;
-    return true;
-}
-SCI_PRIVATE int64_t sci_expire_slice(sc_server *server, int64_t budget_ns)
-{
-    (void)server;
-    (void)budget_ns;
-    return -1;
-}
-
-SCI_PRIVATE sc_status sci_log_open(sc_server *server, const sci_log_config *config, sci_log **log)
-{
-    (void)server;
-    (void)config;
-    (void)log;
-    return sc_fail(SC_ERR_UNSUPPORTED, "no log yet");
-}
-SCI_PRIVATE void sci_log_abandon(sci_log *log)
-{
-    (void)log;
-}
-SCI_PRIVATE void sci_log_close(sci_log *log)
-{
-    (void)log;
-}
-SCI_PRIVATE sc_status sci_log_admit(sci_log *log, size_t bytes)
-{
-    (void)log;
-    (void)bytes;
-    return SC_OK;
-}
-SCI_PRIVATE void sci_log_append(sci_log *log, int db, const sc_slice *argv, size_t argc)
-{
-    (void)log;
-    (void)db;
-    (void)argv;
-    (void)argc;
-}
-SCI_PRIVATE void sci_log_begin(sci_log *log)
-{
-    (void)log;
-}
-SCI_PRIVATE void sci_log_end(sci_log *log)
-{
-    (void)log;
-}
-SCI_PRIVATE sc_status sci_log_commit(sci_log *log)
-{
-    (void)log;
-    return SC_OK;
-}
-SCI_PRIVATE void sci_log_before_change(sci_log *log, sci_db *db, sci_entry *entry)
-{
-    (void)log;
-    (void)db;
-    (void)entry;
-}
-SCI_PRIVATE void sci_log_entry_is_new(sci_log *log, sci_entry *entry)
-{
-    (void)log;
-    (void)entry;
-}
-SCI_PRIVATE int64_t sci_log_tick(sci_log *log, int64_t now_ns)
-{
-    (void)log;
-    (void)now_ns;
-    return INT64_MAX;
-}
-SCI_PRIVATE uint64_t sci_log_bytes(const sci_log *log)
-{
-    (void)log;
-    return 0;
-}
-SCI_PRIVATE int64_t sci_log_failed_ms(const sci_log *log, const char **text)
-{
-    (void)log;
-    *text = "";
-    return 0;
-}
-
-/* MARK: - Server: keys as commands see them (Private) */
-/* Keys as commands see them: looked up, expired, and told of. */
-
-/* From words to a command's function, with all that is checked before and told after. Locked. */
-
-SCI_PRIVATE void sci_command_index_init(sc_server *server);
-/* The names of the library's own scripts. */
-SCI_PRIVATE void sci_script_names_init(sc_server *server);
-/* NULL when there is none. */
-SCI_PRIVATE const sci_command *sci_command_find(const sc_server *server, sc_slice name);
-/* Execute, or queue, or refuse what a session asks. */
-SCI_PRIVATE void sci_command_dispatch(sci_session *session, const sc_slice *argv, size_t argc);
-/* Fill in a call for a session (NULL: the server's own doing). */
-SCI_PRIVATE void sci_call_init(sci_call *call, sc_server *server, sci_session *session,
-                               const sci_command *command, const sc_slice *argv, size_t argc);
-/* Run a call's command and tell the log. For what a session asked, transactions and retries. */
-SCI_PRIVATE void sci_call_run(sci_call *call);
-/* True, or false after answering: the right number of words? */
-SCI_PRIVATE bool sci_call_has_arity(sci_call *call);
-/* Delete an entry that has expired or is evicted: the log, WATCH, tracking, event, statistics are
-   the caller's or this one's as `event_class` says: SCI_EVENT_EXPIRED, SCI_EVENT_EVICTED. */
-SCI_PRIVATE void sci_entry_vanish(sc_server *server, sci_db *db, sci_entry *entry,
-                                  unsigned event_class);
 /* Client-side caching: who read which keys, and telling them when those change. Messages are those
    of RESP2: they go to the session that CLIENT TRACKING ... REDIRECT names, while it subscribes to
    anything. Locked. */
@@ -18124,7 +18056,7 @@ SCI_PRIVATE void sci_entry_vanish(sc_server *server, sci_db *db, sci_entry *entr
     bool is_told = sci_bytes_append(&key, sci_entry_key(entry)) == SC_OK;
     if (server->log) {
         sc_slice words[2] = {sc_text("DEL"), sci_entry_key(entry)};
-        sci_log_before_change(server->log, db, entry);
+        sci_log_before_use(server->log, db, entry);
         sci_log_append(server->log, db->index, words, SCI_COUNT(words));
     }
     sci_watch_key_changed(server, db, sci_entry_key(entry));
@@ -18161,6 +18093,8 @@ SCI_PRIVATE sci_entry *sci_entry_for_read(sci_call *call, sc_slice key)
     call->server->stats.hits++;
     if (!call->session || !call->session->no_touch)
         sci_evict_note_access(call->server, entry);
+    if (call->server->log && call->command && (call->command->flags & SCI_CMD_WRITE))
+        sci_log_before_use(call->server->log, call->db, entry);
     return entry;
 }
 
@@ -18171,7 +18105,7 @@ SCI_PRIVATE sci_entry *sci_entry_for_write(sci_call *call, sc_slice key)
         return NULL;
     sci_evict_note_access(call->server, entry);
     if (call->server->log)
-        sci_log_before_change(call->server->log, call->db, entry);
+        sci_log_before_use(call->server->log, call->db, entry);
     return entry;
 }
 
@@ -22494,6 +22428,7 @@ SCI_PRIVATE sci_command_list sci_list_move_commands(void)
 /* What the log adds to a command's own bytes: headers, MULTI, the checksum. */
 #define SCI_COMMAND_LOG_BYTES 256
 #define SCI_COMMAND_LOG_WORD_BYTES 16
+#define SCI_REPLAY_ANSWER_BYTES (SC_ERROR_TEXT_BYTES + 4) /* the longest error */
 
 /* FNV-1a of the lower-case letters: names are few, and nobody chooses them to collide. */
 static size_t sci_command_slot(sc_slice name)
@@ -22691,12 +22626,16 @@ SCI_PRIVATE void sci_command_dispatch(sci_session *session, const sc_slice *argv
 
 /* --- From the log */
 
-/* What a command answered while the log is loaded: an error means that it is not ours. */
+/* What a command answered while the log is loaded: an error means that it is not ours, unless it is
+   for want of memory (sci_answer_no_memory). */
 static sc_status sci_replay_judge(const sci_call *call)
 {
     sc_slice answer = sci_bytes_slice(call->out);
     if (answer.len == 0 || answer.data[0] != '-')
         return SC_OK;
+    if (answer.len > 4 && memcmp(answer.data, "-OOM", 4) == 0)
+        return sc_fail(SC_ERR_MEMORY, "out of memory: %s could not be executed",
+                       call->command->name);
     return sc_fail(SC_ERR_PROTOCOL, "%s was answered by \"%.*s\"", call->command->name,
                    (int)sci_min_size(answer.len - 3, SCI_COMMAND_QUOTED_BYTES), answer.data + 1);
 }
@@ -22711,6 +22650,9 @@ SCI_PRIVATE sc_status sci_command_replay(sc_server *server, int *db, const sc_sl
         return sc_fail(SC_ERR_PROTOCOL, "unknown command \"%.*s\"",
                        (int)sci_min_size(argv[0].len, SCI_COMMAND_QUOTED_BYTES), argv[0].data);
     sci_bytes_init(&out, &server->memory);
+    /* So that an error always has room. */
+    if (sci_bytes_reserve(&out, SCI_REPLAY_ANSWER_BYTES) != SC_OK)
+        return SC_ERR_MEMORY;
     sci_call_init(&call, server, NULL, command, argv, argc);
     call.out = &out;
     call.db = &server->dbs[*db];
@@ -22722,6 +22664,2236 @@ SCI_PRIVATE sc_status sci_command_replay(sc_server *server, int *db, const sc_sl
     *db = call.db->index; /* SELECT */
     sci_bytes_free(&out);
     return status;
+}
+
+/* MARK: - Server: records of the log (Private) */
+/* A log's records: written, parsed, found; and the check over a batch. */
+
+/* What a log says of itself, between the commands: ECHO commands, which change nothing where the
+   log is piped into Redis.
+
+     smartcache:log:1:<32 hex digits>
+         once, before the first batch: the version, and a number by chance, the log's seed.
+     smartcache:batch:<bytes>:<at risk>:<16 hex digits>:<8 hex digits>
+         before each batch: how many bytes of commands follow; how many bytes that end here had not
+         been synced (0 also where none is promised to be, SC_SYNC_NEVER); a check of the commands,
+         and one of this line before it.
+
+   The checks are SipHash-1-3, keyed by the seed, which clients never see: so that no value that
+   looks like a part of a log is ever taken for one, not even a copy of a part of another log, and
+   damage is found with a certainty of all but one in 2^64. They stand in front, so that a batch of
+   any size is checked in one pass, before anything of it is executed, without being parsed. */
+
+typedef enum sci_log_record_kind {
+    SCI_LOG_RECORD_NONE,    /* something else, or not whole */
+    SCI_LOG_RECORD_FIRST,   /* smartcache:log */
+    SCI_LOG_RECORD_BATCH,   /* smartcache:batch, with a good check */
+    SCI_LOG_RECORD_UNKNOWN, /* smartcache:log of another version */
+    SCI_LOG_RECORD_FOREIGN  /* smartcache:batch of another seed, or damaged */
+} sci_log_record_kind;
+
+typedef struct sci_log_record {
+    sci_log_record_kind kind;
+    size_t len;         /* of the record itself */
+    sci_hash_seed seed; /* FIRST */
+    uint64_t bytes;     /* BATCH: this and what follows */
+    uint64_t at_risk;
+    uint64_t check;
+} sci_log_record;
+
+#define SCI_LOG_RECORD_BYTES 128 /* the longest */
+
+/* The record's bytes; returns how many. */
+SCI_PRIVATE size_t sci_log_record_first(char out[SCI_LOG_RECORD_BYTES], const sci_hash_seed *seed);
+SCI_PRIVATE size_t sci_log_record_batch(char out[SCI_LOG_RECORD_BYTES], const sci_hash_seed *seed,
+                                        uint64_t bytes, uint64_t at_risk, uint64_t check);
+/* What `data` begins with. */
+SCI_PRIVATE void sci_log_record_parse(sc_slice data, const sci_hash_seed *seed,
+                                      sci_log_record *record);
+/* Where a record may begin in `data`; data.len: nowhere. One that is cut short by the end is found
+   when its first byte is there. */
+SCI_PRIVATE size_t sci_log_record_find(sc_slice data);
+
+/* The check of a batch goes over pieces of this many bytes and a rest, beginning with 0. */
+#define SCI_LOG_RECORD_PIECE_BYTES 65536
+SCI_PRIVATE uint64_t sci_log_record_check_piece(const sci_hash_seed *seed, uint64_t check,
+                                                sc_slice piece);
+SCI_PRIVATE uint64_t sci_log_record_check(const sci_hash_seed *seed, sc_slice batch);
+
+#define SCI_LOG_RECORD_HEAD "*2\r\n$4\r\nECHO\r\n$"
+#define SCI_LOG_RECORD_FIRST_WORD "smartcache:log:"
+#define SCI_LOG_RECORD_FIRST_NOW "smartcache:log:1:"
+#define SCI_LOG_RECORD_BATCH_WORD "smartcache:batch:"
+#define SCI_LOG_RECORD_DIGITS 16
+
+static char *sci_log_record_hex(char *at, uint64_t number, size_t digits)
+{
+    for (size_t i = digits; i > 0; i--, number /= 16)
+        at[i - 1] = "0123456789abcdef"[number % 16];
+    return at + digits;
+}
+
+static char *sci_log_record_text(char *at, const char *text)
+{
+    size_t len = strlen(text);
+    memcpy(at, text, len);
+    return at + len;
+}
+
+/* The command around a text that is already in its place, `text_at` bytes in. */
+static size_t sci_log_record_close(char out[SCI_LOG_RECORD_BYTES], size_t text_at, size_t text_len)
+{
+    char head[SCI_LOG_RECORD_BYTES];
+    size_t len = sci_format(head, sizeof head, "%s%zu\r\n", SCI_LOG_RECORD_HEAD, text_len);
+    memmove(out + len, out + text_at, text_len);
+    memcpy(out, head, len);
+    memcpy(out + len + text_len, "\r\n", 2);
+    return len + text_len + 2;
+}
+
+SCI_PRIVATE size_t sci_log_record_first(char out[SCI_LOG_RECORD_BYTES], const sci_hash_seed *seed)
+{
+    char *at = sci_log_record_text(out, SCI_LOG_RECORD_FIRST_NOW);
+    at = sci_log_record_hex(at, seed->k0, SCI_LOG_RECORD_DIGITS);
+    at = sci_log_record_hex(at, seed->k1, SCI_LOG_RECORD_DIGITS);
+    return sci_log_record_close(out, 0, (size_t)(at - out));
+}
+
+SCI_PRIVATE size_t sci_log_record_batch(char out[SCI_LOG_RECORD_BYTES], const sci_hash_seed *seed,
+                                        uint64_t bytes, uint64_t at_risk, uint64_t check)
+{
+    char *at = sci_log_record_text(out, SCI_LOG_RECORD_BATCH_WORD);
+    at += sci_u64_to_text(bytes, at);
+    *at++ = ':';
+    at += sci_u64_to_text(at_risk, at);
+    *at++ = ':';
+    at = sci_log_record_hex(at, check, SCI_LOG_RECORD_DIGITS);
+    *at++ = ':';
+    uint64_t own_check = sci_hash(seed, sc_bytes(out, (size_t)(at - out)));
+    at = sci_log_record_hex(at, own_check & UINT32_MAX, SCI_LOG_RECORD_DIGITS / 2);
+    return sci_log_record_close(out, 0, (size_t)(at - out));
+}
+
+/* --- Parsing takes a record's numbers, and compares with what they would have been written as. */
+
+static bool sci_log_record_take(sc_slice *text, const char *word)
+{
+    size_t len = strlen(word);
+    if (text->len < len || memcmp(text->data, word, len) != 0)
+        return false;
+    *text = sc_bytes(text->data + len, text->len - len);
+    return true;
+}
+
+static uint64_t sci_log_record_take_number(sc_slice *text, unsigned base)
+{
+    uint64_t number = 0;
+    size_t i = 0;
+    for (; i < text->len; i++) {
+        int digit = sci_hex_digit((unsigned char)text->data[i]);
+        if (digit < 0 || digit >= (int)base || (base == 16 && i == SCI_LOG_RECORD_DIGITS))
+            break;
+        number = number * base + (unsigned)digit;
+    }
+    *text = sc_bytes(text->data + i, text->len - i);
+    return number;
+}
+
+static bool sci_log_record_is(sc_slice data, const char *written, size_t len)
+{
+    return data.len >= len && memcmp(data.data, written, len) == 0;
+}
+
+static void sci_log_record_parse_first(sc_slice data, sc_slice text, sci_log_record *record)
+{
+    char written[SCI_LOG_RECORD_BYTES];
+    record->seed.k0 = sci_log_record_take_number(&text, 16);
+    record->seed.k1 = sci_log_record_take_number(&text, 16);
+    record->len = sci_log_record_first(written, &record->seed);
+    if (sci_log_record_is(data, written, record->len))
+        record->kind = SCI_LOG_RECORD_FIRST;
+}
+
+static void sci_log_record_parse_batch(sc_slice data, sc_slice text, const sci_hash_seed *seed,
+                                       sci_log_record *record)
+{
+    char written[SCI_LOG_RECORD_BYTES];
+    record->kind = SCI_LOG_RECORD_FOREIGN;
+    record->bytes = sci_log_record_take_number(&text, 10);
+    (void)sci_log_record_take(&text, ":");
+    record->at_risk = sci_log_record_take_number(&text, 10);
+    (void)sci_log_record_take(&text, ":");
+    record->check = sci_log_record_take_number(&text, 16);
+    record->len =
+        sci_log_record_batch(written, seed, record->bytes, record->at_risk, record->check);
+    if (sci_log_record_is(data, written, record->len))
+        record->kind = SCI_LOG_RECORD_BATCH;
+}
+
+SCI_PRIVATE void sci_log_record_parse(sc_slice data, const sci_hash_seed *seed,
+                                      sci_log_record *record)
+{
+    sc_slice text = data;
+    memset(record, 0, sizeof *record);
+    if (!sci_log_record_take(&text, SCI_LOG_RECORD_HEAD))
+        return;
+    (void)sci_log_record_take_number(&text, 10);
+    if (!sci_log_record_take(&text, "\r\n"))
+        return;
+    if (sci_log_record_take(&text, SCI_LOG_RECORD_FIRST_NOW)) {
+        sci_log_record_parse_first(data, text, record);
+    } else if (sci_log_record_take(&text, SCI_LOG_RECORD_FIRST_WORD)) {
+        if (text.len > 1)
+            record->kind = SCI_LOG_RECORD_UNKNOWN;
+    } else if (sci_log_record_take(&text, SCI_LOG_RECORD_BATCH_WORD)) {
+        sci_log_record_parse_batch(data, text, seed, record);
+    }
+}
+
+SCI_PRIVATE size_t sci_log_record_find(sc_slice data)
+{
+    const char head[] = SCI_LOG_RECORD_HEAD;
+    size_t at = 0;
+    while (at < data.len) {
+        const char *star = (const char *)memchr(data.data + at, head[0], data.len - at);
+        if (!star)
+            break;
+        at = (size_t)(star - data.data);
+        if (memcmp(star, head, sci_min_size(sizeof head - 1, data.len - at)) == 0)
+            return at;
+        at++;
+    }
+    return data.len;
+}
+
+SCI_PRIVATE uint64_t sci_log_record_check_piece(const sci_hash_seed *seed, uint64_t check,
+                                                sc_slice piece)
+{
+    sci_hash_seed keyed = *seed;
+    keyed.k0 ^= check;
+    return sci_hash(&keyed, piece);
+}
+
+SCI_PRIVATE uint64_t sci_log_record_check(const sci_hash_seed *seed, sc_slice batch)
+{
+    uint64_t check = 0;
+    while (batch.len > 0) {
+        size_t len = sci_min_size(batch.len, SCI_LOG_RECORD_PIECE_BYTES);
+        check = sci_log_record_check_piece(seed, check, sc_bytes(batch.data, len));
+        batch = sc_bytes(batch.data + len, batch.len - len);
+    }
+    return check;
+}
+
+/* MARK: - Server: files of the log (Private) */
+/* A log's file: gathering, writing, room in advance. */
+
+/* One file of a log: the commands of its next batch in memory, and how they get to its end as a
+   whole or not at all. Knows nothing of servers. */
+
+typedef struct sci_log_file {
+    const sc_files *files;
+    void *handle; /* owned; NULL: none */
+    sci_hash_seed seed;
+    sci_bytes pending; /* room for records, then commands that are not in the file yet */
+    uint64_t size;     /* of what is there in whole batches */
+    uint64_t durable;  /* so much of it has been synced, or will be before the file has its name */
+    uint64_t reserved_end; /* up to this size there is room; UINT64_MAX: as far as one can know */
+    uint64_t last_bytes;   /* what the last write added, for taking it back */
+    int db;                /* that the next command would apply to; -1: none */
+    bool is_in_multi;
+    bool needs_first; /* the record that begins a log */
+    bool needs_cut;   /* there is, or may be, more in the file than `size` */
+    bool is_lost;     /* a command is missing for want of memory: no more is taken */
+} sci_log_file;
+
+SCI_PRIVATE void sci_log_file_init(sci_log_file *file, const sc_memory *memory,
+                                   const sc_files *files);
+/* Frees what is in memory, and shuts the file. */
+SCI_PRIVATE void sci_log_file_free(sci_log_file *file);
+
+/* Add a command, or MULTI, or EXEC. Without memory the whole batch is dropped, and is_lost. */
+SCI_PRIVATE void sci_log_file_add(sci_log_file *file, int db, const sc_slice *argv, size_t argc);
+SCI_PRIVATE void sci_log_file_add_multi(sci_log_file *file);
+SCI_PRIVATE void sci_log_file_add_exec(sci_log_file *file);
+/* Bytes of commands that are not in the file. */
+SCI_PRIVATE size_t sci_log_file_pending(const sci_log_file *file);
+
+/* Write the record that a log begins with; else the first batch brings it. */
+SCI_PRIVATE sc_status sci_log_file_begin(sci_log_file *file);
+/* Append what is pending as one batch, which says that `at_risk` bytes before it are not synced;
+   the bytes stay in memory until sci_log_file_forget. An error: the file ends where it did, or
+   will, before anything else is written to it. */
+SCI_PRIVATE sc_status sci_log_file_write(sci_log_file *file, uint64_t at_risk);
+/* What was written is safe; or is not, and is taken back. */
+SCI_PRIVATE void sci_log_file_forget(sci_log_file *file);
+SCI_PRIVATE void sci_log_file_take_back(sci_log_file *file);
+
+/* Make sure that what is pending and `bytes` more can be written. The error that writing them would
+   meet: then nothing has changed. */
+SCI_PRIVATE sc_status sci_log_file_reserve(sci_log_file *file, uint64_t bytes);
+static inline bool sci_log_file_has_room(const sci_log_file *file, uint64_t bytes)
+{
+    return file->size + sci_bytes_len(&file->pending) + bytes <= file->reserved_end;
+}
+
+/* In front of the commands, for the records before them. */
+#define SCI_LOG_RECORDS_BYTES ((size_t)2 * SCI_LOG_RECORD_BYTES)
+/* A buffer that is larger is given back once it is empty. */
+#define SCI_LOG_KEPT_BYTES ((size_t)256 << 10)
+/* Room is reserved in pieces of an eighth of the file within these bounds; less when less is left.
+ */
+#define SCI_LOG_LEAST_CHUNK ((uint64_t)256 << 10)
+#define SCI_LOG_MOST_CHUNK ((uint64_t)4 << 20)
+#define SCI_LOG_PAGE_BYTES 4096u
+
+SCI_PRIVATE void sci_log_file_init(sci_log_file *file, const sc_memory *memory,
+                                   const sc_files *files)
+{
+    memset(file, 0, sizeof *file);
+    file->files = files;
+    file->db = -1;
+    file->needs_first = true;
+    if (!files->reserve)
+        file->reserved_end = UINT64_MAX;
+    sci_bytes_init(&file->pending, memory);
+}
+
+SCI_PRIVATE void sci_log_file_free(sci_log_file *file)
+{
+    sci_bytes_free(&file->pending);
+    if (file->handle)
+        file->files->shut(file->handle);
+    file->handle = NULL;
+}
+
+/* --- Gathering */
+
+SCI_PRIVATE size_t sci_log_file_pending(const sci_log_file *file)
+{
+    size_t len = sci_bytes_len(&file->pending);
+    return len ? len - SCI_LOG_RECORDS_BYTES : 0;
+}
+
+static void sci_log_file_lose(sci_log_file *file)
+{
+    sci_bytes_reset(&file->pending, SCI_LOG_KEPT_BYTES);
+    file->is_lost = true;
+}
+
+static void sci_log_file_put(sci_log_file *file, const sc_slice *argv, size_t argc)
+{
+    sci_bytes *pending = &file->pending;
+    if (file->is_lost)
+        return;
+    if (sci_bytes_len(pending) == 0) {
+        if (sci_bytes_reserve(pending, SCI_LOG_RECORDS_BYTES) != SC_OK) {
+            sci_log_file_lose(file);
+            return;
+        }
+        pending->end = pending->start + SCI_LOG_RECORDS_BYTES;
+    }
+    if (sci_write_command(pending, argv, argc) != SC_OK)
+        sci_log_file_lose(file);
+}
+
+static void sci_log_file_put_word(sci_log_file *file, const char *word)
+{
+    sc_slice argv = sc_text(word);
+    sci_log_file_put(file, &argv, 1);
+}
+
+SCI_PRIVATE void sci_log_file_add(sci_log_file *file, int db, const sc_slice *argv, size_t argc)
+{
+    if (file->db != db) {
+        char digits[SCI_I64_TEXT_BYTES];
+        sc_slice words[2];
+        words[0] = sc_text("SELECT");
+        words[1] = sc_bytes(digits, sci_i64_to_text(db, digits));
+        sci_log_file_put(file, words, SCI_COUNT(words));
+        file->db = db;
+    }
+    sci_log_file_put(file, argv, argc);
+}
+
+SCI_PRIVATE void sci_log_file_add_multi(sci_log_file *file)
+{
+    sci_log_file_put_word(file, "MULTI");
+    file->is_in_multi = true;
+}
+
+SCI_PRIVATE void sci_log_file_add_exec(sci_log_file *file)
+{
+    sci_log_file_put_word(file, "EXEC");
+    file->is_in_multi = false;
+}
+
+/* --- Writing */
+
+/* A half-written batch would make the next one unreadable. */
+static sc_status sci_log_file_cut(sci_log_file *file)
+{
+    if (!file->needs_cut)
+        return SC_OK;
+    sc_status status = file->files->cut(file->handle, file->size);
+    if (status != SC_OK)
+        return status;
+    file->needs_cut = false;
+    if (file->reserved_end != UINT64_MAX)
+        file->reserved_end = file->size; /* cutting gives back what was reserved */
+    return SC_OK;
+}
+
+/* All of `len` bytes, or none. */
+static sc_status sci_log_file_append(sci_log_file *file, const char *data, size_t len)
+{
+    size_t count = 0;
+    sc_status status = sci_log_file_cut(file);
+    if (status != SC_OK)
+        return status;
+    status = file->files->append(file->handle, data, len, &count);
+    if (status == SC_OK) {
+        file->last_bytes = len;
+        file->size += len;
+        return SC_OK;
+    }
+    char words[SC_ERROR_TEXT_BYTES];
+    (void)sci_format(words, sizeof words, "%s", sc_error_text());
+    file->needs_cut = true;
+    (void)sci_log_file_cut(file);
+    return sc_fail(status, "%s", words);
+}
+
+SCI_PRIVATE sc_status sci_log_file_begin(sci_log_file *file)
+{
+    char record[SCI_LOG_RECORD_BYTES];
+    sc_status status = sci_log_file_append(file, record, sci_log_record_first(record, &file->seed));
+    if (status == SC_OK)
+        file->needs_first = false;
+    file->last_bytes = 0;
+    return status;
+}
+
+/* The records that go in front, right before the commands; returns where they begin. */
+static const char *sci_log_file_head(sci_log_file *file, uint64_t at_risk)
+{
+    char records[SCI_LOG_RECORDS_BYTES];
+    size_t len = 0;
+    char *commands = file->pending.data + file->pending.start + SCI_LOG_RECORDS_BYTES;
+    sc_slice batch = sc_bytes(commands, sci_log_file_pending(file));
+    if (file->needs_first)
+        len = sci_log_record_first(records, &file->seed);
+    len += sci_log_record_batch(records + len, &file->seed, batch.len, at_risk,
+                                sci_log_record_check(&file->seed, batch));
+    memcpy(commands - len, records, len);
+    return commands - len;
+}
+
+SCI_PRIVATE sc_status sci_log_file_write(sci_log_file *file, uint64_t at_risk)
+{
+    file->last_bytes = 0;
+    if (sci_log_file_pending(file) == 0)
+        return SC_OK;
+    const char *from = sci_log_file_head(file, at_risk);
+    return sci_log_file_append(file, from, (size_t)(file->pending.data + file->pending.end - from));
+}
+
+SCI_PRIVATE void sci_log_file_forget(sci_log_file *file)
+{
+    if (file->last_bytes)
+        file->needs_first = false;
+    file->last_bytes = 0;
+    sci_bytes_reset(&file->pending, SCI_LOG_KEPT_BYTES);
+}
+
+SCI_PRIVATE void sci_log_file_take_back(sci_log_file *file)
+{
+    file->size -= file->last_bytes;
+    file->last_bytes = 0;
+    file->needs_cut = true;
+    (void)sci_log_file_cut(file);
+}
+
+/* --- Room */
+
+/* So much more than the file has. */
+static sc_status sci_log_file_ask(sci_log_file *file, uint64_t bytes)
+{
+    sc_status status = file->files->reserve(file->handle, bytes);
+    if (status == SC_ERR_UNSUPPORTED) {
+        file->reserved_end = UINT64_MAX;
+        return SC_OK;
+    }
+    if (status == SC_OK)
+        file->reserved_end = file->size + bytes;
+    return status;
+}
+
+SCI_PRIVATE sc_status sci_log_file_reserve(sci_log_file *file, uint64_t bytes)
+{
+    if (sci_log_file_has_room(file, bytes))
+        return SC_OK;
+    sc_status status = sci_log_file_cut(file);
+    if (status != SC_OK)
+        return status;
+    uint64_t least = sci_bytes_len(&file->pending) + bytes;
+    uint64_t more = file->size / 8;
+    if (more < SCI_LOG_LEAST_CHUNK)
+        more = SCI_LOG_LEAST_CHUNK;
+    if (more > SCI_LOG_MOST_CHUNK)
+        more = SCI_LOG_MOST_CHUNK;
+    for (; more >= SCI_LOG_PAGE_BYTES; more /= 4) {
+        if (sci_log_file_ask(file, least + more) == SC_OK)
+            return SC_OK;
+    }
+    return sci_log_file_ask(file, least);
+}
+
+/* MARK: - Server: syncs of the log (Private) */
+/* The log's syncs: one thread, one file, and at most one sync at a time. */
+
+/* Syncing a log's file in a thread of its own, so that a slow disk does not stop commands; where
+   there is none, by whoever calls sci_log_syncer_run. */
+
+typedef struct sci_log_syncer {
+    const sc_files *files;
+    sc_clock clock;
+    int64_t pause_ns; /* from the beginning of a sync to that of the next */
+    bool has_thread;  /* this and the thread are its owner's alone */
+    sci_thread thread;
+    sci_mutex lock;     /* guards what follows, for moments; nothing is called while it is held */
+    sci_gate gate;      /* raised for the thread, and by it */
+    void *file;         /* not owned; NULL: none */
+    const char *folder; /* a path in the file's folder, when that is to be synced; borrowed */
+    void *trash;        /* owned: to be shut, which takes long for a large file that was removed */
+    uint64_t wanted;    /* so much of the file is to be on the disk */
+    uint64_t synced;    /* and so much is */
+    int64_t due_ns;     /* no sync begins before */
+    int64_t began_ns;   /* the one that runs */
+    bool is_busy;       /* something runs, outside of the lock */
+    bool is_held;       /* the file is not to be touched */
+    bool is_stopping;
+    sc_status status; /* of the sync that failed: there are no more for this file */
+    char words[SC_ERROR_TEXT_BYTES];
+} sci_log_syncer;
+
+typedef struct sci_log_synced {
+    uint64_t bytes;     /* so much is on the disk */
+    int64_t busy_ns;    /* something has been under way for so long; 0: nothing is */
+    bool is_folder_due; /* the folder is not synced yet */
+    sc_status status;   /* a failure, with its words in sc_error_text */
+} sci_log_synced;
+
+SCI_PRIVATE void sci_log_syncer_init(sci_log_syncer *syncer, const sc_files *files,
+                                     const sc_clock *clock, int64_t pause_ns);
+/* Start the thread, if there is none and the system lets us. */
+SCI_PRIVATE void sci_log_syncer_start(sci_log_syncer *syncer);
+/* Wait until the thread is done with what it does, and gone. */
+SCI_PRIVATE void sci_log_syncer_stop(sci_log_syncer *syncer);
+/* Stops, and frees. `is_child`: of a fork, where there is no such thread. */
+SCI_PRIVATE void sci_log_syncer_free(sci_log_syncer *syncer, bool is_child);
+
+/* Do not touch the file for now (and do again); false: something is under way. */
+SCI_PRIVATE bool sci_log_syncer_hold(sci_log_syncer *syncer, bool is_held);
+/* From now on it is this file, whose first `synced` bytes are on the disk; NULL: none. Before, it is
+   held, or idle. */
+SCI_PRIVATE void sci_log_syncer_serve(sci_log_syncer *syncer, void *file, uint64_t synced);
+/* So much of the file is to be on the disk, and soon. */
+SCI_PRIVATE void sci_log_syncer_want(sci_log_syncer *syncer, uint64_t bytes);
+/* And the folder of `path`, after the file. */
+SCI_PRIVATE void sci_log_syncer_want_folder(sci_log_syncer *syncer, const char *path);
+/* Shut a file, after what is under way, and then it may be the one that was served. One at a time.
+ */
+SCI_PRIVATE void sci_log_syncer_shut(sci_log_syncer *syncer, void *file);
+
+/* There is nothing to do, and nothing is being done. */
+SCI_PRIVATE bool sci_log_syncer_is_idle(sci_log_syncer *syncer);
+SCI_PRIVATE sci_log_synced sci_log_syncer_look(sci_log_syncer *syncer);
+/* Without a thread: do what is due. Returns when there is more to do, INT64_MAX: there is not. */
+SCI_PRIVATE int64_t sci_log_syncer_run(sci_log_syncer *syncer);
+/* Wait until nothing is under way, or `timeout_ns` has passed. */
+SCI_PRIVATE void sci_log_syncer_wait(sci_log_syncer *syncer, int64_t timeout_ns);
+
+SCI_PRIVATE void sci_log_syncer_init(sci_log_syncer *syncer, const sc_files *files,
+                                     const sc_clock *clock, int64_t pause_ns)
+{
+    memset(syncer, 0, sizeof *syncer);
+    syncer->files = files;
+    syncer->clock = *clock;
+    syncer->pause_ns = pause_ns;
+    sci_mutex_init(&syncer->lock);
+    sci_gate_init(&syncer->gate);
+}
+
+static int64_t sci_log_syncer_now(const sci_log_syncer *syncer)
+{
+    return syncer->clock.monotonic_ns(syncer->clock.user);
+}
+
+/* Locked. When the next thing is due, INT64_MAX: nothing is to be done. */
+static int64_t sci_log_syncer_due(const sci_log_syncer *syncer)
+{
+    if (syncer->trash)
+        return INT64_MIN;
+    if (!syncer->file || syncer->is_held || syncer->status != SC_OK ||
+        (syncer->wanted <= syncer->synced && !syncer->folder))
+        return INT64_MAX;
+    return syncer->due_ns;
+}
+
+/* Locked, but not while it syncs. */
+static void sci_log_syncer_sync(sci_log_syncer *syncer)
+{
+    void *file = syncer->wanted > syncer->synced ? syncer->file : NULL;
+    const char *folder = syncer->folder;
+    uint64_t bytes = syncer->wanted;
+    syncer->due_ns = syncer->began_ns + syncer->pause_ns;
+    sci_mutex_unlock(&syncer->lock);
+    sc_status status = file ? syncer->files->sync(file) : SC_OK;
+    if (status == SC_OK && folder)
+        status = syncer->files->sync_folder(syncer->files->user, folder);
+    sci_mutex_lock(&syncer->lock);
+    if (status == SC_OK) {
+        syncer->synced = bytes;
+        if (folder)
+            syncer->folder = NULL;
+    } else {
+        syncer->status = status;
+        (void)sci_format(syncer->words, sizeof syncer->words, "%s", sc_error_text());
+    }
+}
+
+/* Locked, but not while it shuts. */
+static void sci_log_syncer_empty_trash(sci_log_syncer *syncer)
+{
+    void *trash = syncer->trash;
+    if (syncer->file == trash)
+        syncer->file = NULL;
+    sci_mutex_unlock(&syncer->lock);
+    syncer->files->shut(trash);
+    sci_mutex_lock(&syncer->lock);
+    syncer->trash = NULL;
+}
+
+/* Locked. */
+static void sci_log_syncer_step(sci_log_syncer *syncer, int64_t now_ns)
+{
+    syncer->is_busy = true;
+    syncer->began_ns = now_ns;
+    if (syncer->trash)
+        sci_log_syncer_empty_trash(syncer);
+    else
+        sci_log_syncer_sync(syncer);
+    syncer->is_busy = false;
+}
+
+static void *sci_log_syncer_thread(void *user)
+{
+    sci_log_syncer *syncer = (sci_log_syncer *)user;
+    sci_mutex_lock(&syncer->lock);
+    while (!syncer->is_stopping) {
+        uint32_t ticket = sci_gate_ticket(&syncer->gate);
+        int64_t due_ns = sci_log_syncer_due(syncer);
+        int64_t now_ns = sci_log_syncer_now(syncer);
+        if (due_ns <= now_ns) {
+            sci_log_syncer_step(syncer, now_ns);
+            sci_gate_wake_all(&syncer->gate);
+            continue;
+        }
+        sci_mutex_unlock(&syncer->lock);
+        sci_gate_wait(&syncer->gate, ticket, due_ns == INT64_MAX ? -1 : due_ns - now_ns);
+        sci_mutex_lock(&syncer->lock);
+    }
+    sci_mutex_unlock(&syncer->lock);
+    return NULL;
+}
+
+SCI_PRIVATE void sci_log_syncer_start(sci_log_syncer *syncer)
+{
+    if (!syncer->has_thread)
+        syncer->has_thread =
+            sci_thread_start(&syncer->thread, sci_log_syncer_thread, syncer) == SC_OK;
+}
+
+SCI_PRIVATE void sci_log_syncer_stop(sci_log_syncer *syncer)
+{
+    if (!syncer->has_thread)
+        return;
+    sci_mutex_lock(&syncer->lock);
+    syncer->is_stopping = true;
+    sci_mutex_unlock(&syncer->lock);
+    sci_gate_wake_all(&syncer->gate);
+    sci_thread_join(&syncer->thread);
+    syncer->has_thread = false;
+    syncer->is_stopping = false;
+}
+
+SCI_PRIVATE void sci_log_syncer_free(sci_log_syncer *syncer, bool is_child)
+{
+    if (!is_child) {
+        sci_log_syncer_stop(syncer);
+        sci_gate_free(&syncer->gate);
+        sci_mutex_free(&syncer->lock);
+    }
+    if (syncer->trash)
+        syncer->files->shut(syncer->trash);
+}
+
+/* Locked before, and not after: wakes the thread if it has more to do than it knew. */
+static void sci_log_syncer_told(sci_log_syncer *syncer, int64_t due_before_ns)
+{
+    bool is_news = sci_log_syncer_due(syncer) < due_before_ns && !syncer->is_busy;
+    sci_mutex_unlock(&syncer->lock);
+    if (is_news && syncer->has_thread)
+        sci_gate_wake_all(&syncer->gate);
+}
+
+SCI_PRIVATE bool sci_log_syncer_hold(sci_log_syncer *syncer, bool is_held)
+{
+    sci_mutex_lock(&syncer->lock);
+    int64_t due_ns = sci_log_syncer_due(syncer);
+    bool is_done = !is_held || !syncer->is_busy;
+    if (is_done)
+        syncer->is_held = is_held;
+    sci_log_syncer_told(syncer, due_ns);
+    return is_done;
+}
+
+SCI_PRIVATE void sci_log_syncer_serve(sci_log_syncer *syncer, void *file, uint64_t synced)
+{
+    sci_mutex_lock(&syncer->lock);
+    sci_assert(!syncer->is_busy);
+    syncer->file = file;
+    syncer->wanted = synced;
+    syncer->synced = synced;
+    syncer->folder = NULL;
+    syncer->due_ns = 0;
+    syncer->is_held = false;
+    syncer->status = SC_OK;
+    sci_mutex_unlock(&syncer->lock);
+}
+
+SCI_PRIVATE void sci_log_syncer_want(sci_log_syncer *syncer, uint64_t bytes)
+{
+    sci_mutex_lock(&syncer->lock);
+    int64_t due_ns = sci_log_syncer_due(syncer);
+    syncer->wanted = bytes;
+    sci_log_syncer_told(syncer, due_ns);
+}
+
+SCI_PRIVATE void sci_log_syncer_want_folder(sci_log_syncer *syncer, const char *path)
+{
+    sci_mutex_lock(&syncer->lock);
+    int64_t due_ns = sci_log_syncer_due(syncer);
+    syncer->folder = path;
+    sci_log_syncer_told(syncer, due_ns);
+}
+
+SCI_PRIVATE void sci_log_syncer_shut(sci_log_syncer *syncer, void *file)
+{
+    sci_mutex_lock(&syncer->lock);
+    sci_assert(!syncer->trash);
+    int64_t due_ns = sci_log_syncer_due(syncer);
+    syncer->trash = file;
+    sci_log_syncer_told(syncer, due_ns);
+}
+
+SCI_PRIVATE bool sci_log_syncer_is_idle(sci_log_syncer *syncer)
+{
+    sci_mutex_lock(&syncer->lock);
+    bool is_idle = !syncer->is_busy && sci_log_syncer_due(syncer) == INT64_MAX;
+    sci_mutex_unlock(&syncer->lock);
+    return is_idle;
+}
+
+SCI_PRIVATE sci_log_synced sci_log_syncer_look(sci_log_syncer *syncer)
+{
+    sci_log_synced seen;
+    int64_t now_ns = 0;
+    sci_mutex_lock(&syncer->lock);
+    if (syncer->is_busy)
+        now_ns = sci_log_syncer_now(syncer);
+    seen.bytes = syncer->synced;
+    seen.busy_ns = syncer->is_busy ? sci_max_i64(now_ns - syncer->began_ns, 1) : 0;
+    seen.is_folder_due = syncer->folder != NULL;
+    seen.status = syncer->status;
+    if (seen.status != SC_OK)
+        (void)sc_fail(seen.status, "%s", syncer->words);
+    sci_mutex_unlock(&syncer->lock);
+    return seen;
+}
+
+SCI_PRIVATE int64_t sci_log_syncer_run(sci_log_syncer *syncer)
+{
+    if (syncer->has_thread)
+        return INT64_MAX;
+    sci_mutex_lock(&syncer->lock);
+    int64_t now_ns = sci_log_syncer_now(syncer);
+    int64_t due_ns;
+    while ((due_ns = sci_log_syncer_due(syncer)) <= now_ns)
+        sci_log_syncer_step(syncer, now_ns);
+    sci_mutex_unlock(&syncer->lock);
+    return due_ns;
+}
+
+SCI_PRIVATE void sci_log_syncer_wait(sci_log_syncer *syncer, int64_t timeout_ns)
+{
+    int64_t end_ns = sci_log_syncer_now(syncer) + timeout_ns;
+    while (syncer->has_thread) {
+        uint32_t ticket = sci_gate_ticket(&syncer->gate);
+        int64_t now_ns = sci_log_syncer_now(syncer);
+        if (sci_log_syncer_look(syncer).busy_ns == 0 || now_ns >= end_ns)
+            return;
+        sci_gate_wait(&syncer->gate, ticket, end_ns - now_ns);
+    }
+}
+
+/* MARK: - Server: log (Private) */
+/* The log: commands are gathered (log_file.h) and, before anybody is answered, written as a batch
+   (log_record.h) and synced as configured.
+
+   What can go wrong, and what is done then:
+
+   - There is no room. sci_log_admit reserves it in advance, so that a command is refused before it
+     has changed anything; a moment later it asks again.
+   - Writing fails all the same, or a sync does under SC_SYNC_ALWAYS. The file is cut to what it was
+     before the batch, the batch stays in memory, those who wait for its commands are not answered,
+     and from then on commands are refused until it could be written.
+   - A sync fails under SC_SYNC_EVERY_SECOND. What was written since the sync before may be lost
+     though the system has forgotten about it (a second sync would say that all is well), so the file
+     is not to be trusted: all of the data is written to a new one (log_rewrite.c). Commands are
+     refused until that is done.
+   - There is no memory to gather a command. What follows would build on what is missing, so nothing
+     is written to the file any more until it, too, is replaced by a new one.
+   - Syncs take long. Those who write wait for one that is under way for more than
+     SCI_LOG_SLOW_NS, so that no more than about two seconds are ever at risk; from
+     SCI_LOG_STUCK_NS on they are refused, so that readers are not stopped as well. */
+
+/* What the log's files share: the log as a whole. Locked by the server's lock, but for what is in
+   its syncers. */
+
+#define SCI_LOG_NS_PER_MS INT64_C(1000000)
+#define SCI_LOG_NS_PER_S INT64_C(1000000000)
+
+/* How far a database has been walked; it goes with the database when that is swapped. */
+typedef struct sci_log_walk {
+    uint64_t cursor;
+    bool is_done;
+} sci_log_walk;
+
+typedef enum sci_rewriting_phase {
+    SCI_REWRITING_NOT,
+    SCI_REWRITING_RESET, /* marks of the 255 rewritings before are taken off */
+    SCI_REWRITING_WALK,  /* what there is gets written */
+    SCI_REWRITING_SYNC   /* and synced, before it takes the log's place */
+} sci_rewriting_phase;
+
+typedef struct sci_rewriting {
+    sci_rewriting_phase phase;
+    sci_log_file file;
+    sci_log_syncer syncer;
+    sci_log_walk *walks; /* owned, one for each database */
+    uint8_t epoch;       /* what entry->epoch is once it is written, or new */
+    bool is_failed;      /* it is given up at the next step, with sc_error_text then in `words` */
+    unsigned rounds;     /* of syncing */
+    int64_t began_ns;
+    int64_t retry_ns;       /* none begins by itself before */
+    int64_t retry_pause_ns; /* doubles with each failure */
+    uint64_t base_bytes;    /* the log's size after the last one */
+    char words[SC_ERROR_TEXT_BYTES];
+} sci_rewriting;
+
+struct sci_log {
+    sc_server *server;
+    sc_memory memory;
+    sc_files files;
+    sc_sync sync;
+    bool repair;
+    uint64_t rewrite_min_bytes;
+    char *path; /* owned, as the next three */
+    char *lock_path;
+    char *rewrite_path;
+    char *damaged_path;
+    void *lock_file; /* owned: held */
+    sci_log_file live;
+    sci_log_syncer syncer; /* of the live file, for SC_SYNC_EVERY_SECOND */
+    sci_rewriting rewriting;
+    unsigned depth;       /* of sci_log_begin */
+    bool is_folder_due;   /* a renamed file's name is not on the disk (SC_SYNC_ALWAYS) */
+    bool needs_rewriting; /* the file cannot be trusted: a sync failed, or a command is lost */
+    bool is_stuck;        /* a sync takes very long; as far as was last looked */
+    bool is_foreign;      /* it begins with what somebody else wrote: to be rewritten soon */
+    int64_t failed_ms;    /* since when it cannot be written, on the wall clock; 0: it can */
+    int64_t retry_ns;     /* when the next attempt is due */
+    char words[SC_ERROR_TEXT_BYTES]; /* why */
+};
+
+static inline int64_t sci_log_now(const sci_log *log)
+{
+    return sci_server_now_ns(log->server);
+}
+/* A seed for a new file. */
+SCI_PRIVATE sci_hash_seed sci_log_seed(sci_log *log);
+/* Beyond what is asked for, so that what nobody asked leave for (expiry, eviction, a command that
+   is longer in the log than it came) has room as well. */
+#define SCI_LOG_SLACK_BYTES ((uint64_t)64 << 10)
+
+/* log_load.c: load what is in log->live.handle. */
+SCI_PRIVATE sc_status sci_log_load(sci_log *log);
+
+/* log_rewrite.c */
+SCI_PRIVATE void sci_rewriting_init(sci_log *log);
+/* Frees; gives up what is under way, and removes its file. */
+SCI_PRIVATE void sci_rewriting_free(sci_log *log);
+/* In a forked child. */
+SCI_PRIVATE void sci_rewriting_abandon(sci_log *log);
+static inline bool sci_rewriting_is_on(const sci_log *log)
+{
+    return log->rewriting.phase != SCI_REWRITING_NOT;
+}
+/* Does it take commands? */
+static inline bool sci_rewriting_takes(const sci_log *log)
+{
+    return log->rewriting.phase > SCI_REWRITING_RESET;
+}
+SCI_PRIVATE void sci_rewriting_give_up(sci_log *log, const char *why);
+/* Begins, goes on, ends. Returns when it wants to be called again. */
+SCI_PRIVATE int64_t sci_rewriting_tick(sci_log *log, int64_t now_ns);
+/* The rewritten file is the log now: whatever was wrong with the old one is over. */
+SCI_PRIVATE void sci_log_is_renewed(sci_log *log);
+
+#define SCI_LOG_SYNC_NS SCI_LOG_NS_PER_S
+#define SCI_LOG_SLOW_NS (2 * SCI_LOG_NS_PER_S)
+#define SCI_LOG_STUCK_NS (5 * SCI_LOG_NS_PER_S)
+/* Between two attempts to write what could not be written. */
+#define SCI_LOG_RETRY_NS (100 * SCI_LOG_NS_PER_MS)
+
+/* --- Opening */
+
+static char *sci_log_path(const sci_log *log, const char *path, const char *suffix)
+{
+    size_t len = strlen(path);
+    size_t suffix_len = strlen(suffix);
+    char *made = (char *)sci_resize(&log->memory, NULL, 0, len + suffix_len + 1);
+    if (!made)
+        return NULL;
+    memcpy(made, path, len);
+    memcpy(made + len, suffix, suffix_len + 1);
+    return made;
+}
+
+static sci_log *sci_log_create(sc_server *server, const sci_log_config *config)
+{
+    sci_log *log = (sci_log *)sci_alloc_zeroed(&server->memory, sizeof *log);
+    if (!log)
+        return NULL;
+    log->server = server;
+    log->memory = server->memory;
+    log->files = *config->files;
+    log->sync = config->sync;
+    log->repair = config->repair;
+    log->rewrite_min_bytes = config->rewrite_min_bytes;
+    sci_log_file_init(&log->live, &log->memory, &log->files);
+    sci_log_syncer_init(&log->syncer, &log->files, &server->clock, SCI_LOG_SYNC_NS);
+    sci_rewriting_init(log);
+    log->path = sci_log_path(log, config->path, "");
+    log->lock_path = sci_log_path(log, config->path, ".lock");
+    log->rewrite_path = sci_log_path(log, config->path, ".rewrite");
+    log->damaged_path = sci_log_path(log, config->path, ".damaged");
+    return log;
+}
+
+/* What is left once nothing is to be written any more. */
+static void sci_log_free(sci_log *log, bool is_child)
+{
+    sc_memory memory = log->memory;
+    sci_log_syncer_free(&log->syncer, is_child);
+    sci_log_file_free(&log->live);
+    if (log->lock_file)
+        log->files.shut(log->lock_file);
+    sci_free_text(&memory, log->path);
+    sci_free_text(&memory, log->lock_path);
+    sci_free_text(&memory, log->rewrite_path);
+    sci_free_text(&memory, log->damaged_path);
+    sci_free(&memory, log, sizeof *log);
+}
+
+/* The lock has a file of its own, since the log's is replaced by rewriting. */
+static sc_status sci_log_take_lock(sci_log *log)
+{
+    sc_status status = log->files.open(log->files.user, &log->memory, log->lock_path,
+                                       SC_FILE_APPEND, &log->lock_file);
+    if (status == SC_OK)
+        status = log->files.hold(log->lock_file);
+    if (status != SC_OK)
+        return status;
+    /* What a rewriting left that did not come to its end. */
+    status = log->files.remove(log->files.user, log->rewrite_path);
+    return status == SC_MISS ? SC_OK : status;
+}
+
+/* A good start: all that was loaded is on the disk, the file's name too. */
+static sc_status sci_log_settle(sci_log *log)
+{
+    sci_log_file *live = &log->live;
+    sc_status status = SC_OK;
+    if (live->needs_first) {
+        live->seed = sci_log_seed(log);
+        status = sci_log_file_begin(live);
+        if (live->size > 0)
+            status = SC_OK; /* else the first batch brings it */
+    }
+    if (status == SC_OK)
+        status = log->files.sync(live->handle);
+    if (status == SC_OK)
+        status = log->files.sync_folder(log->files.user, log->path);
+    if (status != SC_OK)
+        return status;
+    live->durable = live->size;
+    /* What the data take in memory is near to what they would take in a new file. */
+    log->rewriting.base_bytes = live->size;
+    if (log->server->data.used < live->size)
+        log->rewriting.base_bytes = log->server->data.used;
+    sci_log_syncer_serve(&log->syncer, live->handle, live->size);
+    if (log->sync == SC_SYNC_EVERY_SECOND && !log->server->config.polled)
+        sci_log_syncer_start(&log->syncer);
+    return SC_OK;
+}
+
+static sc_status sci_log_begin_open(sci_log *log)
+{
+    if (!log->path || !log->lock_path || !log->rewrite_path || !log->damaged_path)
+        return SC_ERR_MEMORY;
+    sc_status status = sci_log_take_lock(log);
+    if (status == SC_OK)
+        status = log->files.open(log->files.user, &log->memory, log->path, SC_FILE_APPEND,
+                                 &log->live.handle);
+    if (status == SC_OK)
+        status = sci_log_load(log);
+    return status == SC_OK ? sci_log_settle(log) : status;
+}
+
+SCI_PRIVATE sc_status sci_log_open(sc_server *server, const sci_log_config *config, sci_log **log)
+{
+    sci_log *self = sci_log_create(server, config);
+    *log = NULL;
+    if (!self)
+        return SC_ERR_MEMORY;
+    sc_status status = sci_log_begin_open(self);
+    if (status != SC_OK) {
+        sci_rewriting_free(self);
+        sci_log_free(self, false);
+        return status;
+    }
+    *log = self;
+    return SC_OK;
+}
+
+SCI_PRIVATE sci_hash_seed sci_log_seed(sci_log *log)
+{
+    sci_hash_seed seed;
+    uint64_t words[2];
+    for (size_t i = 0; i < SCI_COUNT(words); i++) {
+        uint64_t word = sci_random_u64(log->server);
+        words[i] = sci_hash(&log->server->hash_seed, sc_bytes(&word, sizeof word));
+    }
+    seed.k0 = words[0];
+    seed.k1 = words[1];
+    return seed;
+}
+
+/* --- Failing, and being well again */
+
+/* With sc_error_text as the reason. */
+static sc_status sci_log_fail(sci_log *log)
+{
+    bool is_new = log->failed_ms == 0;
+    (void)sci_format(log->words, sizeof log->words, "%s", sc_error_text());
+    log->retry_ns = sci_log_now(log) + SCI_LOG_RETRY_NS;
+    if (is_new) {
+        log->failed_ms = sci_max_i64(sci_server_wall_ms(log->server), 1);
+        sci_server_log(log->server, SC_LOG_ERROR,
+                       "the log %s cannot be written, writes are refused: %s", log->path,
+                       log->words);
+    }
+    return sc_fail(SC_ERR_IO, "%s", log->words);
+}
+
+static void sci_log_recover(sci_log *log)
+{
+    if (log->failed_ms == 0)
+        return;
+    log->failed_ms = 0;
+    sci_server_log(log->server, SC_LOG_WARNING, "the log %s can be written again", log->path);
+}
+
+SCI_PRIVATE void sci_log_is_renewed(sci_log *log)
+{
+    log->needs_rewriting = false;
+    log->is_foreign = false;
+    sci_log_recover(log);
+}
+
+/* What only a new file mends. */
+static sc_status sci_log_distrust(sci_log *log)
+{
+    if (!log->needs_rewriting) {
+        log->needs_rewriting = true;
+        log->rewriting.retry_ns = 0;
+    }
+    return sci_log_fail(log);
+}
+
+/* Looks for what the thread has found out. */
+static sc_status sci_log_collect(sci_log *log)
+{
+    if (log->sync != SC_SYNC_EVERY_SECOND)
+        return SC_OK;
+    sci_log_synced seen = sci_log_syncer_look(&log->syncer);
+    log->live.durable = seen.bytes;
+    log->is_stuck = seen.busy_ns >= SCI_LOG_STUCK_NS;
+    if (seen.status != SC_OK && !log->needs_rewriting)
+        return sci_log_distrust(log);
+    return SC_OK;
+}
+
+/* --- Writing */
+
+/* How much before the next batch may be lost with the host. */
+static uint64_t sci_log_at_risk(const sci_log *log)
+{
+    return log->sync == SC_SYNC_EVERY_SECOND ? log->live.size - log->live.durable : 0;
+}
+
+static sc_status sci_log_put_on_disk(sci_log *log)
+{
+    sc_status status = log->files.sync(log->live.handle);
+    if (status == SC_OK && log->is_folder_due)
+        status = log->files.sync_folder(log->files.user, log->path);
+    if (status != SC_OK)
+        return status;
+    log->is_folder_due = false;
+    log->live.durable = log->live.size;
+    return SC_OK;
+}
+
+static sc_status sci_log_write(sci_log *log)
+{
+    sci_log_file *live = &log->live;
+    sc_status status = sci_log_file_write(live, sci_log_at_risk(log));
+    if (status != SC_OK)
+        return sci_log_fail(log);
+    if (log->sync == SC_SYNC_ALWAYS && live->last_bytes && sci_log_put_on_disk(log) != SC_OK) {
+        status = sci_log_fail(log);
+        sci_log_file_take_back(live);
+        return sc_fail(status, "%s", log->words);
+    }
+    bool is_more = live->last_bytes > 0;
+    sci_log_file_forget(live);
+    if (is_more && log->sync == SC_SYNC_EVERY_SECOND)
+        sci_log_syncer_want(&log->syncer, live->size);
+    if (!log->needs_rewriting)
+        sci_log_recover(log);
+    return SC_OK;
+}
+
+/* Those who write share a slow disk's pain, so that what is at risk stays bounded. */
+static void sci_log_wait_for_sync(sci_log *log)
+{
+    if (log->sync != SC_SYNC_EVERY_SECOND || !log->syncer.has_thread)
+        return;
+    sci_log_synced seen = sci_log_syncer_look(&log->syncer);
+    if (seen.busy_ns > SCI_LOG_SLOW_NS && seen.busy_ns < SCI_LOG_STUCK_NS)
+        sci_log_syncer_wait(&log->syncer, SCI_LOG_STUCK_NS - seen.busy_ns);
+}
+
+static sc_status sci_log_find_lost(sci_log *log)
+{
+    if (!log->live.is_lost)
+        return SC_OK;
+    (void)sc_fail(SC_ERR_MEMORY, "out of memory: a command could not be kept for the log");
+    return sci_log_distrust(log);
+}
+
+SCI_PRIVATE sc_status sci_log_commit(sci_log *log)
+{
+    sc_status status = sci_log_find_lost(log);
+    if (status != SC_OK)
+        return status;
+    if (sci_log_file_pending(&log->live) == 0)
+        return SC_OK;
+    if (log->failed_ms && !log->needs_rewriting && sci_log_now(log) < log->retry_ns)
+        return sc_fail(SC_ERR_IO, "%s", log->words);
+    sci_log_wait_for_sync(log);
+    (void)sci_log_collect(log);
+    return sci_log_write(log);
+}
+
+/* --- Leave to write */
+
+static sc_status sci_log_make_room(sci_log *log, uint64_t bytes)
+{
+    sc_status status = sci_log_file_reserve(&log->live, bytes);
+    if (status == SC_OK || !sci_rewriting_is_on(log))
+        return status;
+    /* The rewriting's file may be what has taken the room. */
+    sci_rewriting_give_up(log, sc_error_text());
+    return sci_log_file_reserve(&log->live, bytes);
+}
+
+/* While it cannot be written, or there is no room left of what was reserved. */
+static sc_status sci_log_admit_slowly(sci_log *log, uint64_t bytes)
+{
+    if (log->failed_ms) {
+        if (log->needs_rewriting || sci_log_now(log) < log->retry_ns)
+            return sc_fail(SC_ERR_IO, "%s", log->words);
+        sc_status status = sci_log_write(log);
+        if (status != SC_OK)
+            return status;
+    }
+    sc_status status = sci_log_make_room(log, bytes + SCI_LOG_SLACK_BYTES);
+    if (status != SC_OK && sci_log_file_reserve(&log->live, SCI_LOG_SLACK_BYTES) != SC_OK)
+        return sci_log_fail(log);
+    /* A command that alone is too large stops nobody else. */
+    sci_log_recover(log);
+    return status;
+}
+
+SCI_PRIVATE sc_status sci_log_admit(sci_log *log, size_t bytes)
+{
+    if (SCI_UNLIKELY(log->is_stuck)) {
+        (void)sci_log_collect(log);
+        if (log->is_stuck)
+            return sc_fail(SC_ERR_IO, "the disk has not finished a sync for %d seconds",
+                           (int)(SCI_LOG_STUCK_NS / SCI_LOG_NS_PER_S));
+    }
+    if (SCI_LIKELY(!log->failed_ms &&
+                   sci_log_file_has_room(&log->live, bytes + SCI_LOG_SLACK_BYTES)))
+        return SC_OK;
+    return sci_log_admit_slowly(log, bytes);
+}
+
+/* --- Closing */
+
+SCI_PRIVATE void sci_log_close(sci_log *log)
+{
+    sci_rewriting_free(log);
+    sci_log_syncer_stop(&log->syncer);
+    (void)sci_log_collect(log);
+    sc_status status = sci_log_file_write(&log->live, sci_log_at_risk(log));
+    if (status == SC_OK && log->live.is_lost)
+        status = sc_fail(SC_ERR_MEMORY, "%s", log->words);
+    if (status == SC_OK)
+        status = sci_log_put_on_disk(log);
+    if (status != SC_OK)
+        sci_server_log(log->server, SC_LOG_ERROR, "the last writes are not in the log %s: %s",
+                       log->path, sc_error_text());
+    /* Room that was reserved is given back. */
+    (void)log->files.cut(log->live.handle, log->live.size);
+    sci_log_free(log, false);
+}
+
+SCI_PRIVATE void sci_log_abandon(sci_log *log)
+{
+    sci_rewriting_abandon(log);
+    sci_log_free(log, true);
+}
+
+/* --- Gathering */
+
+static void sci_log_add(sci_log *log, sci_log_file *file, int db, const sc_slice *argv, size_t argc)
+{
+    if (log->depth > 0 && !file->is_in_multi)
+        sci_log_file_add_multi(file);
+    sci_log_file_add(file, db, argv, argc);
+}
+
+SCI_PRIVATE void sci_log_append(sci_log *log, int db, const sc_slice *argv, size_t argc)
+{
+    sci_log_add(log, &log->live, db, argv, argc);
+    if (sci_rewriting_takes(log))
+        sci_log_add(log, &log->rewriting.file, db, argv, argc);
+}
+
+SCI_PRIVATE void sci_log_begin(sci_log *log)
+{
+    log->depth++;
+}
+
+SCI_PRIVATE void sci_log_end(sci_log *log)
+{
+    sci_assert(log->depth > 0);
+    if (--log->depth > 0)
+        return;
+    if (log->live.is_in_multi)
+        sci_log_file_add_exec(&log->live);
+    if (log->rewriting.file.is_in_multi)
+        sci_log_file_add_exec(&log->rewriting.file);
+}
+
+/* --- Time, numbers */
+
+SCI_PRIVATE int64_t sci_log_tick(sci_log *log, int64_t now_ns)
+{
+    int64_t due_ns = INT64_MAX;
+    if (log->failed_ms && !log->needs_rewriting) {
+        if (now_ns >= log->retry_ns)
+            (void)sci_log_admit_slowly(log, 0);
+        if (log->failed_ms)
+            due_ns = log->retry_ns;
+    }
+    due_ns = sci_min_i64(due_ns, sci_log_syncer_run(&log->syncer));
+    (void)sci_log_collect(log);
+    (void)sci_log_find_lost(log);
+    return sci_min_i64(due_ns, sci_rewriting_tick(log, now_ns));
+}
+
+SCI_PRIVATE uint64_t sci_log_bytes(const sci_log *log)
+{
+    return log->live.size + sci_log_file_pending(&log->live);
+}
+
+SCI_PRIVATE int64_t sci_log_failed_ms(const sci_log *log, const char **text)
+{
+    if (text && log->failed_ms)
+        *text = log->words;
+    return log->failed_ms;
+}
+
+/* MARK: - Server: loading the log (Private) */
+/* Loading a log: batch by batch, each checked as a whole before anything of it is executed, in
+   pieces of bounded size.
+
+   What a file may be: commands that somebody else wrote (Redis's append-only file, a person), then
+   the record that begins a log, then batches; each part may be missing. Files may also be put
+   behind one another, where a record begins a log anew. Commands that somebody else wrote bear no
+   check: they are executed as they come, a transaction when all of it is there, and the log is
+   rewritten soon.
+
+   Where a batch is not right, at `at`, what follows tells what has happened:
+
+   - No good batch follows: the last write was torn, by a crash. It is cut off.
+   - A good batch follows that says that what lies at `at` had been synced before it was written:
+     the file was damaged later. That is refused, since what is lost may matter; sc_server_config
+     .repair cuts it there, and keeps the rest in a file of its own.
+   - Only good batches follow that do not say so: under SC_SYNC_EVERY_SECOND, a crash of the host
+     that came before all of the last second's blocks were on the disk, whose order is the system's.
+     It is cut, and the rest kept.
+
+   Commands of somebody else's are cut where the file ends in the middle of one; anything else that
+   is wrong with them is damage, and so is any command that cannot be executed. */
+
+#define SCI_LOAD_PIECE_BYTES ((size_t)SCI_LOG_RECORD_PIECE_BYTES)
+/* A buffer that had to grow for a large command is given back. */
+#define SCI_LOAD_KEPT_BYTES (8 * SCI_LOAD_PIECE_BYTES)
+#define SCI_LOAD_LINE_BYTES ((size_t)64 << 10)
+#define SCI_LOAD_NOTE_BYTES ((uint64_t)1 << 20)
+#define SCI_LOAD_NOTE_NS SCI_LOG_NS_PER_S
+
+typedef enum sci_load_end {
+    SCI_LOAD_WHOLE,
+    SCI_LOAD_TORN, /* what follows `at` is cut off */
+    SCI_LOAD_KEPT  /* and kept */
+} sci_load_end;
+
+typedef struct sci_load {
+    sci_log *log;
+    uint64_t size;    /* of the file */
+    sci_bytes window; /* a part of it */
+    uint64_t at;      /* the window's first byte */
+    sci_request request;
+    sci_hash_seed seed;
+    bool is_checked; /* the record that begins a log has come */
+    bool is_foreign; /* commands without a check have come */
+    bool is_damaged; /* at `damage_at`: a cut there helps */
+    uint64_t damage_at;
+    sci_load_end end;
+    int db;
+    uint64_t noted_at;
+    int64_t noted_ns;
+} sci_load;
+
+/* --- The window */
+
+/* Have at least `want` bytes in it, or all to the end. */
+static sc_status sci_load_fill(sci_load *load, size_t want)
+{
+    const sci_log *log = load->log;
+    uint64_t rest = load->size - load->at;
+    if (want > rest)
+        want = (size_t)rest;
+    while (sci_bytes_len(&load->window) < want) {
+        size_t have = sci_bytes_len(&load->window);
+        size_t count = 0;
+        size_t ask = sci_max_size(want - have, SCI_LOAD_PIECE_BYTES);
+        if (ask > rest - have)
+            ask = (size_t)(rest - have);
+        sc_status status = sci_bytes_reserve(&load->window, ask);
+        if (status == SC_OK)
+            status = log->files.fetch(log->live.handle, load->at + have,
+                                      load->window.data + load->window.end, ask, &count);
+        if (status != SC_OK)
+            return status;
+        if (count == 0)
+            return sc_fail(SC_ERR_IO, "the log %s became shorter while it was loaded", log->path);
+        load->window.end += count;
+    }
+    return SC_OK;
+}
+
+/* Move its beginning forward. */
+static void sci_load_pass(sci_load *load, uint64_t count)
+{
+    size_t have = sci_bytes_len(&load->window);
+    load->at += count;
+    if (count < have) {
+        sci_bytes_consume(&load->window, (size_t)count);
+        return;
+    }
+    sci_bytes_reset(&load->window, SCI_LOAD_KEPT_BYTES);
+}
+
+/* To any place; what is in the window is kept when that lies in it. */
+static void sci_load_seek(sci_load *load, uint64_t at)
+{
+    if (at >= load->at) {
+        sci_load_pass(load, at - load->at);
+        return;
+    }
+    sci_bytes_reset(&load->window, SCI_LOAD_KEPT_BYTES);
+    load->at = at;
+}
+
+static sc_slice sci_load_window(const sci_load *load, uint64_t end)
+{
+    sc_slice window = sci_bytes_slice(&load->window);
+    if (window.len > end - load->at)
+        window.len = (size_t)(end - load->at);
+    return window;
+}
+
+static void sci_load_note(sci_load *load)
+{
+    const sci_log *log = load->log;
+    if (load->at - load->noted_at < SCI_LOAD_NOTE_BYTES)
+        return;
+    load->noted_at = load->at;
+    int64_t now_ns = sci_log_now(log);
+    if (now_ns - load->noted_ns < SCI_LOAD_NOTE_NS)
+        return;
+    load->noted_ns = now_ns;
+    sci_server_log(log->server, SC_LOG_INFO, "loading the log %s: %llu of %llu MiB", log->path,
+                   (unsigned long long)(load->at >> 20), (unsigned long long)(load->size >> 20));
+}
+
+/* --- Commands */
+
+static sc_status sci_load_damaged(sci_load *load, uint64_t at)
+{
+    load->is_damaged = true;
+    load->damage_at = at;
+    return SC_ERR_PROTOCOL;
+}
+
+static void sci_load_restart_request(sci_load *load)
+{
+    sci_request_limits limits;
+    limits.max_words = INT32_MAX;
+    limits.max_bulk_bytes = SIZE_MAX / 4;
+    limits.max_line_bytes = SCI_LOAD_LINE_BYTES;
+    sci_request_free(&load->request);
+    sci_request_init(&load->request, &load->log->memory, &limits);
+}
+
+/* The next command, which ends before `end`; its words are in load->request until the window moves.
+   SC_END: what is left before `end` is no whole command. */
+static sc_status sci_load_command(sci_load *load, uint64_t end, size_t *used)
+{
+    for (;;) {
+        sc_slice window = sci_load_window(load, end);
+        sc_status status = sci_request_read(&load->request, window.data, window.len, used);
+        if (status != SC_AGAIN)
+            return status;
+        if (window.len == end - load->at)
+            return SC_END;
+        size_t more =
+            sci_max_size(sci_request_missing(&load->request, window.len), SCI_LOAD_PIECE_BYTES);
+        status = sci_load_fill(load, window.len + more);
+        if (status != SC_OK)
+            return status;
+    }
+}
+
+/* After the command that was read. */
+static bool sci_load_is_in_multi(const sci_load *load, bool is_before)
+{
+    const sci_request *request = &load->request;
+    if (request->word_count == 0)
+        return is_before;
+    return is_before ? !sci_word_is(request->words[0], "exec")
+                     : sci_word_is(request->words[0], "multi");
+}
+
+/* Nothing to be executed: an empty line, or a note as Redis writes them ("#TS:..."). */
+static bool sci_load_is_blank(const sci_load *load)
+{
+    const sci_request *request = &load->request;
+    return request->word_count == 0 ||
+           (request->words[0].len > 0 && request->words[0].data[0] == '#');
+}
+
+/* Execute all up to `end`, which is whole commands. What cannot be is damage: from here on, when it
+   is a batch; else from that command or its transaction on. */
+static sc_status sci_load_execute(sci_load *load, uint64_t end, bool is_batch)
+{
+    bool is_in_multi = false;
+    uint64_t first = load->at;
+    sci_load_restart_request(load);
+    while (load->at < end) {
+        size_t used = 0;
+        if (!is_batch && !is_in_multi)
+            first = load->at;
+        sc_status status = sci_load_command(load, end, &used);
+        if (status == SC_END)
+            status = sc_fail(SC_ERR_PROTOCOL, "a command is cut short");
+        if (status == SC_OK && !sci_load_is_blank(load))
+            status = sci_command_replay(load->log->server, &load->db, load->request.words,
+                                        load->request.word_count);
+        if (status == SC_ERR_PROTOCOL)
+            return sci_load_damaged(load, first);
+        if (status != SC_OK)
+            return status;
+        is_in_multi = sci_load_is_in_multi(load, is_in_multi);
+        sci_load_pass(load, used);
+        sci_load_note(load);
+    }
+    return SC_OK;
+}
+
+/* --- Commands that somebody else wrote */
+
+/* How far one can go from load->at, in load->damage_at: over whole commands and whole transactions,
+   up to a record. SC_OK, SC_END: something is cut short there, SC_ERR_PROTOCOL. */
+static sc_status sci_load_scan(sci_load *load)
+{
+    bool is_in_multi = false;
+    sci_load_restart_request(load);
+    load->damage_at = load->at;
+    while (load->at < load->size) {
+        sci_log_record record;
+        size_t used = 0;
+        sc_status status = sci_load_fill(load, SCI_LOG_RECORD_BYTES);
+        if (status != SC_OK)
+            return status;
+        sci_log_record_parse(sci_bytes_slice(&load->window), &load->seed, &record);
+        if (record.kind != SCI_LOG_RECORD_NONE)
+            return is_in_multi ? sc_fail(SC_ERR_PROTOCOL, "a transaction has no end") : SC_OK;
+        status = sci_load_command(load, load->size, &used);
+        if (status != SC_OK)
+            return status;
+        is_in_multi = sci_load_is_in_multi(load, is_in_multi);
+        sci_load_pass(load, used);
+        if (!is_in_multi)
+            load->damage_at = load->at;
+    }
+    return is_in_multi ? SC_END : SC_OK;
+}
+
+/* Redis's tail that was torn begins as a command does; a text that has no line end is something
+   else. */
+static sc_status sci_load_foreign_tail(sci_load *load)
+{
+    sci_load_seek(load, load->damage_at);
+    sc_status status = sci_load_fill(load, 1);
+    if (status != SC_OK)
+        return status;
+    if (sci_bytes_slice(&load->window).data[0] != '*') {
+        (void)sc_fail(SC_ERR_PROTOCOL, "a command is cut short");
+        return sci_load_damaged(load, load->damage_at);
+    }
+    load->end = SCI_LOAD_TORN;
+    return SC_OK;
+}
+
+static sc_status sci_load_foreign(sci_load *load)
+{
+    uint64_t start = load->at;
+    if (start == 0 && sci_load_window(load, load->size).len >= 5 &&
+        memcmp(sci_load_window(load, load->size).data, "REDIS", 5) == 0)
+        return sc_fail(SC_ERR_PROTOCOL,
+                       "the log %s is a snapshot of Redis's: there, set aof-use-rdb-preamble to no "
+                       "and say BGREWRITEAOF; then it is commands, which can be read",
+                       load->log->path);
+    sc_status scanned = sci_load_scan(load);
+    uint64_t end = load->damage_at;
+    load->is_foreign = end > start;
+    if (scanned == SC_ERR_PROTOCOL)
+        return sci_load_damaged(load, end);
+    if (scanned != SC_OK && scanned != SC_END)
+        return scanned;
+    sci_load_seek(load, start);
+    sc_status status = sci_load_execute(load, end, false);
+    if (status != SC_OK || scanned == SC_OK)
+        return status;
+    load->damage_at = end;
+    return sci_load_foreign_tail(load);
+}
+
+/* --- Batches */
+
+static bool sci_load_fits(const sci_load *load, const sci_log_record *record)
+{
+    uint64_t rest = load->size - load->at;
+    return record->len <= rest && record->bytes <= rest - record->len;
+}
+
+/* Is the batch whose record the window begins with right? SC_OK, SC_MISS: it is not. The window
+   moves when the batch is large. */
+static sc_status sci_load_check(sci_load *load, const sci_log_record *record)
+{
+    uint64_t check = 0;
+    uint64_t rest = record->bytes;
+    if (record->kind != SCI_LOG_RECORD_BATCH || !sci_load_fits(load, record))
+        return SC_MISS;
+    if (record->bytes <= SCI_LOAD_KEPT_BYTES) {
+        size_t bytes = (size_t)record->bytes;
+        sc_status status = sci_load_fill(load, record->len + bytes);
+        if (status != SC_OK)
+            return status;
+        const char *batch = sci_bytes_slice(&load->window).data + record->len;
+        check = sci_log_record_check(&load->seed, sc_bytes(batch, bytes));
+        return check == record->check ? SC_OK : SC_MISS;
+    }
+    for (sci_load_pass(load, record->len); rest > 0;) {
+        size_t piece = SCI_LOAD_PIECE_BYTES;
+        if (piece > rest)
+            piece = (size_t)rest;
+        sc_status status = sci_load_fill(load, piece);
+        if (status != SC_OK)
+            return status;
+        check = sci_log_record_check_piece(&load->seed, check,
+                                           sc_bytes(sci_bytes_slice(&load->window).data, piece));
+        sci_load_pass(load, piece);
+        rest -= piece;
+    }
+    return check == record->check ? SC_OK : SC_MISS;
+}
+
+/* Move on to the next place, from `at` on, where a record may begin; to the end: there is none. */
+static sc_status sci_load_find(sci_load *load, uint64_t at)
+{
+    for (sci_load_seek(load, at); load->at < load->size;) {
+        sc_status status = sci_load_fill(load, SCI_LOAD_PIECE_BYTES);
+        if (status != SC_OK)
+            return status;
+        sc_slice window = sci_bytes_slice(&load->window);
+        size_t found = sci_log_record_find(window);
+        sci_load_pass(load, found);
+        if (found < window.len)
+            return sci_load_fill(load, SCI_LOG_RECORD_BYTES);
+    }
+    return SC_OK;
+}
+
+/* What is at `at` is no batch that is right: what does that mean? */
+static sc_status sci_load_judge(sci_load *load, uint64_t at)
+{
+    load->end = SCI_LOAD_TORN;
+    load->damage_at = at;
+    for (uint64_t from = at + 1;;) {
+        sci_log_record record;
+        sc_status status = sci_load_find(load, from);
+        if (status != SC_OK || load->at == load->size)
+            return status;
+        uint64_t found = load->at;
+        from = found + 1;
+        sci_log_record_parse(sci_bytes_slice(&load->window), &load->seed, &record);
+        if (record.kind == SCI_LOG_RECORD_FIRST)
+            load->end = SCI_LOAD_KEPT;
+        status = sci_load_check(load, &record);
+        if (status == SC_MISS)
+            continue;
+        if (status != SC_OK)
+            return status;
+        if (found - at > record.at_risk) {
+            (void)sc_fail(SC_ERR_PROTOCOL, "a batch is not as it was written, though one that "
+                                           "was written later is");
+            return sci_load_damaged(load, at);
+        }
+        load->end = SCI_LOAD_KEPT;
+        from = found + record.len + record.bytes;
+    }
+}
+
+static sc_status sci_load_batch(sci_load *load, const sci_log_record *record)
+{
+    uint64_t at = load->at;
+    sc_status status = sci_load_check(load, record);
+    if (status == SC_MISS)
+        return sci_load_judge(load, at);
+    if (status != SC_OK)
+        return status;
+    sci_load_seek(load, at + record->len);
+    return sci_load_execute(load, at + record->len + record->bytes, true);
+}
+
+/* --- The whole */
+
+static sc_status sci_load_next(sci_load *load)
+{
+    sci_log_record record;
+    sc_status status = sci_load_fill(load, SCI_LOG_RECORD_BYTES);
+    if (status != SC_OK)
+        return status;
+    sci_log_record_parse(sci_bytes_slice(&load->window), &load->seed, &record);
+    switch (record.kind) {
+    case SCI_LOG_RECORD_FIRST:
+        load->seed = record.seed;
+        load->is_checked = true;
+        sci_load_pass(load, record.len);
+        return SC_OK;
+    case SCI_LOG_RECORD_UNKNOWN:
+        return sc_fail(SC_ERR_PROTOCOL,
+                       "the log %s is of a later version, which this program does not know",
+                       load->log->path);
+    default:
+        break;
+    }
+    if (load->is_checked)
+        return sci_load_batch(load, &record);
+    if (record.kind == SCI_LOG_RECORD_NONE)
+        return sci_load_foreign(load);
+    (void)sc_fail(SC_ERR_PROTOCOL, "the record that begins the log is not as it was written");
+    return sci_load_damaged(load, load->at);
+}
+
+static sc_status sci_load_run(sci_load *load, sci_log *log)
+{
+    memset(load, 0, sizeof *load);
+    load->log = log;
+    load->noted_ns = sci_log_now(log);
+    sci_bytes_init(&load->window, &log->memory);
+    sc_status status = log->files.size(log->live.handle, &load->size);
+    while (status == SC_OK && load->at < load->size && load->end == SCI_LOAD_WHOLE)
+        status = sci_load_next(load);
+    if (load->end == SCI_LOAD_WHOLE)
+        load->damage_at = load->at;
+    sci_request_free(&load->request);
+    sci_bytes_free(&load->window);
+    return status;
+}
+
+/* What is behind `at`, appended to the file of what is kept. */
+static sc_status sci_load_keep(sci_log *log, uint64_t at, uint64_t size)
+{
+    char piece[4096];
+    void *kept = NULL;
+    sc_status status =
+        log->files.open(log->files.user, &log->memory, log->damaged_path, SC_FILE_APPEND, &kept);
+    while (status == SC_OK && at < size) {
+        size_t count = 0;
+        size_t written = 0;
+        status = log->files.fetch(log->live.handle, at, piece, sizeof piece, &count);
+        if (status == SC_OK && count == 0)
+            status = sc_fail(SC_ERR_IO, "the log %s became shorter", log->path);
+        if (status == SC_OK)
+            status = log->files.append(kept, piece, count, &written);
+        at += count;
+    }
+    if (status == SC_OK)
+        status = log->files.sync(kept);
+    if (status == SC_OK)
+        status = log->files.sync_folder(log->files.user, log->damaged_path);
+    if (kept)
+        log->files.shut(kept);
+    return status;
+}
+
+static void sci_load_forget(sci_log *log)
+{
+    for (int i = 0; i < log->server->db_count; i++)
+        sci_db_clear(&log->server->dbs[i]);
+}
+
+/* A damaged log: refused or, if that was asked for, cut, to be loaded again. */
+static sc_status sci_load_repair(sci_log *log, const sci_load *load)
+{
+    if (!log->repair)
+        return sc_fail(SC_ERR_PROTOCOL,
+                       "the log %s is damaged at byte %llu of %llu: %s. With "
+                       "sc_server_config.repair it is cut there, and the rest kept as %s",
+                       log->path, (unsigned long long)load->damage_at,
+                       (unsigned long long)load->size, sc_error_text(), log->damaged_path);
+    sci_server_log(log->server, SC_LOG_ERROR,
+                   "the log %s is damaged at byte %llu of %llu and cut there, the rest is kept as "
+                   "%s: %s",
+                   log->path, (unsigned long long)load->damage_at, (unsigned long long)load->size,
+                   log->damaged_path, sc_error_text());
+    sci_load_forget(log);
+    sc_status status = sci_load_keep(log, load->damage_at, load->size);
+    return status == SC_OK ? log->files.cut(log->live.handle, load->damage_at) : status;
+}
+
+static sc_status sci_load_cut(sci_log *log, const sci_load *load)
+{
+    bool is_kept = load->end == SCI_LOAD_KEPT;
+    if (load->end == SCI_LOAD_WHOLE)
+        return SC_OK;
+    sci_server_log(log->server, SC_LOG_WARNING,
+                   "the last %llu bytes of the log %s are no whole batch, after a crash, and are "
+                   "cut off%s%s",
+                   (unsigned long long)(load->size - load->damage_at), log->path,
+                   is_kept ? "; they are kept as " : "", is_kept ? log->damaged_path : "");
+    sc_status status = is_kept ? sci_load_keep(log, load->damage_at, load->size) : SC_OK;
+    return status == SC_OK ? log->files.cut(log->live.handle, load->damage_at) : status;
+}
+
+SCI_PRIVATE sc_status sci_log_load(sci_log *log)
+{
+    sci_load load;
+    sc_status status = sci_load_run(&load, log);
+    while (status == SC_ERR_PROTOCOL && load.is_damaged) {
+        status = sci_load_repair(log, &load);
+        if (status == SC_OK)
+            status = sci_load_run(&load, log);
+        else
+            load.is_damaged = false;
+    }
+    if (status == SC_OK)
+        status = sci_load_cut(log, &load);
+    if (status != SC_OK)
+        return status;
+    log->live.size = load.damage_at;
+    log->live.seed = load.seed;
+    log->live.needs_first = !load.is_checked;
+    log->is_foreign = load.is_foreign;
+    return SC_OK;
+}
+
+/* MARK: - Server: rewriting the log (Private) */
+/* Rewriting: a new file with the commands that make what there is, in place of all that was done.
+
+   It is done in slices between commands, without a fork. The new file gets two kinds of commands,
+   in the order of their happening: dumps, which make an entry as it is at that moment, and every
+   command that the log gets, from the rewriting's beginning on. An entry is "written" once it has
+   been dumped, or when it came to be during the rewriting. What holds at every moment:
+
+       to execute the new file up to here gives exactly the written entries, as they are now.
+
+   - At the beginning nothing is written, and the file is empty.
+   - A dump adds an entry to those that are written, with the state that it has.
+   - A command keeps it, because whatever it looks at or changes is written before
+     (sci_log_before_use, called for each entry that a command for the log reads, changes, moves or
+     deletes), or does not exist, and then does not exist in the new file's execution either. So it
+     does there what it did here. That it must not only be so for what changes, but also for what is
+     read, is for SINTERSTORE, COPY and their like: they are in the log as they came.
+   - A dump that comes in the middle of a command, or of MULTI and EXEC, stands before that command:
+     what it changes was dumped before, and it is added to the file once it is done.
+   - What has expired but not gone counts as existing, here as when a log is loaded; it goes by a
+     command of its own, DEL.
+   - Flushing a database empties the written entries of it, and the others; there is nothing left to
+     be dumped.
+   - Exchanging two databases exchanges the written entries, and how far each has been walked.
+
+   When all has been walked, all is written, and the new file is worth as much as the old. It is
+   synced, in rounds that get shorter, takes the old one's name, and then its place; only then is
+   anything said to be done that the old file does not hold. Until then the old one goes on as if
+   nothing were, so that a rewriting that fails has done no harm.
+
+   sci_db_walk visits each entry that is there from beginning to end at least once; entry->epoch
+   tells those that are written already. Epochs are numbers up to 255; then all entries are reset to
+   0 before the next rewriting.
+
+   An entry is dumped in one go, since it may be changed right after; that bounds a slice. */
+
+/* A slice ends after so many bytes, or so many steps of the walk. */
+#define SCI_REWRITING_SLICE_BYTES ((size_t)64 << 10)
+#define SCI_REWRITING_SLICE_STEPS 128
+/* What is gathered before it is written. */
+#define SCI_REWRITING_BATCH_BYTES ((size_t)256 << 10)
+/* Another round of syncing is worth its while when there is more than this to be synced. */
+#define SCI_REWRITING_REST_BYTES ((uint64_t)1 << 20)
+#define SCI_REWRITING_ROUNDS 8
+#define SCI_REWRITING_LOOK_NS (10 * SCI_LOG_NS_PER_MS)
+#define SCI_REWRITING_FIRST_PAUSE_NS SCI_LOG_NS_PER_S
+#define SCI_REWRITING_MOST_PAUSE_NS (60 * SCI_LOG_NS_PER_S)
+
+SCI_PRIVATE void sci_rewriting_init(sci_log *log)
+{
+    sci_rewriting *rewriting = &log->rewriting;
+    sci_log_file_init(&rewriting->file, &log->memory, &log->files);
+    sci_log_syncer_init(&rewriting->syncer, &log->files, &log->server->clock, 0);
+    rewriting->retry_pause_ns = SCI_REWRITING_FIRST_PAUSE_NS;
+}
+
+static size_t sci_rewriting_walks_size(const sci_log *log)
+{
+    return (size_t)log->server->db_count * sizeof(sci_log_walk);
+}
+
+/* The phase is over, whichever way; the file is somebody else's, or gone. */
+static void sci_rewriting_end(sci_log *log)
+{
+    sci_rewriting *rewriting = &log->rewriting;
+    rewriting->file.handle = NULL;
+    sci_log_file_free(&rewriting->file);
+    sci_log_file_init(&rewriting->file, &log->memory, &log->files);
+    sci_free(&log->memory, rewriting->walks, sci_rewriting_walks_size(log));
+    rewriting->walks = NULL;
+    rewriting->phase = SCI_REWRITING_NOT;
+    rewriting->is_failed = false;
+}
+
+SCI_PRIVATE void sci_rewriting_give_up(sci_log *log, const char *why)
+{
+    sci_rewriting *rewriting = &log->rewriting;
+    sci_server_log(log->server, SC_LOG_WARNING, "rewriting the log %s was given up: %s", log->path,
+                   why);
+    if (rewriting->file.handle)
+        sci_log_syncer_shut(&rewriting->syncer, rewriting->file.handle);
+    (void)sci_log_syncer_run(&rewriting->syncer);
+    (void)log->files.remove(log->files.user, log->rewrite_path);
+    rewriting->retry_ns = sci_log_now(log) + rewriting->retry_pause_ns;
+    rewriting->retry_pause_ns =
+        sci_min_i64(2 * rewriting->retry_pause_ns, SCI_REWRITING_MOST_PAUSE_NS);
+    sci_rewriting_end(log);
+}
+
+/* As soon as nothing of it is on the stack. */
+static void sci_rewriting_fail(sci_rewriting *rewriting)
+{
+    if (rewriting->is_failed)
+        return;
+    rewriting->is_failed = true;
+    rewriting->file.is_lost = true; /* takes no more */
+    (void)sci_format(rewriting->words, sizeof rewriting->words, "%s", sc_error_text());
+}
+
+SCI_PRIVATE void sci_rewriting_free(sci_log *log)
+{
+    if (sci_rewriting_is_on(log))
+        sci_rewriting_give_up(log, "the server is closed");
+    sci_log_syncer_free(&log->rewriting.syncer, false);
+}
+
+SCI_PRIVATE void sci_rewriting_abandon(sci_log *log)
+{
+    sci_rewriting *rewriting = &log->rewriting;
+    if (rewriting->file.handle)
+        log->files.shut(rewriting->file.handle);
+    sci_rewriting_end(log);
+    sci_log_syncer_free(&rewriting->syncer, true);
+}
+
+/* --- Beginning */
+
+static sc_status sci_rewriting_begin(sci_log *log)
+{
+    sci_rewriting *rewriting = &log->rewriting;
+    sci_log_file *file = &rewriting->file;
+    if (!sci_log_syncer_is_idle(&rewriting->syncer))
+        return sc_fail(SC_HELD, "the last rewriting's file is not shut yet");
+    rewriting->walks =
+        (sci_log_walk *)sci_alloc_zeroed(&log->memory, sci_rewriting_walks_size(log));
+    if (!rewriting->walks)
+        return SC_ERR_MEMORY;
+    sc_status status = log->files.open(log->files.user, &log->memory, log->rewrite_path,
+                                       SC_FILE_CREATE, &file->handle);
+    file->seed = sci_log_seed(log);
+    if (status == SC_OK)
+        status = sci_log_file_begin(file);
+    if (status != SC_OK)
+        return status;
+    rewriting->rounds = 0;
+    rewriting->began_ns = sci_log_now(log);
+    if (rewriting->epoch == UINT8_MAX) {
+        rewriting->phase = SCI_REWRITING_RESET;
+        rewriting->epoch = 0;
+    } else {
+        rewriting->phase = SCI_REWRITING_WALK;
+        rewriting->epoch++;
+    }
+    return SC_OK;
+}
+
+SCI_PRIVATE sc_status sci_log_rewrite(sci_log *log)
+{
+    if (sci_rewriting_is_on(log))
+        return sc_fail(SC_HELD, "a rewriting of the log is under way");
+    sc_status status = sci_rewriting_begin(log);
+    if (status == SC_OK || status == SC_HELD)
+        return status;
+    char words[SC_ERROR_TEXT_BYTES];
+    (void)sci_format(words, sizeof words, "%s", sc_error_text());
+    sci_rewriting_give_up(log, words);
+    return sc_fail(status, "%s", words);
+}
+
+SCI_PRIVATE bool sci_log_is_rewriting(const sci_log *log)
+{
+    return sci_rewriting_is_on(log);
+}
+
+static bool sci_rewriting_is_wanted(const sci_log *log)
+{
+    uint64_t bytes = sci_log_bytes(log);
+    return log->needs_rewriting || log->is_foreign ||
+           (bytes >= log->rewrite_min_bytes && bytes / 2 >= log->rewriting.base_bytes);
+}
+
+/* --- Writing what there is */
+
+/* So much of the new file will be on the disk before anybody relies on it. */
+static uint64_t sci_rewriting_at_risk(const sci_rewriting *rewriting)
+{
+    return rewriting->rounds ? rewriting->file.size - rewriting->file.durable : 0;
+}
+
+static sc_status sci_rewriting_flush(sci_rewriting *rewriting)
+{
+    sci_log_file *file = &rewriting->file;
+    if (rewriting->is_failed)
+        return SC_ERR_IO;
+    sc_status status = file->is_lost
+                           ? sc_fail(SC_ERR_MEMORY, "out of memory: a command could not be kept")
+                           : sci_log_file_write(file, sci_rewriting_at_risk(rewriting));
+    if (status == SC_OK)
+        sci_log_file_forget(file);
+    else
+        sci_rewriting_fail(rewriting);
+    return status;
+}
+
+typedef struct sci_rewriting_dump {
+    sci_dump dump; /* first: it is what dumping is given */
+    sci_rewriting *rewriting;
+    const sci_db *db;
+} sci_rewriting_dump;
+
+static sc_status sci_rewriting_dump_command(sci_dump *dump, const sc_slice *argv, size_t argc)
+{
+    const sci_rewriting_dump *self = (const sci_rewriting_dump *)(const void *)dump;
+    sci_log_file *file = &self->rewriting->file;
+    sci_log_file_add(file, self->db->index, argv, argc);
+    if (sci_log_file_pending(file) < SCI_REWRITING_BATCH_BYTES && !file->is_lost)
+        return SC_OK;
+    return sci_rewriting_flush(self->rewriting);
+}
+
+static sci_rewriting_dump sci_rewriting_dump_of(sci_rewriting *rewriting, const sci_db *db)
+{
+    sci_rewriting_dump dump;
+    dump.dump.command = sci_rewriting_dump_command;
+    dump.rewriting = rewriting;
+    dump.db = db;
+    return dump;
+}
+
+static void sci_rewriting_visit(void *user, sci_entry *entry)
+{
+    sci_rewriting_dump *dump = (sci_rewriting_dump *)user;
+    sci_rewriting *rewriting = dump->rewriting;
+    if (rewriting->phase == SCI_REWRITING_RESET) {
+        entry->epoch = 0;
+        return;
+    }
+    if (entry->epoch == rewriting->epoch || rewriting->is_failed)
+        return;
+    entry->epoch = rewriting->epoch;
+    if (sci_entry_dump(dump->db, entry, &dump->dump) != SC_OK)
+        sci_rewriting_fail(rewriting);
+}
+
+SCI_PRIVATE void sci_log_before_use(sci_log *log, sci_db *db, sci_entry *entry)
+{
+    sci_rewriting *rewriting = &log->rewriting;
+    if (!sci_rewriting_takes(log) || entry->epoch == rewriting->epoch)
+        return;
+    sci_rewriting_dump dump = sci_rewriting_dump_of(rewriting, db);
+    sci_rewriting_visit(&dump, entry);
+}
+
+SCI_PRIVATE void sci_log_entry_is_new(sci_log *log, sci_entry *entry)
+{
+    entry->epoch = log->rewriting.epoch;
+}
+
+SCI_PRIVATE void sci_log_before_flush(sci_log *log, const sci_db *db)
+{
+    for (int i = 0; log->rewriting.walks && i < log->server->db_count; i++)
+        if (!db || db->index == i)
+            log->rewriting.walks[i].is_done = true;
+}
+
+SCI_PRIVATE void sci_log_before_swap(sci_log *log, const sci_db *a, const sci_db *b)
+{
+    sci_log_walk *walks = log->rewriting.walks;
+    if (!walks)
+        return;
+    sci_log_walk walk = walks[a->index];
+    walks[a->index] = walks[b->index];
+    walks[b->index] = walk;
+}
+
+/* A slice of the walk through all databases. True: it is done. */
+static bool sci_rewriting_walk(sci_log *log)
+{
+    sci_rewriting *rewriting = &log->rewriting;
+    size_t steps = 0;
+    uint64_t size = rewriting->file.size;
+    for (int i = 0; i < log->server->db_count; i++) {
+        sci_log_walk *walk = &rewriting->walks[i];
+        sci_db *db = &log->server->dbs[i];
+        sci_rewriting_dump dump = sci_rewriting_dump_of(rewriting, db);
+        while (!walk->is_done) {
+            if (steps++ == SCI_REWRITING_SLICE_STEPS || rewriting->file.size != size ||
+                sci_log_file_pending(&rewriting->file) >= SCI_REWRITING_SLICE_BYTES)
+                return false;
+            walk->cursor = sci_db_walk(db, walk->cursor, sci_rewriting_visit, &dump);
+            walk->is_done = walk->cursor == 0;
+        }
+    }
+    return true;
+}
+
+/* --- Syncing it, and putting it in the log's place */
+
+static bool sci_rewriting_next_round(sci_rewriting *rewriting)
+{
+    sci_log_file *file = &rewriting->file;
+    if (sci_rewriting_flush(rewriting) != SC_OK)
+        return false;
+    if (rewriting->rounds++ == 0)
+        sci_log_syncer_serve(&rewriting->syncer, file->handle, 0);
+    file->durable = file->size;
+    sci_log_syncer_want(&rewriting->syncer, file->size);
+    return true;
+}
+
+/* All that the new file needs before it can be the log. */
+static sc_status sci_rewriting_prepare(sci_log *log)
+{
+    sci_rewriting *rewriting = &log->rewriting;
+    sci_log_file *file = &rewriting->file;
+    sc_status status = sci_rewriting_flush(rewriting);
+    if (status == SC_OK)
+        status = sci_log_file_reserve(file, SCI_LOG_SLACK_BYTES);
+    if (status == SC_OK && log->sync == SC_SYNC_ALWAYS)
+        status = log->files.sync(file->handle);
+    if (status == SC_OK)
+        status = log->files.rename(log->files.user, log->rewrite_path, log->path);
+    return status;
+}
+
+static void sci_rewriting_report(sci_log *log, uint64_t before)
+{
+    sci_server_log(log->server, SC_LOG_INFO, "the log %s was rewritten: %llu bytes, before %llu",
+                   log->path, (unsigned long long)log->live.size, (unsigned long long)before);
+}
+
+/* The new file has the log's name: from here on it is the log. */
+static void sci_rewriting_take_over(sci_log *log, uint64_t synced)
+{
+    sci_rewriting *rewriting = &log->rewriting;
+    void *old = log->live.handle;
+    uint64_t before = log->live.size;
+    log->live.handle = NULL;
+    sci_log_file_free(&log->live);
+    log->live = rewriting->file;
+    sci_log_file_init(&rewriting->file, &log->memory, &log->files);
+    sci_log_syncer_serve(&log->syncer, log->live.handle, synced);
+    if (log->sync == SC_SYNC_EVERY_SECOND) {
+        sci_log_syncer_want(&log->syncer, log->live.size);
+        sci_log_syncer_want_folder(&log->syncer, log->path);
+    } else {
+        log->is_folder_due = log->files.sync_folder(log->files.user, log->path) != SC_OK;
+    }
+    log->live.durable = synced;
+    sci_log_syncer_serve(&rewriting->syncer, NULL, 0);
+    sci_log_syncer_shut(&rewriting->syncer, old);
+    (void)sci_log_syncer_run(&rewriting->syncer);
+    rewriting->base_bytes = log->live.size;
+    rewriting->retry_pause_ns = SCI_REWRITING_FIRST_PAUSE_NS;
+    sci_rewriting_end(log);
+    sci_rewriting_report(log, before);
+    sci_log_is_renewed(log);
+}
+
+/* Waits for the syncs; then the end. */
+static int64_t sci_rewriting_finish(sci_log *log, int64_t now_ns)
+{
+    sci_rewriting *rewriting = &log->rewriting;
+    (void)sci_log_syncer_run(&rewriting->syncer);
+    sci_log_synced seen = sci_log_syncer_look(&rewriting->syncer);
+    if (seen.status != SC_OK) {
+        sci_rewriting_fail(rewriting);
+        return now_ns;
+    }
+    if (seen.busy_ns > 0 || seen.bytes < rewriting->file.durable)
+        return now_ns + SCI_REWRITING_LOOK_NS;
+    uint64_t rest = rewriting->file.size - seen.bytes + sci_log_file_pending(&rewriting->file);
+    if (rest > SCI_REWRITING_REST_BYTES && rewriting->syncer.has_thread &&
+        rewriting->rounds < SCI_REWRITING_ROUNDS) {
+        (void)sci_rewriting_next_round(rewriting);
+        return now_ns + SCI_REWRITING_LOOK_NS;
+    }
+    if (!sci_log_syncer_hold(&log->syncer, true))
+        return now_ns + SCI_REWRITING_LOOK_NS;
+    if (sci_rewriting_prepare(log) == SC_OK) {
+        sci_rewriting_take_over(log, seen.bytes);
+    } else {
+        sci_rewriting_fail(rewriting);
+        (void)sci_log_syncer_hold(&log->syncer, false);
+    }
+    return now_ns;
+}
+
+/* --- Over time */
+
+static int64_t sci_rewriting_idle(sci_log *log, int64_t now_ns)
+{
+    sci_rewriting *rewriting = &log->rewriting;
+    if (rewriting->syncer.has_thread && sci_log_syncer_is_idle(&rewriting->syncer))
+        sci_log_syncer_stop(&rewriting->syncer);
+    if (!sci_rewriting_is_wanted(log))
+        return INT64_MAX;
+    if (now_ns < rewriting->retry_ns)
+        return rewriting->retry_ns;
+    sc_status status = sci_log_rewrite(log);
+    return status == SC_HELD ? now_ns + SCI_REWRITING_LOOK_NS : now_ns;
+}
+
+SCI_PRIVATE int64_t sci_rewriting_tick(sci_log *log, int64_t now_ns)
+{
+    sci_rewriting *rewriting = &log->rewriting;
+    if (rewriting->is_failed) {
+        sci_rewriting_give_up(log, rewriting->words);
+        return now_ns;
+    }
+    switch (rewriting->phase) {
+    case SCI_REWRITING_NOT:
+        return sci_rewriting_idle(log, now_ns);
+    case SCI_REWRITING_RESET:
+        if (sci_rewriting_walk(log)) {
+            memset(rewriting->walks, 0, sci_rewriting_walks_size(log));
+            rewriting->phase = SCI_REWRITING_WALK;
+            rewriting->epoch = 1;
+        }
+        return now_ns;
+    case SCI_REWRITING_WALK:
+        if (sci_rewriting_walk(log)) {
+            rewriting->phase = SCI_REWRITING_SYNC;
+            if (!log->server->config.polled)
+                sci_log_syncer_start(&rewriting->syncer);
+            (void)sci_rewriting_next_round(rewriting);
+        } else if (sci_log_file_pending(&rewriting->file) >= SCI_REWRITING_SLICE_BYTES) {
+            (void)sci_rewriting_flush(rewriting);
+        }
+        return now_ns;
+    case SCI_REWRITING_SYNC:
+        return sci_rewriting_finish(log, now_ns);
+    }
+    return INT64_MAX;
 }
 
 /* MARK: - Server: sessions (Private) */

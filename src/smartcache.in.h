@@ -1189,6 +1189,24 @@ extern "C" {
 /* MARK: - Server: dispatch (Private) */
 #include "server/dispatch.c"
 
+/* MARK: - Server: records of the log (Private) */
+#include "server/log_record.c"
+
+/* MARK: - Server: files of the log (Private) */
+#include "server/log_file.c"
+
+/* MARK: - Server: syncs of the log (Private) */
+#include "server/log_sync.c"
+
+/* MARK: - Server: log (Private) */
+#include "server/log.c"
+
+/* MARK: - Server: loading the log (Private) */
+#include "server/log_load.c"
+
+/* MARK: - Server: rewriting the log (Private) */
+#include "server/log_rewrite.c"
+
 /* MARK: - Server: sessions (Private) */
 #include "server/session.c"
 

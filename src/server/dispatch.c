@@ -18,6 +18,7 @@
 /* What the log adds to a command's own bytes: headers, MULTI, the checksum. */
 #define SCI_COMMAND_LOG_BYTES 256
 #define SCI_COMMAND_LOG_WORD_BYTES 16
+#define SCI_REPLAY_ANSWER_BYTES (SC_ERROR_TEXT_BYTES + 4) /* the longest error */
 
 /* FNV-1a of the lower-case letters: names are few, and nobody chooses them to collide. */
 static size_t sci_command_slot(sc_slice name)
@@ -215,12 +216,16 @@ SCI_PRIVATE void sci_command_dispatch(sci_session *session, const sc_slice *argv
 
 /* --- From the log */
 
-/* What a command answered while the log is loaded: an error means that it is not ours. */
+/* What a command answered while the log is loaded: an error means that it is not ours, unless it is
+   for want of memory (sci_answer_no_memory). */
 static sc_status sci_replay_judge(const sci_call *call)
 {
     sc_slice answer = sci_bytes_slice(call->out);
     if (answer.len == 0 || answer.data[0] != '-')
         return SC_OK;
+    if (answer.len > 4 && memcmp(answer.data, "-OOM", 4) == 0)
+        return sc_fail(SC_ERR_MEMORY, "out of memory: %s could not be executed",
+                       call->command->name);
     return sc_fail(SC_ERR_PROTOCOL, "%s was answered by \"%.*s\"", call->command->name,
                    (int)sci_min_size(answer.len - 3, SCI_COMMAND_QUOTED_BYTES), answer.data + 1);
 }
@@ -235,6 +240,9 @@ SCI_PRIVATE sc_status sci_command_replay(sc_server *server, int *db, const sc_sl
         return sc_fail(SC_ERR_PROTOCOL, "unknown command \"%.*s\"",
                        (int)sci_min_size(argv[0].len, SCI_COMMAND_QUOTED_BYTES), argv[0].data);
     sci_bytes_init(&out, &server->memory);
+    /* So that an error always has room. */
+    if (sci_bytes_reserve(&out, SCI_REPLAY_ANSWER_BYTES) != SC_OK)
+        return SC_ERR_MEMORY;
     sci_call_init(&call, server, NULL, command, argv, argc);
     call.out = &out;
     call.db = &server->dbs[*db];

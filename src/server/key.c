@@ -27,7 +27,7 @@ SCI_PRIVATE void sci_entry_vanish(sc_server *server, sci_db *db, sci_entry *entr
     bool is_told = sci_bytes_append(&key, sci_entry_key(entry)) == SC_OK;
     if (server->log) {
         sc_slice words[2] = {sc_text("DEL"), sci_entry_key(entry)};
-        sci_log_before_change(server->log, db, entry);
+        sci_log_before_use(server->log, db, entry);
         sci_log_append(server->log, db->index, words, SCI_COUNT(words));
     }
     sci_watch_key_changed(server, db, sci_entry_key(entry));
@@ -64,6 +64,8 @@ SCI_PRIVATE sci_entry *sci_entry_for_read(sci_call *call, sc_slice key)
     call->server->stats.hits++;
     if (!call->session || !call->session->no_touch)
         sci_evict_note_access(call->server, entry);
+    if (call->server->log && call->command && (call->command->flags & SCI_CMD_WRITE))
+        sci_log_before_use(call->server->log, call->db, entry);
     return entry;
 }
 
@@ -74,7 +76,7 @@ SCI_PRIVATE sci_entry *sci_entry_for_write(sci_call *call, sc_slice key)
         return NULL;
     sci_evict_note_access(call->server, entry);
     if (call->server->log)
-        sci_log_before_change(call->server->log, call->db, entry);
+        sci_log_before_use(call->server->log, call->db, entry);
     return entry;
 }
 

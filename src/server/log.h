@@ -38,13 +38,15 @@ SCI_PRIVATE void sci_log_end(sci_log *log);
    (the bytes are kept in order), and who waits for an answer must not get it. */
 SCI_PRIVATE sc_status sci_log_commit(sci_log *log);
 
-/* The entry is about to be changed, moved or deleted: a rewriting under way that has not come to it
-   writes its old state first. */
-SCI_PRIVATE void sci_log_before_change(sci_log *log, sci_db *db, sci_entry *entry);
+/* A command that will be in the log is about to read, change, move or delete the entry: a rewriting
+   under way that has not come to it writes its old state first. */
+SCI_PRIVATE void sci_log_before_use(sci_log *log, sci_db *db, sci_entry *entry);
 /* Marks a new entry as one that a rewriting under way need not visit. */
 SCI_PRIVATE void sci_log_entry_is_new(sci_log *log, sci_entry *entry);
 /* All of a database (NULL: of all) is about to go. */
-SCI_PRIVATE void sci_log_before_flush(sci_log *log, sci_db *db);
+SCI_PRIVATE void sci_log_before_flush(sci_log *log, const sci_db *db);
+/* Two databases exchange all that they have. */
+SCI_PRIVATE void sci_log_before_swap(sci_log *log, const sci_db *a, const sci_db *b);
 
 /* Sync when a second is over, a slice of rewriting. Returns when it wants to be called again,
    monotonic ns, INT64_MAX: after the next append. */
