@@ -14811,10 +14811,11 @@ SCI_PRIVATE bool sci_sorted_rank(const sci_sorted *set, sc_slice member, size_t 
 /* Add a member, or change its score, which is not NaN. SC_ERR_MEMORY leaves all as it was. */
 SCI_PRIVATE sc_status sci_sorted_put(const sc_memory *memory, sci_sorted *set, sc_slice member,
                                      double score);
-/* The same for all members of `changes`, none of which is in the set with that very score; all or
-   none. */
-SCI_PRIVATE sc_status sci_sorted_put_all(const sc_memory *memory, sci_sorted *set,
-                                         const sci_sorted *changes);
+/* The same for all members of `changes`, all or none, in a set that is not packed. None of them is in
+   it with that very score. */
+SCI_PRIVATE sc_status sci_sorted_put_all(sci_sorted *set, const sci_sorted *changes);
+/* Exchange what two sets hold. */
+SCI_PRIVATE void sci_sorted_swap(sci_sorted *a, sci_sorted *b);
 /* False: it was not there. */
 SCI_PRIVATE bool sci_sorted_remove(const sc_memory *memory, sci_sorted *set, sc_slice member);
 /* Remove ranks `start` up to, but not, `end`. */
@@ -14831,12 +14832,13 @@ typedef struct sci_sorted_bound {
 
 typedef struct sci_sorted_range {
     sci_sorted_bound least, most;
-    bool is_by_bytes; /* of members that all have the same score; else any order is as good */
+    bool is_by_bytes; /* of members that all have the same score */
 } sci_sorted_range;
 
-/* The ranks that are in the range: `*start` up to, but not, `*end`. */
+/* The ranks that are in the range: `*start` up to, but not, `*end`. A range of bytes in a set with
+   several scores is some range; in a packed set, the one that Redis finds going that way. */
 SCI_PRIVATE void sci_sorted_find_range(const sci_sorted *set, const sci_sorted_range *range,
-                                       size_t *start, size_t *end);
+                                       bool is_backward, size_t *start, size_t *end);
 
 /* Goes through members in order, or backwards, until the set is changed. */
 typedef struct sci_sorted_walk {
@@ -14971,56 +14973,34 @@ SCI_PRIVATE sc_status sci_sorted_put(const sc_memory *memory, sci_sorted *set, s
 
 /* --- Several at once */
 
-static sc_status sci_sorted_full_put_all(sci_sorted_full *full, const sci_sorted *changes)
+SCI_PRIVATE sc_status sci_sorted_put_all(sci_sorted *set, const sci_sorted *changes)
 {
     sci_sorted_walk walk;
     sc_slice member;
     double score;
     size_t prepared = 0;
     sc_status status = SC_OK;
+    sci_assert(set->full);
     sci_sorted_walk_begin(&walk, changes, 0, false);
     while (status == SC_OK && sci_sorted_walk_next(&walk, &member, &score)) {
-        status = sci_sorted_full_prepare(full, member, score);
+        status = sci_sorted_full_prepare(set->full, member, score);
         prepared += status == SC_OK;
     }
     sci_sorted_walk_begin(&walk, changes, 0, false);
     for (; prepared > 0 && sci_sorted_walk_next(&walk, &member, &score); prepared--) {
         if (status == SC_OK)
-            sci_sorted_full_finish(full, member, score);
+            sci_sorted_full_finish(set->full, member, score);
         else
-            sci_sorted_full_undo(full, member, score);
+            sci_sorted_full_undo(set->full, member, score);
     }
     return status;
 }
 
-/* A small set is made anew. */
-static sc_status sci_sorted_small_put_all(const sc_memory *memory, sci_sorted *set,
-                                          const sci_sorted *changes)
+SCI_PRIVATE void sci_sorted_swap(sci_sorted *a, sci_sorted *b)
 {
-    sci_sorted_walk walk;
-    sc_slice member;
-    double score;
-    sci_sorted *renewed = (sci_sorted *)sci_sorted_copy(memory, set);
-    if (!renewed)
-        return SC_ERR_MEMORY;
-    sc_status status = SC_OK;
-    sci_sorted_walk_begin(&walk, changes, 0, false);
-    while (status == SC_OK && sci_sorted_walk_next(&walk, &member, &score))
-        status = sci_sorted_put(memory, renewed, member, score);
-    if (status == SC_OK) {
-        sci_sorted old = *set;
-        *set = *renewed;
-        *renewed = old;
-    }
-    sci_sorted_release(memory, renewed);
-    return status;
-}
-
-SCI_PRIVATE sc_status sci_sorted_put_all(const sc_memory *memory, sci_sorted *set,
-                                         const sci_sorted *changes)
-{
-    return set->full ? sci_sorted_full_put_all(set->full, changes)
-                     : sci_sorted_small_put_all(memory, set, changes);
+    sci_sorted held = *a;
+    *a = *b;
+    *b = held;
 }
 
 /* --- Removing */
@@ -15056,65 +15036,7 @@ SCI_PRIVATE void sci_sorted_remove_range(const sc_memory *memory, sci_sorted *se
     }
 }
 
-/* --- Ranges */
-
-static bool sci_sorted_is_below(const sci_sorted_range *range, double score, sc_slice member)
-{
-    const sci_sorted_bound *least = &range->least;
-    if (!range->is_by_bytes)
-        return score < least->score || (least->is_exclusive && score <= least->score);
-    if (least->infinite != 0)
-        return least->infinite > 0;
-    int order = sci_slice_compare(member, least->bytes);
-    return order < 0 || (least->is_exclusive && order == 0);
-}
-
-static bool sci_sorted_is_above(const sci_sorted_range *range, double score, sc_slice member)
-{
-    const sci_sorted_bound *most = &range->most;
-    if (!range->is_by_bytes)
-        return score > most->score || (most->is_exclusive && score >= most->score);
-    if (most->infinite != 0)
-        return most->infinite < 0;
-    int order = sci_slice_compare(member, most->bytes);
-    return order > 0 || (most->is_exclusive && order == 0);
-}
-
-static bool sci_sorted_key_is_below(const void *user, const sci_rank_key *key)
-{
-    return sci_sorted_is_below((const sci_sorted_range *)user, key->score,
-                               sci_sorted_member_bytes(key->member));
-}
-
-static bool sci_sorted_key_is_not_above(const void *user, const sci_rank_key *key)
-{
-    return !sci_sorted_is_above((const sci_sorted_range *)user, key->score,
-                                sci_sorted_member_bytes(key->member));
-}
-
-SCI_PRIVATE void sci_sorted_find_range(const sci_sorted *set, const sci_sorted_range *range,
-                                       size_t *start, size_t *end)
-{
-    if (set->full) {
-        *start = sci_sorted_tree_rank(&set->full->tree, sci_sorted_key_is_below, range);
-        *end = sci_sorted_tree_rank(&set->full->tree, sci_sorted_key_is_not_above, range);
-        *end = sci_max_size(*start, *end);
-        return;
-    }
-    size_t offset = 0, rank = 0;
-    sc_slice member;
-    double score;
-    *start = 0;
-    for (; sci_sorted_pack_next(&set->packed, &offset, &member, &score); rank++) {
-        if (*start == rank && sci_sorted_is_below(range, score, member))
-            ++*start;
-        else if (sci_sorted_is_above(range, score, member))
-            break;
-    }
-    *end = rank;
-}
-
-/* --- All of them */
+/* --- One after the other */
 
 SCI_PRIVATE void sci_sorted_walk_begin(sci_sorted_walk *walk, const sci_sorted *set, size_t rank,
                                        bool is_backward)
@@ -15171,6 +15093,84 @@ SCI_PRIVATE uint64_t sci_sorted_scan(const sci_sorted *set, uint64_t cursor,
     while (sci_sorted_pack_next(&set->packed, &offset, &member, &score))
         visit(user, member, score);
     return 0;
+}
+
+/* --- Ranges */
+
+typedef bool sci_sorted_outside(const sci_sorted_range *range, double score, sc_slice member);
+
+static bool sci_sorted_is_below(const sci_sorted_range *range, double score, sc_slice member)
+{
+    const sci_sorted_bound *least = &range->least;
+    if (!range->is_by_bytes)
+        return score < least->score || (least->is_exclusive && score <= least->score);
+    if (least->infinite != 0)
+        return least->infinite > 0;
+    int order = sci_slice_compare(member, least->bytes);
+    return order < 0 || (least->is_exclusive && order == 0);
+}
+
+static bool sci_sorted_is_above(const sci_sorted_range *range, double score, sc_slice member)
+{
+    const sci_sorted_bound *most = &range->most;
+    if (!range->is_by_bytes)
+        return score > most->score || (most->is_exclusive && score >= most->score);
+    if (most->infinite != 0)
+        return most->infinite < 0;
+    int order = sci_slice_compare(member, most->bytes);
+    return order > 0 || (most->is_exclusive && order == 0);
+}
+
+static bool sci_sorted_key_is_below(const void *user, const sci_rank_key *key)
+{
+    return sci_sorted_is_below((const sci_sorted_range *)user, key->score,
+                               sci_sorted_member_bytes(key->member));
+}
+
+static bool sci_sorted_key_is_not_above(const void *user, const sci_rank_key *key)
+{
+    return !sci_sorted_is_above((const sci_sorted_range *)user, key->score,
+                                sci_sorted_member_bytes(key->member));
+}
+
+/* From one end: pass over those that are outside, then count those that are not. */
+static void sci_sorted_pack_find_range(const sci_sorted *set, const sci_sorted_range *range,
+                                       bool is_backward, size_t *start, size_t *end)
+{
+    sci_sorted_outside *before = is_backward ? sci_sorted_is_above : sci_sorted_is_below;
+    sci_sorted_outside *after = is_backward ? sci_sorted_is_below : sci_sorted_is_above;
+    sci_sorted_walk walk;
+    sc_slice member;
+    double score;
+    size_t count = set->packed.count, passed = 0, taken = 0;
+    *start = 0;
+    *end = 0;
+    sci_sorted_walk_begin(&walk, set, is_backward ? 0 : count - 1, !is_backward);
+    if (!sci_sorted_walk_next(&walk, &member, &score) || before(range, score, member))
+        return;
+    sci_sorted_walk_begin(&walk, set, is_backward ? count - 1 : 0, is_backward);
+    while (sci_sorted_walk_next(&walk, &member, &score)) {
+        if (taken == 0 && before(range, score, member))
+            passed++;
+        else if (after(range, score, member))
+            break;
+        else
+            taken++;
+    }
+    *start = is_backward ? count - passed - taken : passed;
+    *end = *start + taken;
+}
+
+SCI_PRIVATE void sci_sorted_find_range(const sci_sorted *set, const sci_sorted_range *range,
+                                       bool is_backward, size_t *start, size_t *end)
+{
+    if (!set->full) {
+        sci_sorted_pack_find_range(set, range, is_backward, start, end);
+        return;
+    }
+    *start = sci_sorted_tree_rank(&set->full->tree, sci_sorted_key_is_below, range);
+    *end = sci_sorted_tree_rank(&set->full->tree, sci_sorted_key_is_not_above, range);
+    *end = sci_max_size(*start, *end);
 }
 
 /* --- As an object of a database */
@@ -19031,6 +19031,10 @@ SCI_PRIVATE sci_command_list sci_set_commands(void);
 SCI_PRIVATE sci_command_list sci_setop_commands(void);
 SCI_PRIVATE sci_command_list sci_list_commands(void);
 SCI_PRIVATE sci_command_list sci_list_move_commands(void);
+SCI_PRIVATE sci_command_list sci_zset_commands(void);
+SCI_PRIVATE sci_command_list sci_zset_range_commands(void);
+SCI_PRIVATE sci_command_list sci_zset_pop_commands(void);
+SCI_PRIVATE sci_command_list sci_zset_algebra_commands(void);
 
 /* A key that a session watches. The first of a key is in the server's map, the others in its list.
  */
@@ -20619,6 +20623,9 @@ SCI_PRIVATE bool sci_collection_arg_count(sci_call *call, size_t i, int64_t *cou
 SCI_PRIVATE void sci_collection_answer_one(sci_call *call, const sci_members *members);
 SCI_PRIVATE void sci_collection_answer_some(sci_call *call, sci_members *members, int64_t count,
                                             bool with_values);
+/* An answer can be far longer than the members: as for any other client that is sent too much, the
+   session ends then. */
+SCI_PRIVATE bool sci_collection_answer_is_too_long(const sci_call *call);
 /* For sci_members_choose; `server` is the sc_server. */
 SCI_PRIVATE size_t sci_collection_chance(void *server, size_t bound);
 
@@ -20726,9 +20733,7 @@ static void sci_collection_visit_choice(void *user, sci_member *member)
     sci_collection_answer_choice((const sci_collection_choice *)user, member);
 }
 
-/* An answer can be far longer than the members: as for any other client that is sent too much, the
-   session ends. */
-static bool sci_collection_answer_is_too_long(const sci_call *call)
+SCI_PRIVATE bool sci_collection_answer_is_too_long(const sci_call *call)
 {
     if (!call->session)
         return false;
@@ -22418,6 +22423,1603 @@ SCI_PRIVATE sci_command_list sci_list_move_commands(void)
     return list;
 }
 
+/* MARK: - Server: sorted sets: what their commands share (Private) */
+/* What the commands of sorted sets share. */
+
+/* What the commands of sorted sets share. */
+
+/* A longest count: Redis's LONG_MAX. */
+#define SCI_ZSET_COUNT_MAX INT64_MAX
+
+/* The sorted set under a key; `*set` NULL: there is none. False after answering WRONGTYPE. */
+SCI_PRIVATE bool sci_zset_for_read(sci_call *call, sc_slice key, const sci_sorted **set);
+/* An array of a member, or of a member and its score, without its header. */
+SCI_PRIVATE void sci_zset_answer(sci_call *call, sc_slice member, double score, bool with_score);
+/* Members have gone from `set` under `key`: tell, and delete it when it is empty. */
+SCI_PRIVATE void sci_zset_shrunk(sci_call *call, sc_slice key, sci_entry *entry, const char *event);
+/* Put a set, which becomes the database's, under a key, in place of what is there, and answer its
+   count; an empty one deletes the key. */
+SCI_PRIVATE void sci_zset_store(sci_call *call, sc_slice key, sci_sorted *set, const char *event);
+/* Start and end of a range of scores or, if `is_by_bytes`, of bytes, as ZRANGEBYSCORE and
+   ZRANGEBYLEX take them. False after answering why not. */
+SCI_PRIVATE bool sci_zset_arg_range(sci_call *call, size_t least, size_t most, bool is_by_bytes,
+                                    sci_sorted_range *range);
+/* Ranks as ZRANGE takes them, negative ones from the end; none: start = end. */
+SCI_PRIVATE void sci_zset_clamp_ranks(size_t count, int64_t first, int64_t last, size_t *start,
+                                      size_t *end);
+
+SCI_PRIVATE bool sci_zset_for_read(sci_call *call, sc_slice key, const sci_sorted **set)
+{
+    sci_entry *entry;
+    *set = NULL;
+    if (!sci_typed_for_read(call, key, SCI_ZSET, &entry))
+        return false;
+    if (entry)
+        *set = (const sci_sorted *)entry->value.object;
+    return true;
+}
+
+SCI_PRIVATE void sci_zset_answer(sci_call *call, sc_slice member, double score, bool with_score)
+{
+    sci_answer_bulk(call, member);
+    if (with_score)
+        sci_answer_double(call, score);
+}
+
+SCI_PRIVATE void sci_zset_shrunk(sci_call *call, sc_slice key, sci_entry *entry, const char *event)
+{
+    bool is_empty = sci_sorted_count((const sci_sorted *)entry->value.object) == 0;
+    if (is_empty)
+        sci_entry_delete(call, entry);
+    sci_changed(call, key, SCI_EVENT_ZSET, event);
+    if (is_empty)
+        sci_notify(call, SCI_EVENT_GENERIC, "del", key);
+}
+
+SCI_PRIVATE void sci_zset_store(sci_call *call, sc_slice key, sci_sorted *set, const char *event)
+{
+    sci_entry *entry = sci_entry_for_write(call, key);
+    size_t count = sci_sorted_count(set);
+    if (count == 0) {
+        sci_sorted_release(&call->db->memory, set);
+        if (entry) {
+            sci_entry_delete(call, entry);
+            sci_changed(call, key, SCI_EVENT_GENERIC, "del");
+        }
+        sci_answer_i64(call, 0);
+        return;
+    }
+    if (entry) {
+        sci_entry_replace_object(call->db, entry, SCI_ZSET, set);
+        sci_db_persist(call->db, entry);
+    } else if (!sci_entry_add(call, key, SCI_ZSET, set)) {
+        sci_sorted_release(&call->db->memory, set);
+        sci_answer_no_memory(call);
+        return;
+    }
+    sci_changed(call, key, SCI_EVENT_ZSET, event);
+    sci_answer_i64(call, (int64_t)count);
+}
+
+/* Ends are read as C's strtod reads them: blanks in front are passed over, nothing at all is 0, and
+   a NUL ends the text. */
+static bool sci_zset_score_bound(sc_slice word, sci_sorted_bound *bound)
+{
+    const char *nul = word.len ? (const char *)memchr(word.data, '\0', word.len) : NULL;
+    if (nul)
+        word.len = (size_t)(nul - word.data);
+    bound->is_exclusive = word.len > 0 && word.data[0] == '(';
+    if (bound->is_exclusive)
+        word = sc_bytes(word.data + 1, word.len - 1);
+    bound->score = 0;
+    if (word.len == 0)
+        return true;
+    while (word.len > 0 && (word.data[0] == ' ' || (word.data[0] >= '\t' && word.data[0] <= '\r')))
+        word = sc_bytes(word.data + 1, word.len - 1);
+    bool is_out_of_range;
+    return sci_text_to_double_as_c(word, &bound->score, &is_out_of_range);
+}
+
+static bool sci_zset_bytes_bound(sc_slice word, sci_sorted_bound *bound)
+{
+    char first = word.len ? word.data[0] : '\0';
+    if (first == '(' || first == '[') {
+        bound->is_exclusive = first == '(';
+        bound->bytes = sc_bytes(word.data + 1, word.len - 1);
+        return true;
+    }
+    bound->infinite = first == '-' ? -1 : 1;
+    return (first == '-' || first == '+') && (word.len == 1 || word.data[1] == '\0');
+}
+
+SCI_PRIVATE bool sci_zset_arg_range(sci_call *call, size_t least, size_t most, bool is_by_bytes,
+                                    sci_sorted_range *range)
+{
+    bool (*parse)(sc_slice word, sci_sorted_bound * bound) =
+        is_by_bytes ? sci_zset_bytes_bound : sci_zset_score_bound;
+    memset(range, 0, sizeof *range);
+    range->is_by_bytes = is_by_bytes;
+    if (parse(call->argv[least], &range->least) && parse(call->argv[most], &range->most))
+        return true;
+    sci_answer_error(call, "%s",
+                     is_by_bytes ? "ERR min or max not valid string range item"
+                                 : "ERR min or max is not a float");
+    return false;
+}
+
+SCI_PRIVATE void sci_zset_clamp_ranks(size_t count, int64_t first, int64_t last, size_t *start,
+                                      size_t *end)
+{
+    int64_t size = (int64_t)count;
+    if (first < 0)
+        first = sci_max_i64(first + size, 0);
+    if (last < 0)
+        last += size;
+    last = sci_min_i64(last, size - 1);
+    *start = 0;
+    *end = 0;
+    if (first > last)
+        return;
+    *start = (size_t)first;
+    *end = (size_t)last + 1;
+}
+
+/* MARK: - Server: commands of sorted sets (Private) */
+/* Commands of sorted sets: members, and ranges that are counted or removed. */
+
+/* --- ZADD, ZINCRBY */
+
+#define SCI_ZADD_NX 1u
+#define SCI_ZADD_XX 2u
+#define SCI_ZADD_GT 4u
+#define SCI_ZADD_LT 8u
+#define SCI_ZADD_CH 16u
+#define SCI_ZADD_INCR 32u
+
+typedef struct sci_zadd {
+    const sc_memory *memory;
+    const sci_sorted *base; /* members that are not in `target` may be here; or NULL */
+    sci_sorted *target;     /* gets what is added or changed */
+    unsigned flags;
+    size_t added;
+    size_t updated;
+    double score; /* that the last member has got */
+    bool is_done; /* it has: no option was against it */
+} sci_zadd;
+
+static unsigned sci_zadd_flag(sc_slice word)
+{
+    static const struct {
+        const char *name;
+        unsigned flag;
+    } options[] = {{"nx", SCI_ZADD_NX}, {"xx", SCI_ZADD_XX}, {"gt", SCI_ZADD_GT},
+                   {"lt", SCI_ZADD_LT}, {"ch", SCI_ZADD_CH}, {"incr", SCI_ZADD_INCR}};
+    for (size_t i = 0; i < SCI_COUNT(options); i++)
+        if (sci_word_is(word, options[i].name))
+            return options[i].flag;
+    return 0;
+}
+
+/* What is wrong with options that are followed by so many words; NULL: nothing. */
+static const char *sci_zadd_objection(unsigned flags, size_t words)
+{
+    const bool has_nx = flags & SCI_ZADD_NX;
+    const bool has_gt = flags & SCI_ZADD_GT;
+    const bool has_lt = flags & SCI_ZADD_LT;
+    if (words == 0 || words % 2 != 0)
+        return "ERR syntax error";
+    if (has_nx && (flags & SCI_ZADD_XX))
+        return "ERR XX and NX options at the same time are not compatible";
+    if ((has_nx && (has_gt || has_lt)) || (has_gt && has_lt))
+        return "ERR GT, LT, and/or NX options at the same time are not compatible";
+    if ((flags & SCI_ZADD_INCR) && words > 2)
+        return "ERR INCR option supports a single increment-element pair";
+    return NULL;
+}
+
+/* A change in `target`; one that brings back what `base` has is none. */
+static sc_status sci_zadd_put(sci_zadd *zadd, sc_slice member, double score)
+{
+    double base_score;
+    if (zadd->base && sci_sorted_find(zadd->base, member, &base_score) && base_score <= score &&
+        base_score >= score) {
+        (void)sci_sorted_remove(zadd->memory, zadd->target, member);
+        return SC_OK;
+    }
+    return sci_sorted_put(zadd->memory, zadd->target, member, score);
+}
+
+/* A member that is there. SC_ERR_ARGUMENT: the sum is no number. */
+static sc_status sci_zadd_change(sci_zadd *zadd, sc_slice member, double score, double current)
+{
+    const unsigned flags = zadd->flags;
+    if (flags & SCI_ZADD_NX)
+        return SC_OK;
+    if (flags & SCI_ZADD_INCR)
+        score += current;
+    const bool is_more = score > current, is_less = score < current;
+    if (!is_more && !is_less && !(score <= current))
+        return SC_ERR_ARGUMENT;
+    if (((flags & SCI_ZADD_LT) && !is_less) || ((flags & SCI_ZADD_GT) && !is_more))
+        return SC_OK;
+    zadd->score = score;
+    zadd->is_done = true;
+    if (!is_more && !is_less)
+        return SC_OK;
+    zadd->updated++;
+    return sci_zadd_put(zadd, member, score);
+}
+
+static sc_status sci_zadd_pair(sci_zadd *zadd, sc_slice member, double score)
+{
+    double current;
+    zadd->is_done = false;
+    if (sci_sorted_find(zadd->target, member, &current) ||
+        (zadd->base && sci_sorted_find(zadd->base, member, &current)))
+        return sci_zadd_change(zadd, member, score, current);
+    if (zadd->flags & SCI_ZADD_XX)
+        return SC_OK;
+    zadd->score = score;
+    zadd->is_done = true;
+    zadd->added++;
+    return sci_sorted_put(zadd->memory, zadd->target, member, score);
+}
+
+/* Where the changes go. One alone goes into the set itself, several must not fail halfway: they go
+   into a copy of a small set, or are gathered. False: no memory. */
+static bool sci_zadd_begin(sci_zadd *zadd, sci_call *call, sci_sorted *set, size_t words)
+{
+    if (set && words == 2)
+        zadd->target = set;
+    else if (set && sci_sorted_is_packed(set))
+        zadd->target = (sci_sorted *)sci_sorted_copy(zadd->memory, set);
+    else
+        zadd->target = sci_sorted_new(zadd->memory, &call->server->hash_seed);
+    if (set && zadd->target && !sci_sorted_is_packed(set) && words > 2) {
+        zadd->base = set;
+        sci_sorted_keep_signs(zadd->target, true);
+    }
+    return zadd->target != NULL;
+}
+
+/* What is in `target` now becomes what is under the key. */
+static sc_status sci_zadd_finish(sci_zadd *zadd, sci_call *call, sci_sorted *set)
+{
+    if (zadd->base)
+        return sci_sorted_put_all(set, zadd->target);
+    if (set) {
+        sci_sorted_swap(set, zadd->target);
+        return SC_OK;
+    }
+    if (zadd->added == 0)
+        return SC_OK;
+    if (!sci_entry_add(call, call->argv[1], SCI_ZSET, zadd->target))
+        return SC_ERR_MEMORY;
+    zadd->target = NULL;
+    return SC_OK;
+}
+
+static sc_status sci_zadd_apply(sci_zadd *zadd, sci_call *call, sci_sorted *set, size_t first)
+{
+    const sc_slice *words = call->argv + first;
+    const size_t count = call->argc - first;
+    sc_status status = SC_OK;
+    if (!sci_zadd_begin(zadd, call, set, count))
+        return SC_ERR_MEMORY;
+    for (size_t i = 0; i < count && status == SC_OK; i += 2) {
+        double score = 0;
+        (void)sci_word_to_double(words[i], &score);
+        status = sci_zadd_pair(zadd, words[i + 1], score);
+    }
+    if (zadd->target == set)
+        return status;
+    if (status == SC_OK)
+        status = sci_zadd_finish(zadd, call, set);
+    if (zadd->target)
+        sci_sorted_release(zadd->memory, zadd->target);
+    return status;
+}
+
+static void sci_zadd_answer(sci_zadd *zadd, sci_call *call)
+{
+    const bool is_incr = zadd->flags & SCI_ZADD_INCR;
+    if (zadd->added + zadd->updated > 0)
+        sci_changed(call, call->argv[1], SCI_EVENT_ZSET, is_incr ? "zincr" : "zadd");
+    if (!is_incr)
+        sci_answer_i64(
+            call, (int64_t)(zadd->flags & SCI_ZADD_CH ? zadd->added + zadd->updated : zadd->added));
+    else if (zadd->is_done)
+        sci_answer_double(call, zadd->score);
+    else
+        sci_answer_nil(call, SCI_NIL_BULK);
+}
+
+static void sci_zadd_run(sci_call *call, unsigned flags)
+{
+    sci_zadd zadd;
+    sci_entry *entry;
+    size_t first = 2;
+    memset(&zadd, 0, sizeof zadd);
+    zadd.memory = &call->db->memory;
+    zadd.flags = flags;
+    for (; first < call->argc && sci_zadd_flag(call->argv[first]); first++)
+        zadd.flags |= sci_zadd_flag(call->argv[first]);
+    const char *objection = sci_zadd_objection(zadd.flags, call->argc - first);
+    if (objection) {
+        sci_answer_error(call, "%s", objection);
+        return;
+    }
+    for (size_t i = first; i < call->argc; i += 2) {
+        double score;
+        if (!sci_arg_double(call, i, &score))
+            return;
+    }
+    if (!sci_typed_for_write(call, call->argv[1], SCI_ZSET, &entry))
+        return;
+    sc_status status =
+        sci_zadd_apply(&zadd, call, entry ? (sci_sorted *)entry->value.object : NULL, first);
+    if (status == SC_OK)
+        sci_zadd_answer(&zadd, call);
+    else if (status == SC_ERR_ARGUMENT)
+        sci_answer_error(call, "ERR resulting score is not a number (NaN)");
+    else
+        sci_answer_no_memory(call);
+}
+
+static void sci_command_zadd(sci_call *call)
+{
+    sci_zadd_run(call, 0);
+}
+
+static void sci_command_zincrby(sci_call *call)
+{
+    sci_zadd_run(call, SCI_ZADD_INCR);
+}
+
+/* --- Removing */
+
+static void sci_command_zrem(sci_call *call)
+{
+    sci_entry *entry;
+    size_t removed = 0;
+    if (!sci_typed_for_write(call, call->argv[1], SCI_ZSET, &entry))
+        return;
+    for (size_t i = 2; entry && i < call->argc; i++)
+        removed +=
+            sci_sorted_remove(&call->db->memory, (sci_sorted *)entry->value.object, call->argv[i]);
+    if (removed > 0)
+        sci_zset_shrunk(call, call->argv[1], entry, "zrem");
+    sci_answer_i64(call, (int64_t)removed);
+}
+
+/* Remove ranks and answer how many there were. */
+static void sci_zset_remove_ranks(sci_call *call, sci_entry *entry, size_t start, size_t end,
+                                  const char *event)
+{
+    if (start < end) {
+        sci_sorted_remove_range(&call->db->memory, (sci_sorted *)entry->value.object, start, end);
+        sci_zset_shrunk(call, call->argv[1], entry, event);
+    }
+    sci_answer_i64(call, (int64_t)(end - start));
+}
+
+static void sci_command_zremrangebyrank(sci_call *call)
+{
+    int64_t first, last;
+    size_t start = 0, end = 0;
+    sci_entry *entry;
+    if (!sci_arg_i64(call, 2, &first) || !sci_arg_i64(call, 3, &last) ||
+        !sci_typed_for_write(call, call->argv[1], SCI_ZSET, &entry))
+        return;
+    if (entry)
+        sci_zset_clamp_ranks(sci_sorted_count((const sci_sorted *)entry->value.object), first, last,
+                             &start, &end);
+    sci_zset_remove_ranks(call, entry, start, end, "zremrangebyrank");
+}
+
+static void sci_zset_remove_by(sci_call *call, bool is_by_bytes, const char *event)
+{
+    sci_sorted_range range;
+    size_t start = 0, end = 0;
+    sci_entry *entry;
+    if (!sci_zset_arg_range(call, 2, 3, is_by_bytes, &range) ||
+        !sci_typed_for_write(call, call->argv[1], SCI_ZSET, &entry))
+        return;
+    if (entry)
+        sci_sorted_find_range((const sci_sorted *)entry->value.object, &range, false, &start, &end);
+    sci_zset_remove_ranks(call, entry, start, end, event);
+}
+
+static void sci_command_zremrangebyscore(sci_call *call)
+{
+    sci_zset_remove_by(call, false, "zremrangebyscore");
+}
+
+static void sci_command_zremrangebylex(sci_call *call)
+{
+    sci_zset_remove_by(call, true, "zremrangebylex");
+}
+
+/* --- Asking */
+
+static void sci_command_zcard(sci_call *call)
+{
+    const sci_sorted *set;
+    if (sci_zset_for_read(call, call->argv[1], &set))
+        sci_answer_i64(call, set ? (int64_t)sci_sorted_count(set) : 0);
+}
+
+static void sci_zset_answer_score(sci_call *call, const sci_sorted *set, sc_slice member)
+{
+    double score;
+    if (set && sci_sorted_find(set, member, &score))
+        sci_answer_double(call, score);
+    else
+        sci_answer_nil(call, SCI_NIL_BULK);
+}
+
+static void sci_command_zscore(sci_call *call)
+{
+    const sci_sorted *set;
+    if (sci_zset_for_read(call, call->argv[1], &set))
+        sci_zset_answer_score(call, set, call->argv[2]);
+}
+
+static void sci_command_zmscore(sci_call *call)
+{
+    const sci_sorted *set;
+    if (!sci_zset_for_read(call, call->argv[1], &set))
+        return;
+    sci_answer_array(call, call->argc - 2);
+    for (size_t i = 2; i < call->argc; i++)
+        sci_zset_answer_score(call, set, call->argv[i]);
+}
+
+static void sci_zset_answer_rank(sci_call *call, bool is_from_the_end)
+{
+    const sci_sorted *set;
+    size_t rank;
+    if (!sci_zset_for_read(call, call->argv[1], &set))
+        return;
+    if (!set || !sci_sorted_rank(set, call->argv[2], &rank)) {
+        sci_answer_nil(call, SCI_NIL_BULK);
+        return;
+    }
+    sci_answer_i64(call, (int64_t)(is_from_the_end ? sci_sorted_count(set) - 1 - rank : rank));
+}
+
+static void sci_command_zrank(sci_call *call)
+{
+    sci_zset_answer_rank(call, false);
+}
+
+static void sci_command_zrevrank(sci_call *call)
+{
+    sci_zset_answer_rank(call, true);
+}
+
+static void sci_zset_answer_count(sci_call *call, bool is_by_bytes)
+{
+    const sci_sorted *set;
+    sci_sorted_range range;
+    size_t start = 0, end = 0;
+    if (!sci_zset_arg_range(call, 2, 3, is_by_bytes, &range) ||
+        !sci_zset_for_read(call, call->argv[1], &set))
+        return;
+    if (set)
+        sci_sorted_find_range(set, &range, false, &start, &end);
+    sci_answer_i64(call, (int64_t)(end - start));
+}
+
+static void sci_command_zcount(sci_call *call)
+{
+    sci_zset_answer_count(call, false);
+}
+
+static void sci_command_zlexcount(sci_call *call)
+{
+    sci_zset_answer_count(call, true);
+}
+
+typedef struct sci_zscan {
+    sci_scan *scan;
+    bool is_packed;
+} sci_zscan;
+
+/* Redis shows a score here as it keeps it: in a small set, whole numbers up to 2^62 as integers. */
+static void sci_zscan_answer_score(const sci_zscan *zscan, double score)
+{
+    const double most = 4611686018427387904.0;
+    if (zscan->is_packed && score >= -most && score <= most) {
+        const int64_t whole = (int64_t)score;
+        if ((double)whole >= score && (double)whole <= score) {
+            sci_answer_i64_bulk(zscan->scan->call, whole);
+            return;
+        }
+    }
+    sci_answer_double(zscan->scan->call, score);
+}
+
+static void sci_zscan_visit(void *user, sc_slice member, double score)
+{
+    const sci_zscan *zscan = (const sci_zscan *)user;
+    if (!sci_scan_wants(zscan->scan, member))
+        return;
+    sci_answer_bulk(zscan->scan->call, member);
+    sci_zscan_answer_score(zscan, score);
+    zscan->scan->answers += 2;
+}
+
+static uint64_t sci_zscan_step(sci_scan *scan, uint64_t cursor, const void *table)
+{
+    const sci_sorted *set = (const sci_sorted *)table;
+    sci_zscan zscan;
+    zscan.scan = scan;
+    zscan.is_packed = sci_sorted_is_packed(set);
+    return sci_sorted_scan(set, cursor, sci_zscan_visit, &zscan);
+}
+
+static void sci_command_zscan(sci_call *call)
+{
+    sci_scan scan;
+    sci_entry *entry;
+    if (!sci_scan_begin(&scan, call, 2) ||
+        !sci_typed_for_read(call, call->argv[1], SCI_ZSET, &entry))
+        return;
+    if (!entry)
+        sci_scan_answer_none(call);
+    else if (sci_scan_options(&scan, 3, false))
+        sci_scan_run(&scan, sci_zscan_step, entry->value.object);
+}
+
+/* --- The table */
+
+#define SCI_ZSET_ADDS (SCI_CMD_WRITE | SCI_CMD_DENYOOM | SCI_CMD_FAST)
+#define SCI_ZSET_REMOVES (SCI_CMD_WRITE | SCI_CMD_FAST)
+#define SCI_ZSET_ASKS (SCI_CMD_READONLY | SCI_CMD_FAST)
+
+SCI_PRIVATE sci_command_list sci_zset_commands(void)
+{
+    static const sci_command commands[] = {
+        {"zadd", sci_command_zadd, -4, SCI_ZSET_ADDS, 1, 1, 1},
+        {"zincrby", sci_command_zincrby, 4, SCI_ZSET_ADDS, 1, 1, 1},
+        {"zrem", sci_command_zrem, -3, SCI_ZSET_REMOVES, 1, 1, 1},
+        {"zremrangebyrank", sci_command_zremrangebyrank, 4, SCI_CMD_WRITE, 1, 1, 1},
+        {"zremrangebyscore", sci_command_zremrangebyscore, 4, SCI_CMD_WRITE, 1, 1, 1},
+        {"zremrangebylex", sci_command_zremrangebylex, 4, SCI_CMD_WRITE, 1, 1, 1},
+        {"zcard", sci_command_zcard, 2, SCI_ZSET_ASKS, 1, 1, 1},
+        {"zscore", sci_command_zscore, 3, SCI_ZSET_ASKS, 1, 1, 1},
+        {"zmscore", sci_command_zmscore, -3, SCI_ZSET_ASKS, 1, 1, 1},
+        {"zrank", sci_command_zrank, 3, SCI_ZSET_ASKS, 1, 1, 1},
+        {"zrevrank", sci_command_zrevrank, 3, SCI_ZSET_ASKS, 1, 1, 1},
+        {"zcount", sci_command_zcount, 4, SCI_ZSET_ASKS, 1, 1, 1},
+        {"zlexcount", sci_command_zlexcount, 4, SCI_ZSET_ASKS, 1, 1, 1},
+        {"zscan", sci_command_zscan, -3, SCI_CMD_READONLY, 1, 1, 1},
+    };
+    sci_command_list list = {commands, SCI_COUNT(commands)};
+    return list;
+}
+
+/* MARK: - Server: commands of sorted sets: ranges (Private) */
+/* ZRANGE and its family: by rank, by score, by bytes; answered or stored. */
+
+typedef enum sci_zrange_by { SCI_ZRANGE_RANK, SCI_ZRANGE_SCORE, SCI_ZRANGE_BYTES } sci_zrange_by;
+
+typedef struct sci_zrange {
+    sci_zrange_by by;
+    bool is_by_known; /* the command's name says it: no option does */
+    bool is_reversed;
+    bool is_reversed_known;
+    bool has_scores;
+    bool is_stored; /* argv[1] is where to, argv[2] where from */
+    int64_t offset; /* LIMIT */
+    int64_t limit;  /* negative: none */
+    int64_t first, last;
+    sci_sorted_range range;
+} sci_zrange;
+
+/* argv[i] as an option; returns how many words it took, 0 after answering what is wrong. */
+static size_t sci_zrange_option(sci_call *call, size_t i, sci_zrange *zrange)
+{
+    sc_slice word = call->argv[i];
+    if (!zrange->is_stored && sci_word_is(word, "withscores")) {
+        zrange->has_scores = true;
+    } else if (call->argc - i > 2 && sci_word_is(word, "limit")) {
+        if (!sci_arg_i64(call, i + 1, &zrange->offset) || !sci_arg_i64(call, i + 2, &zrange->limit))
+            return 0;
+        return 3;
+    } else if (!zrange->is_reversed_known && sci_word_is(word, "rev")) {
+        zrange->is_reversed = true;
+        zrange->is_reversed_known = true;
+    } else if (!zrange->is_by_known && sci_word_is(word, "bylex")) {
+        zrange->by = SCI_ZRANGE_BYTES;
+        zrange->is_by_known = true;
+    } else if (!zrange->is_by_known && sci_word_is(word, "byscore")) {
+        zrange->by = SCI_ZRANGE_SCORE;
+        zrange->is_by_known = true;
+    } else {
+        sci_answer_syntax_error(call);
+        return 0;
+    }
+    return 1;
+}
+
+/* What options may not be together, or NULL. */
+static const char *sci_zrange_objection(const sci_zrange *zrange)
+{
+    if (zrange->limit != -1 && zrange->by == SCI_ZRANGE_RANK)
+        return "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or "
+               "BYLEX";
+    if (zrange->has_scores && zrange->by == SCI_ZRANGE_BYTES)
+        return "ERR syntax error, WITHSCORES not supported in combination with BYLEX";
+    return NULL;
+}
+
+/* argv[from] and the next are the ends, options follow. False after answering what is wrong. */
+static bool sci_zrange_parse(sci_call *call, size_t from, sci_zrange *zrange)
+{
+    zrange->limit = -1;
+    for (size_t i = from + 2, taken; i < call->argc; i += taken) {
+        taken = sci_zrange_option(call, i, zrange);
+        if (taken == 0)
+            return false;
+    }
+    const char *objection = sci_zrange_objection(zrange);
+    if (objection) {
+        sci_answer_error(call, "%s", objection);
+        return false;
+    }
+    if (zrange->by == SCI_ZRANGE_RANK)
+        return sci_arg_i64(call, from, &zrange->first) &&
+               sci_arg_i64(call, from + 1, &zrange->last);
+    size_t least = zrange->is_reversed ? from + 1 : from;
+    size_t most = zrange->is_reversed ? from : from + 1;
+    return sci_zset_arg_range(call, least, most, zrange->by == SCI_ZRANGE_BYTES, &zrange->range);
+}
+
+/* LIMIT: from the end that the answer begins with. */
+static void sci_zrange_limit(const sci_zrange *zrange, size_t *start, size_t *end)
+{
+    size_t count = *end - *start;
+    size_t skipped = count, taken;
+    if (zrange->offset >= 0 && (uint64_t)zrange->offset < count)
+        skipped = (size_t)zrange->offset;
+    taken = count - skipped;
+    if (zrange->limit >= 0 && (uint64_t)zrange->limit < taken)
+        taken = (size_t)zrange->limit;
+    if (zrange->is_reversed) {
+        *end -= skipped;
+        *start = *end - taken;
+    } else {
+        *start += skipped;
+        *end = *start + taken;
+    }
+}
+
+/* The ranks that are asked for. */
+static void sci_zrange_find(const sci_zrange *zrange, const sci_sorted *set, size_t *start,
+                            size_t *end)
+{
+    size_t count = sci_sorted_count(set);
+    if (zrange->by != SCI_ZRANGE_RANK) {
+        sci_sorted_find_range(set, &zrange->range, zrange->is_reversed, start, end);
+        sci_zrange_limit(zrange, start, end);
+        return;
+    }
+    sci_zset_clamp_ranks(count, zrange->first, zrange->last, start, end);
+    if (zrange->is_reversed && *start < *end) {
+        size_t first = *start;
+        *start = count - *end;
+        *end = count - first;
+    }
+}
+
+static void sci_zrange_answer(sci_call *call, const sci_zrange *zrange, const sci_sorted *set)
+{
+    size_t start = 0, end = 0;
+    sci_sorted_walk walk;
+    sc_slice member;
+    double score;
+    sci_zrange_find(zrange, set, &start, &end);
+    sci_answer_array(call, (end - start) * (zrange->has_scores ? 2 : 1));
+    sci_sorted_walk_begin(&walk, set, zrange->is_reversed ? end - 1 : start, zrange->is_reversed);
+    for (; start < end && sci_sorted_walk_next(&walk, &member, &score); start++)
+        sci_zset_answer(call, member, score, zrange->has_scores);
+}
+
+static void sci_zrange_run(sci_call *call, sci_zrange *zrange)
+{
+    const sci_sorted *set;
+    if (!sci_zrange_parse(call, 2, zrange) || !sci_zset_for_read(call, call->argv[1], &set))
+        return;
+    if (set)
+        sci_zrange_answer(call, zrange, set);
+    else
+        sci_answer_array(call, 0);
+}
+
+static void sci_command_zrange(sci_call *call)
+{
+    sci_zrange zrange;
+    memset(&zrange, 0, sizeof zrange);
+    sci_zrange_run(call, &zrange);
+}
+
+/* The older commands have the kind of range and the direction in their names. */
+static void sci_zrange_run_as(sci_call *call, sci_zrange_by by, bool is_reversed)
+{
+    sci_zrange zrange;
+    memset(&zrange, 0, sizeof zrange);
+    zrange.by = by;
+    zrange.is_by_known = true;
+    zrange.is_reversed = is_reversed;
+    zrange.is_reversed_known = true;
+    sci_zrange_run(call, &zrange);
+}
+
+static void sci_command_zrevrange(sci_call *call)
+{
+    sci_zrange_run_as(call, SCI_ZRANGE_RANK, true);
+}
+
+static void sci_command_zrangebyscore(sci_call *call)
+{
+    sci_zrange_run_as(call, SCI_ZRANGE_SCORE, false);
+}
+
+static void sci_command_zrevrangebyscore(sci_call *call)
+{
+    sci_zrange_run_as(call, SCI_ZRANGE_SCORE, true);
+}
+
+static void sci_command_zrangebylex(sci_call *call)
+{
+    sci_zrange_run_as(call, SCI_ZRANGE_BYTES, false);
+}
+
+static void sci_command_zrevrangebylex(sci_call *call)
+{
+    sci_zrange_run_as(call, SCI_ZRANGE_BYTES, true);
+}
+
+/* A new set with the range of another, which may be NULL; NULL: no memory. */
+static sci_sorted *sci_zrange_copy(sci_call *call, const sci_zrange *zrange, const sci_sorted *from)
+{
+    size_t start = 0, end = 0;
+    sci_sorted_walk walk;
+    sc_slice member;
+    double score;
+    sci_sorted *set = sci_sorted_new(&call->db->memory, &call->server->hash_seed);
+    if (!set || !from)
+        return set;
+    sci_zrange_find(zrange, from, &start, &end);
+    /* In order, whatever is asked for: so the set takes least memory. */
+    sci_sorted_walk_begin(&walk, from, start, false);
+    for (; start < end && sci_sorted_walk_next(&walk, &member, &score); start++) {
+        if (sci_sorted_put(&call->db->memory, set, member, score) != SC_OK) {
+            sci_sorted_release(&call->db->memory, set);
+            return NULL;
+        }
+    }
+    return set;
+}
+
+static void sci_command_zrangestore(sci_call *call)
+{
+    sci_zrange zrange;
+    const sci_sorted *from;
+    memset(&zrange, 0, sizeof zrange);
+    zrange.is_stored = true;
+    if (!sci_zrange_parse(call, 3, &zrange) || !sci_zset_for_read(call, call->argv[2], &from))
+        return;
+    sci_sorted *set = sci_zrange_copy(call, &zrange, from);
+    if (set)
+        sci_zset_store(call, call->argv[1], set, "zrangestore");
+    else
+        sci_answer_no_memory(call);
+}
+
+SCI_PRIVATE sci_command_list sci_zset_range_commands(void)
+{
+    static const sci_command commands[] = {
+        {"zrange", sci_command_zrange, -4, SCI_CMD_READONLY, 1, 1, 1},
+        {"zrevrange", sci_command_zrevrange, -4, SCI_CMD_READONLY, 1, 1, 1},
+        {"zrangebyscore", sci_command_zrangebyscore, -4, SCI_CMD_READONLY, 1, 1, 1},
+        {"zrevrangebyscore", sci_command_zrevrangebyscore, -4, SCI_CMD_READONLY, 1, 1, 1},
+        {"zrangebylex", sci_command_zrangebylex, -4, SCI_CMD_READONLY, 1, 1, 1},
+        {"zrevrangebylex", sci_command_zrevrangebylex, -4, SCI_CMD_READONLY, 1, 1, 1},
+        {"zrangestore", sci_command_zrangestore, -5, SCI_CMD_WRITE | SCI_CMD_DENYOOM, 1, 2, 1},
+    };
+    sci_command_list list = {commands, SCI_COUNT(commands)};
+    return list;
+}
+
+/* MARK: - Server: commands of sorted sets: popping, chance (Private) */
+/* Commands that take members from the ends of sorted sets, waiting for them perhaps, and those that
+   draw them by chance. */
+
+/* What is to be popped, and how it is answered. */
+typedef struct sci_zpop {
+    const sc_slice *keys; /* the first that has members */
+    size_t key_count;
+    size_t count;    /* members */
+    bool is_highest; /* from that end */
+    bool has_key;    /* the answer names the key */
+    bool is_nested;  /* members and scores in arrays of two */
+    bool is_counted; /* the log's command says how many */
+} sci_zpop;
+
+/* As Redis's getRangeLongFromObjectOrReply: one text for all that is wrong. */
+static bool sci_zpop_arg_count(sci_call *call, size_t i, int64_t least, const char *error,
+                               size_t *count)
+{
+    int64_t number;
+    if (!sci_text_to_i64(call->argv[i], &number) || number < least) {
+        sci_answer_error(call, "ERR %s", error);
+        return false;
+    }
+    *count = (uint64_t)number > SIZE_MAX ? SIZE_MAX : (size_t)number;
+    return true;
+}
+
+/* The first key that has a sorted set; its index in `keys`. False after answering WRONGTYPE. */
+static bool sci_zpop_find(sci_call *call, const sci_zpop *pop, size_t *index, sci_entry **entry)
+{
+    *entry = NULL;
+    for (*index = 0; *index < pop->key_count; ++*index) {
+        if (!sci_typed_for_write(call, pop->keys[*index], SCI_ZSET, entry))
+            return false;
+        if (*entry)
+            break;
+    }
+    return true;
+}
+
+static void sci_zpop_answer_header(sci_call *call, const sci_zpop *pop, sc_slice key, size_t count)
+{
+    if (pop->is_nested) {
+        sci_answer_array(call, 2);
+        sci_answer_bulk(call, key);
+        sci_answer_array(call, count);
+    } else if (pop->has_key) {
+        sci_answer_array(call, 3);
+        sci_answer_bulk(call, key);
+    } else {
+        sci_answer_array(call, count * 2);
+    }
+}
+
+/* What others must do to get to the same: it depends on no other key, and on nobody who waits. */
+static void sci_zpop_log(sci_call *call, const sci_zpop *pop, sc_slice key)
+{
+    char digits[SCI_I64_TEXT_BYTES];
+    sc_slice argv[3];
+    argv[0] = sc_text(pop->is_highest ? "ZPOPMAX" : "ZPOPMIN");
+    argv[1] = key;
+    argv[2] = sc_bytes(digits, sci_u64_to_text(pop->count, digits));
+    sci_log_instead(call, argv, pop->is_counted ? 3 : 2);
+}
+
+static void sci_zpop_take(sci_call *call, const sci_zpop *pop, sc_slice key, sci_entry *entry)
+{
+    sci_sorted *set = (sci_sorted *)entry->value.object;
+    size_t size = sci_sorted_count(set);
+    size_t count = sci_min_size(pop->count, size);
+    size_t start = pop->is_highest ? size - count : 0;
+    sci_sorted_walk walk;
+    sc_slice member;
+    double score;
+    sci_zpop_answer_header(call, pop, key, count);
+    sci_sorted_walk_begin(&walk, set, pop->is_highest ? size - 1 : 0, pop->is_highest);
+    for (size_t i = 0; i < count && sci_sorted_walk_next(&walk, &member, &score); i++) {
+        if (pop->is_nested)
+            sci_answer_array(call, 2);
+        sci_zset_answer(call, member, score, true);
+    }
+    sci_sorted_remove_range(&call->db->memory, set, start, start + count);
+    sci_zset_shrunk(call, key, entry, pop->is_highest ? "zpopmax" : "zpopmin");
+    if (pop->has_key)
+        sci_zpop_log(call, pop, key);
+}
+
+static void sci_zpop_one(sci_call *call, bool is_highest)
+{
+    sci_zpop pop;
+    size_t index;
+    sci_entry *entry;
+    memset(&pop, 0, sizeof pop);
+    pop.keys = call->argv + 1;
+    pop.key_count = 1;
+    pop.count = 1;
+    pop.is_highest = is_highest;
+    if (call->argc > 3) {
+        sci_answer_syntax_error(call);
+        return;
+    }
+    if (call->argc == 3 &&
+        !sci_zpop_arg_count(call, 2, 0, "value is out of range, must be positive", &pop.count))
+        return;
+    if (!sci_zpop_find(call, &pop, &index, &entry))
+        return;
+    if (entry && pop.count > 0)
+        sci_zpop_take(call, &pop, call->argv[1], entry);
+    else
+        sci_answer_array(call, 0);
+}
+
+static void sci_command_zpopmin(sci_call *call)
+{
+    sci_zpop_one(call, false);
+}
+
+static void sci_command_zpopmax(sci_call *call)
+{
+    sci_zpop_one(call, true);
+}
+
+/* Pop from one of the keys, or wait for them: argv[timeout] says how long. */
+static void sci_zpop_blocking(sci_call *call, const sci_zpop *pop, size_t timeout)
+{
+    size_t index;
+    sci_entry *entry;
+    int64_t timeout_ms;
+    if (!sci_arg_timeout(call, timeout, &timeout_ms) || !sci_zpop_find(call, pop, &index, &entry))
+        return;
+    if (entry)
+        sci_zpop_take(call, pop, pop->keys[index], entry);
+    else
+        sci_wait_for_keys(call, pop->keys, pop->key_count, timeout_ms, SCI_NIL_ARRAY, call->argv,
+                          call->argc);
+}
+
+static void sci_zpop_wait(sci_call *call, bool is_highest)
+{
+    sci_zpop pop;
+    memset(&pop, 0, sizeof pop);
+    pop.keys = call->argv + 1;
+    pop.key_count = call->argc - 2;
+    pop.count = 1;
+    pop.is_highest = is_highest;
+    pop.has_key = true;
+    sci_zpop_blocking(call, &pop, call->argc - 1);
+}
+
+static void sci_command_bzpopmin(sci_call *call)
+{
+    sci_zpop_wait(call, false);
+}
+
+static void sci_command_bzpopmax(sci_call *call)
+{
+    sci_zpop_wait(call, true);
+}
+
+/* "numkeys key ... MIN|MAX [COUNT n]", from argv[first]. False after answering what is wrong. */
+static bool sci_zmpop_parse(sci_call *call, size_t first, sci_zpop *pop)
+{
+    memset(pop, 0, sizeof *pop);
+    pop->has_key = true;
+    pop->is_nested = true;
+    pop->is_counted = true;
+    if (!sci_zpop_arg_count(call, first, 1, "numkeys should be greater than 0", &pop->key_count))
+        return false;
+    pop->keys = call->argv + first + 1;
+    size_t words = call->argc - first - 1;
+    size_t options = words > pop->key_count ? words - pop->key_count : 0;
+    const sc_slice *option = call->argv + call->argc - options;
+    pop->is_highest = options > 0 && sci_word_is(option[0], "max");
+    if (options > 0 && (pop->is_highest || sci_word_is(option[0], "min")) &&
+        (options == 1 || (options >= 3 && sci_word_is(option[1], "count")))) {
+        pop->count = 1;
+        if (options == 1)
+            return true;
+        if (!sci_zpop_arg_count(call, call->argc - options + 2, 1, "count should be greater than 0",
+                                &pop->count))
+            return false;
+        if (options == 3)
+            return true;
+    }
+    sci_answer_syntax_error(call);
+    return false;
+}
+
+static void sci_command_zmpop(sci_call *call)
+{
+    sci_zpop pop;
+    size_t index;
+    sci_entry *entry;
+    if (!sci_zmpop_parse(call, 1, &pop) || !sci_zpop_find(call, &pop, &index, &entry))
+        return;
+    if (entry)
+        sci_zpop_take(call, &pop, pop.keys[index], entry);
+    else
+        sci_answer_nil(call, SCI_NIL_ARRAY);
+}
+
+static void sci_command_bzmpop(sci_call *call)
+{
+    sci_zpop pop;
+    if (sci_zmpop_parse(call, 2, &pop))
+        sci_zpop_blocking(call, &pop, 1);
+}
+
+/* --- By chance */
+
+/* A member that was drawn. */
+static void sci_zrandmember_answer(sci_call *call, const sci_sorted *set, size_t rank,
+                                   bool with_score)
+{
+    sci_sorted_walk walk;
+    sc_slice member;
+    double score;
+    sci_sorted_walk_begin(&walk, set, rank, false);
+    if (sci_sorted_walk_next(&walk, &member, &score))
+        sci_zset_answer(call, member, score, with_score);
+}
+
+/* Any members, which may come again. */
+static void sci_zrandmember_any(sci_call *call, const sci_sorted *set, uint64_t count,
+                                bool with_scores)
+{
+    const size_t size = sci_sorted_count(set);
+    if (count > SIZE_MAX / 2)
+        count = SIZE_MAX / 2;
+    sci_answer_array(call, (size_t)count * (with_scores ? 2 : 1));
+    for (; count > 0 && !sci_collection_answer_is_too_long(call); count--)
+        sci_zrandmember_answer(call, set, sci_random_below(call->server, size), with_scores);
+}
+
+/* Different members, going through all of them: each is taken with the chance that is left for it
+   (Knuth, volume 2, 3.4.2, algorithm S). Backwards, as redis-server goes through all. */
+static void sci_zrandmember_of_all(sci_call *call, const sci_sorted *set, size_t count,
+                                   bool with_scores)
+{
+    size_t left = sci_sorted_count(set);
+    sci_sorted_walk walk;
+    sc_slice member;
+    double score;
+    sci_answer_array(call, count * (with_scores ? 2 : 1));
+    sci_sorted_walk_begin(&walk, set, left - 1, true);
+    for (; count > 0 && sci_sorted_walk_next(&walk, &member, &score); left--) {
+        if (sci_random_below(call->server, left) < count) {
+            sci_zset_answer(call, member, score, with_scores);
+            count--;
+        }
+    }
+}
+
+/* A few of many: drawn again where one comes again. */
+static void sci_zrandmember_few(sci_call *call, const sci_sorted *set, size_t count,
+                                bool with_scores)
+{
+    const sc_memory *memory = &call->server->memory;
+    sci_sorted *drawn = sci_sorted_new(memory, &call->server->hash_seed);
+    sc_status status = drawn ? SC_OK : SC_ERR_MEMORY;
+    sci_sorted_walk walk;
+    sc_slice member;
+    double score;
+    while (status == SC_OK && sci_sorted_count(drawn) < count) {
+        size_t rank = sci_random_below(call->server, sci_sorted_count(set));
+        sci_sorted_walk_begin(&walk, set, rank, false);
+        if (sci_sorted_walk_next(&walk, &member, &score))
+            status = sci_sorted_put(memory, drawn, member, score);
+    }
+    if (status == SC_OK)
+        sci_zrandmember_of_all(call, drawn, count, with_scores);
+    else
+        sci_answer_no_memory(call);
+    if (drawn)
+        sci_sorted_release(memory, drawn);
+}
+
+/* Where fewer than one of so many are asked for, drawing again is quicker than going through. */
+#define SCI_ZRANDMEMBER_FEW 3
+
+static void sci_zrandmember_count(sci_call *call, const sci_sorted *set, int64_t count,
+                                  bool with_scores)
+{
+    size_t size = sci_sorted_count(set);
+    if (count < 0)
+        sci_zrandmember_any(call, set, (uint64_t)-count, with_scores);
+    else if ((uint64_t)count < size / SCI_ZRANDMEMBER_FEW)
+        sci_zrandmember_few(call, set, (size_t)count, with_scores);
+    else
+        sci_zrandmember_of_all(call, set, (uint64_t)count < size ? (size_t)count : size,
+                               with_scores);
+}
+
+/* "count [WITHSCORES]". False after answering what is wrong. */
+static bool sci_zrandmember_parse(sci_call *call, int64_t *count, bool *with_scores)
+{
+    if (!sci_collection_arg_count(call, 2, count))
+        return false;
+    *with_scores = call->argc == 4 && sci_word_is(call->argv[3], "withscores");
+    if (call->argc > 3 && !*with_scores)
+        sci_answer_syntax_error(call);
+    else if (*with_scores && (*count < -INT64_MAX / 2 || *count > INT64_MAX / 2))
+        sci_answer_error(call, "ERR value is out of range");
+    else
+        return true;
+    return false;
+}
+
+static void sci_command_zrandmember(sci_call *call)
+{
+    const sci_sorted *set;
+    int64_t count = 0;
+    bool with_scores = false;
+    const bool is_one = call->argc == 2;
+    if ((!is_one && !sci_zrandmember_parse(call, &count, &with_scores)) ||
+        !sci_zset_for_read(call, call->argv[1], &set))
+        return;
+    if (!set && is_one)
+        sci_answer_nil(call, SCI_NIL_BULK);
+    else if (!set)
+        sci_answer_array(call, 0);
+    else if (is_one)
+        sci_zrandmember_answer(call, set, sci_random_below(call->server, sci_sorted_count(set)),
+                               false);
+    else
+        sci_zrandmember_count(call, set, count, with_scores);
+}
+
+#define SCI_ZSET_POPS (SCI_CMD_WRITE | SCI_CMD_FAST)
+
+SCI_PRIVATE sci_command_list sci_zset_pop_commands(void)
+{
+    static const sci_command commands[] = {
+        {"zpopmin", sci_command_zpopmin, -2, SCI_ZSET_POPS, 1, 1, 1},
+        {"zpopmax", sci_command_zpopmax, -2, SCI_ZSET_POPS, 1, 1, 1},
+        {"bzpopmin", sci_command_bzpopmin, -3, SCI_ZSET_POPS | SCI_CMD_NOSCRIPT | SCI_CMD_BLOCKING,
+         1, -2, 1},
+        {"bzpopmax", sci_command_bzpopmax, -3, SCI_ZSET_POPS | SCI_CMD_NOSCRIPT | SCI_CMD_BLOCKING,
+         1, -2, 1},
+        {"zmpop", sci_command_zmpop, -4, SCI_CMD_WRITE, 0, 0, 0},
+        {"bzmpop", sci_command_bzmpop, -5, SCI_CMD_WRITE | SCI_CMD_BLOCKING, 0, 0, 0},
+        {"zrandmember", sci_command_zrandmember, -2, SCI_CMD_READONLY, 1, 1, 1},
+    };
+    sci_command_list list = {commands, SCI_COUNT(commands)};
+    return list;
+}
+
+/* MARK: - Server: commands of sorted sets: union, intersection, difference (Private) */
+/* Union, intersection and difference of sorted sets and sets: answered, stored or counted. */
+
+typedef enum sci_zset_op { SCI_ZSET_UNION, SCI_ZSET_INTER, SCI_ZSET_DIFF } sci_zset_op;
+typedef enum sci_zset_aggregate { SCI_ZSET_SUM, SCI_ZSET_MIN, SCI_ZSET_MAX } sci_zset_aggregate;
+
+/* One key's members; both NULL: there are none. */
+typedef struct sci_zset_input {
+    const sci_sorted *sorted;
+    const sci_members *members; /* of a set: each has the score 1 */
+    double weight;
+    size_t count;
+} sci_zset_input;
+
+typedef struct sci_zset_algebra {
+    sci_zset_op op;
+    sci_zset_aggregate aggregate;
+    const char *event; /* it is stored under argv[1]; NULL: it is not */
+    bool is_counted;   /* only the count is asked for */
+    bool has_scores;
+    size_t limit;           /* of the count; 0: none */
+    sci_zset_input *inputs; /* owned: twice as many as there are keys */
+    size_t input_count;
+    size_t counted;
+    sci_sorted *result; /* owned; not where it is only counted */
+} sci_zset_algebra;
+
+/* --- Members of any input */
+
+typedef struct sci_zset_input_walk {
+    const sci_zset_input *input;
+    sci_sorted_walk sorted;
+    sci_members_iterator members;
+} sci_zset_input_walk;
+
+static void sci_zset_input_begin(sci_zset_input_walk *walk, const sci_zset_input *input)
+{
+    memset(walk, 0, sizeof *walk);
+    walk->input = input;
+    if (input->sorted)
+        sci_sorted_walk_begin(&walk->sorted, input->sorted, 0, false);
+}
+
+static bool sci_zset_input_next(sci_zset_input_walk *walk, sc_slice *member, double *score)
+{
+    if (walk->input->sorted)
+        return sci_sorted_walk_next(&walk->sorted, member, score);
+    const sci_member *found =
+        walk->input->members ? sci_members_next(walk->input->members, &walk->members) : NULL;
+    if (!found)
+        return false;
+    *member = sci_member_name(found);
+    *score = 1;
+    return true;
+}
+
+static bool sci_zset_input_find(const sci_zset_input *input, sc_slice member, double *score)
+{
+    if (input->sorted)
+        return sci_sorted_find(input->sorted, member, score);
+    *score = 1;
+    return input->members && sci_members_find(input->members, member);
+}
+
+/* --- Scores */
+
+/* Where infinities cancel each other out, or are multiplied by 0, the result is 0. */
+static double sci_zset_number_or_0(double number)
+{
+    return number <= 0 || number >= 0 ? number : 0;
+}
+
+static double sci_zset_weigh(const sci_zset_input *input, double score)
+{
+    return sci_zset_number_or_0(input->weight * score);
+}
+
+/* `weighed` may be no number: then it is neither less nor more. */
+static double sci_zset_aggregated(sci_zset_aggregate aggregate, double score, double weighed)
+{
+    switch (aggregate) {
+    case SCI_ZSET_MIN:
+        return weighed < score ? weighed : score;
+    case SCI_ZSET_MAX:
+        return weighed > score ? weighed : score;
+    case SCI_ZSET_SUM:
+        break;
+    }
+    return sci_zset_number_or_0(score + weighed);
+}
+
+/* --- The three operations */
+
+static sc_status sci_zset_unite(sci_call *call, sci_zset_algebra *algebra)
+{
+    sci_zset_input_walk walk;
+    sc_slice member;
+    double score, before;
+    for (size_t i = 0; i < algebra->input_count; i++) {
+        sci_zset_input_begin(&walk, &algebra->inputs[i]);
+        while (sci_zset_input_next(&walk, &member, &score)) {
+            score = sci_zset_weigh(walk.input, score);
+            if (sci_sorted_find(algebra->result, member, &before))
+                score = sci_zset_aggregated(algebra->aggregate, before, score);
+            if (sci_sorted_put(&call->db->memory, algebra->result, member, score) != SC_OK)
+                return SC_ERR_MEMORY;
+        }
+    }
+    return SC_OK;
+}
+
+/* Is it in all the others? `*score` is aggregated. */
+static bool sci_zset_is_in_all(const sci_zset_algebra *algebra, sc_slice member, double *score)
+{
+    for (size_t i = 1; i < algebra->input_count; i++) {
+        const sci_zset_input *input = &algebra->inputs[i];
+        double other;
+        if (!sci_zset_input_find(input, member, &other))
+            return false;
+        *score = sci_zset_aggregated(algebra->aggregate, *score, other * input->weight);
+    }
+    return true;
+}
+
+static bool sci_zset_is_in_others(const sci_zset_algebra *algebra, sc_slice member)
+{
+    double score;
+    for (size_t i = 1; i < algebra->input_count; i++)
+        if (sci_zset_input_find(&algebra->inputs[i], member, &score))
+            return true;
+    return false;
+}
+
+static sc_status sci_zset_intersect(sci_call *call, sci_zset_algebra *algebra)
+{
+    sci_zset_input_walk walk;
+    sc_slice member;
+    double score;
+    sci_zset_input_begin(&walk, &algebra->inputs[0]);
+    while (sci_zset_input_next(&walk, &member, &score)) {
+        score = sci_zset_weigh(walk.input, score);
+        if (!sci_zset_is_in_all(algebra, member, &score))
+            continue;
+        if (algebra->is_counted && ++algebra->counted == algebra->limit)
+            break;
+        if (!algebra->is_counted &&
+            sci_sorted_put(&call->db->memory, algebra->result, member, score) != SC_OK)
+            return SC_ERR_MEMORY;
+    }
+    return SC_OK;
+}
+
+static sc_status sci_zset_subtract(sci_call *call, sci_zset_algebra *algebra)
+{
+    sci_zset_input_walk walk;
+    sc_slice member;
+    double score;
+    sci_zset_input_begin(&walk, &algebra->inputs[0]);
+    while (sci_zset_input_next(&walk, &member, &score))
+        if (!sci_zset_is_in_others(algebra, member) &&
+            sci_sorted_put(&call->db->memory, algebra->result, member, score) != SC_OK)
+            return SC_ERR_MEMORY;
+    return SC_OK;
+}
+
+/* --- The inputs */
+
+/* From the smallest to the largest, and otherwise as they came: sums depend on it. Merges ever
+   longer pieces between the two halves of `inputs`. */
+static void sci_zset_sort_inputs(sci_zset_algebra *algebra)
+{
+    const size_t count = algebra->input_count;
+    sci_zset_input *from = algebra->inputs, *to = from + count;
+    for (size_t piece = 1; piece < count; piece *= 2) {
+        for (size_t start = 0; start < count; start += 2 * piece) {
+            size_t middle = sci_min_size(start + piece, count);
+            size_t end = sci_min_size(start + 2 * piece, count);
+            for (size_t a = start, b = middle, i = start; i < end; i++)
+                to[i] = b == end || (a < middle && from[a].count <= from[b].count) ? from[a++]
+                                                                                   : from[b++];
+        }
+        sci_zset_input *merged = to;
+        to = from;
+        from = merged;
+    }
+    if (from != algebra->inputs)
+        memcpy(algebra->inputs, from, count * sizeof *from);
+}
+
+/* What is under a key; false after answering WRONGTYPE. */
+static bool sci_zset_input_open(sci_call *call, sc_slice key, sci_zset_input *input)
+{
+    sci_entry *entry = sci_entry_for_read(call, key);
+    memset(input, 0, sizeof *input);
+    input->weight = 1;
+    if (!entry)
+        return true;
+    if (entry->type == SCI_ZSET) {
+        input->sorted = (const sci_sorted *)entry->value.object;
+        input->count = sci_sorted_count(input->sorted);
+    } else if (entry->type == SCI_SET) {
+        input->members = (const sci_members *)entry->value.object;
+        input->count = input->members->count;
+    } else {
+        sci_answer_wrong_type(call);
+        return false;
+    }
+    return true;
+}
+
+/* "numkeys key ..." from argv[first]; false after answering what is wrong. */
+static bool sci_zset_open_inputs(sci_call *call, size_t first, sci_zset_algebra *algebra)
+{
+    int64_t count;
+    if (!sci_arg_i64(call, first, &count))
+        return false;
+    if (count < 1) {
+        sci_answer_error(call, "ERR at least 1 input key is needed for '%s' command",
+                         call->command->name);
+        return false;
+    }
+    if ((uint64_t)count > call->argc - first - 1) {
+        sci_answer_syntax_error(call);
+        return false;
+    }
+    algebra->inputs = (sci_zset_input *)sci_resize(&call->server->memory, NULL, 0,
+                                                   2 * (size_t)count * sizeof *algebra->inputs);
+    if (!algebra->inputs) {
+        sci_answer_no_memory(call);
+        return false;
+    }
+    algebra->input_count = (size_t)count;
+    for (size_t i = 0; i < algebra->input_count; i++)
+        if (!sci_zset_input_open(call, call->argv[first + 1 + i], &algebra->inputs[i]))
+            return false;
+    return true;
+}
+
+/* --- Options */
+
+/* WEIGHTS at argv[i]; false after answering what is wrong. */
+static bool sci_zset_weights(sci_call *call, size_t i, sci_zset_algebra *algebra)
+{
+    for (size_t k = 0; k < algebra->input_count; k++) {
+        if (!sci_word_to_double(call->argv[i + 1 + k], &algebra->inputs[k].weight)) {
+            sci_answer_error(call, "ERR weight value is not a float");
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool sci_zset_aggregate_of(sc_slice word, sci_zset_aggregate *aggregate)
+{
+    if (sci_word_is(word, "sum"))
+        *aggregate = SCI_ZSET_SUM;
+    else if (sci_word_is(word, "min"))
+        *aggregate = SCI_ZSET_MIN;
+    else if (sci_word_is(word, "max"))
+        *aggregate = SCI_ZSET_MAX;
+    else
+        return false;
+    return true;
+}
+
+static bool sci_zset_limit(sci_call *call, size_t i, sci_zset_algebra *algebra)
+{
+    int64_t limit;
+    if (!sci_text_to_i64(call->argv[i + 1], &limit) || limit < 0) {
+        sci_answer_error(call, "ERR LIMIT can't be negative");
+        return false;
+    }
+    algebra->limit = (uint64_t)limit > SIZE_MAX ? 0 : (size_t)limit;
+    return true;
+}
+
+static size_t sci_zset_no_option(sci_call *call)
+{
+    sci_answer_syntax_error(call);
+    return 0;
+}
+
+/* How scores come about. */
+static size_t sci_zset_score_option(sci_call *call, size_t i, sci_zset_algebra *algebra)
+{
+    const size_t left = call->argc - i;
+    if (left > algebra->input_count && sci_word_is(call->argv[i], "weights"))
+        return sci_zset_weights(call, i, algebra) ? algebra->input_count + 1 : 0;
+    if (left >= 2 && sci_word_is(call->argv[i], "aggregate") &&
+        sci_zset_aggregate_of(call->argv[i + 1], &algebra->aggregate))
+        return 2;
+    return sci_zset_no_option(call);
+}
+
+/* The option at argv[i]; returns how many words it took, 0 after answering what is wrong. */
+static size_t sci_zset_algebra_option(sci_call *call, size_t i, sci_zset_algebra *algebra)
+{
+    if (algebra->is_counted) {
+        if (call->argc - i < 2 || !sci_word_is(call->argv[i], "limit"))
+            return sci_zset_no_option(call);
+        return sci_zset_limit(call, i, algebra) ? 2 : 0;
+    }
+    if (!algebra->event && sci_word_is(call->argv[i], "withscores")) {
+        algebra->has_scores = true;
+        return 1;
+    }
+    return algebra->op == SCI_ZSET_DIFF ? sci_zset_no_option(call)
+                                        : sci_zset_score_option(call, i, algebra);
+}
+
+/* --- All of it */
+
+static void sci_zset_algebra_answer(sci_call *call, sci_zset_algebra *algebra)
+{
+    sci_sorted_walk walk;
+    sc_slice member;
+    double score;
+    if (algebra->is_counted) {
+        sci_answer_i64(call, (int64_t)algebra->counted);
+    } else if (algebra->event) {
+        sci_sorted_keep_signs(algebra->result, false);
+        sci_zset_store(call, call->argv[1], algebra->result, algebra->event);
+        algebra->result = NULL;
+    } else {
+        sci_answer_array(call, sci_sorted_count(algebra->result) * (algebra->has_scores ? 2 : 1));
+        sci_sorted_walk_begin(&walk, algebra->result, 0, false);
+        while (sci_sorted_walk_next(&walk, &member, &score))
+            sci_zset_answer(call, member, score, algebra->has_scores);
+    }
+}
+
+static sc_status sci_zset_compute(sci_call *call, sci_zset_algebra *algebra)
+{
+    if (!algebra->is_counted) {
+        algebra->result = sci_sorted_new(&call->db->memory, &call->server->hash_seed);
+        if (!algebra->result)
+            return SC_ERR_MEMORY;
+        sci_sorted_keep_signs(algebra->result, true);
+    }
+    if (algebra->op == SCI_ZSET_DIFF)
+        return sci_zset_subtract(call, algebra);
+    sci_zset_sort_inputs(algebra);
+    return algebra->op == SCI_ZSET_UNION ? sci_zset_unite(call, algebra)
+                                         : sci_zset_intersect(call, algebra);
+}
+
+static bool sci_zset_algebra_parse(sci_call *call, sci_zset_algebra *algebra)
+{
+    const size_t first = algebra->event ? 2 : 1;
+    if (!sci_zset_open_inputs(call, first, algebra))
+        return false;
+    for (size_t i = first + 1 + algebra->input_count, taken; i < call->argc; i += taken) {
+        taken = sci_zset_algebra_option(call, i, algebra);
+        if (taken == 0)
+            return false;
+    }
+    return true;
+}
+
+static void sci_zset_algebra_run(sci_call *call, sci_zset_algebra *algebra)
+{
+    if (sci_zset_algebra_parse(call, algebra)) {
+        if (sci_zset_compute(call, algebra) == SC_OK)
+            sci_zset_algebra_answer(call, algebra);
+        else
+            sci_answer_no_memory(call);
+    }
+    if (algebra->result)
+        sci_sorted_release(&call->db->memory, algebra->result);
+    sci_free(&call->server->memory, algebra->inputs,
+             2 * algebra->input_count * sizeof *algebra->inputs);
+}
+
+static void sci_zset_operate(sci_call *call, sci_zset_op op, const char *event)
+{
+    sci_zset_algebra algebra;
+    memset(&algebra, 0, sizeof algebra);
+    algebra.op = op;
+    algebra.event = event;
+    sci_zset_algebra_run(call, &algebra);
+}
+
+static void sci_command_zunion(sci_call *call)
+{
+    sci_zset_operate(call, SCI_ZSET_UNION, NULL);
+}
+
+static void sci_command_zinter(sci_call *call)
+{
+    sci_zset_operate(call, SCI_ZSET_INTER, NULL);
+}
+
+static void sci_command_zdiff(sci_call *call)
+{
+    sci_zset_operate(call, SCI_ZSET_DIFF, NULL);
+}
+
+static void sci_command_zunionstore(sci_call *call)
+{
+    sci_zset_operate(call, SCI_ZSET_UNION, "zunionstore");
+}
+
+static void sci_command_zinterstore(sci_call *call)
+{
+    sci_zset_operate(call, SCI_ZSET_INTER, "zinterstore");
+}
+
+static void sci_command_zdiffstore(sci_call *call)
+{
+    sci_zset_operate(call, SCI_ZSET_DIFF, "zdiffstore");
+}
+
+static void sci_command_zintercard(sci_call *call)
+{
+    sci_zset_algebra algebra;
+    memset(&algebra, 0, sizeof algebra);
+    algebra.op = SCI_ZSET_INTER;
+    algebra.is_counted = true;
+    sci_zset_algebra_run(call, &algebra);
+}
+
+#define SCI_ZSET_STORES (SCI_CMD_WRITE | SCI_CMD_DENYOOM)
+
+SCI_PRIVATE sci_command_list sci_zset_algebra_commands(void)
+{
+    static const sci_command commands[] = {
+        {"zunion", sci_command_zunion, -3, SCI_CMD_READONLY, 0, 0, 0},
+        {"zinter", sci_command_zinter, -3, SCI_CMD_READONLY, 0, 0, 0},
+        {"zdiff", sci_command_zdiff, -3, SCI_CMD_READONLY, 0, 0, 0},
+        {"zintercard", sci_command_zintercard, -3, SCI_CMD_READONLY, 0, 0, 0},
+        {"zunionstore", sci_command_zunionstore, -4, SCI_ZSET_STORES, 1, 1, 1},
+        {"zinterstore", sci_command_zinterstore, -4, SCI_ZSET_STORES, 1, 1, 1},
+        {"zdiffstore", sci_command_zdiffstore, -4, SCI_ZSET_STORES, 1, 1, 1},
+    };
+    sci_command_list list = {commands, SCI_COUNT(commands)};
+    return list;
+}
+
 /* MARK: - Server: dispatch (Private) */
 /* From words to a command's function. The order of the checks is that of Redis 7. */
 
@@ -22461,6 +24063,10 @@ SCI_PRIVATE void sci_command_index_init(sc_server *server)
         sci_setop_commands,
         sci_list_commands,
         sci_list_move_commands,
+        sci_zset_commands,
+        sci_zset_range_commands,
+        sci_zset_pop_commands,
+        sci_zset_algebra_commands,
     };
     for (size_t i = 0; i < SCI_COUNT(lists); i++)
         sci_command_index_add(server, lists[i]());

@@ -1186,6 +1186,21 @@ extern "C" {
 /* MARK: - Server: commands between lists (Private) */
 #include "server/cmd_list_move.c"
 
+/* MARK: - Server: sorted sets: what their commands share (Private) */
+#include "server/zset.c"
+
+/* MARK: - Server: commands of sorted sets (Private) */
+#include "server/cmd_zset.c"
+
+/* MARK: - Server: commands of sorted sets: ranges (Private) */
+#include "server/cmd_zset_range.c"
+
+/* MARK: - Server: commands of sorted sets: popping, chance (Private) */
+#include "server/cmd_zset_pop.c"
+
+/* MARK: - Server: commands of sorted sets: union, intersection, difference (Private) */
+#include "server/cmd_zset_algebra.c"
+
 /* MARK: - Server: dispatch (Private) */
 #include "server/dispatch.c"
 

@@ -108,9 +108,7 @@ static void sci_collection_visit_choice(void *user, sci_member *member)
     sci_collection_answer_choice((const sci_collection_choice *)user, member);
 }
 
-/* An answer can be far longer than the members: as for any other client that is sent too much, the
-   session ends. */
-static bool sci_collection_answer_is_too_long(const sci_call *call)
+SCI_PRIVATE bool sci_collection_answer_is_too_long(const sci_call *call)
 {
     if (!call->session)
         return false;

@@ -28,5 +28,8 @@ SCI_PRIVATE bool sci_collection_arg_count(sci_call *call, size_t i, int64_t *cou
 SCI_PRIVATE void sci_collection_answer_one(sci_call *call, const sci_members *members);
 SCI_PRIVATE void sci_collection_answer_some(sci_call *call, sci_members *members, int64_t count,
                                             bool with_values);
+/* An answer can be far longer than the members: as for any other client that is sent too much, the
+   session ends then. */
+SCI_PRIVATE bool sci_collection_answer_is_too_long(const sci_call *call);
 /* For sci_members_choose; `server` is the sc_server. */
 SCI_PRIVATE size_t sci_collection_chance(void *server, size_t bound);

@@ -11,3 +11,7 @@ SCI_PRIVATE sci_command_list sci_set_commands(void);
 SCI_PRIVATE sci_command_list sci_setop_commands(void);
 SCI_PRIVATE sci_command_list sci_list_commands(void);
 SCI_PRIVATE sci_command_list sci_list_move_commands(void);
+SCI_PRIVATE sci_command_list sci_zset_commands(void);
+SCI_PRIVATE sci_command_list sci_zset_range_commands(void);
+SCI_PRIVATE sci_command_list sci_zset_pop_commands(void);
+SCI_PRIVATE sci_command_list sci_zset_algebra_commands(void);

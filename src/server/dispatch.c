@@ -51,6 +51,10 @@ SCI_PRIVATE void sci_command_index_init(sc_server *server)
         sci_setop_commands,
         sci_list_commands,
         sci_list_move_commands,
+        sci_zset_commands,
+        sci_zset_range_commands,
+        sci_zset_pop_commands,
+        sci_zset_algebra_commands,
     };
     for (size_t i = 0; i < SCI_COUNT(lists); i++)
         sci_command_index_add(server, lists[i]());

@@ -111,56 +111,34 @@ SCI_PRIVATE sc_status sci_sorted_put(const sc_memory *memory, sci_sorted *set, s
 
 /* --- Several at once */
 
-static sc_status sci_sorted_full_put_all(sci_sorted_full *full, const sci_sorted *changes)
+SCI_PRIVATE sc_status sci_sorted_put_all(sci_sorted *set, const sci_sorted *changes)
 {
     sci_sorted_walk walk;
     sc_slice member;
     double score;
     size_t prepared = 0;
     sc_status status = SC_OK;
+    sci_assert(set->full);
     sci_sorted_walk_begin(&walk, changes, 0, false);
     while (status == SC_OK && sci_sorted_walk_next(&walk, &member, &score)) {
-        status = sci_sorted_full_prepare(full, member, score);
+        status = sci_sorted_full_prepare(set->full, member, score);
         prepared += status == SC_OK;
     }
     sci_sorted_walk_begin(&walk, changes, 0, false);
     for (; prepared > 0 && sci_sorted_walk_next(&walk, &member, &score); prepared--) {
         if (status == SC_OK)
-            sci_sorted_full_finish(full, member, score);
+            sci_sorted_full_finish(set->full, member, score);
         else
-            sci_sorted_full_undo(full, member, score);
+            sci_sorted_full_undo(set->full, member, score);
     }
     return status;
 }
 
-/* A small set is made anew. */
-static sc_status sci_sorted_small_put_all(const sc_memory *memory, sci_sorted *set,
-                                          const sci_sorted *changes)
+SCI_PRIVATE void sci_sorted_swap(sci_sorted *a, sci_sorted *b)
 {
-    sci_sorted_walk walk;
-    sc_slice member;
-    double score;
-    sci_sorted *renewed = (sci_sorted *)sci_sorted_copy(memory, set);
-    if (!renewed)
-        return SC_ERR_MEMORY;
-    sc_status status = SC_OK;
-    sci_sorted_walk_begin(&walk, changes, 0, false);
-    while (status == SC_OK && sci_sorted_walk_next(&walk, &member, &score))
-        status = sci_sorted_put(memory, renewed, member, score);
-    if (status == SC_OK) {
-        sci_sorted old = *set;
-        *set = *renewed;
-        *renewed = old;
-    }
-    sci_sorted_release(memory, renewed);
-    return status;
-}
-
-SCI_PRIVATE sc_status sci_sorted_put_all(const sc_memory *memory, sci_sorted *set,
-                                         const sci_sorted *changes)
-{
-    return set->full ? sci_sorted_full_put_all(set->full, changes)
-                     : sci_sorted_small_put_all(memory, set, changes);
+    sci_sorted held = *a;
+    *a = *b;
+    *b = held;
 }
 
 /* --- Removing */
@@ -196,65 +174,7 @@ SCI_PRIVATE void sci_sorted_remove_range(const sc_memory *memory, sci_sorted *se
     }
 }
 
-/* --- Ranges */
-
-static bool sci_sorted_is_below(const sci_sorted_range *range, double score, sc_slice member)
-{
-    const sci_sorted_bound *least = &range->least;
-    if (!range->is_by_bytes)
-        return score < least->score || (least->is_exclusive && score <= least->score);
-    if (least->infinite != 0)
-        return least->infinite > 0;
-    int order = sci_slice_compare(member, least->bytes);
-    return order < 0 || (least->is_exclusive && order == 0);
-}
-
-static bool sci_sorted_is_above(const sci_sorted_range *range, double score, sc_slice member)
-{
-    const sci_sorted_bound *most = &range->most;
-    if (!range->is_by_bytes)
-        return score > most->score || (most->is_exclusive && score >= most->score);
-    if (most->infinite != 0)
-        return most->infinite < 0;
-    int order = sci_slice_compare(member, most->bytes);
-    return order > 0 || (most->is_exclusive && order == 0);
-}
-
-static bool sci_sorted_key_is_below(const void *user, const sci_rank_key *key)
-{
-    return sci_sorted_is_below((const sci_sorted_range *)user, key->score,
-                               sci_sorted_member_bytes(key->member));
-}
-
-static bool sci_sorted_key_is_not_above(const void *user, const sci_rank_key *key)
-{
-    return !sci_sorted_is_above((const sci_sorted_range *)user, key->score,
-                                sci_sorted_member_bytes(key->member));
-}
-
-SCI_PRIVATE void sci_sorted_find_range(const sci_sorted *set, const sci_sorted_range *range,
-                                       size_t *start, size_t *end)
-{
-    if (set->full) {
-        *start = sci_sorted_tree_rank(&set->full->tree, sci_sorted_key_is_below, range);
-        *end = sci_sorted_tree_rank(&set->full->tree, sci_sorted_key_is_not_above, range);
-        *end = sci_max_size(*start, *end);
-        return;
-    }
-    size_t offset = 0, rank = 0;
-    sc_slice member;
-    double score;
-    *start = 0;
-    for (; sci_sorted_pack_next(&set->packed, &offset, &member, &score); rank++) {
-        if (*start == rank && sci_sorted_is_below(range, score, member))
-            ++*start;
-        else if (sci_sorted_is_above(range, score, member))
-            break;
-    }
-    *end = rank;
-}
-
-/* --- All of them */
+/* --- One after the other */
 
 SCI_PRIVATE void sci_sorted_walk_begin(sci_sorted_walk *walk, const sci_sorted *set, size_t rank,
                                        bool is_backward)
@@ -311,6 +231,84 @@ SCI_PRIVATE uint64_t sci_sorted_scan(const sci_sorted *set, uint64_t cursor,
     while (sci_sorted_pack_next(&set->packed, &offset, &member, &score))
         visit(user, member, score);
     return 0;
+}
+
+/* --- Ranges */
+
+typedef bool sci_sorted_outside(const sci_sorted_range *range, double score, sc_slice member);
+
+static bool sci_sorted_is_below(const sci_sorted_range *range, double score, sc_slice member)
+{
+    const sci_sorted_bound *least = &range->least;
+    if (!range->is_by_bytes)
+        return score < least->score || (least->is_exclusive && score <= least->score);
+    if (least->infinite != 0)
+        return least->infinite > 0;
+    int order = sci_slice_compare(member, least->bytes);
+    return order < 0 || (least->is_exclusive && order == 0);
+}
+
+static bool sci_sorted_is_above(const sci_sorted_range *range, double score, sc_slice member)
+{
+    const sci_sorted_bound *most = &range->most;
+    if (!range->is_by_bytes)
+        return score > most->score || (most->is_exclusive && score >= most->score);
+    if (most->infinite != 0)
+        return most->infinite < 0;
+    int order = sci_slice_compare(member, most->bytes);
+    return order > 0 || (most->is_exclusive && order == 0);
+}
+
+static bool sci_sorted_key_is_below(const void *user, const sci_rank_key *key)
+{
+    return sci_sorted_is_below((const sci_sorted_range *)user, key->score,
+                               sci_sorted_member_bytes(key->member));
+}
+
+static bool sci_sorted_key_is_not_above(const void *user, const sci_rank_key *key)
+{
+    return !sci_sorted_is_above((const sci_sorted_range *)user, key->score,
+                                sci_sorted_member_bytes(key->member));
+}
+
+/* From one end: pass over those that are outside, then count those that are not. */
+static void sci_sorted_pack_find_range(const sci_sorted *set, const sci_sorted_range *range,
+                                       bool is_backward, size_t *start, size_t *end)
+{
+    sci_sorted_outside *before = is_backward ? sci_sorted_is_above : sci_sorted_is_below;
+    sci_sorted_outside *after = is_backward ? sci_sorted_is_below : sci_sorted_is_above;
+    sci_sorted_walk walk;
+    sc_slice member;
+    double score;
+    size_t count = set->packed.count, passed = 0, taken = 0;
+    *start = 0;
+    *end = 0;
+    sci_sorted_walk_begin(&walk, set, is_backward ? 0 : count - 1, !is_backward);
+    if (!sci_sorted_walk_next(&walk, &member, &score) || before(range, score, member))
+        return;
+    sci_sorted_walk_begin(&walk, set, is_backward ? count - 1 : 0, is_backward);
+    while (sci_sorted_walk_next(&walk, &member, &score)) {
+        if (taken == 0 && before(range, score, member))
+            passed++;
+        else if (after(range, score, member))
+            break;
+        else
+            taken++;
+    }
+    *start = is_backward ? count - passed - taken : passed;
+    *end = *start + taken;
+}
+
+SCI_PRIVATE void sci_sorted_find_range(const sci_sorted *set, const sci_sorted_range *range,
+                                       bool is_backward, size_t *start, size_t *end)
+{
+    if (!set->full) {
+        sci_sorted_pack_find_range(set, range, is_backward, start, end);
+        return;
+    }
+    *start = sci_sorted_tree_rank(&set->full->tree, sci_sorted_key_is_below, range);
+    *end = sci_sorted_tree_rank(&set->full->tree, sci_sorted_key_is_not_above, range);
+    *end = sci_max_size(*start, *end);
 }
 
 /* --- As an object of a database */

@@ -20,10 +20,11 @@ SCI_PRIVATE bool sci_sorted_rank(const sci_sorted *set, sc_slice member, size_t 
 /* Add a member, or change its score, which is not NaN. SC_ERR_MEMORY leaves all as it was. */
 SCI_PRIVATE sc_status sci_sorted_put(const sc_memory *memory, sci_sorted *set, sc_slice member,
                                      double score);
-/* The same for all members of `changes`, none of which is in the set with that very score; all or
-   none. */
-SCI_PRIVATE sc_status sci_sorted_put_all(const sc_memory *memory, sci_sorted *set,
-                                         const sci_sorted *changes);
+/* The same for all members of `changes`, all or none, in a set that is not packed. None of them is in
+   it with that very score. */
+SCI_PRIVATE sc_status sci_sorted_put_all(sci_sorted *set, const sci_sorted *changes);
+/* Exchange what two sets hold. */
+SCI_PRIVATE void sci_sorted_swap(sci_sorted *a, sci_sorted *b);
 /* False: it was not there. */
 SCI_PRIVATE bool sci_sorted_remove(const sc_memory *memory, sci_sorted *set, sc_slice member);
 /* Remove ranks `start` up to, but not, `end`. */
@@ -40,12 +41,13 @@ typedef struct sci_sorted_bound {
 
 typedef struct sci_sorted_range {
     sci_sorted_bound least, most;
-    bool is_by_bytes; /* of members that all have the same score; else any order is as good */
+    bool is_by_bytes; /* of members that all have the same score */
 } sci_sorted_range;
 
-/* The ranks that are in the range: `*start` up to, but not, `*end`. */
+/* The ranks that are in the range: `*start` up to, but not, `*end`. A range of bytes in a set with
+   several scores is some range; in a packed set, the one that Redis finds going that way. */
 SCI_PRIVATE void sci_sorted_find_range(const sci_sorted *set, const sci_sorted_range *range,
-                                       size_t *start, size_t *end);
+                                       bool is_backward, size_t *start, size_t *end);
 
 /* Goes through members in order, or backwards, until the set is changed. */
 typedef struct sci_sorted_walk {
