@@ -11575,19 +11575,33 @@ SCI_PRIVATE sci_entry *sci_db_add(sci_db *db, sc_slice key, sci_type type, void 
    `value` may lie in that very entry. */
 SCI_PRIVATE sci_entry *sci_db_set_string(sci_db *db, sci_entry *entry, sc_slice key,
                                          sc_slice value);
+/* For setting several strings all or none: an entry for a string that is in no database yet, whose
+   `next` is the caller's. NULL when there is no memory. sci_db_put_string then puts it into the
+   place of `entry`, which is what sci_db_find gives for its key (NULL: a new key), and which has no
+   expiry; it cannot fail. */
+SCI_PRIVATE sci_entry *sci_db_prepare_string(sci_db *db, sc_slice key, sc_slice value);
+SCI_PRIVATE void sci_db_put_string(sci_db *db, sci_entry *entry, sci_entry *prepared);
+SCI_PRIVATE void sci_db_discard_string(sci_db *db, sci_entry *prepared);
 /* Make a string `len` bytes long, room to grow included, and return its bytes to be changed: what
    was there is kept, what is new is zero. `*entry` NULL: a new one is made under `key`. It may
    move. NULL when there is no memory: all is as it was. */
 SCI_PRIVATE char *sci_db_resize_string(sci_db *db, sci_entry **entry, sc_slice key, size_t len);
 /* Take out and free, with its object. */
 SCI_PRIVATE void sci_db_delete(sci_db *db, sci_entry *entry);
-/* Give the entry another key, which is not there; expiry is kept. NULL when there is no memory. */
-SCI_PRIVATE sci_entry *sci_db_rename(sci_db *db, sci_entry *entry, sc_slice key);
+/* Give the entry another key; expiry is kept. `replaced` is the entry that has that key, or NULL; it
+   is deleted. NULL when there is no memory: all is as it was. */
+SCI_PRIVATE sci_entry *sci_db_rename(sci_db *db, sci_entry *entry, sc_slice key,
+                                     sci_entry *replaced);
+/* Move the entry to another database of the same memory and seed, where its key is not there.
+   SC_ERR_MEMORY: all is as it was. */
+SCI_PRIVATE sc_status sci_db_move(sci_db *db, sci_entry *entry, sci_db *to);
 /* Free the object, and put another in its place, of any type but string. */
 SCI_PRIVATE void sci_entry_replace_object(sci_db *db, sci_entry *entry, sci_type type,
                                           void *object);
 
-/* SC_ERR_MEMORY leaves the expiry as it was. */
+/* Without memory: SC_ERR_MEMORY, and the expiry is as it was. After sci_db_reserve_expiry there is
+   memory for one entry. */
+SCI_PRIVATE sc_status sci_db_reserve_expiry(sci_db *db);
 SCI_PRIVATE sc_status sci_db_expire_at(sci_db *db, sci_entry *entry, int64_t at_ms);
 SCI_PRIVATE void sci_db_persist(sci_db *db, sci_entry *entry);
 /* -1: it does not expire. */
@@ -17176,7 +17190,7 @@ static void sci_expiry_settle(sci_db *db, size_t at, sci_expiry expiry)
     sci_expiry_put(db, at, expiry);
 }
 
-static sc_status sci_expiry_reserve(sci_db *db)
+SCI_PRIVATE sc_status sci_db_reserve_expiry(sci_db *db)
 {
     if (db->expiry_count < db->expiry_cap)
         return SC_OK;
@@ -17212,7 +17226,7 @@ SCI_PRIVATE sc_status sci_db_expire_at(sci_db *db, sci_entry *entry, int64_t at_
     expiry.entry = entry;
     size_t at = entry->expiry - 1;
     if (!entry->expiry) {
-        if (sci_expiry_reserve(db) != SC_OK)
+        if (sci_db_reserve_expiry(db) != SC_OK)
             return SC_ERR_MEMORY;
         at = db->expiry_count++;
     }
@@ -17272,7 +17286,9 @@ SCI_PRIVATE void sci_entry_free_block(const sci_db *db, sci_entry *entry);
 /* Frees the object, or the string that is not inline. */
 SCI_PRIVATE void sci_entry_release(const sci_db *db, sci_entry *entry);
 
-/* Put a made entry into the table. False when there is no memory. */
+/* Is there a table? Makes one; false when there is no memory. */
+SCI_PRIVATE bool sci_db_has_table(sci_db *db);
+/* Put a made entry into the table. False when there is no memory for one. */
 SCI_PRIVATE bool sci_db_insert(sci_db *db, sci_entry *entry);
 /* `made`, with the same key and from sci_entry_make, takes the place of `entry`, whose block is
    freed. What its value was is the caller's. */
@@ -17421,16 +17437,21 @@ SCI_PRIVATE sci_entry *sci_db_find(sci_db *db, sc_slice key)
     return entry;
 }
 
-SCI_PRIVATE bool sci_db_insert(sci_db *db, sci_entry *entry)
+SCI_PRIVATE bool sci_db_has_table(sci_db *db)
 {
     sci_table *table = &db->tables[0];
-    if (!table->buckets) {
-        size_t size = SCI_TABLE_LEAST_BUCKETS * sizeof *table->buckets;
-        table->buckets = (sci_entry **)sci_alloc_zeroed(&db->memory, size);
-        if (!table->buckets)
-            return false;
-        table->bucket_count = SCI_TABLE_LEAST_BUCKETS;
-    }
+    if (table->buckets)
+        return true;
+    size_t size = SCI_TABLE_LEAST_BUCKETS * sizeof *table->buckets;
+    table->buckets = (sci_entry **)sci_alloc_zeroed(&db->memory, size);
+    table->bucket_count = table->buckets ? SCI_TABLE_LEAST_BUCKETS : 0;
+    return table->buckets != NULL;
+}
+
+SCI_PRIVATE bool sci_db_insert(sci_db *db, sci_entry *entry)
+{
+    if (!sci_db_has_table(db))
+        return false;
     sci_db_upkeep(db);
     sci_entry **bucket = sci_db_bucket(db, entry->hash);
     entry->next = *bucket;
@@ -17518,7 +17539,8 @@ SCI_PRIVATE void sci_db_delete(sci_db *db, sci_entry *entry)
     sci_db_upkeep(db);
 }
 
-SCI_PRIVATE sci_entry *sci_db_rename(sci_db *db, sci_entry *entry, sc_slice key)
+SCI_PRIVATE sci_entry *sci_db_rename(sci_db *db, sci_entry *entry, sc_slice key,
+                                     sci_entry *replaced)
 {
     sci_entry *made = sci_entry_make(db, entry, key, entry->len, entry->is_inline);
     if (!made)
@@ -17530,8 +17552,22 @@ SCI_PRIVATE sci_entry *sci_db_rename(sci_db *db, sci_entry *entry, sc_slice key)
     if (made->expiry)
         db->expiries[made->expiry - 1].entry = made;
     sci_entry_free_block(db, entry);
+    if (replaced)
+        sci_db_delete(db, replaced);
     (void)sci_db_insert(db, made); /* the table is there */
     return made;
+}
+
+SCI_PRIVATE sc_status sci_db_move(sci_db *db, sci_entry *entry, sci_db *to)
+{
+    int64_t at_ms = sci_db_expiry_ms(db, entry);
+    if (!sci_db_has_table(to) || (at_ms >= 0 && sci_db_reserve_expiry(to) != SC_OK))
+        return SC_ERR_MEMORY;
+    sci_db_unlink(db, entry);
+    sci_db_persist(db, entry);
+    sci_db_upkeep(db);
+    (void)sci_db_insert(to, entry); /* the table is there */
+    return at_ms < 0 ? SC_OK : sci_db_expire_at(to, entry, at_ms);
 }
 
 SCI_PRIVATE void sci_entry_replace_object(sci_db *db, sci_entry *entry, sci_type type, void *object)
@@ -17766,8 +17802,7 @@ static sci_entry *sci_string_put(sci_db *db, sci_entry *entry, sci_entry *made)
     }
     if (sci_db_insert(db, made))
         return made;
-    sci_entry_release(db, made);
-    sci_entry_free_block(db, made);
+    sci_db_discard_string(db, made);
     return NULL;
 }
 
@@ -17800,6 +17835,32 @@ SCI_PRIVATE sci_entry *sci_db_set_string(sci_db *db, sci_entry *entry, sc_slice 
     if (value.len > 0)
         memcpy(sci_string_at(made), value.data, value.len);
     return sci_string_put(db, entry, made);
+}
+
+SCI_PRIVATE sci_entry *sci_db_prepare_string(sci_db *db, sc_slice key, sc_slice value)
+{
+    if (!sci_string_fits_length(value.len) || !sci_db_has_table(db))
+        return NULL;
+    sci_entry *made = sci_string_make(db, NULL, key, value.len, sci_string_rounded(value.len));
+    if (made && value.len > 0)
+        memcpy(sci_string_at(made), value.data, value.len);
+    return made;
+}
+
+SCI_PRIVATE void sci_db_put_string(sci_db *db, sci_entry *entry, sci_entry *prepared)
+{
+    sci_assert(!entry || !entry->expiry);
+    if (entry) {
+        prepared->access = entry->access;
+        prepared->epoch = entry->epoch;
+    }
+    (void)sci_string_put(db, entry, prepared); /* the table is there */
+}
+
+SCI_PRIVATE void sci_db_discard_string(sci_db *db, sci_entry *prepared)
+{
+    sci_entry_release(db, prepared);
+    sci_entry_free_block(db, prepared);
 }
 
 static size_t sci_string_grown(size_t len)
@@ -17849,46 +17910,29 @@ SCI_PRIVATE char *sci_db_resize_string(sci_db *db, sci_entry **entry, sc_slice k
     return bytes;
 }
 
-/* MARK: - Server: missing (Private) */
-/* What has not landed yet. Whoever brings a room takes its functions out of here; the file goes with
-   the last. */
+/* MARK: - Server: eviction (Private) */
+/* What goes when memory is full, and what goes when its time is over.
+
+   entry->access is, for policies by frequency, the minute of the last decay and below it a counter
+   that grows with the logarithm of accesses and loses one a minute (as Redis's LFU); for the others
+   a time: of the last access, or of the beginning, first in first out. */
 
 /* What goes when memory is full, and what goes when its time is over. Locked. */
 
 /* An entry was looked up, or is new: what the policy counts is noted in entry->access. */
 SCI_PRIVATE void sci_evict_note_access(sc_server *server, sci_entry *entry);
 SCI_PRIVATE void sci_evict_note_new(sc_server *server, sci_entry *entry);
+/* Since it was looked up (or came, first in first out), in steps of some ms. Not for policies by
+   frequency. */
+SCI_PRIVATE int64_t sci_evict_idle_ms(const sc_server *server, const sci_entry *entry);
+/* 0 to 255, a logarithm. For policies by frequency. */
+SCI_PRIVATE unsigned sci_evict_frequency(const sc_server *server, const sci_entry *entry);
 /* Evict until the data fit into max_memory_bytes; false when nothing more can be evicted. Fine,
-   and cheap, without a bound. */
+   and cheap, without a bound. Much of it takes several calls. */
 SCI_PRIVATE bool sci_evict_make_room(sc_server *server);
 /* Delete what has expired, for about `budget_ns`. Returns in how many milliseconds it wants to be
    called again: 0 while there is more, -1 when nothing expires. */
 SCI_PRIVATE int64_t sci_expire_slice(sc_server *server, int64_t budget_ns);
-
-SCI_PRIVATE void sci_evict_note_access(sc_server *server, sci_entry *entry)
-{
-    (void)server;
-    (void)entry;
-}
-SCI_PRIVATE void sci_evict_note_new(sc_server *server, sci_entry *entry)
-{
-    (void)server;
-    (void)entry;
-}
-SCI_PRIVATE bool sci_evict_make_room(sc_server *server)
-{
-    (void)server;
-    return true;
-}
-SCI_PRIVATE int64_t sci_expire_slice(sc_server *server, int64_t budget_ns)
-{
-    (void)server;
-    (void)budget_ns;
-    return -1;
-}
-
-/* MARK: - Server: keys as commands see them (Private) */
-/* Keys as commands see them: looked up, expired, and told of. */
 
 /* From words to a command's function, with all that is checked before and told after. Locked. */
 
@@ -17910,6 +17954,244 @@ SCI_PRIVATE bool sci_call_has_arity(sci_call *call);
    the caller's or this one's as `event_class` says: SCI_EVENT_EXPIRED, SCI_EVENT_EVICTED. */
 SCI_PRIVATE void sci_entry_vanish(sc_server *server, sci_db *db, sci_entry *entry,
                                   unsigned event_class);
+
+/* Of entries, for each eviction: with ten the choice is nearly what a full order would give. */
+#define SCI_EVICT_SAMPLES 10
+#define SCI_EVICT_STEPS_PER_SAMPLE 10
+/* What one command may take for it; looked at once in so many evictions. */
+#define SCI_EVICT_BUDGET_NS 10000000
+#define SCI_EVICT_CLOCK_PERIOD 64
+/* Half of 32 bits of these are more than a year. */
+#define SCI_ACCESS_MS 16
+#define SCI_ACCESS_MS_PER_MINUTE 60000
+
+#define SCI_FREQUENCY_BITS 8
+#define SCI_FREQUENCY_MOST 255u
+/* New entries are not the first to go. */
+#define SCI_FREQUENCY_FIRST 5u
+/* An access counts with a chance of 1 in (counter - first) * this + 1. */
+#define SCI_FREQUENCY_FACTOR 10u
+
+typedef enum sci_evict_order { /* as SC_EVICTION_ALLKEYS_* and SC_EVICTION_VOLATILE_* follow */
+                               SCI_EVICT_LRU,
+                               SCI_EVICT_LFU,
+                               SCI_EVICT_FIFO,
+                               SCI_EVICT_RANDOM,
+                               SCI_EVICT_TTL
+} sci_evict_order;
+
+static bool sci_evict_is_volatile(const sc_server *server)
+{
+    return server->config.eviction >= SC_EVICTION_VOLATILE_LRU;
+}
+
+static sci_evict_order sci_evict_order_of(const sc_server *server)
+{
+    int policy = (int)server->config.eviction;
+    if (policy == (int)SC_EVICTION_NONE)
+        return SCI_EVICT_LRU; /* for OBJECT IDLETIME */
+    return (sci_evict_order)(policy - (int)(sci_evict_is_volatile(server)
+                                                ? SC_EVICTION_VOLATILE_LRU
+                                                : SC_EVICTION_ALLKEYS_LRU));
+}
+
+/* MARK: What is noted of accesses */
+
+static uint32_t sci_access_time(const sc_server *server)
+{
+    return (uint32_t)(server->now_ms / SCI_ACCESS_MS);
+}
+
+/* Above the counter. */
+static uint32_t sci_access_minute(const sc_server *server)
+{
+    return (uint32_t)(server->now_ms / SCI_ACCESS_MS_PER_MINUTE) << SCI_FREQUENCY_BITS;
+}
+
+SCI_PRIVATE int64_t sci_evict_idle_ms(const sc_server *server, const sci_entry *entry)
+{
+    int32_t idle = (int32_t)(sci_access_time(server) - entry->access);
+    return idle < 0 ? 0 : (int64_t)idle * SCI_ACCESS_MS; /* the clock may have been set back */
+}
+
+SCI_PRIVATE unsigned sci_evict_frequency(const sc_server *server, const sci_entry *entry)
+{
+    uint32_t counter = entry->access & SCI_FREQUENCY_MOST;
+    int32_t since = (int32_t)(sci_access_minute(server) - (entry->access - counter));
+    uint32_t minutes = since < 0 ? 0 : (uint32_t)since >> SCI_FREQUENCY_BITS;
+    return counter - (minutes < counter ? minutes : counter);
+}
+
+SCI_PRIVATE void sci_evict_note_access(sc_server *server, sci_entry *entry)
+{
+    sci_evict_order order = sci_evict_order_of(server);
+    if (order == SCI_EVICT_FIFO)
+        return;
+    if (order != SCI_EVICT_LFU) {
+        entry->access = sci_access_time(server);
+        return;
+    }
+    unsigned counter = sci_evict_frequency(server, entry);
+    unsigned above = counter > SCI_FREQUENCY_FIRST ? counter - SCI_FREQUENCY_FIRST : 0;
+    if (counter < SCI_FREQUENCY_MOST &&
+        sci_random_below(server, above * SCI_FREQUENCY_FACTOR + 1) == 0)
+        counter++;
+    entry->access = sci_access_minute(server) | counter;
+}
+
+SCI_PRIVATE void sci_evict_note_new(sc_server *server, sci_entry *entry)
+{
+    entry->access = sci_evict_order_of(server) == SCI_EVICT_LFU
+                        ? sci_access_minute(server) | SCI_FREQUENCY_FIRST
+                        : sci_access_time(server);
+}
+
+/* MARK: Eviction */
+
+typedef struct sci_victim {
+    const sc_server *server;
+    sci_evict_order order;
+    sci_db *db;       /* that is looked at */
+    sci_entry *entry; /* the best so far; NULL: none */
+    sci_db *entry_db;
+    int64_t score; /* of it; the greatest goes */
+    size_t samples;
+} sci_victim;
+
+static void sci_victim_consider(void *user, sci_entry *entry)
+{
+    sci_victim *victim = (sci_victim *)user;
+    int64_t score = 0;
+    if (victim->order == SCI_EVICT_LFU)
+        score = -(int64_t)sci_evict_frequency(victim->server, entry);
+    else if (victim->order == SCI_EVICT_TTL)
+        score = -sci_db_expiry_ms(victim->db, entry);
+    else if (victim->order != SCI_EVICT_RANDOM)
+        score = sci_evict_idle_ms(victim->server, entry);
+    victim->samples++;
+    if (victim->entry && score <= victim->score)
+        return;
+    victim->entry = entry;
+    victim->entry_db = victim->db;
+    victim->score = score;
+}
+
+/* Consider some of all entries: those of some groups that follow one another by chance. */
+static void sci_victim_sample_all(sc_server *server, sci_victim *victim)
+{
+    if (victim->order == SCI_EVICT_RANDOM) {
+        sci_victim_consider(victim, sci_db_random(victim->db, sci_random_u64(server)));
+        return;
+    }
+    uint64_t cursor = sci_random_u64(server);
+    size_t most = victim->samples + SCI_EVICT_SAMPLES;
+    size_t steps = SCI_EVICT_SAMPLES * SCI_EVICT_STEPS_PER_SAMPLE;
+    for (; steps > 0 && victim->samples < most; steps--)
+        cursor = sci_db_walk(victim->db, cursor, sci_victim_consider, victim);
+    if (!victim->entry)
+        sci_victim_consider(victim, sci_db_random(victim->db, cursor));
+}
+
+static void sci_victim_sample_volatile(sc_server *server, sci_victim *victim)
+{
+    const sci_db *db = victim->db;
+    if (victim->order == SCI_EVICT_TTL) {
+        sci_victim_consider(victim, sci_db_next_to_expire(db));
+        return;
+    }
+    size_t samples = victim->order == SCI_EVICT_RANDOM ? 1 : SCI_EVICT_SAMPLES;
+    for (; samples > 0; samples--)
+        sci_victim_consider(victim, db->expiries[sci_random_below(server, db->expiry_count)].entry);
+}
+
+/* Databases that have as many entries as others have as many chances. */
+static bool sci_evict_one(sc_server *server)
+{
+    bool is_volatile = sci_evict_is_volatile(server);
+    sci_victim victim;
+    memset(&victim, 0, sizeof victim);
+    victim.server = server;
+    victim.order = sci_evict_order_of(server);
+    for (int i = 0; i < server->db_count; i++) {
+        victim.db = &server->dbs[i];
+        if (is_volatile && victim.db->expiry_count > 0)
+            sci_victim_sample_volatile(server, &victim);
+        else if (!is_volatile && sci_db_count(victim.db) > 0)
+            sci_victim_sample_all(server, &victim);
+    }
+    if (!victim.entry)
+        return false;
+    sci_entry_vanish(server, victim.entry_db, victim.entry, SCI_EVENT_EVICTED);
+    return true;
+}
+
+SCI_PRIVATE bool sci_evict_make_room(sc_server *server)
+{
+    size_t most = server->config.max_memory_bytes;
+    if (SCI_LIKELY(most == 0 || server->data.used <= most))
+        return true;
+    if (server->config.eviction == SC_EVICTION_NONE)
+        return false;
+    int64_t end_ns = sci_server_now_ns(server) + SCI_EVICT_BUDGET_NS;
+    for (size_t count = 1; server->data.used > most; count++) {
+        if (!sci_evict_one(server))
+            return false;
+        if (count % SCI_EVICT_CLOCK_PERIOD == 0 && sci_server_now_ns(server) >= end_ns)
+            break; /* the next command goes on */
+    }
+    return true;
+}
+
+/* MARK: Expiry */
+
+/* Entries of one database before the next one's turn, and before the clock is looked at. */
+#define SCI_EXPIRE_TURN 32
+/* The wall clock may be set forward meanwhile. */
+#define SCI_EXPIRE_LONGEST_WAIT_MS 1000
+
+/* False when it had more to delete. */
+static bool sci_expire_turn(sc_server *server, sci_db *db)
+{
+    for (size_t i = 0; i < SCI_EXPIRE_TURN; i++) {
+        sci_entry *entry = sci_db_next_to_expire(db);
+        if (!entry || sci_db_expiry_ms(db, entry) > server->now_ms)
+            return true;
+        sci_entry_vanish(server, db, entry, SCI_EVENT_EXPIRED);
+    }
+    return false;
+}
+
+/* In how many ms the next entry expires; -1: none does. */
+static int64_t sci_expire_delay_ms(const sc_server *server)
+{
+    int64_t delay_ms = -1;
+    for (int i = 0; i < server->db_count; i++) {
+        const sci_db *db = &server->dbs[i];
+        const sci_entry *entry = sci_db_next_to_expire(db);
+        if (!entry)
+            continue;
+        int64_t wait_ms = sci_db_expiry_ms(db, entry) - server->now_ms;
+        wait_ms = sci_min_i64(wait_ms, SCI_EXPIRE_LONGEST_WAIT_MS);
+        delay_ms = delay_ms < 0 ? wait_ms : sci_min_i64(delay_ms, wait_ms);
+    }
+    return delay_ms;
+}
+
+SCI_PRIVATE int64_t sci_expire_slice(sc_server *server, int64_t budget_ns)
+{
+    int64_t end_ns = sci_server_now_ns(server) + budget_ns;
+    bool is_done;
+    do {
+        is_done = true;
+        for (int i = 0; i < server->db_count; i++)
+            is_done &= sci_expire_turn(server, &server->dbs[i]);
+    } while (!is_done && sci_server_now_ns(server) < end_ns);
+    return is_done ? sci_expire_delay_ms(server) : 0;
+}
+
+/* MARK: - Server: keys as commands see them (Private) */
+/* Keys as commands see them: looked up, expired, and told of. */
+
 /* The log on disk: every change as the commands that make it, plain RESP, so that
    `redis-cli --pipe < log` loads it into Redis. Batches are followed by an ECHO that carries their
    checksum. Locked by the server's lock throughout. */
@@ -19035,6 +19317,13 @@ SCI_PRIVATE sci_command_list sci_zset_commands(void);
 SCI_PRIVATE sci_command_list sci_zset_range_commands(void);
 SCI_PRIVATE sci_command_list sci_zset_pop_commands(void);
 SCI_PRIVATE sci_command_list sci_zset_algebra_commands(void);
+SCI_PRIVATE sci_command_list sci_string_commands(void);
+SCI_PRIVATE sci_command_list sci_number_commands(void);
+SCI_PRIVATE sci_command_list sci_range_commands(void);
+SCI_PRIVATE sci_command_list sci_bit_commands(void);
+SCI_PRIVATE sci_command_list sci_keys_commands(void);
+SCI_PRIVATE sci_command_list sci_expire_commands(void);
+SCI_PRIVATE sci_command_list sci_move_commands(void);
 
 /* A key that a session watches. The first of a key is in the server's map, the others in its list.
  */
@@ -20592,6 +20881,1628 @@ SCI_PRIVATE void sci_scan_run(sci_scan *scan,
     if (sci_bytes_append(out, sci_bytes_slice(&elements)) != SC_OK && call->session)
         call->session->is_broken = true;
     sci_bytes_free(&elements);
+}
+
+/* MARK: - Server: commands of keys (Private) */
+/* Keys, whatever is under them. */
+
+static void sci_command_exists(sci_call *call)
+{
+    int64_t count = 0;
+    for (size_t i = 1; i < call->argc; i++)
+        count += sci_entry_for_read(call, call->argv[i]) != NULL;
+    sci_answer_i64(call, count);
+}
+
+static void sci_command_del(sci_call *call)
+{
+    int64_t count = 0;
+    for (size_t i = 1; i < call->argc; i++) {
+        sci_entry *entry = sci_entry_for_write(call, call->argv[i]);
+        if (!entry)
+            continue;
+        sci_entry_delete(call, entry);
+        sci_changed(call, call->argv[i], SCI_EVENT_GENERIC, "del");
+        count++;
+    }
+    sci_answer_i64(call, count);
+}
+
+static void sci_command_type(sci_call *call)
+{
+    const sci_entry *entry = sci_entry_for_read(call, call->argv[1]);
+    sci_answer_simple(call, entry ? sci_type_of((sci_type)entry->type)->name : "none");
+}
+
+static bool sci_entry_is_expired(const sci_call *call, const sci_entry *entry)
+{
+    return entry->expiry && !call->is_loading && sci_db_expiry_ms(call->db, entry) <= call->now_ms;
+}
+
+static void sci_command_randomkey(sci_call *call)
+{
+    for (;;) {
+        sci_entry *entry = sci_db_random(call->db, sci_random_u64(call->server));
+        if (!entry) {
+            sci_answer_nil(call, SCI_NIL_BULK);
+            return;
+        }
+        if (!sci_entry_is_expired(call, entry)) {
+            sci_answer_bulk(call, sci_entry_key(entry));
+            return;
+        }
+        sci_entry_vanish(call->server, call->db, entry, SCI_EVENT_EXPIRED);
+    }
+}
+
+/* --- KEYS and SCAN */
+
+static void sci_keys_visit(void *user, sci_entry *entry)
+{
+    sci_scan *scan = (sci_scan *)user;
+    sc_slice key = sci_entry_key(entry);
+    if (!sci_scan_wants(scan, key) || sci_entry_is_expired(scan->call, entry))
+        return;
+    if (scan->type.data && !sci_word_is(scan->type, sci_type_of((sci_type)entry->type)->name))
+        return;
+    sci_answer_bulk(scan->call, key);
+    scan->answers++;
+}
+
+static uint64_t sci_keys_step(sci_scan *scan, uint64_t cursor, const void *table)
+{
+    (void)table;
+    return sci_db_walk(scan->call->db, cursor, sci_keys_visit, scan);
+}
+
+static void sci_command_keys(sci_call *call)
+{
+    sci_scan scan;
+    uint64_t cursor = 0;
+    memset(&scan, 0, sizeof scan);
+    scan.call = call;
+    scan.pattern = call->argv[1];
+    size_t mark = sci_answer_array_begin(call);
+    do
+        cursor = sci_keys_step(&scan, cursor, NULL);
+    while (cursor);
+    sci_answer_array_end(call, mark, scan.answers);
+}
+
+static void sci_command_scan(sci_call *call)
+{
+    sci_scan scan;
+    if (sci_scan_begin(&scan, call, 1) && sci_scan_options(&scan, 2, true))
+        sci_scan_run(&scan, sci_keys_step, NULL);
+}
+
+/* --- OBJECT */
+
+/* The longest string that Redis keeps in one block with its object. */
+#define SCI_OBJECT_EMBEDDED_BYTES 44
+
+/* What Redis would most likely use. */
+static const char *sci_object_encoding(const sci_entry *entry)
+{
+    int64_t number;
+    switch ((sci_type)entry->type) {
+    case SCI_STRING:
+        if (sci_text_to_i64(sci_entry_string(entry), &number))
+            return "int";
+        return entry->len <= SCI_OBJECT_EMBEDDED_BYTES ? "embstr" : "raw";
+    case SCI_LIST:
+        return "quicklist";
+    case SCI_SET:
+    case SCI_HASH:
+        return "hashtable";
+    case SCI_ZSET:
+        return "skiplist";
+    case SCI_STREAM:
+        return "stream";
+    case SCI_TYPES:
+        break;
+    }
+    return "unknown";
+}
+
+static bool sci_evicts_by_frequency(const sc_server *server)
+{
+    return server->config.eviction == SC_EVICTION_ALLKEYS_LFU ||
+           server->config.eviction == SC_EVICTION_VOLATILE_LFU;
+}
+
+static void sci_object_frequency(sci_call *call, const sci_entry *entry)
+{
+    if (sci_evicts_by_frequency(call->server))
+        sci_answer_i64(call, sci_evict_frequency(call->server, entry));
+    else
+        sci_answer_error(call,
+                         "ERR An LFU maxmemory policy is not selected, access frequency not "
+                         "tracked. Please note that when switching between policies at runtime LRU "
+                         "and LFU data will take some time to adjust.");
+}
+
+static void sci_object_idle_time(sci_call *call, const sci_entry *entry)
+{
+    if (!sci_evicts_by_frequency(call->server))
+        sci_answer_i64(call, sci_evict_idle_ms(call->server, entry) / 1000);
+    else
+        sci_answer_error(call,
+                         "ERR An LFU maxmemory policy is selected, idle time not tracked. Please "
+                         "note that when switching between policies at runtime LRU and LFU data "
+                         "will take some time to adjust.");
+}
+
+static void sci_object_help(sci_call *call)
+{
+    static const char *const lines[] = {
+        "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "ENCODING <key>",
+        "    Return the kind of internal representation used in order to store the value",
+        "    associated with a <key>.",
+        "FREQ <key>",
+        "    Return the access frequency index of the <key>. The returned integer is",
+        "    proportional to the logarithm of the recent access frequency of the key.",
+        "IDLETIME <key>",
+        "    Return the idle time of the <key>, that is the approximated number of",
+        "    seconds elapsed since the last access to the key.",
+        "REFCOUNT <key>",
+        "    Return the number of references of the value associated with the specified",
+        "    <key>.",
+        "HELP",
+        "    Prints this help.",
+    };
+    sci_answer_array(call, SCI_COUNT(lines));
+    for (size_t i = 0; i < SCI_COUNT(lines); i++)
+        sci_answer_simple(call, lines[i]);
+}
+
+typedef enum sci_object_question {
+    SCI_OBJECT_ENCODING,
+    SCI_OBJECT_FREQ,
+    SCI_OBJECT_IDLETIME,
+    SCI_OBJECT_REFCOUNT,
+    SCI_OBJECT_HELP,
+    SCI_OBJECT_QUESTIONS
+} sci_object_question;
+
+static void sci_object_answer(sci_call *call, sci_object_question question, const sci_entry *entry)
+{
+    switch (question) {
+    case SCI_OBJECT_ENCODING:
+        sci_answer_text(call, sci_object_encoding(entry));
+        break;
+    case SCI_OBJECT_FREQ:
+        sci_object_frequency(call, entry);
+        break;
+    case SCI_OBJECT_IDLETIME:
+        sci_object_idle_time(call, entry);
+        break;
+    case SCI_OBJECT_REFCOUNT:
+    case SCI_OBJECT_HELP:
+    case SCI_OBJECT_QUESTIONS:
+        sci_answer_i64(call, 1);
+        break;
+    }
+}
+
+static void sci_command_object(sci_call *call)
+{
+    static const char *const names[SCI_OBJECT_QUESTIONS] = {"encoding", "freq", "idletime",
+                                                            "refcount", "help"};
+    size_t question = 0;
+    while (question < SCI_OBJECT_QUESTIONS && !sci_word_is(call->argv[1], names[question]))
+        question++;
+    if (question == SCI_OBJECT_QUESTIONS) {
+        sci_answer_unknown_subcommand(call);
+        return;
+    }
+    if (call->argc != (question == SCI_OBJECT_HELP ? 2 : 3)) {
+        sci_answer_error(call, "ERR wrong number of arguments for 'object|%s' command",
+                         names[question]);
+        return;
+    }
+    if (question == SCI_OBJECT_HELP) {
+        sci_object_help(call);
+        return;
+    }
+    /* Being looked at is no access. */
+    const sci_entry *entry = sci_db_find(call->db, call->argv[2]);
+    if (entry && !sci_entry_is_expired(call, entry))
+        sci_object_answer(call, (sci_object_question)question, entry);
+    else
+        sci_answer_nil(call, SCI_NIL_BULK);
+}
+
+SCI_PRIVATE sci_command_list sci_keys_commands(void)
+{
+    static const sci_command commands[] = {
+        {"exists", sci_command_exists, -2, SCI_CMD_READONLY | SCI_CMD_FAST, 1, -1, 1},
+        {"touch", sci_command_exists, -2, SCI_CMD_READONLY | SCI_CMD_FAST, 1, -1, 1},
+        {"del", sci_command_del, -2, SCI_CMD_WRITE, 1, -1, 1},
+        {"unlink", sci_command_del, -2, SCI_CMD_WRITE | SCI_CMD_FAST, 1, -1, 1},
+        {"type", sci_command_type, 2, SCI_CMD_READONLY | SCI_CMD_FAST, 1, 1, 1},
+        {"randomkey", sci_command_randomkey, 1, SCI_CMD_READONLY, 0, 0, 0},
+        {"keys", sci_command_keys, 2, SCI_CMD_READONLY, 0, 0, 0},
+        {"scan", sci_command_scan, -2, SCI_CMD_READONLY, 0, 0, 0},
+        {"object", sci_command_object, -2, SCI_CMD_READONLY, 2, 2, 1},
+    };
+    sci_command_list list = {commands, SCI_COUNT(commands)};
+    return list;
+}
+
+/* MARK: - Server: commands of expiry (Private) */
+/* When keys expire. */
+
+typedef struct sci_expire_options {
+    bool only_new, only_old, only_later, only_earlier; /* NX XX GT LT */
+} sci_expire_options;
+
+/* argv[3] and on. False after answering. */
+static bool sci_expire_parse(sci_call *call, sci_expire_options *options)
+{
+    memset(options, 0, sizeof *options);
+    for (size_t i = 3; i < call->argc; i++) {
+        sc_slice word = call->argv[i];
+        if (sci_word_is(word, "nx")) {
+            options->only_new = true;
+        } else if (sci_word_is(word, "xx")) {
+            options->only_old = true;
+        } else if (sci_word_is(word, "gt")) {
+            options->only_later = true;
+        } else if (sci_word_is(word, "lt")) {
+            options->only_earlier = true;
+        } else {
+            sci_answer_error(call, "ERR Unsupported option %.*s",
+                             (int)sci_min_size(word.len, SC_ERROR_TEXT_BYTES), word.data);
+            return false;
+        }
+    }
+    if (options->only_new && (options->only_old || options->only_later || options->only_earlier)) {
+        sci_answer_error(call,
+                         "ERR NX and XX, GT or LT options at the same time are not compatible");
+        return false;
+    }
+    if (options->only_later && options->only_earlier) {
+        sci_answer_error(call, "ERR GT and LT options at the same time are not compatible");
+        return false;
+    }
+    return true;
+}
+
+/* argv[2], from now on or from 1970, in ms since 1970. It may be in the past. False after
+   answering. */
+static bool sci_expire_time(sci_call *call, bool is_seconds, bool is_absolute, int64_t *at_ms)
+{
+    int64_t number, base = is_absolute ? 0 : call->now_ms;
+    if (!sci_arg_i64(call, 2, &number))
+        return false;
+    bool fits = !is_seconds || (number <= INT64_MAX / 1000 && number >= INT64_MIN / 1000);
+    if (fits && is_seconds)
+        number *= 1000;
+    if (!fits || number > INT64_MAX - base) {
+        sci_answer_error(call, "ERR invalid expire time in '%s' command", call->command->name);
+        return false;
+    }
+    *at_ms = number + base;
+    return true;
+}
+
+/* `old_ms` -1: it does not expire, as if it did at the end of time. */
+static bool sci_expire_is_wanted(const sci_expire_options *options, int64_t old_ms, int64_t at_ms)
+{
+    if (options->only_new && old_ms >= 0)
+        return false;
+    if (options->only_old && old_ms < 0)
+        return false;
+    if (options->only_later && (old_ms < 0 || at_ms <= old_ms))
+        return false;
+    return !(options->only_earlier && old_ms >= 0 && at_ms >= old_ms);
+}
+
+static void sci_expire_delete(sci_call *call, sc_slice key, sci_entry *entry)
+{
+    sc_slice words[2];
+    words[0] = sc_text("DEL");
+    words[1] = key;
+    sci_entry_delete(call, entry);
+    sci_changed(call, key, SCI_EVENT_GENERIC, "del");
+    sci_log_instead(call, words, SCI_COUNT(words));
+}
+
+static void sci_expire_log(sci_call *call, sc_slice key, int64_t at_ms)
+{
+    char digits[SCI_I64_TEXT_BYTES];
+    sc_slice words[3];
+    words[0] = sc_text("PEXPIREAT");
+    words[1] = key;
+    words[2] = sc_bytes(digits, sci_i64_to_text(at_ms, digits));
+    sci_log_instead(call, words, SCI_COUNT(words));
+}
+
+static void sci_expire(sci_call *call, bool is_seconds, bool is_absolute)
+{
+    sc_slice key = call->argv[1];
+    sci_expire_options options;
+    int64_t at_ms;
+    if (!sci_expire_parse(call, &options) ||
+        !sci_expire_time(call, is_seconds, is_absolute, &at_ms))
+        return;
+    sci_entry *entry = sci_entry_for_write(call, key);
+    if (!entry || !sci_expire_is_wanted(&options, sci_db_expiry_ms(call->db, entry), at_ms)) {
+        sci_answer_i64(call, 0);
+        return;
+    }
+    if (at_ms <= call->now_ms && !call->is_loading) {
+        sci_expire_delete(call, key, entry);
+        sci_answer_i64(call, 1);
+        return;
+    }
+    if (sci_db_expire_at(call->db, entry, sci_max_i64(at_ms, 0)) != SC_OK) {
+        sci_answer_no_memory(call);
+        return;
+    }
+    sci_changed(call, key, SCI_EVENT_GENERIC, "expire");
+    sci_expire_log(call, key, at_ms);
+    sci_answer_i64(call, 1);
+}
+
+static void sci_command_expire(sci_call *call)
+{
+    sci_expire(call, true, false);
+}
+
+static void sci_command_pexpire(sci_call *call)
+{
+    sci_expire(call, false, false);
+}
+
+static void sci_command_expireat(sci_call *call)
+{
+    sci_expire(call, true, true);
+}
+
+static void sci_command_pexpireat(sci_call *call)
+{
+    sci_expire(call, false, true);
+}
+
+static void sci_command_persist(sci_call *call)
+{
+    sci_entry *entry = sci_entry_for_write(call, call->argv[1]);
+    bool did_expire = entry && entry->expiry;
+    if (did_expire) {
+        sci_db_persist(call->db, entry);
+        sci_changed(call, call->argv[1], SCI_EVENT_GENERIC, "persist");
+    }
+    sci_answer_i64(call, did_expire);
+}
+
+/* --- Asking */
+
+/* When argv[1] expires, seen from `base_ms`; -1: never, -2: there is no such key. Seconds are
+   rounded. */
+static void sci_expiry_answer(sci_call *call, int64_t base_ms, bool is_seconds)
+{
+    const sci_entry *entry = sci_entry_for_read(call, call->argv[1]);
+    int64_t answer = entry ? sci_db_expiry_ms(call->db, entry) : -2;
+    if (answer >= 0) {
+        answer = sci_max_i64(answer - base_ms, 0);
+        if (is_seconds)
+            answer = answer / 1000 + (answer % 1000 >= 500);
+    }
+    sci_answer_i64(call, answer);
+}
+
+static void sci_command_ttl(sci_call *call)
+{
+    sci_expiry_answer(call, call->now_ms, true);
+}
+
+static void sci_command_pttl(sci_call *call)
+{
+    sci_expiry_answer(call, call->now_ms, false);
+}
+
+static void sci_command_expiretime(sci_call *call)
+{
+    sci_expiry_answer(call, 0, true);
+}
+
+static void sci_command_pexpiretime(sci_call *call)
+{
+    sci_expiry_answer(call, 0, false);
+}
+
+SCI_PRIVATE sci_command_list sci_expire_commands(void)
+{
+    static const sci_command commands[] = {
+        {"expire", sci_command_expire, -3, SCI_CMD_WRITE | SCI_CMD_FAST, 1, 1, 1},
+        {"pexpire", sci_command_pexpire, -3, SCI_CMD_WRITE | SCI_CMD_FAST, 1, 1, 1},
+        {"expireat", sci_command_expireat, -3, SCI_CMD_WRITE | SCI_CMD_FAST, 1, 1, 1},
+        {"pexpireat", sci_command_pexpireat, -3, SCI_CMD_WRITE | SCI_CMD_FAST, 1, 1, 1},
+        {"persist", sci_command_persist, 2, SCI_CMD_WRITE | SCI_CMD_FAST, 1, 1, 1},
+        {"ttl", sci_command_ttl, 2, SCI_CMD_READONLY | SCI_CMD_FAST, 1, 1, 1},
+        {"pttl", sci_command_pttl, 2, SCI_CMD_READONLY | SCI_CMD_FAST, 1, 1, 1},
+        {"expiretime", sci_command_expiretime, 2, SCI_CMD_READONLY | SCI_CMD_FAST, 1, 1, 1},
+        {"pexpiretime", sci_command_pexpiretime, 2, SCI_CMD_READONLY | SCI_CMD_FAST, 1, 1, 1},
+    };
+    sci_command_list list = {commands, SCI_COUNT(commands)};
+    return list;
+}
+
+/* MARK: - Server: commands that move keys (Private) */
+/* Keys that move and are copied. */
+
+static bool sci_move_no_memory(sci_call *call)
+{
+    sci_answer_no_memory(call);
+    return false;
+}
+
+/* --- RENAME */
+
+/* False after answering: there is no such key, or no memory. `*is_done` false: `to` is there, and
+   only a key that is not there was wanted. */
+static bool sci_rename(sci_call *call, bool only_new, bool *is_done)
+{
+    sc_slice from = call->argv[1], to = call->argv[2];
+    sci_entry *entry = sci_entry_for_write(call, from);
+    if (!entry) {
+        sci_answer_error(call, "ERR no such key");
+        return false;
+    }
+    *is_done = !only_new;
+    if (sci_slice_equal(from, to))
+        return true;
+    sci_entry *replaced = sci_entry_for_write(call, to);
+    *is_done = !only_new || !replaced;
+    if (!*is_done)
+        return true;
+    entry = sci_db_rename(call->db, entry, to, replaced);
+    if (!entry)
+        return sci_move_no_memory(call);
+    sci_entry_is_new(call, entry);
+    sci_key_changed(call, from);
+    sci_key_changed(call, to);
+    sci_notify(call, SCI_EVENT_GENERIC, "rename_from", from);
+    sci_notify(call, SCI_EVENT_GENERIC, "rename_to", to);
+    return true;
+}
+
+static void sci_command_rename(sci_call *call)
+{
+    bool is_done;
+    if (sci_rename(call, false, &is_done))
+        sci_answer_ok(call);
+}
+
+static void sci_command_renamenx(sci_call *call)
+{
+    bool is_done;
+    if (sci_rename(call, true, &is_done))
+        sci_answer_i64(call, is_done);
+}
+
+/* --- To another database */
+
+/* argv[i] as the number of a database. False after answering. */
+static bool sci_arg_db(sci_call *call, size_t i, sci_db **db)
+{
+    int64_t number;
+    if (!sci_arg_i64(call, i, &number))
+        return false;
+    if (number < 0 || number >= call->server->db_count) {
+        sci_answer_error(call, "ERR DB index is out of range");
+        return false;
+    }
+    *db = &call->server->dbs[number];
+    return true;
+}
+
+static void sci_answer_same_object(sci_call *call)
+{
+    sci_answer_error(call, "ERR source and destination objects are the same");
+}
+
+/* sci_entry_for_write in another database. */
+static sci_entry *sci_entry_for_write_in(sci_call *call, sci_db *db, sc_slice key)
+{
+    sci_db *own = call->db;
+    call->db = db;
+    sci_entry *entry = sci_entry_for_write(call, key);
+    call->db = own;
+    return entry;
+}
+
+/* Tell of what has come to a database, and of its leaving this one, unless that event is NULL. */
+static void sci_tell_arrival(sci_call *call, sci_db *db, sci_entry *entry, const char *event,
+                             const char *event_here)
+{
+    sci_db *own = call->db;
+    sc_slice key = sci_entry_key(entry);
+    call->db = db;
+    sci_entry_is_new(call, entry);
+    call->db = own;
+    if (event_here)
+        sci_changed(call, key, SCI_EVENT_GENERIC, event_here);
+    call->db = db;
+    sci_changed(call, key, SCI_EVENT_GENERIC, event);
+    call->db = own;
+}
+
+static void sci_command_move(sci_call *call)
+{
+    sc_slice key = call->argv[1];
+    sci_db *to;
+    if (!sci_arg_db(call, 2, &to))
+        return;
+    if (to == call->db) {
+        sci_answer_same_object(call);
+        return;
+    }
+    sci_entry *entry = sci_entry_for_write(call, key);
+    if (!entry || sci_entry_for_write_in(call, to, key)) {
+        sci_answer_i64(call, 0);
+        return;
+    }
+    if (sci_db_move(call->db, entry, to) != SC_OK) {
+        sci_answer_no_memory(call);
+        return;
+    }
+    sci_tell_arrival(call, to, entry, "move_to", "move_from");
+    sci_answer_i64(call, 1);
+}
+
+/* --- COPY */
+
+typedef struct sci_copy_options {
+    sci_db *to;
+    bool replaces;
+} sci_copy_options;
+
+static bool sci_copy_parse(sci_call *call, sci_copy_options *options)
+{
+    options->to = call->db;
+    options->replaces = false;
+    for (size_t i = 3; i < call->argc; i++) {
+        if (sci_word_is(call->argv[i], "replace")) {
+            options->replaces = true;
+        } else if (sci_word_is(call->argv[i], "db") && i + 1 < call->argc) {
+            if (!sci_arg_db(call, ++i, &options->to))
+                return false;
+        } else {
+            sci_answer_syntax_error(call);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A copy of an object under `key`, where `replaced` (or NULL) is. NULL when there is no memory. */
+static sci_entry *sci_copy_object(const sci_entry *from, sci_db *to, sc_slice key,
+                                  sci_entry *replaced)
+{
+    const sci_type_table *table = sci_type_of((sci_type)from->type);
+    void *object = table->copy(&to->memory, from->value.object);
+    if (!object)
+        return NULL;
+    if (replaced) {
+        sci_entry_replace_object(to, replaced, (sci_type)from->type, object);
+        return replaced;
+    }
+    sci_entry *copy = sci_db_add(to, key, (sci_type)from->type, object);
+    if (!copy)
+        table->release(&to->memory, object);
+    return copy;
+}
+
+/* `at_ms` -1: the copy does not expire. */
+static sci_entry *sci_copy(const sci_entry *from, int64_t at_ms, sci_db *to, sc_slice key,
+                           sci_entry *replaced)
+{
+    if (at_ms >= 0 && sci_db_reserve_expiry(to) != SC_OK)
+        return NULL;
+    sci_entry *copy = from->type == SCI_STRING
+                          ? sci_db_set_string(to, replaced, key, sci_entry_string(from))
+                          : sci_copy_object(from, to, key, replaced);
+    if (copy && at_ms >= 0)
+        (void)sci_db_expire_at(to, copy, at_ms);
+    else if (copy)
+        sci_db_persist(to, copy);
+    return copy;
+}
+
+static void sci_command_copy(sci_call *call)
+{
+    sc_slice from = call->argv[1], to = call->argv[2];
+    sci_copy_options options;
+    if (!sci_copy_parse(call, &options))
+        return;
+    if (options.to == call->db && sci_slice_equal(from, to)) {
+        sci_answer_same_object(call);
+        return;
+    }
+    const sci_entry *entry = sci_entry_for_read(call, from);
+    sci_entry *replaced = entry ? sci_entry_for_write_in(call, options.to, to) : NULL;
+    if (!entry || (replaced && !options.replaces)) {
+        sci_answer_i64(call, 0);
+        return;
+    }
+    sci_entry *copy = sci_copy(entry, sci_db_expiry_ms(call->db, entry), options.to, to, replaced);
+    if (!copy) {
+        sci_answer_no_memory(call);
+        return;
+    }
+    sci_tell_arrival(call, options.to, copy, "copy_to", NULL);
+    sci_answer_i64(call, 1);
+}
+
+SCI_PRIVATE sci_command_list sci_move_commands(void)
+{
+    static const sci_command commands[] = {
+        {"rename", sci_command_rename, 3, SCI_CMD_WRITE, 1, 2, 1},
+        {"renamenx", sci_command_renamenx, 3, SCI_CMD_WRITE | SCI_CMD_FAST, 1, 2, 1},
+        {"move", sci_command_move, 3, SCI_CMD_WRITE | SCI_CMD_FAST, 1, 1, 1},
+        {"copy", sci_command_copy, -3, SCI_CMD_WRITE | SCI_CMD_DENYOOM, 1, 2, 1},
+    };
+    sci_command_list list = {commands, SCI_COUNT(commands)};
+    return list;
+}
+
+/* MARK: - Server: commands of strings (Private) */
+/* Strings as a whole: GET, SET and their relatives. */
+
+/* What the commands of strings share. */
+
+/* Set the string under `key`, where `entry` is, from sci_entry_for_write, of any type or NULL;
+   expiry is kept. Tells of a new key, but not of the change. False after answering that there is no
+   memory. */
+SCI_PRIVATE bool sci_string_store(sci_call *call, sci_entry **entry, sc_slice key, sc_slice value);
+/* Make the string `len` bytes long, and return its bytes to be changed. As above; NULL after
+   answering that there is no memory. */
+SCI_PRIVATE char *sci_string_open(sci_call *call, sci_entry **entry, sc_slice key, size_t len);
+/* False after answering that a string of `len` and `more` bytes is too long. */
+SCI_PRIVATE bool sci_string_may_have(sci_call *call, size_t len, size_t more);
+
+SCI_PRIVATE bool sci_string_store(sci_call *call, sci_entry **entry, sc_slice key, sc_slice value)
+{
+    sci_entry *stored = sci_db_set_string(call->db, *entry, key, value);
+    if (!stored) {
+        sci_answer_no_memory(call);
+        return false;
+    }
+    if (!*entry)
+        sci_entry_is_new(call, stored);
+    *entry = stored;
+    return true;
+}
+
+SCI_PRIVATE char *sci_string_open(sci_call *call, sci_entry **entry, sc_slice key, size_t len)
+{
+    bool is_new = !*entry;
+    char *bytes = sci_db_resize_string(call->db, entry, key, len);
+    if (!bytes)
+        sci_answer_no_memory(call);
+    else if (is_new)
+        sci_entry_is_new(call, *entry);
+    return bytes;
+}
+
+SCI_PRIVATE bool sci_string_may_have(sci_call *call, size_t len, size_t more)
+{
+    size_t most = call->server->config.max_bulk_bytes;
+    if (len <= most && more <= most - len)
+        return true;
+    sci_answer_error(call, "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+    return false;
+}
+
+/* --- Options of SET and GETEX */
+
+typedef struct sci_time_option {
+    const char *name;
+    bool is_seconds, is_absolute;
+} sci_time_option;
+
+static const sci_time_option sci_time_options[] = {
+    {"ex", true, false},
+    {"px", false, false},
+    {"exat", true, true},
+    {"pxat", false, true},
+};
+
+typedef enum sci_set_condition {
+    SCI_SET_ALWAYS,
+    SCI_SET_IF_ABSENT,  /* NX */
+    SCI_SET_IF_PRESENT, /* XX */
+    SCI_SET_IF_EQUAL    /* IFEQ */
+} sci_set_condition;
+
+typedef struct sci_set_options {
+    sci_set_condition condition;
+    sc_slice equal;              /* for SCI_SET_IF_EQUAL */
+    const sci_time_option *time; /* or NULL */
+    size_t time_at;              /* the word with its number */
+    bool gives_old;              /* GET */
+    bool keeps_expiry;           /* KEEPTTL */
+    bool persists;               /* PERSIST */
+} sci_set_options;
+
+static const sci_time_option *sci_time_option_find(sc_slice word)
+{
+    for (size_t i = 0; i < SCI_COUNT(sci_time_options); i++) {
+        if (sci_word_is(word, sci_time_options[i].name))
+            return &sci_time_options[i];
+    }
+    return NULL;
+}
+
+/* EX and the like at argv[*i], with a number after it. The same one may come again. */
+static bool sci_set_time(const sci_call *call, sci_set_options *options, size_t *i)
+{
+    const sci_time_option *time = sci_time_option_find(call->argv[*i]);
+    if (!time || options->keeps_expiry || options->persists || *i + 1 == call->argc ||
+        (options->time && options->time != time))
+        return false;
+    options->time = time;
+    options->time_at = ++*i;
+    return true;
+}
+
+static bool sci_set_condition_of(const sci_call *call, sci_set_options *options, size_t *i)
+{
+    sc_slice word = call->argv[*i];
+    sci_set_condition condition = SCI_SET_ALWAYS;
+    if (sci_word_is(word, "nx"))
+        condition = SCI_SET_IF_ABSENT;
+    else if (sci_word_is(word, "xx"))
+        condition = SCI_SET_IF_PRESENT;
+    else if (sci_word_is(word, "ifeq") && *i + 1 < call->argc)
+        condition = SCI_SET_IF_EQUAL;
+    if (condition == SCI_SET_ALWAYS ||
+        (options->condition != SCI_SET_ALWAYS && options->condition != condition))
+        return false;
+    options->condition = condition;
+    if (condition == SCI_SET_IF_EQUAL)
+        options->equal = call->argv[++*i];
+    return true;
+}
+
+/* The words of SET from argv[3] on. False after answering. */
+static bool sci_set_parse(sci_call *call, sci_set_options *options)
+{
+    memset(options, 0, sizeof *options);
+    for (size_t i = 3; i < call->argc; i++) {
+        sc_slice word = call->argv[i];
+        if (sci_set_condition_of(call, options, &i) || sci_set_time(call, options, &i))
+            continue;
+        if (sci_word_is(word, "get")) {
+            options->gives_old = true;
+        } else if (sci_word_is(word, "keepttl") && !options->time) {
+            options->keeps_expiry = true;
+        } else {
+            sci_answer_syntax_error(call);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The words of GETEX from argv[2] on. */
+static bool sci_getex_parse(sci_call *call, sci_set_options *options)
+{
+    memset(options, 0, sizeof *options);
+    for (size_t i = 2; i < call->argc; i++) {
+        if (sci_set_time(call, options, &i))
+            continue;
+        if (!sci_word_is(call->argv[i], "persist") || options->time) {
+            sci_answer_syntax_error(call);
+            return false;
+        }
+        options->persists = true;
+    }
+    return true;
+}
+
+/* argv[i] as a time of that kind: milliseconds since 1970. False after answering. */
+static bool sci_arg_expiry(sci_call *call, size_t i, const sci_time_option *time, int64_t *at_ms)
+{
+    int64_t number;
+    if (!sci_arg_i64(call, i, &number))
+        return false;
+    bool fits = number > 0 && (!time->is_seconds || number <= INT64_MAX / 1000);
+    if (fits && time->is_seconds)
+        number *= 1000;
+    if (fits && !time->is_absolute) {
+        fits = number <= INT64_MAX - call->now_ms;
+        number += fits ? call->now_ms : 0;
+    }
+    if (!fits)
+        sci_answer_error(call, "ERR invalid expire time in '%s' command", call->command->name);
+    *at_ms = number;
+    return fits;
+}
+
+/* --- Setting */
+
+/* Without what depends on time or on what was there. */
+static void sci_set_log(sci_call *call, sc_slice key, sc_slice value, int64_t at_ms, bool keeps)
+{
+    char digits[SCI_I64_TEXT_BYTES];
+    sc_slice words[5];
+    size_t count = 3;
+    words[0] = sc_text("SET");
+    words[1] = key;
+    words[2] = value;
+    if (at_ms >= 0) {
+        words[count++] = sc_text("PXAT");
+        words[count++] = sc_bytes(digits, sci_i64_to_text(at_ms, digits));
+    } else if (keeps) {
+        words[count++] = sc_text("KEEPTTL");
+    }
+    sci_log_instead(call, words, count);
+}
+
+typedef enum sci_set_outcome {
+    SCI_SET_DONE,
+    SCI_SET_REFUSED, /* by the condition */
+    SCI_SET_FAILED   /* an error was answered */
+} sci_set_outcome;
+
+/* Does the condition hold? */
+static sci_set_outcome sci_set_judge(sci_call *call, const sci_set_options *options,
+                                     const sci_entry *entry)
+{
+    bool holds = true;
+    switch (options->condition) {
+    case SCI_SET_ALWAYS:
+        break;
+    case SCI_SET_IF_ABSENT:
+        holds = !entry;
+        break;
+    case SCI_SET_IF_PRESENT:
+        holds = entry != NULL;
+        break;
+    case SCI_SET_IF_EQUAL:
+        if (entry && entry->type != SCI_STRING) {
+            sci_answer_wrong_type(call);
+            return SCI_SET_FAILED;
+        }
+        holds = entry && sci_slice_equal(sci_entry_string(entry), options->equal);
+        break;
+    }
+    return holds ? SCI_SET_DONE : SCI_SET_REFUSED;
+}
+
+/* `at_ms` -1: no expiry. */
+static sci_set_outcome sci_set(sci_call *call, const sci_set_options *options, sc_slice key,
+                               sc_slice value, int64_t at_ms)
+{
+    sci_entry *entry = sci_entry_for_write(call, key);
+    sci_set_outcome outcome = sci_set_judge(call, options, entry);
+    if (outcome != SCI_SET_DONE)
+        return outcome;
+    if (at_ms >= 0 && sci_db_reserve_expiry(call->db) != SC_OK) {
+        sci_answer_no_memory(call);
+        return SCI_SET_FAILED;
+    }
+    if (!sci_string_store(call, &entry, key, value))
+        return SCI_SET_FAILED;
+    if (at_ms >= 0)
+        (void)sci_db_expire_at(call->db, entry, at_ms);
+    else if (!options->keeps_expiry)
+        sci_db_persist(call->db, entry);
+    sci_changed(call, key, SCI_EVENT_STRING, "set");
+    if (at_ms >= 0)
+        sci_notify(call, SCI_EVENT_GENERIC, "expire", key);
+    if (at_ms >= 0 || options->condition != SCI_SET_ALWAYS || options->gives_old)
+        sci_set_log(call, key, value, at_ms, options->keeps_expiry);
+    return SCI_SET_DONE;
+}
+
+/* Answer with the string under `key`, or nil. False after answering that it is none. */
+static bool sci_string_answer(sci_call *call, sc_slice key, sci_entry **entry)
+{
+    if (!sci_typed_for_read(call, key, SCI_STRING, entry))
+        return false;
+    if (*entry)
+        sci_answer_bulk(call, sci_entry_string(*entry));
+    else
+        sci_answer_nil(call, SCI_NIL_BULK);
+    return true;
+}
+
+/* The same as sci_set, but it answers with the old value. */
+static void sci_set_and_get(sci_call *call, const sci_set_options *options, sc_slice value,
+                            int64_t at_ms)
+{
+    sc_slice key = call->argv[1];
+    sci_entry *entry;
+    size_t answered = sci_bytes_len(call->out);
+    if (!sci_string_answer(call, key, &entry))
+        return;
+    size_t end = sci_bytes_len(call->out);
+    if (sci_set(call, options, key, value, at_ms) == SCI_SET_FAILED)
+        sci_bytes_cut(call->out, answered, end - answered);
+}
+
+static void sci_command_get(sci_call *call)
+{
+    sci_entry *entry;
+    (void)sci_string_answer(call, call->argv[1], &entry);
+}
+
+static void sci_command_set(sci_call *call)
+{
+    sci_set_options options;
+    int64_t at_ms = -1;
+    if (!sci_set_parse(call, &options) ||
+        (options.time && !sci_arg_expiry(call, options.time_at, options.time, &at_ms)))
+        return;
+    if (options.gives_old) {
+        sci_set_and_get(call, &options, call->argv[2], at_ms);
+        return;
+    }
+    sci_set_outcome outcome = sci_set(call, &options, call->argv[1], call->argv[2], at_ms);
+    if (outcome == SCI_SET_DONE)
+        sci_answer_ok(call);
+    else if (outcome == SCI_SET_REFUSED)
+        sci_answer_nil(call, SCI_NIL_BULK);
+}
+
+static void sci_command_setnx(sci_call *call)
+{
+    sci_set_options options = {SCI_SET_IF_ABSENT, {NULL, 0}, NULL, 0, false, false, false};
+    sci_set_outcome outcome = sci_set(call, &options, call->argv[1], call->argv[2], -1);
+    if (outcome != SCI_SET_FAILED)
+        sci_answer_i64(call, outcome == SCI_SET_DONE);
+}
+
+static const sci_set_options sci_set_plainly = {SCI_SET_ALWAYS, {NULL, 0}, NULL, 0,
+                                                false,          false,     false};
+
+static void sci_set_for(sci_call *call, const sci_time_option *time)
+{
+    int64_t at_ms;
+    if (sci_arg_expiry(call, 2, time, &at_ms) &&
+        sci_set(call, &sci_set_plainly, call->argv[1], call->argv[3], at_ms) == SCI_SET_DONE)
+        sci_answer_ok(call);
+}
+
+static void sci_command_setex(sci_call *call)
+{
+    sci_set_for(call, &sci_time_options[0]);
+}
+
+static void sci_command_psetex(sci_call *call)
+{
+    sci_set_for(call, &sci_time_options[1]);
+}
+
+static void sci_command_getset(sci_call *call)
+{
+    sci_set_options options = sci_set_plainly;
+    options.gives_old = true;
+    sci_set_and_get(call, &options, call->argv[2], -1);
+}
+
+/* Delete what was read before; as DEL. */
+static void sci_string_delete(sci_call *call, sc_slice key)
+{
+    sc_slice words[2];
+    words[0] = sc_text("DEL");
+    words[1] = key;
+    sci_entry_delete(call, sci_entry_for_write(call, key));
+    sci_changed(call, key, SCI_EVENT_GENERIC, "del");
+    sci_log_instead(call, words, SCI_COUNT(words));
+}
+
+static void sci_command_getdel(sci_call *call)
+{
+    sci_entry *entry;
+    if (sci_string_answer(call, call->argv[1], &entry) && entry)
+        sci_string_delete(call, call->argv[1]);
+}
+
+/* --- GETEX */
+
+static void sci_getex_persist(sci_call *call, sc_slice key)
+{
+    sc_slice words[2];
+    sci_entry *entry = sci_entry_for_write(call, key);
+    if (!entry->expiry)
+        return;
+    words[0] = sc_text("PERSIST");
+    words[1] = key;
+    sci_db_persist(call->db, entry);
+    sci_changed(call, key, SCI_EVENT_GENERIC, "persist");
+    sci_log_instead(call, words, SCI_COUNT(words));
+}
+
+static bool sci_getex_expire(sci_call *call, sc_slice key, int64_t at_ms)
+{
+    char digits[SCI_I64_TEXT_BYTES];
+    sc_slice words[3];
+    if (sci_db_expire_at(call->db, sci_entry_for_write(call, key), at_ms) != SC_OK) {
+        sci_answer_no_memory(call);
+        return false;
+    }
+    words[0] = sc_text("PEXPIREAT");
+    words[1] = key;
+    words[2] = sc_bytes(digits, sci_i64_to_text(at_ms, digits));
+    sci_changed(call, key, SCI_EVENT_GENERIC, "expire");
+    sci_log_instead(call, words, SCI_COUNT(words));
+    return true;
+}
+
+static void sci_command_getex(sci_call *call)
+{
+    sc_slice key = call->argv[1];
+    sci_set_options options;
+    sci_entry *entry;
+    int64_t at_ms = -1;
+    if (!sci_getex_parse(call, &options) || !sci_typed_for_read(call, key, SCI_STRING, &entry))
+        return;
+    if (!entry) {
+        sci_answer_nil(call, SCI_NIL_BULK);
+        return;
+    }
+    if (options.time && !sci_arg_expiry(call, options.time_at, options.time, &at_ms))
+        return;
+    bool is_over = options.time && at_ms <= call->now_ms && !call->is_loading;
+    if (options.time && !is_over && !sci_getex_expire(call, key, at_ms))
+        return;
+    sci_answer_bulk(call, sci_entry_string(entry));
+    if (is_over)
+        sci_string_delete(call, key);
+    else if (options.persists)
+        sci_getex_persist(call, key);
+}
+
+/* --- Several */
+
+static void sci_command_mget(sci_call *call)
+{
+    sci_answer_array(call, call->argc - 1);
+    for (size_t i = 1; i < call->argc; i++) {
+        const sci_entry *entry = sci_entry_for_read(call, call->argv[i]);
+        if (entry && entry->type == SCI_STRING)
+            sci_answer_bulk(call, sci_entry_string(entry));
+        else
+            sci_answer_nil(call, SCI_NIL_BULK);
+    }
+}
+
+/* Entries for all pairs of argv, linked in their order. False when there is no memory. */
+static bool sci_mset_prepare(sci_call *call, sci_entry **first)
+{
+    sci_entry **end = first;
+    *first = NULL;
+    for (size_t i = 1; i < call->argc; i += 2) {
+        *end = sci_db_prepare_string(call->db, call->argv[i], call->argv[i + 1]);
+        if (!*end)
+            break;
+        (*end)->next = NULL;
+        end = &(*end)->next;
+        if (i + 2 == call->argc)
+            return true;
+    }
+    while (*first) {
+        sci_entry *next = (*first)->next;
+        sci_db_discard_string(call->db, *first);
+        *first = next;
+    }
+    return false;
+}
+
+/* Set all pairs of argv, or none: false after answering that there is no memory. */
+static bool sci_mset(sci_call *call)
+{
+    sci_entry *prepared;
+    if (!sci_mset_prepare(call, &prepared)) {
+        sci_answer_no_memory(call);
+        return false;
+    }
+    for (size_t i = 1; i < call->argc; i += 2) {
+        sci_entry *next = prepared->next;
+        sci_entry *entry = sci_entry_for_write(call, call->argv[i]);
+        if (entry)
+            sci_db_persist(call->db, entry);
+        sci_db_put_string(call->db, entry, prepared);
+        if (!entry)
+            sci_entry_is_new(call, prepared);
+        sci_changed(call, call->argv[i], SCI_EVENT_STRING, "set");
+        prepared = next;
+    }
+    return true;
+}
+
+static bool sci_mset_has_pairs(sci_call *call)
+{
+    if (call->argc % 2 == 1)
+        return true;
+    sci_answer_wrong_arity(call);
+    return false;
+}
+
+static void sci_command_mset(sci_call *call)
+{
+    if (sci_mset_has_pairs(call) && sci_mset(call))
+        sci_answer_ok(call);
+}
+
+static void sci_command_msetnx(sci_call *call)
+{
+    if (!sci_mset_has_pairs(call))
+        return;
+    for (size_t i = 1; i < call->argc; i += 2) {
+        if (sci_entry_for_write(call, call->argv[i])) {
+            sci_answer_i64(call, 0);
+            return;
+        }
+    }
+    if (sci_mset(call))
+        sci_answer_i64(call, 1);
+}
+
+SCI_PRIVATE sci_command_list sci_string_commands(void)
+{
+    static const sci_command commands[] = {
+        {"get", sci_command_get, 2, SCI_CMD_READONLY | SCI_CMD_FAST, 1, 1, 1},
+        {"set", sci_command_set, -3, SCI_CMD_WRITE | SCI_CMD_DENYOOM, 1, 1, 1},
+        {"setnx", sci_command_setnx, 3, SCI_CMD_WRITE | SCI_CMD_DENYOOM | SCI_CMD_FAST, 1, 1, 1},
+        {"setex", sci_command_setex, 4, SCI_CMD_WRITE | SCI_CMD_DENYOOM, 1, 1, 1},
+        {"psetex", sci_command_psetex, 4, SCI_CMD_WRITE | SCI_CMD_DENYOOM, 1, 1, 1},
+        {"getset", sci_command_getset, 3, SCI_CMD_WRITE | SCI_CMD_DENYOOM | SCI_CMD_FAST, 1, 1, 1},
+        {"getdel", sci_command_getdel, 2, SCI_CMD_WRITE | SCI_CMD_FAST, 1, 1, 1},
+        {"getex", sci_command_getex, -2, SCI_CMD_WRITE | SCI_CMD_FAST, 1, 1, 1},
+        {"mget", sci_command_mget, -2, SCI_CMD_READONLY | SCI_CMD_FAST, 1, -1, 1},
+        {"mset", sci_command_mset, -3, SCI_CMD_WRITE | SCI_CMD_DENYOOM, 1, -1, 2},
+        {"msetnx", sci_command_msetnx, -3, SCI_CMD_WRITE | SCI_CMD_DENYOOM, 1, -1, 2},
+    };
+    sci_command_list list = {commands, SCI_COUNT(commands)};
+    return list;
+}
+
+/* MARK: - Server: commands of numbers (Private) */
+/* Strings that are numbers. */
+
+static void sci_number_add(sci_call *call, int64_t delta)
+{
+    sc_slice key = call->argv[1];
+    char digits[SCI_I64_TEXT_BYTES];
+    sci_entry *entry;
+    int64_t number = 0;
+    if (!sci_typed_for_write(call, key, SCI_STRING, &entry))
+        return;
+    if (entry && !sci_text_to_i64(sci_entry_string(entry), &number)) {
+        sci_answer_error(call, "ERR value is not an integer or out of range");
+        return;
+    }
+    if (delta < 0 ? number < INT64_MIN - delta : number > INT64_MAX - delta) {
+        sci_answer_error(call, "ERR increment or decrement would overflow");
+        return;
+    }
+    number += delta;
+    size_t len = sci_i64_to_text(number, digits);
+    if (!sci_string_store(call, &entry, key, sc_bytes(digits, len)))
+        return;
+    sci_changed(call, key, SCI_EVENT_STRING, "incrby");
+    sci_answer_i64(call, number);
+}
+
+static void sci_command_incr(sci_call *call)
+{
+    sci_number_add(call, 1);
+}
+
+static void sci_command_decr(sci_call *call)
+{
+    sci_number_add(call, -1);
+}
+
+static void sci_command_incrby(sci_call *call)
+{
+    int64_t delta;
+    if (sci_arg_i64(call, 2, &delta))
+        sci_number_add(call, delta);
+}
+
+static void sci_command_decrby(sci_call *call)
+{
+    int64_t delta;
+    if (!sci_arg_i64(call, 2, &delta))
+        return;
+    if (delta == INT64_MIN)
+        sci_answer_error(call, "ERR decrement would overflow");
+    else
+        sci_number_add(call, -delta);
+}
+
+/* The result is logged: whoever loads it may compute otherwise. */
+static void sci_float_log(sci_call *call, sc_slice key, sc_slice value)
+{
+    sc_slice words[4];
+    words[0] = sc_text("SET");
+    words[1] = key;
+    words[2] = value;
+    words[3] = sc_text("KEEPTTL");
+    sci_log_instead(call, words, SCI_COUNT(words));
+}
+
+static void sci_command_incrbyfloat(sci_call *call)
+{
+    sc_slice key = call->argv[1];
+    char digits[SCI_EXTENDED_TEXT_BYTES];
+    sci_extended number, delta;
+    sci_entry *entry;
+    if (!sci_typed_for_write(call, key, SCI_STRING, &entry))
+        return;
+    if (!sci_text_to_extended(entry ? sci_entry_string(entry) : sc_text("0"), &number)) {
+        sci_answer_error(call, "ERR value is not a valid float");
+        return;
+    }
+    if (!sci_arg_extended(call, 2, &delta))
+        return;
+    number = sci_extended_add(&number, &delta);
+    if (!sci_extended_is_finite(&number)) {
+        sci_answer_error(call, "ERR increment would produce NaN or Infinity");
+        return;
+    }
+    sc_slice value = sc_bytes(digits, sci_extended_to_text(&number, digits));
+    if (!sci_string_store(call, &entry, key, value))
+        return;
+    sci_changed(call, key, SCI_EVENT_STRING, "incrbyfloat");
+    sci_float_log(call, key, value);
+    sci_answer_bulk(call, value);
+}
+
+SCI_PRIVATE sci_command_list sci_number_commands(void)
+{
+    static const sci_command commands[] = {
+        {"incr", sci_command_incr, 2, SCI_CMD_WRITE | SCI_CMD_DENYOOM | SCI_CMD_FAST, 1, 1, 1},
+        {"decr", sci_command_decr, 2, SCI_CMD_WRITE | SCI_CMD_DENYOOM | SCI_CMD_FAST, 1, 1, 1},
+        {"incrby", sci_command_incrby, 3, SCI_CMD_WRITE | SCI_CMD_DENYOOM | SCI_CMD_FAST, 1, 1, 1},
+        {"decrby", sci_command_decrby, 3, SCI_CMD_WRITE | SCI_CMD_DENYOOM | SCI_CMD_FAST, 1, 1, 1},
+        {"incrbyfloat", sci_command_incrbyfloat, 3, SCI_CMD_WRITE | SCI_CMD_DENYOOM | SCI_CMD_FAST,
+         1, 1, 1},
+    };
+    sci_command_list list = {commands, SCI_COUNT(commands)};
+    return list;
+}
+
+/* MARK: - Server: commands of parts of strings (Private) */
+/* Parts of strings. */
+
+static void sci_command_append(sci_call *call)
+{
+    sc_slice key = call->argv[1], value = call->argv[2];
+    sci_entry *entry;
+    if (!sci_typed_for_write(call, key, SCI_STRING, &entry))
+        return;
+    size_t len = entry ? entry->len : 0;
+    if (entry && !sci_string_may_have(call, len, value.len))
+        return;
+    char *bytes = sci_string_open(call, &entry, key, len + value.len);
+    if (!bytes)
+        return;
+    if (value.len > 0)
+        memcpy(bytes + len, value.data, value.len);
+    sci_changed(call, key, SCI_EVENT_STRING, "append");
+    sci_answer_i64(call, (int64_t)(len + value.len));
+}
+
+static void sci_command_strlen(sci_call *call)
+{
+    sci_entry *entry;
+    if (sci_typed_for_read(call, call->argv[1], SCI_STRING, &entry))
+        sci_answer_i64(call, entry ? entry->len : 0);
+}
+
+/* Counted from the end when it is negative, and not before the begin. */
+static int64_t sci_range_end(int64_t end, int64_t len)
+{
+    return sci_max_i64(end < 0 ? len + end : end, 0);
+}
+
+static void sci_command_getrange(sci_call *call)
+{
+    sci_entry *entry;
+    int64_t start, end;
+    if (!sci_arg_i64(call, 2, &start) || !sci_arg_i64(call, 3, &end) ||
+        !sci_typed_for_read(call, call->argv[1], SCI_STRING, &entry))
+        return;
+    int64_t len = entry ? entry->len : 0;
+    bool is_backwards = start < 0 && end < 0 && start > end;
+    start = sci_range_end(start, len);
+    end = sci_min_i64(sci_range_end(end, len), len - 1);
+    if (is_backwards || start > end)
+        sci_answer_bulk(call, sc_text(""));
+    else
+        sci_answer_bulk(call,
+                        sc_bytes(sci_entry_string(entry).data + start, (size_t)(end - start) + 1));
+}
+
+static void sci_command_setrange(sci_call *call)
+{
+    sc_slice key = call->argv[1], value = call->argv[3];
+    sci_entry *entry;
+    int64_t offset;
+    if (!sci_arg_i64(call, 2, &offset))
+        return;
+    if (offset < 0) {
+        sci_answer_error(call, "ERR offset is out of range");
+        return;
+    }
+    if (!sci_typed_for_write(call, key, SCI_STRING, &entry))
+        return;
+    size_t len = entry ? entry->len : 0;
+    if (value.len == 0) {
+        sci_answer_i64(call, (int64_t)len);
+        return;
+    }
+    size_t at = (uint64_t)offset > SIZE_MAX ? SIZE_MAX : (size_t)offset;
+    if (!sci_string_may_have(call, at, value.len))
+        return;
+    len = sci_max_size(len, at + value.len);
+    char *bytes = sci_string_open(call, &entry, key, len);
+    if (!bytes)
+        return;
+    memcpy(bytes + at, value.data, value.len);
+    sci_changed(call, key, SCI_EVENT_STRING, "setrange");
+    sci_answer_i64(call, (int64_t)len);
+}
+
+SCI_PRIVATE sci_command_list sci_range_commands(void)
+{
+    static const sci_command commands[] = {
+        {"append", sci_command_append, 3, SCI_CMD_WRITE | SCI_CMD_DENYOOM | SCI_CMD_FAST, 1, 1, 1},
+        {"strlen", sci_command_strlen, 2, SCI_CMD_READONLY | SCI_CMD_FAST, 1, 1, 1},
+        {"getrange", sci_command_getrange, 4, SCI_CMD_READONLY, 1, 1, 1},
+        {"substr", sci_command_getrange, 4, SCI_CMD_READONLY, 1, 1, 1},
+        {"setrange", sci_command_setrange, 4, SCI_CMD_WRITE | SCI_CMD_DENYOOM, 1, 1, 1},
+    };
+    sci_command_list list = {commands, SCI_COUNT(commands)};
+    return list;
+}
+
+/* MARK: - Server: commands of bits (Private) */
+/* Strings of bits; the highest bit of a byte comes first. */
+
+/* --- Single bits */
+
+/* argv[2] as a bit's number. False after answering. */
+static bool sci_arg_bit_offset(sci_call *call, uint64_t *offset)
+{
+    int64_t number;
+    if (!sci_text_to_i64(call->argv[2], &number) || number < 0 ||
+        (uint64_t)number / 8 >= call->server->config.max_bulk_bytes) {
+        sci_answer_error(call, "ERR bit offset is not an integer or out of range");
+        return false;
+    }
+    *offset = (uint64_t)number;
+    return true;
+}
+
+static bool sci_bit_at(sc_slice bytes, uint64_t offset)
+{
+    return ((unsigned char)bytes.data[(size_t)(offset / 8)] >> (7 - offset % 8)) & 1;
+}
+
+static void sci_command_getbit(sci_call *call)
+{
+    sci_entry *entry;
+    uint64_t offset;
+    if (!sci_arg_bit_offset(call, &offset) ||
+        !sci_typed_for_read(call, call->argv[1], SCI_STRING, &entry))
+        return;
+    bool is_inside = entry && offset / 8 < entry->len;
+    sci_answer_i64(call, is_inside && sci_bit_at(sci_entry_string(entry), offset));
+}
+
+static void sci_command_setbit(sci_call *call)
+{
+    sc_slice key = call->argv[1];
+    sci_entry *entry;
+    uint64_t offset;
+    int64_t bit;
+    if (!sci_arg_bit_offset(call, &offset))
+        return;
+    if (!sci_text_to_i64(call->argv[3], &bit) || (bit != 0 && bit != 1)) {
+        sci_answer_error(call, "ERR bit is not an integer or out of range");
+        return;
+    }
+    if (!sci_typed_for_write(call, key, SCI_STRING, &entry))
+        return;
+    size_t len = entry ? entry->len : 0, at = (size_t)(offset / 8);
+    bool old = at < len && sci_bit_at(sci_entry_string(entry), offset);
+    if (at >= len || old != (bit == 1)) {
+        char *bytes = sci_string_open(call, &entry, key, sci_max_size(len, at + 1));
+        if (!bytes)
+            return;
+        unsigned mask = 1u << (7 - offset % 8);
+        unsigned byte = (unsigned char)bytes[at];
+        bytes[at] = (char)(unsigned char)(bit ? byte | mask : byte & ~mask);
+        sci_changed(call, key, SCI_EVENT_STRING, "setbit");
+    }
+    sci_answer_i64(call, old);
+}
+
+/* --- Ranges */
+
+/* Bits from `first` to `last`, both included; none when first > last. */
+typedef struct sci_bit_range {
+    int64_t first, last;
+    bool has_end; /* the command names it */
+} sci_bit_range;
+
+/* argv[i] is BIT or BYTE. False after answering. */
+static bool sci_arg_is_bit(sci_call *call, size_t i, bool *is_bit)
+{
+    *is_bit = sci_word_is(call->argv[i], "bit");
+    if (*is_bit || sci_word_is(call->argv[i], "byte"))
+        return true;
+    sci_answer_syntax_error(call);
+    return false;
+}
+
+/* start and end as numbers of a string with `len` bytes, in bits or bytes; negative ones count from
+   its end. */
+static void sci_bit_range_set(sci_bit_range *range, int64_t start, int64_t end, size_t len,
+                              bool is_bit)
+{
+    int64_t total = (int64_t)len * (is_bit ? 8 : 1);
+    start = sci_max_i64(start < 0 ? total + start : start, 0);
+    end = sci_min_i64(sci_max_i64(end < 0 ? total + end : end, 0), total - 1);
+    range->first = start;
+    range->last = end;
+    if (!is_bit && start <= end) {
+        range->first = start * 8;
+        range->last = end * 8 + 7;
+    }
+}
+
+static inline uint64_t sci_bit_word(const char *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+/* In parallel (H. Warren, "Hacker's Delight", 2002, chapter 5). */
+static inline unsigned sci_bit_count_word(uint64_t word)
+{
+    word -= (word >> 1) & UINT64_C(0x5555555555555555);
+    word = (word & UINT64_C(0x3333333333333333)) + ((word >> 2) & UINT64_C(0x3333333333333333));
+    word = (word + (word >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    return (unsigned)((word * UINT64_C(0x0101010101010101)) >> 56);
+}
+
+/* The bits of the byte at `at` that are in the range. */
+static unsigned sci_bit_range_byte(const sci_bit_range *range, sc_slice bytes, int64_t at)
+{
+    unsigned byte = (unsigned char)bytes.data[at];
+    if (at == range->first / 8)
+        byte &= 0xffu >> (range->first % 8);
+    if (at == range->last / 8)
+        byte &= 0xffu << (7 - range->last % 8);
+    return byte;
+}
+
+static int64_t sci_bit_range_count(const sci_bit_range *range, sc_slice bytes)
+{
+    int64_t count = 0;
+    int64_t at = range->first / 8, last = range->last / 8;
+    if (range->first > range->last)
+        return 0;
+    count += sci_bit_count_word(sci_bit_range_byte(range, bytes, at++));
+    for (; at + 8 <= last; at += 8)
+        count += sci_bit_count_word(sci_bit_word(bytes.data + at));
+    for (; at <= last; at++)
+        count += sci_bit_count_word(sci_bit_range_byte(range, bytes, at));
+    return count;
+}
+
+static void sci_command_bitcount(sci_call *call)
+{
+    sci_bit_range range = {0, -1, false};
+    sci_entry *entry;
+    int64_t start = 0, end = -1;
+    bool is_bit = false;
+    if (!sci_typed_for_read(call, call->argv[1], SCI_STRING, &entry))
+        return;
+    if (!entry) {
+        sci_answer_i64(call, 0);
+        return;
+    }
+    if (call->argc == 3 || call->argc > 5) {
+        sci_answer_syntax_error(call);
+        return;
+    }
+    if (call->argc > 2 && (!sci_arg_i64(call, 2, &start) || !sci_arg_i64(call, 3, &end)))
+        return;
+    if (start < 0 && end < 0 && start > end) {
+        sci_answer_i64(call, 0);
+        return;
+    }
+    if (call->argc > 4 && !sci_arg_is_bit(call, 4, &is_bit))
+        return;
+    sci_bit_range_set(&range, start, end, entry->len, is_bit);
+    sci_answer_i64(call, sci_bit_range_count(&range, sci_entry_string(entry)));
+}
+
+/* The first bit of the range that is `bit`; -1: there is none. */
+static int64_t sci_bit_range_find(const sci_bit_range *range, sc_slice bytes, bool bit)
+{
+    const uint64_t dull_word = bit ? 0 : ~UINT64_C(0);
+    int64_t at = range->first;
+    while (at <= range->last) {
+        bool is_aligned = at % 8 == 0 && at + 64 <= range->last;
+        if (is_aligned && sci_bit_word(bytes.data + at / 8) == dull_word)
+            at += 64;
+        else if (sci_bit_at(bytes, (uint64_t)at) == bit)
+            return at;
+        else
+            at++;
+    }
+    return -1;
+}
+
+/* BITPOS's words from argv[3] on. False after answering. */
+static bool sci_bitpos_parse(sci_call *call, size_t len, sci_bit_range *range)
+{
+    int64_t start = 0, end = -1;
+    bool is_bit = false;
+    if (call->argc > 6) {
+        sci_answer_syntax_error(call);
+        return false;
+    }
+    if ((call->argc > 3 && !sci_arg_i64(call, 3, &start)) ||
+        (call->argc > 5 && !sci_arg_is_bit(call, 5, &is_bit)) ||
+        (call->argc > 4 && !sci_arg_i64(call, 4, &end)))
+        return false;
+    sci_bit_range_set(range, start, end, len, is_bit);
+    range->has_end = call->argc > 4;
+    return true;
+}
+
+static void sci_command_bitpos(sci_call *call)
+{
+    sci_bit_range range;
+    sci_entry *entry;
+    int64_t bit;
+    if (!sci_arg_i64(call, 2, &bit))
+        return;
+    if (bit != 0 && bit != 1) {
+        sci_answer_error(call, "ERR The bit argument must be 1 or 0.");
+        return;
+    }
+    if (!sci_typed_for_read(call, call->argv[1], SCI_STRING, &entry))
+        return;
+    if (!entry) {
+        sci_answer_i64(call, bit ? -1 : 0);
+        return;
+    }
+    if (!sci_bitpos_parse(call, entry->len, &range))
+        return;
+    int64_t found = sci_bit_range_find(&range, sci_entry_string(entry), bit == 1);
+    /* A string whose end is not named goes on with zeros. */
+    if (found < 0 && bit == 0 && !range.has_end && range.first <= range.last)
+        found = range.last + 1;
+    sci_answer_i64(call, found);
+}
+
+SCI_PRIVATE sci_command_list sci_bit_commands(void)
+{
+    static const sci_command commands[] = {
+        {"setbit", sci_command_setbit, 4, SCI_CMD_WRITE | SCI_CMD_DENYOOM, 1, 1, 1},
+        {"getbit", sci_command_getbit, 3, SCI_CMD_READONLY | SCI_CMD_FAST, 1, 1, 1},
+        {"bitcount", sci_command_bitcount, -2, SCI_CMD_READONLY, 1, 1, 1},
+        {"bitpos", sci_command_bitpos, -3, SCI_CMD_READONLY, 1, 1, 1},
+    };
+    sci_command_list list = {commands, SCI_COUNT(commands)};
+    return list;
 }
 
 /* MARK: - Server: collections (Private) */
@@ -24067,6 +25978,13 @@ SCI_PRIVATE void sci_command_index_init(sc_server *server)
         sci_zset_range_commands,
         sci_zset_pop_commands,
         sci_zset_algebra_commands,
+        sci_string_commands,
+        sci_number_commands,
+        sci_range_commands,
+        sci_bit_commands,
+        sci_keys_commands,
+        sci_expire_commands,
+        sci_move_commands,
     };
     for (size_t i = 0; i < SCI_COUNT(lists); i++)
         sci_command_index_add(server, lists[i]());

@@ -1138,8 +1138,8 @@ extern "C" {
 /* MARK: - Server: strings (Private) */
 #include "server/string.c"
 
-/* MARK: - Server: missing (Private) */
-#include "server/missing.c"
+/* MARK: - Server: eviction (Private) */
+#include "server/evict.c"
 
 /* MARK: - Server: keys as commands see them (Private) */
 #include "server/key.c"
@@ -1167,6 +1167,27 @@ extern "C" {
 
 /* MARK: - Server: scans (Private) */
 #include "server/scan.c"
+
+/* MARK: - Server: commands of keys (Private) */
+#include "server/cmd_keys.c"
+
+/* MARK: - Server: commands of expiry (Private) */
+#include "server/cmd_expire.c"
+
+/* MARK: - Server: commands that move keys (Private) */
+#include "server/cmd_move.c"
+
+/* MARK: - Server: commands of strings (Private) */
+#include "server/cmd_string.c"
+
+/* MARK: - Server: commands of numbers (Private) */
+#include "server/cmd_number.c"
+
+/* MARK: - Server: commands of parts of strings (Private) */
+#include "server/cmd_range.c"
+
+/* MARK: - Server: commands of bits (Private) */
+#include "server/cmd_bit.c"
 
 /* MARK: - Server: collections (Private) */
 #include "server/collection.c"

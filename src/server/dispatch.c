@@ -55,6 +55,13 @@ SCI_PRIVATE void sci_command_index_init(sc_server *server)
         sci_zset_range_commands,
         sci_zset_pop_commands,
         sci_zset_algebra_commands,
+        sci_string_commands,
+        sci_number_commands,
+        sci_range_commands,
+        sci_bit_commands,
+        sci_keys_commands,
+        sci_expire_commands,
+        sci_move_commands,
     };
     for (size_t i = 0; i < SCI_COUNT(lists); i++)
         sci_command_index_add(server, lists[i]());

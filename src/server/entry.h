@@ -34,7 +34,9 @@ SCI_PRIVATE void sci_entry_free_block(const sci_db *db, sci_entry *entry);
 /* Frees the object, or the string that is not inline. */
 SCI_PRIVATE void sci_entry_release(const sci_db *db, sci_entry *entry);
 
-/* Put a made entry into the table. False when there is no memory. */
+/* Is there a table? Makes one; false when there is no memory. */
+SCI_PRIVATE bool sci_db_has_table(sci_db *db);
+/* Put a made entry into the table. False when there is no memory for one. */
 SCI_PRIVATE bool sci_db_insert(sci_db *db, sci_entry *entry);
 /* `made`, with the same key and from sci_entry_make, takes the place of `entry`, whose block is
    freed. What its value was is the caller's. */

@@ -51,7 +51,7 @@ static void sci_expiry_settle(sci_db *db, size_t at, sci_expiry expiry)
     sci_expiry_put(db, at, expiry);
 }
 
-static sc_status sci_expiry_reserve(sci_db *db)
+SCI_PRIVATE sc_status sci_db_reserve_expiry(sci_db *db)
 {
     if (db->expiry_count < db->expiry_cap)
         return SC_OK;
@@ -87,7 +87,7 @@ SCI_PRIVATE sc_status sci_db_expire_at(sci_db *db, sci_entry *entry, int64_t at_
     expiry.entry = entry;
     size_t at = entry->expiry - 1;
     if (!entry->expiry) {
-        if (sci_expiry_reserve(db) != SC_OK)
+        if (sci_db_reserve_expiry(db) != SC_OK)
             return SC_ERR_MEMORY;
         at = db->expiry_count++;
     }

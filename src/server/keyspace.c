@@ -148,16 +148,21 @@ SCI_PRIVATE sci_entry *sci_db_find(sci_db *db, sc_slice key)
     return entry;
 }
 
-SCI_PRIVATE bool sci_db_insert(sci_db *db, sci_entry *entry)
+SCI_PRIVATE bool sci_db_has_table(sci_db *db)
 {
     sci_table *table = &db->tables[0];
-    if (!table->buckets) {
-        size_t size = SCI_TABLE_LEAST_BUCKETS * sizeof *table->buckets;
-        table->buckets = (sci_entry **)sci_alloc_zeroed(&db->memory, size);
-        if (!table->buckets)
-            return false;
-        table->bucket_count = SCI_TABLE_LEAST_BUCKETS;
-    }
+    if (table->buckets)
+        return true;
+    size_t size = SCI_TABLE_LEAST_BUCKETS * sizeof *table->buckets;
+    table->buckets = (sci_entry **)sci_alloc_zeroed(&db->memory, size);
+    table->bucket_count = table->buckets ? SCI_TABLE_LEAST_BUCKETS : 0;
+    return table->buckets != NULL;
+}
+
+SCI_PRIVATE bool sci_db_insert(sci_db *db, sci_entry *entry)
+{
+    if (!sci_db_has_table(db))
+        return false;
     sci_db_upkeep(db);
     sci_entry **bucket = sci_db_bucket(db, entry->hash);
     entry->next = *bucket;
@@ -245,7 +250,8 @@ SCI_PRIVATE void sci_db_delete(sci_db *db, sci_entry *entry)
     sci_db_upkeep(db);
 }
 
-SCI_PRIVATE sci_entry *sci_db_rename(sci_db *db, sci_entry *entry, sc_slice key)
+SCI_PRIVATE sci_entry *sci_db_rename(sci_db *db, sci_entry *entry, sc_slice key,
+                                     sci_entry *replaced)
 {
     sci_entry *made = sci_entry_make(db, entry, key, entry->len, entry->is_inline);
     if (!made)
@@ -257,8 +263,22 @@ SCI_PRIVATE sci_entry *sci_db_rename(sci_db *db, sci_entry *entry, sc_slice key)
     if (made->expiry)
         db->expiries[made->expiry - 1].entry = made;
     sci_entry_free_block(db, entry);
+    if (replaced)
+        sci_db_delete(db, replaced);
     (void)sci_db_insert(db, made); /* the table is there */
     return made;
+}
+
+SCI_PRIVATE sc_status sci_db_move(sci_db *db, sci_entry *entry, sci_db *to)
+{
+    int64_t at_ms = sci_db_expiry_ms(db, entry);
+    if (!sci_db_has_table(to) || (at_ms >= 0 && sci_db_reserve_expiry(to) != SC_OK))
+        return SC_ERR_MEMORY;
+    sci_db_unlink(db, entry);
+    sci_db_persist(db, entry);
+    sci_db_upkeep(db);
+    (void)sci_db_insert(to, entry); /* the table is there */
+    return at_ms < 0 ? SC_OK : sci_db_expire_at(to, entry, at_ms);
 }
 
 SCI_PRIVATE void sci_entry_replace_object(sci_db *db, sci_entry *entry, sci_type type, void *object)

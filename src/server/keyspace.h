@@ -109,19 +109,33 @@ SCI_PRIVATE sci_entry *sci_db_add(sci_db *db, sc_slice key, sci_type type, void 
    `value` may lie in that very entry. */
 SCI_PRIVATE sci_entry *sci_db_set_string(sci_db *db, sci_entry *entry, sc_slice key,
                                          sc_slice value);
+/* For setting several strings all or none: an entry for a string that is in no database yet, whose
+   `next` is the caller's. NULL when there is no memory. sci_db_put_string then puts it into the
+   place of `entry`, which is what sci_db_find gives for its key (NULL: a new key), and which has no
+   expiry; it cannot fail. */
+SCI_PRIVATE sci_entry *sci_db_prepare_string(sci_db *db, sc_slice key, sc_slice value);
+SCI_PRIVATE void sci_db_put_string(sci_db *db, sci_entry *entry, sci_entry *prepared);
+SCI_PRIVATE void sci_db_discard_string(sci_db *db, sci_entry *prepared);
 /* Make a string `len` bytes long, room to grow included, and return its bytes to be changed: what
    was there is kept, what is new is zero. `*entry` NULL: a new one is made under `key`. It may
    move. NULL when there is no memory: all is as it was. */
 SCI_PRIVATE char *sci_db_resize_string(sci_db *db, sci_entry **entry, sc_slice key, size_t len);
 /* Take out and free, with its object. */
 SCI_PRIVATE void sci_db_delete(sci_db *db, sci_entry *entry);
-/* Give the entry another key, which is not there; expiry is kept. NULL when there is no memory. */
-SCI_PRIVATE sci_entry *sci_db_rename(sci_db *db, sci_entry *entry, sc_slice key);
+/* Give the entry another key; expiry is kept. `replaced` is the entry that has that key, or NULL; it
+   is deleted. NULL when there is no memory: all is as it was. */
+SCI_PRIVATE sci_entry *sci_db_rename(sci_db *db, sci_entry *entry, sc_slice key,
+                                     sci_entry *replaced);
+/* Move the entry to another database of the same memory and seed, where its key is not there.
+   SC_ERR_MEMORY: all is as it was. */
+SCI_PRIVATE sc_status sci_db_move(sci_db *db, sci_entry *entry, sci_db *to);
 /* Free the object, and put another in its place, of any type but string. */
 SCI_PRIVATE void sci_entry_replace_object(sci_db *db, sci_entry *entry, sci_type type,
                                           void *object);
 
-/* SC_ERR_MEMORY leaves the expiry as it was. */
+/* Without memory: SC_ERR_MEMORY, and the expiry is as it was. After sci_db_reserve_expiry there is
+   memory for one entry. */
+SCI_PRIVATE sc_status sci_db_reserve_expiry(sci_db *db);
 SCI_PRIVATE sc_status sci_db_expire_at(sci_db *db, sci_entry *entry, int64_t at_ms);
 SCI_PRIVATE void sci_db_persist(sci_db *db, sci_entry *entry);
 /* -1: it does not expire. */

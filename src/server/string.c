@@ -98,8 +98,7 @@ static sci_entry *sci_string_put(sci_db *db, sci_entry *entry, sci_entry *made)
     }
     if (sci_db_insert(db, made))
         return made;
-    sci_entry_release(db, made);
-    sci_entry_free_block(db, made);
+    sci_db_discard_string(db, made);
     return NULL;
 }
 
@@ -132,6 +131,32 @@ SCI_PRIVATE sci_entry *sci_db_set_string(sci_db *db, sci_entry *entry, sc_slice 
     if (value.len > 0)
         memcpy(sci_string_at(made), value.data, value.len);
     return sci_string_put(db, entry, made);
+}
+
+SCI_PRIVATE sci_entry *sci_db_prepare_string(sci_db *db, sc_slice key, sc_slice value)
+{
+    if (!sci_string_fits_length(value.len) || !sci_db_has_table(db))
+        return NULL;
+    sci_entry *made = sci_string_make(db, NULL, key, value.len, sci_string_rounded(value.len));
+    if (made && value.len > 0)
+        memcpy(sci_string_at(made), value.data, value.len);
+    return made;
+}
+
+SCI_PRIVATE void sci_db_put_string(sci_db *db, sci_entry *entry, sci_entry *prepared)
+{
+    sci_assert(!entry || !entry->expiry);
+    if (entry) {
+        prepared->access = entry->access;
+        prepared->epoch = entry->epoch;
+    }
+    (void)sci_string_put(db, entry, prepared); /* the table is there */
+}
+
+SCI_PRIVATE void sci_db_discard_string(sci_db *db, sci_entry *prepared)
+{
+    sci_entry_release(db, prepared);
+    sci_entry_free_block(db, prepared);
 }
 
 static size_t sci_string_grown(size_t len)

@@ -172,15 +172,48 @@ static bool rename_by_chance(size_t number)
     char text[64], new_text[64];
     size_t to = chance_below(KEYS);
     sci_entry *entry = sci_db_find(&test.db, key_of(number, text));
-    if (!entry || test.model[to].is_there)
+    if (!entry || to == number)
         return true;
-    entry = sci_db_rename(&test.db, entry, key_of(to, new_text));
+    sc_slice key = key_of(to, new_text);
+    entry = sci_db_rename(&test.db, entry, key, sci_db_find(&test.db, key));
     if (!entry)
         return false;
     entry->access = (uint32_t)to;
     test.model[to] = test.model[number];
     test.model[number].is_there = false;
     test.model[number].expiry_ms = -1;
+    return true;
+}
+
+/* Three strings at once, or none. */
+static bool set_several_by_chance(void)
+{
+    sci_entry *prepared[3];
+    size_t numbers[3];
+    for (size_t i = 0; i < 3; i++) {
+        char text[64];
+        numbers[i] = chance_below(KEYS);
+        sc_slice key = key_of(numbers[i], text);
+        prepared[i] = sci_db_prepare_string(&test.db, key, key);
+        if (prepared[i])
+            continue;
+        while (i > 0)
+            sci_db_discard_string(&test.db, prepared[--i]);
+        return false;
+    }
+    for (size_t i = 0; i < 3; i++) {
+        model_entry *expected = &test.model[numbers[i]];
+        sc_slice key = sci_entry_key(prepared[i]);
+        sci_entry *entry = sci_db_find(&test.db, key);
+        if (entry)
+            sci_db_persist(&test.db, entry);
+        sci_db_put_string(&test.db, entry, prepared[i]);
+        prepared[i]->access = (uint32_t)numbers[i];
+        expected->is_there = true;
+        expected->expiry_ms = -1;
+        expected->len = key.len;
+        memcpy(expected->bytes, key.data, key.len);
+    }
     return true;
 }
 
@@ -216,7 +249,7 @@ static void remove_by_chance(size_t number)
 static bool change_by_chance(bool grows)
 {
     size_t number = chance_below(KEYS);
-    switch (chance_below(grows ? 6 : 9)) {
+    switch (chance_below(grows ? 7 : 10)) {
     case 0:
     case 1:
         return set_by_chance(number);
@@ -227,6 +260,8 @@ static bool change_by_chance(bool grows)
         return rename_by_chance(number);
     case 5:
         return expire_by_chance(number);
+    case 6:
+        return set_several_by_chance();
     default:
         remove_by_chance(number);
         return true;
@@ -561,6 +596,33 @@ static void a_key_or_string_whose_length_has_no_place_is_refused(void **state)
     assert_int_equal(sci_db_count(&test.db), 0);
 }
 
+/* --- several databases */
+
+static void an_entry_moves_to_another_database_with_its_expiry(void **state)
+{
+    (void)state;
+    sci_db other;
+    sci_db_init(&other, &test.counted.table, test_seed, 1);
+    sci_entry *entry = put(1);
+    sci_entry *lasting = put(2);
+    assert_int_equal(sci_db_expire_at(&test.db, entry, 77), SC_OK);
+    for (size_t request = 1; request <= 2; request++) {
+        fault_memory_fail(&test.memory, request, true);
+        assert_int_equal(sci_db_move(&test.db, entry, &other), SC_ERR_MEMORY);
+        assert_ptr_equal(sci_db_find(&test.db, sc_text("1")), entry);
+        assert_int_equal(sci_db_expiry_ms(&test.db, entry), 77);
+    }
+    fault_memory_fail(&test.memory, 0, false);
+    assert_int_equal(sci_db_move(&test.db, entry, &other), SC_OK);
+    assert_int_equal(sci_db_move(&test.db, lasting, &other), SC_OK);
+    assert_int_equal(sci_db_count(&test.db), 0);
+    assert_int_equal(test.db.expiry_count, 0);
+    assert_ptr_equal(sci_db_find(&other, sc_text("1")), entry);
+    assert_int_equal(sci_db_expiry_ms(&other, entry), 77);
+    assert_int_equal(sci_db_expiry_ms(&other, lasting), -1);
+    sci_db_clear(&other);
+}
+
 /* --- dumps */
 
 typedef struct text_dump {
@@ -612,6 +674,7 @@ int main(void)
         keyspace_test(a_string_that_grows_by_small_pieces_is_copied_seldom),
         keyspace_test(a_number_that_gets_a_digit_mostly_needs_no_memory),
         keyspace_test(a_key_or_string_whose_length_has_no_place_is_refused),
+        keyspace_test(an_entry_moves_to_another_database_with_its_expiry),
         keyspace_test(a_string_is_dumped_as_the_command_that_sets_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
