@@ -39,7 +39,7 @@ BENCH = $(patsubst bench/%.c,build/bench/%,$(wildcard bench/*.c))
 FORMATTED = $(shell find src ports tests examples bench tools -name '*.[ch]' -type f)
 
 .PHONY: all help demo test check unit redis ports differential sanitize layers matrix fuzz fuzz-smoke bench \
-        bench-instructions sim examples baremetal cross size size-check format clean programs
+        bench-instructions sim sim-plants examples baremetal cross size size-check format clean programs
 
 all: smartcache.h
 
@@ -57,6 +57,7 @@ help:
 	@echo 'make cross               other processors and musl: warnings, tests under qemu-user'
 	@echo 'make fuzz-smoke          all fuzz targets, $(SECONDS_OF_FUZZING) s together'
 	@echo 'make sim                 the library in virtual time, on a network that fails: SECONDS=60'
+	@echo 'make sim-plants          known wrong edits, each of which the simulator must find'
 	@echo 'make bench               side by side with peers; prints ratios'
 	@echo 'make bench-instructions  the same in instructions an operation'
 	@echo 'make baremetal           builds examples/baremetal for a Cortex-M3 and runs it under QEMU'
@@ -256,6 +257,11 @@ sim: smartcache.h
 	@tests/setup.sh sim
 	@$(MAKE) --no-print-directory $(PARALLEL) build/sim/sim
 	@build/sim/sim --seconds $(SECONDS)
+
+# Known wrong edits, each of which a swarm must find: SECONDS at most for each.
+sim-plants: smartcache.h
+	@tests/setup.sh sim
+	@tests/sim/plant --seconds $(SECONDS)
 
 build/sim/sim: $(SIM)
 	@echo 'build $@'

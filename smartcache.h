@@ -124,7 +124,7 @@
                                poll_ms                1,000
                                private_errors         no: a failure is shared with who waits
                                outage                 SC_OUTAGE_LOAD: load without the server
-       sc_server_config        listen                 nowhere: clients of this process alone
+       sc_server_config        listen_on              nowhere: clients of this process alone
                                password               none; needed to listen beyond the loopback
                                log_path               none: all is gone with the server
                                sync                   SC_SYNC_EVERY_SECOND
@@ -564,7 +564,7 @@
    {
        sc_server_config options = {0};
        sc_config config = {0};
-       options.listen = "unix:///run/app/cache.sock";
+       options.listen_on = "unix:///run/app/cache.sock";
        options.log_path = "/var/lib/app/cache.log";
        options.max_memory_bytes = 256u << 20;
        options.eviction = SC_EVICTION_ALLKEYS_LFU;

@@ -7,6 +7,7 @@
 #     examples  the libraries that examples use, redis-server, curl, valgrind
 #     baremetal redis-server, Arm's cross compiler with newlib, QEMU, what fetches lwIP's source
 #     bench     hiredis, OpenSSL, what lwIP needs, redis-benchmark, valgrind
+#     sim       compiler, git
 #     source    what tests/fetch_source needs
 #     cross     musl, the cross compilers of tests/cross, qemu-user, clang, redis-server
 #     size      musl, the compilers for ARM, qemu-user
@@ -287,6 +288,10 @@ for group in "$@"; do
     examples) need_examples ;;
     baremetal) need_baremetal ;;
     bench) need_bench ;;
+    sim)
+        need_c
+        need_command git git
+        ;;
     source) need_source ;;
     cross) need_cross_targets ;;
     size) need_size ;;

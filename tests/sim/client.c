@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CALLS 64         /* asynchronous ones under way at most */
+#define CALLS 64 /* asynchronous ones under way at most */
 #define CONNECT_MS 1500
 #define BACKOFF_MAX_MS 400
 #define LOAD_MAX_MS 3000 /* that a loader takes */
@@ -55,9 +55,6 @@ typedef struct actor {
     bool has_gap;
 } actor;
 
-/* server.c, which has the implementation, looks into a load for its lease. */
-bool sim_load_look(sc_load *load, int64_t *lease_until_ns);
-
 const char *const sim_key_names[SIM_KEYS] = {"alpha", "{tag}beta", "gamma}"};
 
 static int key_of(sc_slice name)
@@ -92,8 +89,9 @@ static char *make_text(actor *a, int key, char maker, int id, size_t *len)
 static void follow_leases(actor *a)
 {
     for (size_t i = 0; i < CALLS; i++) {
+        int64_t asked_ns;
         int64_t until_ns;
-        if (a->pending[i].load && sim_load_look(a->pending[i].load, &until_ns))
+        if (a->pending[i].load && sim_load_look(a->pending[i].load, &asked_ns, &until_ns))
             sim_load_lease(a->pending[i].id, until_ns);
     }
 }
@@ -111,10 +109,12 @@ static sc_status load_value(sc_load *load, void *user)
 {
     actor *a = (actor *)user;
     int key = key_of(sc_load_key(load));
-    int64_t until_ns = 0;
+    int64_t asked_ns;
+    int64_t until_ns;
     size_t len;
-    bool is_leased = sim_load_look(load, &until_ns);
-    int id = sim_load_begins(a->self, key, is_leased);
+    bool is_leased = sim_load_look(load, &asked_ns, &until_ns);
+    int64_t age_ns = sim_local_ns(a->self) - asked_ns;
+    int id = sim_load_begins(a->self, key, is_leased, sim.now_ns - age_ns);
     sim_load_lease(id, until_ns);
     char *text = make_text(a, key, 'L', id, &len);
     size_t place = 0;
@@ -130,7 +130,8 @@ static sc_status load_value(sc_load *load, void *user)
     p->load = load;
     p->id = id;
     p->key = key;
-    p->due_ns = sim.now_ns + sim_spread(&a->self->random, SIM_NS_PER_MS, LOAD_MAX_MS * SIM_NS_PER_MS);
+    p->due_ns =
+        sim.now_ns + sim_spread(&a->self->random, SIM_NS_PER_MS, LOAD_MAX_MS * SIM_NS_PER_MS);
     p->text = text;
     return SC_PENDING;
 }
@@ -220,8 +221,7 @@ static void on_echo(void *user, sc_status status, sc_reply *reply)
 {
     async_call *c = (async_call *)user;
     sc_slice text = sc_item_slice(sc_reply_item(reply));
-    if (status == SC_OK &&
-        (text.len != strlen(c->tag) || memcmp(text.data, c->tag, text.len) != 0))
+    if (status == SC_OK && (text.len != strlen(c->tag) || memcmp(text.data, c->tag, text.len) != 0))
         sim_fail("the reply \"%.*s\" came for the call \"%s\"", (int)text.len, text.data, c->tag);
     end_call(c, status);
 }
@@ -335,8 +335,7 @@ static void on_message(void *user, sc_status status, const sc_message *message)
     for (int i = a->heard + 1; i < number && !a->has_gap; i++)
         if (a->is_published[i] && !(sim.faults >> SIM_PUBLISH_DROP & 1u))
             sim_fail("message %d of c%d got lost, and no gap was told of", i, a->self->id);
-    if (number <= a->heard && a->is_published[number] &&
-        !(sim.faults >> SIM_PUBLISH_TWICE & 1u))
+    if (number <= a->heard && a->is_published[number] && !(sim.faults >> SIM_PUBLISH_TWICE & 1u))
         sim_fail("message %d of c%d came after message %d", number, a->self->id, a->heard);
     if (number > a->heard) {
         a->heard = number;
@@ -356,8 +355,8 @@ static void publish(actor *a)
     snprintf(channel, sizeof channel, "news:%d", a->self->id);
     snprintf(text, sizeof text, "%d", number);
     sim_call_begins(&call, "publish", a->timeout_ms);
-    sc_status status = sc_command_strings(a->client, &reply, "PUBLISH", channel, text,
-                                          (const char *)NULL);
+    sc_status status =
+        sc_command_strings(a->client, &reply, "PUBLISH", channel, text, (const char *)NULL);
     a->is_published[number] = status == SC_OK;
     sim_call_ends(&call, status);
     sc_reply_release(reply);
@@ -370,8 +369,8 @@ static void subscribe(actor *a)
         return;
     snprintf(channel, sizeof channel, "news:%d", a->self->id);
     a->has_gap = true; /* what was sent before is none of ours */
-    a->is_subscribed = sc_subscribe_async(a->client, sc_text(channel), on_message, a,
-                                          &a->subscription) == SC_OK;
+    a->is_subscribed =
+        sc_subscribe_async(a->client, sc_text(channel), on_message, a, &a->subscription) == SC_OK;
 }
 
 /* --- the program */
@@ -471,8 +470,8 @@ static bool check_recovery(actor *a)
     char name[32];
     counter_name(a, name, sizeof name);
     sim_call_begins(&call, "the last look", a->timeout_ms);
-    sc_status status = sc_command_strings(a->client, &reply, "INCRBY", name, "0",
-                                          (const char *)NULL);
+    sc_status status =
+        sc_command_strings(a->client, &reply, "INCRBY", name, "0", (const char *)NULL);
     if (status == SC_OK)
         (void)sc_item_integer(sc_reply_item(reply), &number);
     sim_call_ends(&call, status);
@@ -491,8 +490,8 @@ static void come_to_an_end(actor *a)
     while (a->under_way > 0 && sim.now_ns < until_ns && !sim.has_failed)
         drive(a, 100);
     if (a->under_way > 0)
-        sim_fail("c%d has %zu calls under way %d s after the last fault", a->self->id,
-                 a->under_way, RECOVERY_MS / 1000);
+        sim_fail("c%d has %zu calls under way %d s after the last fault", a->self->id, a->under_way,
+                 RECOVERY_MS / 1000);
     while (!check_recovery(a) && !sim.has_failed) {
         if (sim.now_ns >= until_ns)
             sim_fail("c%d: nothing works %d s after the last fault: %s", a->self->id,
@@ -512,10 +511,9 @@ void sim_client_program(sim_process *self)
         a->client = NULL;
         sim_sleep(SIM_NS_PER_S);
     }
-    int64_t think_ms = sim_spread(&self->random, 5, 2000);
     while (sim.now_ns < sim.calm_ns && !sim.has_failed) {
         act(a);
-        drive(a, sim_between(&self->random, 0, 2 * think_ms));
+        drive(a, sim_between(&self->random, 0, 2 * sim.pace_ms));
     }
     if (!sim.has_failed)
         come_to_an_end(a);

@@ -63,8 +63,8 @@ static stored *file_make(int server, const char *path)
     exit(2);
 }
 
-static sc_status disk_open(void *user, const sc_memory *memory, const char *path,
-                           sc_file_mode mode, void **made)
+static sc_status disk_open(void *user, const sc_memory *memory, const char *path, sc_file_mode mode,
+                           void **made)
 {
     const sim_process *self = (const sim_process *)user;
     stored *file = file_find(self->id, path);

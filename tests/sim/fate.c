@@ -101,7 +101,10 @@ static void black_hole(plan *p)
     int64_t until_ns = draw_until_ns(p, 10000);
     int which = (int)sim_between(&p->random, 1, 3);
     sim_note("black hole c%d %s S%d until %.3f", (*client)->id,
-             which == 1 ? ">" : which == 2 ? "<" : "<>", (*server)->id, (double)until_ns / 1e9);
+             which == 1   ? ">"
+             : which == 2 ? "<"
+                          : "<>",
+             (*server)->id, (double)until_ns / 1e9);
     if (which & 1)
         sim_net_black_hole(*client, *server, until_ns);
     if (which & 2)

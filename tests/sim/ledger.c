@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define SLACK_MS 60
+#define AGE_NS (120 * SIM_NS_PER_S)
 
 static struct {
     sim_load *loads;
@@ -35,8 +36,8 @@ static void *grow(void *block, int *cap, size_t size)
 
 static bool still_has_lease(const sim_load *load)
 {
-    return load->is_running && load->is_leased && !load->is_superseded &&
-           load->process->is_alive && sim_local_ns(load->process) < load->lease_until_ns;
+    return load->is_running && load->is_leased && !load->is_superseded && load->process->is_alive &&
+           sim_local_ns(load->process) < load->lease_until_ns;
 }
 
 /* Faults after which a lease may be another's although its holder cannot know. */
@@ -45,9 +46,31 @@ static bool leases_are_sound(void)
     return !sim.has_lost_data && !sim.has_stepped_clock;
 }
 
-int sim_load_begins(const sim_process *process, int key, bool is_leased)
+/* Was the key changed since, or may it be at this moment? No call takes longer than AGE_NS, so that
+   the old ones need not be looked at. */
+static bool is_changed_since(int key, int64_t since_ns)
 {
-    for (int i = 0; i < ledger.load_count; i++) {
+    for (int i = ledger.change_count - 1; i >= 0; i--) {
+        if (ledger.changes[i].key == key && ledger.changes[i].end_ns >= since_ns)
+            return true;
+        if (ledger.changes[i].begin_ns < since_ns - AGE_NS)
+            return false;
+    }
+    return false;
+}
+
+/* The oldest that may matter still. */
+static int first_load(void)
+{
+    int i = ledger.load_count;
+    while (i > 0 && ledger.loads[i - 1].begin_ns > sim.now_ns - AGE_NS)
+        i--;
+    return i;
+}
+
+int sim_load_begins(const sim_process *process, int key, bool is_leased, int64_t asked_ns)
+{
+    for (int i = first_load(); i < ledger.load_count; i++) {
         const sim_load *other = &ledger.loads[i];
         if (is_leased && other->key == key && still_has_lease(other) && leases_are_sound())
             sim_fail("two loads of key %d at once: load %d of c%d still has its lease", key, i,
@@ -62,6 +85,7 @@ int sim_load_begins(const sim_process *process, int key, bool is_leased)
     load->begin_ns = sim.now_ns;
     load->is_leased = is_leased;
     load->is_running = true;
+    load->is_superseded = is_changed_since(key, asked_ns);
     sim_note("load %d of key %d begins%s", ledger.load_count, key, is_leased ? "" : " unleased");
     return ledger.load_count++;
 }
@@ -92,13 +116,18 @@ void sim_wait_check(const sim_process *process, int key, int64_t begin_ns, int64
         bound_ns += poll_ms * SIM_NS_PER_MS;
     if (sim.faults & ~HARMLESS || sim.slowness > 0)
         return;
-    for (int i = 0; i < ledger.change_count; i++)
-        if (ledger.changes[i].key == key && ledger.changes[i].end_ns >= begin_ns)
+    if (is_changed_since(key, begin_ns))
+        return;
+    /* Who joins a load of its own process waits for its end, also when another process has made it
+       void. */
+    for (int i = first_load(); i < ledger.load_count; i++)
+        if (ledger.loads[i].key == key && ledger.loads[i].process == process &&
+            (ledger.loads[i].is_running || ledger.loads[i].end_ns >= begin_ns))
             return;
-    for (int i = 0; i < ledger.load_count; i++) {
+    for (int i = first_load(); i < ledger.load_count; i++) {
         const sim_load *load = &ledger.loads[i];
-        if (load->key == key && load->is_leased && load->is_result && !load->is_running &&
-            load->end_ns > begin_ns && sim.now_ns - load->end_ns > bound_ns) {
+        if (load->key == key && load->is_leased && load->is_result && !load->is_superseded &&
+            !load->is_running && load->end_ns > begin_ns && sim.now_ns - load->end_ns > bound_ns) {
             sim_fail("c%d waited for key %d for %.1f ms after load %d was over", process->id, key,
                      (double)(sim.now_ns - load->end_ns) / 1e6, i);
             return;
@@ -119,7 +148,7 @@ int sim_change_begins(sim_change_kind kind, int key)
     change->end_ns = SIM_NEVER;
     change->status = SC_PENDING;
     /* It may be executed at any time from now on, perhaps long after its call has ended. */
-    for (int i = 0; i < ledger.load_count; i++)
+    for (int i = first_load(); i < ledger.load_count; i++)
         if (ledger.loads[i].key == key)
             ledger.loads[i].is_superseded = true;
     return ledger.change_count++;
@@ -130,7 +159,7 @@ void sim_change_ends(int change, sc_status status)
     ledger.changes[change].end_ns = sim.now_ns;
     ledger.changes[change].status = status;
     /* Loads that began while it was under way may have been before it at the server. */
-    for (int i = 0; i < ledger.load_count; i++)
+    for (int i = first_load(); i < ledger.load_count; i++)
         if (ledger.loads[i].key == ledger.changes[change].key)
             ledger.loads[i].is_superseded = true;
 }
@@ -169,8 +198,11 @@ void sim_value_check(const char *who, int key, sc_slice value, int64_t begin_ns)
         sim_fail("%s: the value of key %d came for key %d", who, its_key, key);
         return;
     }
-    for (int i = 0; i < ledger.change_count && !sim.has_lost_data; i++) {
+    int64_t made_ns = maker == 'L' ? ledger.loads[id].begin_ns : ledger.changes[id].begin_ns;
+    for (int i = ledger.change_count - 1; i >= 0 && !sim.has_lost_data; i--) {
         const sim_change *change = &ledger.changes[i];
+        if (change->begin_ns < made_ns)
+            break;
         if (change->key != key || change->status != SC_OK || change->end_ns >= begin_ns ||
             (maker == 'S' && id == i) || !is_older(maker, id, change))
             continue;

@@ -26,7 +26,8 @@ typedef struct sim_change {
     sc_status status;
 } sim_change;
 
-int sim_load_begins(const sim_process *process, int key, bool is_leased);
+/* `asked_ns`: when the lease was asked for, by the world's clock. */
+int sim_load_begins(const sim_process *process, int key, bool is_leased, int64_t asked_ns);
 /* The lease was extended until then; called before each check of it. */
 void sim_load_lease(int load, int64_t lease_until_ns);
 /* `is_result`: with a value, a miss or an error that others are to get. */
@@ -35,6 +36,10 @@ void sim_load_ends(int load, bool is_result);
    that it waited for was over? `poll_ms`: how often it looks by itself. */
 void sim_wait_check(const sim_process *process, int key, int64_t begin_ns, int64_t poll_ms,
                     int64_t stalled_ns);
+
+/* For inside.c, which sees the library's structs: when a load's lease was asked for, and until when
+   it holds, by the process's clock. False: it has none. */
+bool sim_load_look(sc_load *load, int64_t *asked_ns, int64_t *lease_until_ns);
 
 int sim_change_begins(sim_change_kind kind, int key);
 void sim_change_ends(int change, sc_status status);

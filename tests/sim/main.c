@@ -1,6 +1,7 @@
 /* Swarms of seeds: `sim [--seconds N] [--seed S] [--count N] [--faults NAME,NAME | none] [--clients N]
-   [--duration MS] [--trace]`. Each seed runs twice, and both runs must be the same. A seed that
-   fails is shrunk: fewer kinds of faults, fewer clients, a shorter run. */
+   [--duration MS] [--trace] [--quick]`. Each seed runs twice, and both runs must be the same. A seed that
+   fails is shrunk: fewer kinds of faults, fewer clients, a shorter run. --quick: once each, and only
+   the number of seeds until one fails is printed, or "none". */
 
 #define _GNU_SOURCE
 #include "world.h"
@@ -212,6 +213,7 @@ typedef struct arguments {
     double seconds;
     uint64_t count;
     bool has_seed;
+    bool is_quick;
 } arguments;
 
 static arguments parse(int argc, char **argv)
@@ -224,6 +226,10 @@ static arguments parse(int argc, char **argv)
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (!strcmp(argv[i], "--trace")) {
             a.options.is_traced = true;
+            continue;
+        }
+        if (!strcmp(argv[i], "--quick")) {
+            a.is_quick = true;
             continue;
         }
         if (!strcmp(argv[i], "--seconds"))
@@ -245,9 +251,24 @@ static arguments parse(int argc, char **argv)
     return a;
 }
 
+static int run_quickly(sim_options options, double seconds)
+{
+    double begin_s = now_s();
+    for (int seeds = 1; now_s() - begin_s < seconds; seeds++, options.seed++) {
+        if (run_apart(&options).is_well)
+            continue;
+        printf("%d\n", seeds);
+        return 0;
+    }
+    printf("none\n");
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     arguments a = parse(argc, argv);
+    if (a.is_quick)
+        return run_quickly(a.options, a.seconds);
     if (a.options.is_traced) {
         verdict result;
         memset(&result, 0, sizeof result);
@@ -275,7 +296,8 @@ int main(int argc, char **argv)
         events += 2 * result.events;
     }
     double took_s = now_s() - begin_s;
-    printf("sim: %" PRIu64 " seeds from %" PRIu64 ", each twice, in %.1f s: %.1f seeds/s, %.0f h of "
+    printf("sim: %" PRIu64 " seeds from %" PRIu64
+           ", each twice, in %.1f s: %.1f seeds/s, %.0f h of "
            "virtual time, %.1f M events, clean\n",
            seeds, a.options.seed - seeds, took_s, (double)seeds / took_s, virtual_s / 3600,
            (double)events / 1e6);

@@ -31,7 +31,7 @@ typedef struct end {
     int64_t ready_ns; /* connected, or refused, from here on */
     bool is_refused;
     bool is_accepted;
-    int64_t over_ns;    /* the peer has closed or reset, from here on */
+    int64_t over_ns; /* the peer has closed or reset, from here on */
     bool is_reset;
     struct end *next_pending; /* of a listener */
 } end;

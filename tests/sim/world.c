@@ -38,10 +38,10 @@ static const void *home_stack;
 static size_t home_stack_bytes;
 
 static const char *const fault_names[SIM_FAULTS] = {
-    "split",        "delay",        "black-hole",  "cut",          "server-slow",
-    "server-pause", "server-kill",  "host-crash",  "server-empty", "server-old",
-    "server-clock", "client-pause", "client-kill", "client-clock", "publish-drop",
-    "publish-twice", "noscript",    "readonly",    "oom",          "allocation",
+    "split",         "delay",        "black-hole",  "cut",          "server-slow",
+    "server-pause",  "server-kill",  "host-crash",  "server-empty", "server-old",
+    "server-clock",  "client-pause", "client-kill", "client-clock", "publish-drop",
+    "publish-twice", "noscript",     "readonly",    "oom",          "allocation",
 };
 
 const char *sim_fault_name(sim_fault fault)
@@ -140,8 +140,7 @@ bool sim_has(sim_fault fault)
 
 int64_t sim_local_ns(const sim_process *process)
 {
-    return process->clock_offset_ns + sim.now_ns +
-           sim.now_ns / 1000000 * process->drift_ppm;
+    return process->clock_offset_ns + sim.now_ns + sim.now_ns / 1000000 * process->drift_ppm;
 }
 
 int64_t sim_world_delay_ns(const sim_process *process, int64_t local_ns)
@@ -339,7 +338,8 @@ static void draw_world(const sim_options *options)
     sim.options = *options;
     sim.hash = UINT64_C(14695981039346656037);
     sim.client_count = (int)sim_between(&random, 2, 6);
-    int64_t duration_ms = sim_spread(&random, 60000, 600000);
+    sim.pace_ms = sim_spread(&random, 5, 2000);
+    int64_t duration_ms = sim.pace_ms * sim_between(&random, 300, 2000);
     /* A few faults at a time are found out more easily than all of them. */
     for (int fault = 0; fault < SIM_FAULTS; fault++)
         if (sim_chance(&random, fault <= SIM_CUT ? 0.6 : 0.2))

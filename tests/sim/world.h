@@ -20,21 +20,21 @@
 /* What may go wrong. A run has a subset; each has a stream of random numbers of its own, so that
    leaving one out leaves the others as they were. */
 typedef enum sim_fault {
-    SIM_SPLIT,         /* bytes come in pieces */
-    SIM_DELAY,         /* and late */
-    SIM_BLACK_HOLE,    /* one direction of a link carries nothing for a while */
-    SIM_CUT,           /* a connection is reset, with what is under way lost */
-    SIM_SERVER_SLOW,   /* the server's process gets little time */
-    SIM_SERVER_PAUSE,  /* SIGSTOP */
-    SIM_SERVER_KILL,   /* SIGKILL; it starts again with its log */
-    SIM_HOST_CRASH,    /* the same, and what was not synced is lost */
-    SIM_SERVER_EMPTY,  /* it starts again without its log */
-    SIM_SERVER_OLD,    /* it starts again with an older log */
-    SIM_SERVER_CLOCK,  /* its wall clock steps */
-    SIM_CLIENT_PAUSE,  /* between any two steps */
-    SIM_CLIENT_KILL,   /* SIGKILL; its peers may never hear of it */
-    SIM_CLIENT_CLOCK,  /* wall clocks jump, monotonic clocks drift */
-    SIM_PUBLISH_DROP,  /* a message gets lost in the server */
+    SIM_SPLIT,        /* bytes come in pieces */
+    SIM_DELAY,        /* and late */
+    SIM_BLACK_HOLE,   /* one direction of a link carries nothing for a while */
+    SIM_CUT,          /* a connection is reset, with what is under way lost */
+    SIM_SERVER_SLOW,  /* the server's process gets little time */
+    SIM_SERVER_PAUSE, /* SIGSTOP */
+    SIM_SERVER_KILL,  /* SIGKILL; it starts again with its log */
+    SIM_HOST_CRASH,   /* the same, and what was not synced is lost */
+    SIM_SERVER_EMPTY, /* it starts again without its log */
+    SIM_SERVER_OLD,   /* it starts again with an older log */
+    SIM_SERVER_CLOCK, /* its wall clock steps */
+    SIM_CLIENT_PAUSE, /* between any two steps */
+    SIM_CLIENT_KILL,  /* SIGKILL; its peers may never hear of it */
+    SIM_CLIENT_CLOCK, /* wall clocks jump, monotonic clocks drift */
+    SIM_PUBLISH_DROP, /* a message gets lost in the server */
     SIM_PUBLISH_TWICE,
     SIM_NOSCRIPT,      /* the server has forgotten its scripts */
     SIM_READONLY,      /* the server is a replica for a while */
@@ -74,10 +74,10 @@ typedef struct sim_process sim_process;
 typedef void (*sim_program)(sim_process *self);
 
 struct sim_process {
-    int id;        /* a client's or a server's: its place in the world's array */
+    int id; /* a client's or a server's: its place in the world's array */
     bool is_server;
     bool is_alive;
-    bool is_done;  /* its program has returned */
+    bool is_done; /* its program has returned */
     bool is_waiting;
     int64_t wake_ns;
     int64_t paused_until_ns;
@@ -103,9 +103,9 @@ typedef struct sim_world {
     sim_options options;
     int64_t now_ns;
     int64_t end_ns;
-    int64_t calm_ns;  /* no fault begins, or goes on, after this */
-    unsigned faults;  /* drawn for this run, of those that options allow */
-    uint64_t hash;    /* over all that happened */
+    int64_t calm_ns; /* no fault begins, or goes on, after this */
+    unsigned faults; /* drawn for this run, of those that options allow */
+    uint64_t hash;   /* over all that happened */
     uint64_t events;
     bool has_failed;
     char failure[512];
@@ -115,6 +115,7 @@ typedef struct sim_world {
     sim_process *current;
     int server_count;
     int client_count;
+    int64_t pace_ms;    /* that programs think between two steps, about */
     int64_t latency_ns; /* of the network, about */
     double slowness;    /* chance that a process gets its turn late */
     bool has_lost_data; /* a server has lost acknowledged writes, as a fault */
@@ -178,7 +179,7 @@ void sim_fate_begin(void);
 int64_t sim_fate_due_ns(void);
 void sim_fate_act(void);
 
-/* --- Programs (client.c, server.c) */
+/* --- Programs (client.c, inside.c) */
 
 void sim_client_program(sim_process *self);
 void sim_server_program(sim_process *self);

@@ -21,10 +21,10 @@ typedef struct server_actor {
 
 /* --- the client's side */
 
-bool sim_load_look(sc_load *load, int64_t *lease_until_ns);
-bool sim_load_look(sc_load *load, int64_t *lease_until_ns)
+bool sim_load_look(sc_load *load, int64_t *asked_ns, int64_t *lease_until_ns)
 {
     const sci_flight *flight = SCI_CONTAINER(load, sci_flight, load);
+    *asked_ns = flight->lease.asked_ns;
     *lease_until_ns = flight->lease.until_ns;
     return flight->lease.is_held;
 }
@@ -49,8 +49,8 @@ typedef struct hooked {
 
 static void run_hooked(sci_call *call);
 static hooked hooks[] = {
-    {"evalsha", NULL, {0}}, {"eval", NULL, {0}}, {"publish", NULL, {0}}, {"set", NULL, {0}},
-    {"incr", NULL, {0}},    {"del", NULL, {0}},
+    {"evalsha", NULL, {0}}, {"eval", NULL, {0}}, {"publish", NULL, {0}},
+    {"set", NULL, {0}},     {"incr", NULL, {0}}, {"del", NULL, {0}},
 };
 
 static hooked *hook_of(const sci_command *command)
