@@ -15291,6 +15291,9 @@ static inline int sci_stream_id_compare(sci_stream_id a, sci_stream_id b)
     return 0;
 }
 
+static const sci_stream_id sci_stream_lowest = {0, 0};
+static const sci_stream_id sci_stream_highest = {UINT64_MAX, UINT64_MAX};
+
 /* Redis's defaults (stream-node-max-entries, stream-node-max-bytes): approximate trimming, which
    drops whole chunks, then drops here what it drops there. */
 #define SCI_STREAM_CHUNK_ENTRIES 100
@@ -15960,7 +15963,7 @@ SCI_PRIVATE sc_status sci_stream_append(sci_stream *stream, const sci_stream_ite
 
 static void sci_stream_find_first_id(sci_stream *stream)
 {
-    stream->first_id = sci_stream_id_of(0, 0);
+    stream->first_id = sci_stream_lowest;
     for (size_t i = 0; i < stream->count; i++) {
         const sci_stream_chunk *chunk = sci_stream_chunk_at(stream, i);
         if (chunk->count > 0) {
@@ -16064,8 +16067,9 @@ SCI_PRIVATE uint64_t sci_stream_cut(sci_stream *stream, const sci_stream_trim *t
 
 SCI_PRIVATE void sci_stream_set_last_id(sci_stream *stream, sci_stream_id id)
 {
-    /* An empty chunk that stands before lower ids would not be found. */
-    if (stream->length == 0 && stream->count > 0)
+    /* What is appended to an empty chunk must not be below its base. */
+    if (stream->length == 0 && stream->count > 0 &&
+        sci_stream_id_compare(id, sci_stream_chunk_at(stream, 0)->base) < 0)
         sci_stream_chunk_drop(stream, 0);
     stream->last_id = id;
 }
@@ -16073,9 +16077,8 @@ SCI_PRIVATE void sci_stream_set_last_id(sci_stream *stream, sci_stream_id id)
 SCI_PRIVATE sci_stream_id sci_stream_top_id(const sci_stream *stream)
 {
     sci_stream_cursor cursor;
-    sci_stream_seek(&cursor, stream, sci_stream_id_of(0, 0),
-                    sci_stream_id_of(UINT64_MAX, UINT64_MAX), true);
-    return sci_stream_next(&cursor) ? cursor.place.id : sci_stream_id_of(0, 0);
+    sci_stream_seek(&cursor, stream, sci_stream_lowest, sci_stream_highest, true);
+    return sci_stream_next(&cursor) ? cursor.place.id : sci_stream_lowest;
 }
 
 /* --- Walking */
@@ -16259,8 +16262,7 @@ static sc_status sci_stream_dump_entries(const sci_stream *stream, sc_slice key,
     sci_stream_words words = {&stream->memory, NULL, NULL, 0};
     sci_stream_cursor cursor;
     sc_status status = SC_OK;
-    sci_stream_seek(&cursor, stream, sci_stream_id_of(0, 0),
-                    sci_stream_id_of(UINT64_MAX, UINT64_MAX), false);
+    sci_stream_seek(&cursor, stream, sci_stream_lowest, sci_stream_highest, false);
     while (status == SC_OK && sci_stream_next(&cursor))
         status = sci_stream_dump_entry(&cursor, &words, key, dump);
     sci_stream_words_free(&words);
@@ -16275,24 +16277,36 @@ static sc_status sci_stream_dump_empty(sc_slice key, sci_dump *dump)
     return dump->command(dump, argv, SCI_COUNT(argv));
 }
 
+static sc_status sci_stream_dump_ids(const sci_stream *stream, sc_slice key, sci_dump *dump)
+{
+    enum { LAST_ID_WORDS = 3 };
+    char last_id[SCI_STREAM_ID_TEXT_BYTES], max_deleted_id[SCI_STREAM_ID_TEXT_BYTES];
+    char added[SCI_I64_TEXT_BYTES];
+    sc_slice last = sc_bytes(last_id, sci_stream_id_to_text(stream->last_id, last_id));
+    sc_slice max_deleted =
+        sc_bytes(max_deleted_id, sci_stream_id_to_text(stream->max_deleted_id, max_deleted_id));
+    sc_slice argv[] = {sc_text("XSETID"),
+                       key,
+                       last,
+                       sc_text("ENTRIESADDED"),
+                       sc_bytes(added, sci_u64_to_text(stream->entries_added, added)),
+                       sc_text("MAXDELETEDID"),
+                       max_deleted};
+    if (sci_stream_id_compare(stream->last_id, stream->max_deleted_id) >= 0)
+        return dump->command(dump, argv, SCI_COUNT(argv));
+    /* The last id was set back since: this cannot be said at once. */
+    argv[2] = max_deleted;
+    sc_status status = dump->command(dump, argv, SCI_COUNT(argv));
+    argv[2] = last;
+    return status == SC_OK ? dump->command(dump, argv, LAST_ID_WORDS) : status;
+}
+
 SCI_PRIVATE sc_status sci_stream_dump(const void *object, sc_slice key, sci_dump *dump)
 {
     const sci_stream *stream = (const sci_stream *)object;
     sc_status status = stream->length > 0 ? sci_stream_dump_entries(stream, key, dump)
                                           : sci_stream_dump_empty(key, dump);
-    if (status != SC_OK)
-        return status;
-    char last_id[SCI_STREAM_ID_TEXT_BYTES], max_deleted_id[SCI_STREAM_ID_TEXT_BYTES];
-    char added[SCI_I64_TEXT_BYTES];
-    sc_slice argv[] = {
-        sc_text("XSETID"),
-        key,
-        sc_bytes(last_id, sci_stream_id_to_text(stream->last_id, last_id)),
-        sc_text("ENTRIESADDED"),
-        sc_bytes(added, sci_u64_to_text(stream->entries_added, added)),
-        sc_text("MAXDELETEDID"),
-        sc_bytes(max_deleted_id, sci_stream_id_to_text(stream->max_deleted_id, max_deleted_id))};
-    return dump->command(dump, argv, SCI_COUNT(argv));
+    return status == SC_OK ? sci_stream_dump_ids(stream, key, dump) : status;
 }
 
 /* --- What Redis's radix tree would be */
@@ -19324,6 +19338,7 @@ SCI_PRIVATE sci_command_list sci_bit_commands(void);
 SCI_PRIVATE sci_command_list sci_keys_commands(void);
 SCI_PRIVATE sci_command_list sci_expire_commands(void);
 SCI_PRIVATE sci_command_list sci_move_commands(void);
+SCI_PRIVATE sci_command_list sci_stream_commands(void);
 
 /* A key that a session watches. The first of a key is in the server's map, the others in its list.
  */
@@ -25930,6 +25945,989 @@ SCI_PRIVATE sci_command_list sci_zset_algebra_commands(void)
     sci_command_list list = {commands, SCI_COUNT(commands)};
     return list;
 }
+/* MARK: - Server: commands that read streams (Private) */
+/* Commands that read streams. */
+
+/* What the commands of streams share: ids in words, and answers. */
+
+/* A word as an id, "5-3", or "5", which `missing_seq` completes; false: it is none. `has_seq`,
+   unless NULL, allows "5-*", and tells of it. */
+SCI_PRIVATE bool sci_stream_id_parse(sc_slice word, uint64_t missing_seq, sci_stream_id *id,
+                                     bool *has_seq);
+/* The id above, or below; false: there is none. */
+SCI_PRIVATE bool sci_stream_id_step(sci_stream_id *id, bool is_up);
+/* argv[i] as an id. False after answering that it is none. */
+SCI_PRIVATE bool sci_arg_stream_id(sci_call *call, size_t i, sci_stream_id *id);
+SCI_PRIVATE void sci_answer_stream_id_error(sci_call *call);
+SCI_PRIVATE void sci_answer_stream_id(sci_call *call, sci_stream_id id);
+/* The cursor's entry: id and words. */
+SCI_PRIVATE void sci_answer_stream_entry(sci_call *call, sci_stream_cursor *cursor);
+/* An array of the entries that follow, `most` of them; 0: all. */
+SCI_PRIVATE void sci_answer_stream_range(sci_call *call, sci_stream_cursor *cursor, int64_t most);
+
+/* What runs them. */
+SCI_PRIVATE void sci_cmd_xlen(sci_call *call);
+SCI_PRIVATE void sci_cmd_xrange(sci_call *call);
+SCI_PRIVATE void sci_cmd_xrevrange(sci_call *call);
+SCI_PRIVATE void sci_cmd_xread(sci_call *call);
+SCI_PRIVATE void sci_cmd_xinfo(sci_call *call);
+
+/* --- Ids in words */
+
+/* Longest word that Redis takes for an id. */
+#define SCI_STREAM_ID_WORD_BYTES 127
+
+static bool sci_is_c_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* As Redis reads a part of an id: an integer that is not negative, or else whatever C's strtoull
+   takes, which knows blanks, signs and leading zeros, and negates modulo 2^64. */
+static bool sci_stream_part_parse(sc_slice word, uint64_t *part)
+{
+    int64_t number;
+    if (sci_text_to_i64(word, &number)) {
+        *part = (uint64_t)number;
+        return number >= 0;
+    }
+    size_t at = 0;
+    while (at < word.len && sci_is_c_space(word.data[at]))
+        at++;
+    bool is_negative = at < word.len && word.data[at] == '-';
+    if (at < word.len && (is_negative || word.data[at] == '+'))
+        at++;
+    if (at == word.len)
+        return false;
+    uint64_t value = 0;
+    for (; at < word.len; at++) {
+        if (!sci_is_digit(word.data[at]))
+            return false;
+        uint64_t digit = (uint64_t)(word.data[at] - '0');
+        if (value > (UINT64_MAX - digit) / 10)
+            return false;
+        value = value * 10 + digit;
+    }
+    *part = is_negative ? 0 - value : value;
+    return true;
+}
+
+SCI_PRIVATE bool sci_stream_id_parse(sc_slice word, uint64_t missing_seq, sci_stream_id *id,
+                                     bool *has_seq)
+{
+    if (word.len == 0 || word.len > SCI_STREAM_ID_WORD_BYTES)
+        return false;
+    const char *end = (const char *)memchr(word.data, '\0', word.len);
+    if (end)
+        word.len = (size_t)(end - word.data);
+    if (has_seq)
+        *has_seq = true;
+    id->seq = missing_seq;
+    const char *dash = word.len ? (const char *)memchr(word.data, '-', word.len) : NULL;
+    size_t ms_len = dash ? (size_t)(dash - word.data) : word.len;
+    if (!sci_stream_part_parse(sc_bytes(word.data, ms_len), &id->ms))
+        return false;
+    if (!dash)
+        return true;
+    sc_slice seq = sc_bytes(dash + 1, word.len - ms_len - 1);
+    if (!has_seq || !sci_word_is(seq, "*"))
+        return sci_stream_part_parse(seq, &id->seq);
+    *has_seq = false;
+    id->seq = 0;
+    return true;
+}
+
+SCI_PRIVATE bool sci_stream_id_step(sci_stream_id *id, bool is_up)
+{
+    uint64_t edge = is_up ? UINT64_MAX : 0;
+    uint64_t step = is_up ? 1 : UINT64_MAX;
+    if (id->seq == edge) {
+        if (id->ms == edge)
+            return false;
+        id->ms += step;
+    }
+    id->seq += step;
+    return true;
+}
+
+SCI_PRIVATE void sci_answer_stream_id_error(sci_call *call)
+{
+    sci_answer_error(call, "ERR Invalid stream ID specified as stream command argument");
+}
+
+SCI_PRIVATE bool sci_arg_stream_id(sci_call *call, size_t i, sci_stream_id *id)
+{
+    if (sci_stream_id_parse(call->argv[i], 0, id, NULL))
+        return true;
+    sci_answer_stream_id_error(call);
+    return false;
+}
+
+/* --- Answers */
+
+SCI_PRIVATE void sci_answer_stream_id(sci_call *call, sci_stream_id id)
+{
+    char text[SCI_STREAM_ID_TEXT_BYTES];
+    sci_answer_bulk(call, sc_bytes(text, sci_stream_id_to_text(id, text)));
+}
+
+SCI_PRIVATE void sci_answer_stream_entry(sci_call *call, sci_stream_cursor *cursor)
+{
+    char text[SCI_I64_TEXT_BYTES];
+    size_t words = 2 * cursor->place.fields;
+    sci_answer_array(call, 2);
+    sci_answer_stream_id(call, cursor->place.id);
+    sci_answer_array(call, words);
+    for (; words > 0; words--)
+        sci_answer_bulk(call, sci_stream_word(cursor, text));
+}
+
+SCI_PRIVATE void sci_answer_stream_range(sci_call *call, sci_stream_cursor *cursor, int64_t most)
+{
+    size_t mark = sci_answer_array_begin(call);
+    size_t count = 0;
+    while ((most == 0 || count < (uint64_t)most) && sci_stream_next(cursor)) {
+        sci_answer_stream_entry(call, cursor);
+        count++;
+    }
+    sci_answer_array_end(call, mark, count);
+}
+
+/* --- XLEN, XRANGE, XREVRANGE */
+
+SCI_PRIVATE void sci_cmd_xlen(sci_call *call)
+{
+    sci_entry *entry;
+    if (!sci_typed_for_read(call, call->argv[1], SCI_STREAM, &entry))
+        return;
+    sci_answer_i64(call, entry ? (int64_t)((const sci_stream *)entry->value.object)->length : 0);
+}
+
+/* argv[i] as an end of a range: an id, "(" and an id that is excluded, "-" or "+". False after
+   answering why not. */
+static bool sci_arg_stream_bound(sci_call *call, size_t i, bool is_start, sci_stream_id *id)
+{
+    sc_slice word = call->argv[i];
+    bool is_excluded = word.len > 1 && word.data[0] == '(';
+    if (sci_word_is(word, "-")) {
+        *id = sci_stream_lowest;
+        return true;
+    }
+    if (sci_word_is(word, "+")) {
+        *id = sci_stream_highest;
+        return true;
+    }
+    if (is_excluded)
+        word = sc_bytes(word.data + 1, word.len - 1);
+    if (!sci_stream_id_parse(word, is_start ? 0 : UINT64_MAX, id, NULL)) {
+        sci_answer_stream_id_error(call);
+        return false;
+    }
+    if (!is_excluded || sci_stream_id_step(id, is_start))
+        return true;
+    sci_answer_error(call, "ERR invalid %s ID for the interval", is_start ? "start" : "end");
+    return false;
+}
+
+/* Options from argv[4] on: COUNT. False after answering why not. */
+static bool sci_arg_stream_count(sci_call *call, int64_t *count)
+{
+    for (size_t i = 4; i < call->argc; i += 2) {
+        if (!sci_word_is(call->argv[i], "count") || i + 1 == call->argc) {
+            sci_answer_syntax_error(call);
+            return false;
+        }
+        if (!sci_arg_i64(call, i + 1, count))
+            return false;
+        *count = sci_max_i64(*count, 0);
+    }
+    return true;
+}
+
+static void sci_stream_answer_interval(sci_call *call, bool is_reverse)
+{
+    sci_stream_id from, to;
+    sci_stream_cursor cursor;
+    sci_entry *entry;
+    int64_t count = -1;
+    if (!sci_arg_stream_bound(call, is_reverse ? 3 : 2, true, &from) ||
+        !sci_arg_stream_bound(call, is_reverse ? 2 : 3, false, &to) ||
+        !sci_arg_stream_count(call, &count) ||
+        !sci_typed_for_read(call, call->argv[1], SCI_STREAM, &entry))
+        return;
+    if (!entry) {
+        sci_answer_array(call, 0);
+        return;
+    }
+    if (count == 0) {
+        sci_answer_nil(call, SCI_NIL_ARRAY);
+        return;
+    }
+    sci_stream_seek(&cursor, (const sci_stream *)entry->value.object, from, to, is_reverse);
+    sci_answer_stream_range(call, &cursor, sci_max_i64(count, 0));
+}
+
+SCI_PRIVATE void sci_cmd_xrange(sci_call *call)
+{
+    sci_stream_answer_interval(call, false);
+}
+
+SCI_PRIVATE void sci_cmd_xrevrange(sci_call *call)
+{
+    sci_stream_answer_interval(call, true);
+}
+
+/* --- XREAD */
+
+typedef struct sci_xread {
+    int64_t count;
+    int64_t timeout_ms; /* -1: do not wait */
+    size_t first;       /* argv[first] is the first key */
+    size_t keys;        /* how many; as many ids follow */
+    bool has_dollar;    /* some id is "$" */
+} sci_xread;
+
+/* BLOCK's milliseconds. False after answering why not. */
+static bool sci_xread_arg_timeout(sci_call *call, size_t i, sci_xread *xread)
+{
+    if (!sci_text_to_i64(call->argv[i], &xread->timeout_ms)) {
+        sci_answer_error(call, "ERR timeout is not an integer or out of range");
+        return false;
+    }
+    if (xread->timeout_ms >= 0)
+        return true;
+    sci_answer_error(call, "ERR timeout is negative");
+    return false;
+}
+
+/* The option at argv[*i], with its value; *i is left at its last word. False after answering why
+   not. */
+static bool sci_xread_option(sci_call *call, size_t *i, sci_xread *xread)
+{
+    sc_slice word = call->argv[*i];
+    size_t more = call->argc - *i - 1;
+    if (sci_word_is(word, "block") && more)
+        return sci_xread_arg_timeout(call, ++*i, xread);
+    if (sci_word_is(word, "count") && more) {
+        bool is_number = sci_arg_i64(call, ++*i, &xread->count);
+        xread->count = sci_max_i64(xread->count, 0);
+        return is_number;
+    }
+    bool is_group = sci_word_is(word, "group") && more >= 2;
+    if (is_group || sci_word_is(word, "noack"))
+        sci_answer_error(call,
+                         "ERR The %s option is only supported by XREADGROUP. You called XREAD "
+                         "instead.",
+                         is_group ? "GROUP" : "NOACK");
+    else
+        sci_answer_syntax_error(call);
+    return false;
+}
+
+static bool sci_xread_parse(sci_call *call, sci_xread *xread)
+{
+    xread->count = 0;
+    xread->timeout_ms = -1;
+    xread->has_dollar = false;
+    for (size_t i = 1; i < call->argc; i++) {
+        if (!sci_word_is(call->argv[i], "streams") || i + 1 == call->argc) {
+            if (!sci_xread_option(call, &i, xread))
+                return false;
+            continue;
+        }
+        xread->first = i + 1;
+        xread->keys = (call->argc - xread->first) / 2;
+        if ((call->argc - xread->first) % 2 == 0)
+            return true;
+        sci_answer_error(call, "ERR Unbalanced XREAD list of streams: for each stream key an ID or "
+                               "'$' must be specified.");
+        return false;
+    }
+    sci_answer_syntax_error(call);
+    return false;
+}
+
+/* All ids, before anything is answered: false after answering what is wrong with one, or with its
+   key. */
+static bool sci_xread_check(sci_call *call, sci_xread *xread)
+{
+    for (size_t i = xread->first; i < xread->first + xread->keys; i++) {
+        sci_entry *entry;
+        sci_stream_id id;
+        sc_slice word = call->argv[i + xread->keys];
+        if (!sci_typed_for_read(call, call->argv[i], SCI_STREAM, &entry))
+            return false;
+        if (sci_word_is(word, "$")) {
+            xread->has_dollar = true;
+        } else if (sci_word_is(word, ">")) {
+            sci_answer_error(call, "ERR The > ID can be specified only when calling XREADGROUP "
+                                   "using the GROUP <group> <consumer> option.");
+            return false;
+        } else if (!sci_arg_stream_id(call, i + xread->keys, &id)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Answer key i's entries from `from` on. */
+static void sci_xread_answer_stream(sci_call *call, const sci_xread *xread, size_t i,
+                                    const sci_stream *stream, sci_stream_id from)
+{
+    sci_stream_cursor cursor;
+    sci_stream_seek(&cursor, stream, from, sci_stream_highest, false);
+    sci_answer_array(call, 2);
+    sci_answer_bulk(call, call->argv[i]);
+    sci_answer_stream_range(call, &cursor, xread->count);
+}
+
+/* Answer what is there now; false: there is nothing. */
+static bool sci_xread_answer(sci_call *call, const sci_xread *xread)
+{
+    size_t mark = 0, count = 0;
+    for (size_t i = xread->first; i < xread->first + xread->keys; i++) {
+        sci_stream_id id;
+        sci_entry *entry = sci_entry_for_read(call, call->argv[i]);
+        if (!entry || !sci_stream_id_parse(call->argv[i + xread->keys], 0, &id, NULL))
+            continue; /* "$": there cannot be anything */
+        const sci_stream *stream = (const sci_stream *)entry->value.object;
+        if (sci_stream_id_compare(stream->last_id, id) <= 0 ||
+            sci_stream_id_compare(sci_stream_top_id(stream), id) <= 0)
+            continue;
+        (void)sci_stream_id_step(&id, true);
+        if (count++ == 0)
+            mark = sci_answer_array_begin(call);
+        sci_xread_answer_stream(call, xread, i, stream, id);
+    }
+    if (count > 0)
+        sci_answer_array_end(call, mark, count);
+    return count > 0;
+}
+
+/* Wait, with the ids of now in place of "$". */
+static void sci_xread_wait(sci_call *call, const sci_xread *xread)
+{
+    const sc_memory *memory = &call->server->memory;
+    const sc_slice *keys = call->argv + xread->first;
+    size_t word_bytes = call->argc * sizeof(sc_slice);
+    size_t size = word_bytes + xread->keys * SCI_STREAM_ID_TEXT_BYTES;
+    if (!xread->has_dollar) {
+        sci_wait_for_keys(call, keys, xread->keys, xread->timeout_ms, SCI_NIL_ARRAY, call->argv,
+                          call->argc);
+        return;
+    }
+    sc_slice *argv = (sc_slice *)sci_resize(memory, NULL, 0, size);
+    if (!argv) {
+        sci_answer_no_memory(call);
+        return;
+    }
+    char *text = (char *)argv + word_bytes;
+    memcpy(argv, call->argv, word_bytes);
+    for (size_t i = xread->first + xread->keys; i < call->argc; i++) {
+        if (!sci_word_is(argv[i], "$"))
+            continue;
+        const sci_entry *entry = sci_db_find(call->db, argv[i - xread->keys]);
+        const sci_stream *stream = entry ? (const sci_stream *)entry->value.object : NULL;
+        sci_stream_id id = stream ? stream->last_id : sci_stream_lowest;
+        argv[i] = sc_bytes(text, sci_stream_id_to_text(id, text));
+        text += SCI_STREAM_ID_TEXT_BYTES;
+    }
+    sci_wait_for_keys(call, keys, xread->keys, xread->timeout_ms, SCI_NIL_ARRAY, argv, call->argc);
+    sci_free(memory, argv, size);
+}
+
+/* A key is ready: it alone is answered, even when what was added to it is gone again; as in Redis,
+   no look-up is counted. */
+static void sci_xread_retry(sci_call *call, const sci_xread *xread)
+{
+    size_t i = xread->first;
+    sci_stream_id id;
+    while (!sci_slice_equal(call->argv[i], call->ready_key))
+        i++;
+    const sci_entry *entry = sci_db_find(call->db, call->ready_key);
+    (void)sci_stream_id_parse(call->argv[i + xread->keys], 0, &id, NULL);
+    if (entry && entry->type == SCI_STREAM) {
+        const sci_stream *stream = (const sci_stream *)entry->value.object;
+        if (sci_stream_id_compare(stream->last_id, id) > 0) {
+            (void)sci_stream_id_step(&id, true);
+            sci_answer_array(call, 1);
+            sci_xread_answer_stream(call, xread, i, stream, id);
+            return;
+        }
+    }
+    sci_xread_wait(call, xread);
+}
+
+SCI_PRIVATE void sci_cmd_xread(sci_call *call)
+{
+    sci_xread xread;
+    if (!sci_xread_parse(call, &xread))
+        return;
+    if (call->is_retried)
+        sci_xread_retry(call, &xread);
+    else if (!sci_xread_check(call, &xread) || sci_xread_answer(call, &xread))
+        return;
+    else if (xread.timeout_ms < 0)
+        sci_answer_nil(call, SCI_NIL_ARRAY);
+    else
+        sci_xread_wait(call, &xread);
+}
+
+/* --- XINFO */
+
+static const char *const sci_xinfo_help[] = {
+    "XINFO <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "CONSUMERS <key> <groupname>",
+    "    Show consumers of <groupname>.",
+    "GROUPS <key>",
+    "    Show the stream consumer groups.",
+    "STREAM <key> [FULL [COUNT <count>]",
+    "    Show information about the stream.",
+    "HELP",
+    "    Prints this help.",
+};
+
+static void sci_xinfo_answer_help(sci_call *call)
+{
+    sci_answer_array(call, SCI_COUNT(sci_xinfo_help));
+    for (size_t i = 0; i < SCI_COUNT(sci_xinfo_help); i++)
+        sci_answer_simple(call, sci_xinfo_help[i]);
+}
+
+/* Which is there: NULL after answering that it is not. */
+static const sci_stream *sci_xinfo_stream(sci_call *call)
+{
+    sci_entry *entry;
+    if (!sci_typed_for_read(call, call->argv[2], SCI_STREAM, &entry))
+        return NULL;
+    if (entry)
+        return (const sci_stream *)entry->value.object;
+    sci_answer_error(call, "ERR no such key");
+    return NULL;
+}
+
+/* XINFO STREAM's options. False after answering what is wrong. */
+static bool sci_xinfo_parse(sci_call *call, bool *is_full, int64_t *count)
+{
+    enum { OPTIONS = 3, MOST_SHOWN = 128, STANDARD_COUNT = 10 };
+    size_t options = call->argc - OPTIONS;
+    *is_full = options > 0;
+    *count = STANDARD_COUNT;
+    if (options == 0)
+        return true;
+    if (options == 2 || options > 3 || !sci_word_is(call->argv[OPTIONS], "full") ||
+        (options == 3 && !sci_word_is(call->argv[OPTIONS + 1], "count"))) {
+        sc_slice word = call->argv[1];
+        sci_answer_error(call,
+                         "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try "
+                         "XINFO HELP.",
+                         (int)sci_min_size(word.len, MOST_SHOWN), word.data);
+        return false;
+    }
+    if (options == 3 && !sci_arg_i64(call, OPTIONS + 2, count))
+        return false;
+    if (*count < 0)
+        *count = STANDARD_COUNT;
+    return true;
+}
+
+static void sci_xinfo_answer_edge(sci_call *call, const sci_stream *stream, bool is_last)
+{
+    sci_stream_cursor cursor;
+    sci_stream_seek(&cursor, stream, sci_stream_lowest, sci_stream_highest, is_last);
+    sci_answer_text(call, is_last ? "last-entry" : "first-entry");
+    if (sci_stream_next(&cursor))
+        sci_answer_stream_entry(call, &cursor);
+    else
+        sci_answer_nil(call, SCI_NIL_BULK);
+}
+
+static void sci_xinfo_answer_number(sci_call *call, const char *name, uint64_t number)
+{
+    sci_answer_text(call, name);
+    sci_answer_i64(call, (int64_t)number);
+}
+
+static void sci_xinfo_answer_id(sci_call *call, const char *name, sci_stream_id id)
+{
+    sci_answer_text(call, name);
+    sci_answer_stream_id(call, id);
+}
+
+static void sci_xinfo_answer_stream(sci_call *call)
+{
+    bool is_full;
+    int64_t count;
+    const sci_stream *stream = sci_xinfo_stream(call);
+    if (!stream || !sci_xinfo_parse(call, &is_full, &count))
+        return;
+    sci_answer_array(call, is_full ? 2 * 9 : 2 * 10);
+    sci_xinfo_answer_number(call, "length", stream->length);
+    sci_xinfo_answer_number(call, "radix-tree-keys", stream->count);
+    sci_xinfo_answer_number(call, "radix-tree-nodes", sci_stream_radix_nodes(stream));
+    sci_xinfo_answer_id(call, "last-generated-id", stream->last_id);
+    sci_xinfo_answer_id(call, "max-deleted-entry-id", stream->max_deleted_id);
+    sci_xinfo_answer_number(call, "entries-added", stream->entries_added);
+    sci_xinfo_answer_id(call, "recorded-first-entry-id", stream->first_id);
+    if (!is_full) {
+        sci_xinfo_answer_number(call, "groups", 0);
+        sci_xinfo_answer_edge(call, stream, false);
+        sci_xinfo_answer_edge(call, stream, true);
+        return;
+    }
+    sci_stream_cursor cursor;
+    sci_stream_seek(&cursor, stream, sci_stream_lowest, sci_stream_highest, false);
+    sci_answer_text(call, "entries");
+    sci_answer_stream_range(call, &cursor, count);
+    sci_answer_text(call, "groups");
+    sci_answer_array(call, 0);
+}
+
+/* What a stream without consumer groups answers. */
+static void sci_xinfo_answer_groups(sci_call *call)
+{
+    if (sci_xinfo_stream(call))
+        sci_answer_array(call, 0);
+}
+
+static void sci_xinfo_answer_consumers(sci_call *call)
+{
+    sc_slice key = call->argv[2], group = call->argv[3];
+    if (sci_xinfo_stream(call))
+        sci_answer_error(call, "NOGROUP No such consumer group '%.*s' for key name '%.*s'",
+                         (int)group.len, group.data, (int)key.len, key.data);
+}
+
+SCI_PRIVATE void sci_cmd_xinfo(sci_call *call)
+{
+    sc_slice word = call->argv[1];
+    if (sci_word_is(word, "stream") && call->argc >= 3)
+        sci_xinfo_answer_stream(call);
+    else if (sci_word_is(word, "groups") && call->argc == 3)
+        sci_xinfo_answer_groups(call);
+    else if (sci_word_is(word, "consumers") && call->argc == 4)
+        sci_xinfo_answer_consumers(call);
+    else if (sci_word_is(word, "help") && call->argc == 2)
+        sci_xinfo_answer_help(call);
+    else
+        sci_answer_unknown_subcommand(call);
+}
+
+/* MARK: - Server: commands that change streams (Private) */
+/* Commands that change streams, and the table of all of them. */
+
+/* Redis bounds approximate trimming by default: a hundred nodes. */
+#define SCI_STREAM_TRIM_LIMIT (100 * SCI_STREAM_CHUNK_ENTRIES)
+
+/* --- Options of XADD and XTRIM */
+
+typedef struct sci_stream_options {
+    sci_stream_trim trim;
+    int64_t limit;
+    bool has_limit;
+    bool is_xadd;
+    bool must_exist; /* NOMKSTREAM */
+    bool has_id;     /* or else the server makes one */
+    bool has_seq;    /* or else the server completes it */
+    sci_stream_id id;
+    size_t id_at; /* argv[id_at] is the id; the fields follow */
+} sci_stream_options;
+
+/* MAXLEN or MINID at argv[*i]; *i is left at its value. False after answering why not. */
+static bool sci_stream_options_bound(sci_call *call, size_t *i, sci_stream_options *options)
+{
+    sci_stream_trim *trim = &options->trim;
+    bool is_length = sci_word_is(call->argv[*i], "maxlen");
+    if (trim->by != SCI_STREAM_UNBOUND) {
+        sci_answer_error(call, "ERR syntax error, MAXLEN and MINID options at the same time are "
+                               "not compatible");
+        return false;
+    }
+    sc_slice next = call->argv[++*i];
+    bool is_approximate = sci_word_is(next, "~");
+    if (*i + 1 < call->argc && (is_approximate || sci_word_is(next, "="))) {
+        trim->is_approximate = is_approximate;
+        ++*i;
+    }
+    trim->by = is_length ? SCI_STREAM_MAXLEN : SCI_STREAM_MINID;
+    if (!is_length)
+        return sci_arg_stream_id(call, *i, &trim->min_id);
+    int64_t length;
+    if (!sci_arg_i64(call, *i, &length))
+        return false;
+    trim->max_length = (uint64_t)length;
+    if (length >= 0)
+        return true;
+    sci_answer_error(call, "ERR The MAXLEN argument must be >= 0.");
+    return false;
+}
+
+static bool sci_stream_options_limit(sci_call *call, size_t i, sci_stream_options *options)
+{
+    if (!sci_arg_i64(call, i, &options->limit))
+        return false;
+    options->has_limit = true;
+    if (options->limit >= 0)
+        return true;
+    sci_answer_error(call, "ERR The LIMIT argument must be >= 0.");
+    return false;
+}
+
+static bool sci_stream_options_id(sci_call *call, size_t i, sci_stream_options *options)
+{
+    options->has_id = !sci_word_is(call->argv[i], "*");
+    if (!options->has_id || sci_stream_id_parse(call->argv[i], 0, &options->id, &options->has_seq))
+        return true;
+    sci_answer_stream_id_error(call);
+    return false;
+}
+
+/* The option, or XADD's id, at argv[*i]; *i is left at its last word. False after answering what is
+   wrong. */
+static bool sci_stream_options_word(sci_call *call, size_t *i, sci_stream_options *options)
+{
+    sc_slice word = call->argv[*i];
+    bool has_more = *i + 1 < call->argc;
+    if (has_more && (sci_word_is(word, "maxlen") || sci_word_is(word, "minid")))
+        return sci_stream_options_bound(call, i, options);
+    if (has_more && sci_word_is(word, "limit"))
+        return sci_stream_options_limit(call, ++*i, options);
+    if (!options->is_xadd) {
+        sci_answer_syntax_error(call);
+        return false;
+    }
+    if (sci_word_is(word, "nomkstream")) {
+        options->must_exist = true;
+        return true;
+    }
+    options->id_at = *i;
+    return sci_stream_options_id(call, *i, options);
+}
+
+/* What the options mean together. False after answering why they do not fit. */
+static bool sci_stream_options_check(sci_call *call, sci_stream_options *options)
+{
+    sci_stream_trim *trim = &options->trim;
+    if (options->limit > 0 && trim->by == SCI_STREAM_UNBOUND) {
+        sci_answer_error(call, "ERR syntax error, LIMIT cannot be used without specifying a "
+                               "trimming strategy");
+        return false;
+    }
+    if (!options->is_xadd && trim->by == SCI_STREAM_UNBOUND) {
+        sci_answer_error(call, "ERR syntax error, XTRIM must be called with a trimming strategy");
+        return false;
+    }
+    if (call->is_loading)
+        return true; /* a log says exactly what to trim */
+    if (options->has_limit && !trim->is_approximate) {
+        sci_answer_error(call, "ERR syntax error, LIMIT cannot be used without the special ~ "
+                               "option");
+        return false;
+    }
+    if (trim->is_approximate)
+        trim->limit = options->has_limit ? options->limit : SCI_STREAM_TRIM_LIMIT;
+    return true;
+}
+
+static bool sci_stream_options_parse(sci_call *call, sci_stream_options *options, bool is_xadd)
+{
+    memset(options, 0, sizeof *options);
+    options->is_xadd = is_xadd;
+    for (size_t i = 2; i < call->argc && options->id_at == 0; i++)
+        if (!sci_stream_options_word(call, &i, options))
+            return false;
+    if (options->id_at == 0)
+        options->id_at = call->argc;
+    return sci_stream_options_check(call, options);
+}
+
+/* --- XADD */
+
+/* The words that the log gets instead of those that came. */
+typedef struct sci_xadd_log {
+    sc_slice few[24];
+    sc_slice *words; /* `few`, or owned; NULL: the log takes them as they came */
+    size_t cap;
+} sci_xadd_log;
+
+/* False: no memory. */
+static bool sci_xadd_log_reserve(sci_call *call, const sci_stream_options *options,
+                                 sci_xadd_log *log)
+{
+    enum { HEAD_WORDS = 5 };
+    bool is_exact = options->has_id && options->has_seq && !options->trim.is_approximate;
+    log->words = NULL;
+    if (is_exact || !call->server->log || call->is_loading)
+        return true;
+    log->cap = HEAD_WORDS + call->argc - options->id_at;
+    log->words = log->few;
+    if (log->cap > SCI_COUNT(log->few))
+        log->words =
+            (sc_slice *)sci_resize(&call->server->memory, NULL, 0, log->cap * sizeof(sc_slice));
+    return log->words != NULL;
+}
+
+static void sci_xadd_log_free(sci_call *call, sci_xadd_log *log)
+{
+    if (log->words != log->few)
+        sci_free(&call->server->memory, log->words, log->cap * sizeof(sc_slice));
+}
+
+/* The id that it got, and as many entries as were left: a replay must give the same. */
+static void sci_xadd_log_write(sci_call *call, const sci_stream_options *options,
+                               const sci_stream *stream, sci_xadd_log *log)
+{
+    char id[SCI_STREAM_ID_TEXT_BYTES], length[SCI_I64_TEXT_BYTES];
+    size_t count = 0, fields = call->argc - options->id_at - 1;
+    if (!log->words)
+        return;
+    log->words[count++] = sc_text("XADD");
+    log->words[count++] = call->argv[1];
+    if (options->trim.by != SCI_STREAM_UNBOUND) {
+        log->words[count++] = sc_text("MAXLEN");
+        log->words[count++] = sc_bytes(length, sci_u64_to_text(stream->length, length));
+    }
+    log->words[count++] = sc_bytes(id, sci_stream_id_to_text(options->id, id));
+    memcpy(log->words + count, call->argv + options->id_at + 1, fields * sizeof(sc_slice));
+    sci_log_instead(call, log->words, count + fields);
+}
+
+/* Make or complete the new entry's id. False after answering why it cannot be. */
+static bool sci_xadd_choose_id(sci_call *call, sci_stream_id last, sci_stream_options *options)
+{
+    sci_stream_id *id = &options->id;
+    if (sci_stream_id_compare(last, sci_stream_highest) == 0) {
+        sci_answer_error(call, "ERR The stream has exhausted the last possible ID, unable to add "
+                               "more items");
+        return false;
+    }
+    bool is_possible = true;
+    if (!options->has_id) {
+        *id = sci_stream_id_of((uint64_t)call->now_ms, 0);
+        if (id->ms <= last.ms) {
+            *id = last;
+            (void)sci_stream_id_step(id, true);
+        }
+    } else if (!options->has_seq && id->ms == last.ms) {
+        is_possible = last.seq < UINT64_MAX;
+        id->seq = last.seq + 1;
+    }
+    if (is_possible && sci_stream_id_compare(*id, last) > 0)
+        return true;
+    sci_answer_error(call, "ERR The ID specified in XADD is equal or smaller than the target "
+                           "stream top item");
+    return false;
+}
+
+/* Append to the key's stream, which is made when there is none. */
+static sc_status sci_xadd_append(sci_call *call, sci_stream **stream, const sci_stream_item *item)
+{
+    if (*stream)
+        return sci_stream_append(*stream, item);
+    sci_stream *created = sci_stream_create(&call->db->memory);
+    if (!created)
+        return SC_ERR_MEMORY;
+    sc_status status = sci_stream_append(created, item);
+    if (status == SC_OK && !sci_entry_add(call, call->argv[1], SCI_STREAM, created))
+        status = SC_ERR_MEMORY;
+    if (status == SC_OK)
+        *stream = created;
+    else
+        sci_stream_free(created);
+    return status;
+}
+
+static void sci_xadd_execute(sci_call *call, const sci_stream_options *options, sci_stream *stream)
+{
+    sc_slice key = call->argv[1];
+    sci_stream_item item;
+    sci_xadd_log log;
+    item.id = options->id;
+    item.words = call->argv + options->id_at + 1;
+    item.count = call->argc - options->id_at - 1;
+    sc_status status = SC_ERR_MEMORY;
+    if (sci_xadd_log_reserve(call, options, &log))
+        status = sci_xadd_append(call, &stream, &item);
+    if (status == SC_OK) {
+        sci_answer_stream_id(call, item.id);
+        sci_changed(call, key, SCI_EVENT_STREAM, "xadd");
+        if (sci_stream_cut(stream, &options->trim) > 0)
+            sci_notify(call, SCI_EVENT_STREAM, "xtrim", key);
+        sci_xadd_log_write(call, options, stream, &log);
+        sci_key_ready(call, key);
+    } else if (status == SC_ERR_LIMIT) {
+        sci_answer_error(call, "ERR Elements are too large to be stored");
+    } else {
+        sci_answer_no_memory(call);
+    }
+    sci_xadd_log_free(call, &log);
+}
+
+static void sci_cmd_xadd(sci_call *call)
+{
+    sci_stream_options options;
+    sci_entry *entry;
+    if (!sci_stream_options_parse(call, &options, true))
+        return;
+    size_t words = call->argc - sci_min_size(call->argc, options.id_at + 1);
+    if (words < 2 || words % 2) {
+        sci_answer_wrong_arity(call);
+        return;
+    }
+    if (options.has_id && options.has_seq &&
+        sci_stream_id_compare(options.id, sci_stream_lowest) == 0) {
+        sci_answer_error(call, "ERR The ID specified in XADD must be greater than 0-0");
+        return;
+    }
+    if (!sci_typed_for_write(call, call->argv[1], SCI_STREAM, &entry))
+        return;
+    if (!entry && options.must_exist) {
+        sci_answer_nil(call, SCI_NIL_BULK);
+        return;
+    }
+    sci_stream *stream = entry ? (sci_stream *)entry->value.object : NULL;
+    if (sci_xadd_choose_id(call, stream ? stream->last_id : sci_stream_lowest, &options))
+        sci_xadd_execute(call, &options, stream);
+}
+
+/* --- XTRIM, XDEL, XSETID */
+
+/* The stream that a command changes; NULL: none, false after answering. */
+static bool sci_stream_for_write(sci_call *call, sci_stream **stream)
+{
+    sci_entry *entry;
+    if (!sci_typed_for_write(call, call->argv[1], SCI_STREAM, &entry))
+        return false;
+    *stream = entry ? (sci_stream *)entry->value.object : NULL;
+    return true;
+}
+
+static void sci_cmd_xtrim(sci_call *call)
+{
+    sci_stream_options options;
+    sci_stream *stream;
+    sc_slice key = call->argv[1];
+    if (!sci_stream_options_parse(call, &options, false) || !sci_stream_for_write(call, &stream))
+        return;
+    uint64_t removed = stream ? sci_stream_cut(stream, &options.trim) : 0;
+    sci_answer_i64(call, (int64_t)removed);
+    if (removed == 0)
+        return;
+    sci_changed(call, key, SCI_EVENT_STREAM, "xtrim");
+    if (options.trim.is_approximate) {
+        char length[SCI_I64_TEXT_BYTES];
+        sc_slice argv[] = {sc_text("XTRIM"), key, sc_text("MAXLEN"),
+                           sc_bytes(length, sci_u64_to_text(stream->length, length))};
+        sci_log_instead(call, argv, SCI_COUNT(argv));
+    }
+}
+
+static void sci_cmd_xdel(sci_call *call)
+{
+    sci_stream *stream;
+    sci_stream_id id;
+    int64_t deleted = 0;
+    if (!sci_stream_for_write(call, &stream))
+        return;
+    for (size_t i = 2; i < call->argc && stream; i++)
+        if (!sci_arg_stream_id(call, i, &id))
+            return;
+    for (size_t i = 2; i < call->argc && stream; i++) {
+        (void)sci_stream_id_parse(call->argv[i], 0, &id, NULL);
+        deleted += sci_stream_delete(stream, id);
+    }
+    if (deleted > 0)
+        sci_changed(call, call->argv[1], SCI_EVENT_STREAM, "xdel");
+    sci_answer_i64(call, deleted);
+}
+
+typedef struct sci_xsetid {
+    sci_stream_id id;
+    sci_stream_id max_deleted_id;
+    int64_t entries_added; /* -1: as it is */
+} sci_xsetid;
+
+/* The option at argv[i] and its value. False after answering what is wrong. */
+static bool sci_xsetid_option(sci_call *call, size_t i, sci_xsetid *set)
+{
+    bool has_value = i + 1 < call->argc;
+    if (has_value && sci_word_is(call->argv[i], "entriesadded")) {
+        if (!sci_arg_i64(call, i + 1, &set->entries_added))
+            return false;
+        if (set->entries_added >= 0)
+            return true;
+        sci_answer_error(call, "ERR entries_added must be positive");
+        return false;
+    }
+    if (has_value && sci_word_is(call->argv[i], "maxdeletedid")) {
+        if (!sci_arg_stream_id(call, i + 1, &set->max_deleted_id))
+            return false;
+        if (sci_stream_id_compare(set->id, set->max_deleted_id) >= 0)
+            return true;
+        sci_answer_error(call, "ERR The ID specified in XSETID is smaller than the provided "
+                               "max_deleted_entry_id");
+        return false;
+    }
+    sci_answer_syntax_error(call);
+    return false;
+}
+
+/* What is wrong with setting so, in words; NULL: nothing. */
+static const char *sci_xsetid_check(const sci_xsetid *set, const sci_stream *stream)
+{
+    if (!stream)
+        return "no such key";
+    if (stream->length == 0)
+        return NULL;
+    if (sci_stream_id_compare(set->id, sci_stream_top_id(stream)) < 0)
+        return "The ID specified in XSETID is smaller than the target stream top item";
+    if (set->entries_added >= 0 && stream->length > (uint64_t)set->entries_added)
+        return "The entries_added specified in XSETID is smaller than the target stream length";
+    return NULL;
+}
+
+static void sci_cmd_xsetid(sci_call *call)
+{
+    sci_xsetid set = {{0, 0}, {0, 0}, -1};
+    sci_stream *stream;
+    if (!sci_arg_stream_id(call, 2, &set.id))
+        return;
+    for (size_t i = 3; i < call->argc; i += 2)
+        if (!sci_xsetid_option(call, i, &set))
+            return;
+    if (!sci_stream_for_write(call, &stream))
+        return;
+    const char *wrong = sci_xsetid_check(&set, stream);
+    if (wrong) {
+        sci_answer_error(call, "ERR %s", wrong);
+        return;
+    }
+    sci_stream_set_last_id(stream, set.id);
+    if (set.entries_added >= 0)
+        stream->entries_added = (uint64_t)set.entries_added;
+    if (sci_stream_id_compare(set.max_deleted_id, sci_stream_lowest) != 0)
+        stream->max_deleted_id = set.max_deleted_id;
+    sci_answer_ok(call);
+    call->changes++; /* for the log alone: to WATCH and tracking it is no change in Redis */
+    sci_notify(call, SCI_EVENT_STREAM, "xsetid", call->argv[1]);
+}
+
+SCI_PRIVATE sci_command_list sci_stream_commands(void)
+{
+    static const sci_command commands[] = {
+        {"xadd", sci_cmd_xadd, -5, SCI_CMD_WRITE | SCI_CMD_DENYOOM | SCI_CMD_FAST, 1, 1, 1},
+        {"xdel", sci_cmd_xdel, -3, SCI_CMD_WRITE | SCI_CMD_FAST, 1, 1, 1},
+        {"xinfo", sci_cmd_xinfo, -2, SCI_CMD_READONLY, 2, 2, 1},
+        {"xlen", sci_cmd_xlen, 2, SCI_CMD_READONLY | SCI_CMD_FAST, 1, 1, 1},
+        {"xrange", sci_cmd_xrange, -4, SCI_CMD_READONLY, 1, 1, 1},
+        {"xread", sci_cmd_xread, -4, SCI_CMD_READONLY | SCI_CMD_BLOCKING, 0, 0, 0},
+        {"xrevrange", sci_cmd_xrevrange, -4, SCI_CMD_READONLY, 1, 1, 1},
+        {"xsetid", sci_cmd_xsetid, -3, SCI_CMD_WRITE | SCI_CMD_DENYOOM | SCI_CMD_FAST, 1, 1, 1},
+        {"xtrim", sci_cmd_xtrim, -4, SCI_CMD_WRITE, 1, 1, 1},
+    };
+    sci_command_list list = {commands, SCI_COUNT(commands)};
+    return list;
+}
 
 /* MARK: - Server: dispatch (Private) */
 /* From words to a command's function. The order of the checks is that of Redis 7. */
@@ -25985,6 +26983,7 @@ SCI_PRIVATE void sci_command_index_init(sc_server *server)
         sci_keys_commands,
         sci_expire_commands,
         sci_move_commands,
+        sci_stream_commands,
     };
     for (size_t i = 0; i < SCI_COUNT(lists); i++)
         sci_command_index_add(server, lists[i]());

@@ -1221,6 +1221,11 @@ extern "C" {
 
 /* MARK: - Server: commands of sorted sets: union, intersection, difference (Private) */
 #include "server/cmd_zset_algebra.c"
+/* MARK: - Server: commands that read streams (Private) */
+#include "server/cmd_stream_read.c"
+
+/* MARK: - Server: commands that change streams (Private) */
+#include "server/cmd_stream.c"
 
 /* MARK: - Server: dispatch (Private) */
 #include "server/dispatch.c"

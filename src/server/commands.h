@@ -22,3 +22,4 @@ SCI_PRIVATE sci_command_list sci_bit_commands(void);
 SCI_PRIVATE sci_command_list sci_keys_commands(void);
 SCI_PRIVATE sci_command_list sci_expire_commands(void);
 SCI_PRIVATE sci_command_list sci_move_commands(void);
+SCI_PRIVATE sci_command_list sci_stream_commands(void);

@@ -62,6 +62,7 @@ SCI_PRIVATE void sci_command_index_init(sc_server *server)
         sci_keys_commands,
         sci_expire_commands,
         sci_move_commands,
+        sci_stream_commands,
     };
     for (size_t i = 0; i < SCI_COUNT(lists); i++)
         sci_command_index_add(server, lists[i]());

@@ -172,7 +172,7 @@ SCI_PRIVATE sc_status sci_stream_append(sci_stream *stream, const sci_stream_ite
 
 static void sci_stream_find_first_id(sci_stream *stream)
 {
-    stream->first_id = sci_stream_id_of(0, 0);
+    stream->first_id = sci_stream_lowest;
     for (size_t i = 0; i < stream->count; i++) {
         const sci_stream_chunk *chunk = sci_stream_chunk_at(stream, i);
         if (chunk->count > 0) {
@@ -276,8 +276,9 @@ SCI_PRIVATE uint64_t sci_stream_cut(sci_stream *stream, const sci_stream_trim *t
 
 SCI_PRIVATE void sci_stream_set_last_id(sci_stream *stream, sci_stream_id id)
 {
-    /* An empty chunk that stands before lower ids would not be found. */
-    if (stream->length == 0 && stream->count > 0)
+    /* What is appended to an empty chunk must not be below its base. */
+    if (stream->length == 0 && stream->count > 0 &&
+        sci_stream_id_compare(id, sci_stream_chunk_at(stream, 0)->base) < 0)
         sci_stream_chunk_drop(stream, 0);
     stream->last_id = id;
 }
@@ -285,9 +286,8 @@ SCI_PRIVATE void sci_stream_set_last_id(sci_stream *stream, sci_stream_id id)
 SCI_PRIVATE sci_stream_id sci_stream_top_id(const sci_stream *stream)
 {
     sci_stream_cursor cursor;
-    sci_stream_seek(&cursor, stream, sci_stream_id_of(0, 0),
-                    sci_stream_id_of(UINT64_MAX, UINT64_MAX), true);
-    return sci_stream_next(&cursor) ? cursor.place.id : sci_stream_id_of(0, 0);
+    sci_stream_seek(&cursor, stream, sci_stream_lowest, sci_stream_highest, true);
+    return sci_stream_next(&cursor) ? cursor.place.id : sci_stream_lowest;
 }
 
 /* --- Walking */

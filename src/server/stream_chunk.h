@@ -28,6 +28,9 @@ static inline int sci_stream_id_compare(sci_stream_id a, sci_stream_id b)
     return 0;
 }
 
+static const sci_stream_id sci_stream_lowest = {0, 0};
+static const sci_stream_id sci_stream_highest = {UINT64_MAX, UINT64_MAX};
+
 /* Redis's defaults (stream-node-max-entries, stream-node-max-bytes): approximate trimming, which
    drops whole chunks, then drops here what it drops there. */
 #define SCI_STREAM_CHUNK_ENTRIES 100

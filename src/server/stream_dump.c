@@ -91,8 +91,7 @@ static sc_status sci_stream_dump_entries(const sci_stream *stream, sc_slice key,
     sci_stream_words words = {&stream->memory, NULL, NULL, 0};
     sci_stream_cursor cursor;
     sc_status status = SC_OK;
-    sci_stream_seek(&cursor, stream, sci_stream_id_of(0, 0),
-                    sci_stream_id_of(UINT64_MAX, UINT64_MAX), false);
+    sci_stream_seek(&cursor, stream, sci_stream_lowest, sci_stream_highest, false);
     while (status == SC_OK && sci_stream_next(&cursor))
         status = sci_stream_dump_entry(&cursor, &words, key, dump);
     sci_stream_words_free(&words);
@@ -107,24 +106,36 @@ static sc_status sci_stream_dump_empty(sc_slice key, sci_dump *dump)
     return dump->command(dump, argv, SCI_COUNT(argv));
 }
 
+static sc_status sci_stream_dump_ids(const sci_stream *stream, sc_slice key, sci_dump *dump)
+{
+    enum { LAST_ID_WORDS = 3 };
+    char last_id[SCI_STREAM_ID_TEXT_BYTES], max_deleted_id[SCI_STREAM_ID_TEXT_BYTES];
+    char added[SCI_I64_TEXT_BYTES];
+    sc_slice last = sc_bytes(last_id, sci_stream_id_to_text(stream->last_id, last_id));
+    sc_slice max_deleted =
+        sc_bytes(max_deleted_id, sci_stream_id_to_text(stream->max_deleted_id, max_deleted_id));
+    sc_slice argv[] = {sc_text("XSETID"),
+                       key,
+                       last,
+                       sc_text("ENTRIESADDED"),
+                       sc_bytes(added, sci_u64_to_text(stream->entries_added, added)),
+                       sc_text("MAXDELETEDID"),
+                       max_deleted};
+    if (sci_stream_id_compare(stream->last_id, stream->max_deleted_id) >= 0)
+        return dump->command(dump, argv, SCI_COUNT(argv));
+    /* The last id was set back since: this cannot be said at once. */
+    argv[2] = max_deleted;
+    sc_status status = dump->command(dump, argv, SCI_COUNT(argv));
+    argv[2] = last;
+    return status == SC_OK ? dump->command(dump, argv, LAST_ID_WORDS) : status;
+}
+
 SCI_PRIVATE sc_status sci_stream_dump(const void *object, sc_slice key, sci_dump *dump)
 {
     const sci_stream *stream = (const sci_stream *)object;
     sc_status status = stream->length > 0 ? sci_stream_dump_entries(stream, key, dump)
                                           : sci_stream_dump_empty(key, dump);
-    if (status != SC_OK)
-        return status;
-    char last_id[SCI_STREAM_ID_TEXT_BYTES], max_deleted_id[SCI_STREAM_ID_TEXT_BYTES];
-    char added[SCI_I64_TEXT_BYTES];
-    sc_slice argv[] = {
-        sc_text("XSETID"),
-        key,
-        sc_bytes(last_id, sci_stream_id_to_text(stream->last_id, last_id)),
-        sc_text("ENTRIESADDED"),
-        sc_bytes(added, sci_u64_to_text(stream->entries_added, added)),
-        sc_text("MAXDELETEDID"),
-        sc_bytes(max_deleted_id, sci_stream_id_to_text(stream->max_deleted_id, max_deleted_id))};
-    return dump->command(dump, argv, SCI_COUNT(argv));
+    return status == SC_OK ? sci_stream_dump_ids(stream, key, dump) : status;
 }
 
 /* --- What Redis's radix tree would be */

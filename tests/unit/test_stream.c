@@ -40,9 +40,6 @@ static struct {
     uint64_t added;
 } test;
 
-static const sci_stream_id lowest = {0, 0};
-static const sci_stream_id highest = {UINT64_MAX, UINT64_MAX};
-
 static int setup(void **state)
 {
     (void)state;
@@ -182,12 +179,13 @@ static void assert_stream_is_as_modelled(void)
 {
     const sci_stream *stream = test.stream;
     assert_int_equal(stream->length, test.count);
-    assert_same_id(stream->first_id, test.count ? test.model[0].id : lowest);
-    assert_same_id(sci_stream_top_id(stream), test.count ? test.model[test.count - 1].id : lowest);
+    assert_same_id(stream->first_id, test.count ? test.model[0].id : sci_stream_lowest);
+    assert_same_id(sci_stream_top_id(stream),
+                   test.count ? test.model[test.count - 1].id : sci_stream_lowest);
     assert_same_id(stream->max_deleted_id, test.max_deleted_id);
     assert_int_equal(stream->entries_added, test.added);
     assert_int_equal(sci_stream_bytes(stream), test.counted.used);
-    assert_range_is_as_modelled(lowest, highest, chance_below(2));
+    assert_range_is_as_modelled(sci_stream_lowest, sci_stream_highest, chance_below(2));
 }
 
 /* --- Changes, each on the stream and on the model */
@@ -469,6 +467,20 @@ static void a_stream_is_dumped_as_the_commands_that_make_it(void **state)
                                    "XSETID key 7-0 ENTRIESADDED 3 MAXDELETEDID 7-0\n");
 }
 
+static void a_last_id_that_was_set_back_is_dumped_too(void **state)
+{
+    replay into = {{write_command}, NULL, "", 0};
+    (void)state;
+    append_some(3);
+    delete_id(sci_stream_id_of(3, 0));
+    delete_id(sci_stream_id_of(2, 0));
+    sci_stream_set_last_id(test.stream, sci_stream_id_of(1, 5));
+    assert_int_equal(sci_stream_dump(test.stream, sc_text("key"), &into.dump), SC_OK);
+    assert_string_equal(into.text, "XADD key 1-0 field value\n"
+                                   "XSETID key 3-0 ENTRIESADDED 3 MAXDELETEDID 3-0\n"
+                                   "XSETID key 1-5\n");
+}
+
 static void a_stream_without_an_entry_is_dumped_too(void **state)
 {
     replay into = {{write_command}, NULL, "", 0};
@@ -580,8 +592,8 @@ static void ids_up_to_the_highest_are_kept(void **state)
     append_small(sci_stream_id_of(0, 1));
     append_small(sci_stream_id_of(0, UINT64_MAX));
     append_small(sci_stream_id_of(UINT64_MAX, 0));
-    append_small(highest);
-    assert_range_is_as_modelled(lowest, highest, false);
+    append_small(sci_stream_highest);
+    assert_range_is_as_modelled(sci_stream_lowest, sci_stream_highest, false);
     assert_range_is_as_modelled(sci_stream_id_of(0, 2), sci_stream_id_of(UINT64_MAX, 0), true);
 }
 
@@ -598,6 +610,7 @@ int main(void)
         stream_test(a_dump_makes_the_stream_anew),
         stream_test(a_dump_without_memory_says_so),
         stream_test(a_stream_is_dumped_as_the_commands_that_make_it),
+        stream_test(a_last_id_that_was_set_back_is_dumped_too),
         stream_test(a_stream_without_an_entry_is_dumped_too),
         stream_test(approximate_trimming_removes_whole_chunks),
         stream_test(trimming_stops_before_its_limit_is_passed),
