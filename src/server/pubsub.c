@@ -66,16 +66,23 @@ static void sci_channel_release(sc_server *server, sci_channel_kind kind,
     sci_free(&server->memory, channel, size);
 }
 
+/* Goes through both lists at once, to the end of the shorter one. */
 static sci_channel_link *sci_channel_link_find(const sci_session *session, sci_channel_kind kind,
                                                const sci_server_channel *channel)
 {
-    const sci_link *list = &session->subscriptions[kind];
     if (!channel)
         return NULL;
-    for (sci_link *link = list->next; link != list; link = link->next) {
-        sci_channel_link *subscription = SCI_CONTAINER(link, sci_channel_link, of_session);
-        if (subscription->channel == channel)
-            return subscription;
+    const sci_link *channels = &session->subscriptions[kind], *of_session = channels->next;
+    const sci_link *sessions = &channel->subscribers, *of_channel = sessions->next;
+    while (of_session != channels && of_channel != sessions) {
+        sci_channel_link *one = SCI_CONTAINER(of_session, sci_channel_link, of_session);
+        sci_channel_link *other = SCI_CONTAINER(of_channel, sci_channel_link, of_channel);
+        if (one->channel == channel)
+            return one;
+        if (other->session == session)
+            return other;
+        of_session = of_session->next;
+        of_channel = of_channel->next;
     }
     return NULL;
 }

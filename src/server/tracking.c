@@ -386,8 +386,13 @@ static void sci_prefix_tell(sc_server *server, sci_prefix *prefix)
 
 SCI_PRIVATE void sci_tracking_tell_prefixes(sc_server *server)
 {
-    while (!sci_list_is_empty(&server->changed_prefixes))
-        sci_prefix_tell(server, SCI_CONTAINER(server->changed_prefixes.next, sci_prefix, changed));
+    if (sci_list_is_empty(&server->changed_prefixes))
+        return;
+    for (sci_link *link = server->prefixes.next; link != &server->prefixes; link = link->next) {
+        sci_prefix *prefix = SCI_CONTAINER(link, sci_prefix, link);
+        if (sci_link_is_in_list(&prefix->changed))
+            sci_prefix_tell(server, prefix);
+    }
 }
 
 /* --- What happens */
