@@ -17,7 +17,8 @@ typedef struct stored {
     size_t synced;
     const sim_process *holder;
     bool exists;
-    char *old; /* as it was once */
+    char durable_path[PATH_MAX_BYTES]; /* what the folder calls it after a crash; "": nothing */
+    char *old;                         /* as it was once */
     size_t old_len;
 } stored;
 
@@ -49,7 +50,7 @@ static stored *file_find(int server, const char *path)
 static stored *file_make(int server, const char *path)
 {
     for (int i = 0; i < FILES_MAX; i++) {
-        if (files[i].exists || files[i].holder)
+        if (files[i].exists || files[i].holder || files[i].durable_path[0])
             continue;
         free(files[i].bytes);
         free(files[i].old);
@@ -169,6 +170,21 @@ static sc_status disk_remove(void *user, const char *path)
     return SC_OK;
 }
 
+static sc_status disk_sync_folder(void *user, const char *path)
+{
+    const sim_process *self = (const sim_process *)user;
+    (void)path;
+    for (int i = 0; i < FILES_MAX; i++) {
+        stored *file = &files[i];
+        if (file->server != self->id)
+            continue;
+        memset(file->durable_path, 0, sizeof file->durable_path);
+        if (file->exists)
+            memcpy(file->durable_path, file->path, sizeof file->durable_path);
+    }
+    return SC_OK;
+}
+
 void sim_disk_tables(sim_process *process)
 {
     sc_files *table = &process->files;
@@ -183,6 +199,7 @@ void sim_disk_tables(sim_process *process)
     table->shut = disk_shut;
     table->rename = disk_rename;
     table->remove = disk_remove;
+    table->sync_folder = disk_sync_folder;
 }
 
 void sim_disk_process_gone(const sim_process *process)
@@ -192,9 +209,25 @@ void sim_disk_process_gone(const sim_process *process)
             files[i].holder = NULL;
 }
 
+/* The folder is as it was when it was synced. True when that is another. */
+static bool folder_go_back(int server)
+{
+    bool is_other = false;
+    for (int i = 0; i < FILES_MAX; i++) {
+        stored *file = &files[i];
+        bool was_there = file->durable_path[0] != '\0';
+        if (file->server != server || (!file->exists && !was_there))
+            continue;
+        is_other |= file->exists != was_there || strcmp(file->path, file->durable_path) != 0;
+        file->exists = was_there;
+        memcpy(file->path, file->durable_path, sizeof file->path);
+    }
+    return is_other;
+}
+
 bool sim_disk_crash(int server, sim_random *random)
 {
-    bool is_lost = false;
+    bool is_lost = sim_chance(random, 0.5) && folder_go_back(server);
     for (int i = 0; i < FILES_MAX; i++) {
         stored *file = &files[i];
         if (!file->exists || file->server != server || file->synced >= file->len)
@@ -207,9 +240,12 @@ bool sim_disk_crash(int server, sim_random *random)
 
 void sim_disk_erase(int server)
 {
-    for (int i = 0; i < FILES_MAX; i++)
-        if (files[i].server == server)
-            files[i].exists = false;
+    for (int i = 0; i < FILES_MAX; i++) {
+        if (files[i].server != server)
+            continue;
+        files[i].exists = false;
+        files[i].durable_path[0] = '\0';
+    }
 }
 
 void sim_disk_keep_old(int server)

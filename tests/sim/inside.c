@@ -24,9 +24,14 @@ typedef struct server_actor {
 bool sim_load_look(sc_load *load, int64_t *asked_ns, int64_t *lease_until_ns)
 {
     const sci_flight *flight = SCI_CONTAINER(load, sci_flight, load);
-    *asked_ns = flight->lease.asked_ns;
-    *lease_until_ns = flight->lease.until_ns;
-    return flight->lease.is_held;
+    const sci_lease *lease = &flight->lease;
+    /* `until_ns` stays as it was until the renewal is answered. */
+    if (lease->is_renewing && lease->renewed_ns >= lease->until_ns)
+        sim_fail("a lease is renewed %.1f ms after its end",
+                 (double)(lease->renewed_ns - lease->until_ns) / 1e6);
+    *asked_ns = lease->asked_ns;
+    *lease_until_ns = lease->until_ns;
+    return lease->is_held;
 }
 
 /* --- commands that go wrong */
