@@ -24127,20 +24127,33 @@ static bool sci_lists_arg_side(sci_call *call, size_t i, sci_deque_side *side)
 
 /* --- Moving */
 
-/* From one end of a list to one of the same. */
-static bool sci_lists_rotate(sci_call *call, sci_deque *list, sci_deque_side from,
-                             sci_deque_side to)
+/* From one end of a list to the other. */
+static sc_status sci_lists_rotate(sci_deque *list, sci_deque_side from, sci_deque_side to)
 {
-    if (sci_deque_reserve(list, to, sci_deque_peek(list, from).len) != SC_OK) {
+    if (from == to)
+        return SC_OK;
+    if (sci_deque_reserve(list, to, sci_deque_peek(list, from).len) != SC_OK)
+        return SC_ERR_MEMORY;
+    (void)sci_deque_push(list, to, sci_deque_peek(list, from));
+    sci_deque_drop(list, from, 1);
+    return SC_OK;
+}
+
+static bool sci_lists_move_within(sci_call *call, sci_entry *entry, sci_deque_side from,
+                                  sci_deque_side to)
+{
+    sci_deque *list = (sci_deque *)entry->value.object;
+    if (sci_lists_rotate(list, from, to) != SC_OK) {
         sci_answer_no_memory(call);
         return false;
     }
-    (void)sci_deque_push(list, to, sci_deque_peek(list, from));
     sci_notify(call, SCI_EVENT_LIST, to == SCI_DEQUE_FRONT ? "lpush" : "rpush", call->argv[1]);
+    sci_answer_bulk(call, sci_deque_peek(list, to));
+    sci_lists_popped(call, call->argv[1], entry, from);
     return true;
 }
 
-/* From the list `source` under argv[1] to that under argv[2]. False after answering why not. */
+/* From the list under argv[1] to that under argv[2]. False after answering why not. */
 static bool sci_lists_move(sci_call *call, sci_entry *entry, sci_deque_side from, sci_deque_side to)
 {
     sci_entry *target;
@@ -24149,13 +24162,12 @@ static bool sci_lists_move(sci_call *call, sci_entry *entry, sci_deque_side from
     size_t length;
     if (!sci_lists_for_write(call, call->argv[2], &target, &target_list))
         return false;
+    if (target == entry)
+        return sci_lists_move_within(call, entry, from, to);
     sc_slice element = sci_deque_peek(list, from);
-    bool is_moved = target == entry
-                        ? sci_lists_rotate(call, list, from, to)
-                        : sci_lists_push(call, call->argv[2], target, to, &element, 1, &length);
-    if (!is_moved)
+    if (!sci_lists_push(call, call->argv[2], target, to, &element, 1, &length))
         return false;
-    sci_answer_bulk(call, sci_deque_peek(list, from));
+    sci_answer_bulk(call, element);
     sci_deque_drop(list, from, 1);
     sci_lists_popped(call, call->argv[1], entry, from);
     return true;
@@ -24304,6 +24316,7 @@ static bool sci_lists_parse_pops(sci_call *call, size_t i, sci_lists_pops *pops)
 {
     int64_t key_count;
     int64_t count = 1;
+    bool has_count = false;
     if (!sci_lists_arg(call, i, 1, "numkeys should be greater than 0", &key_count))
         return false;
     if ((uint64_t)key_count >= call->argc - i - 1) {
@@ -24315,12 +24328,15 @@ static bool sci_lists_parse_pops(sci_call *call, size_t i, sci_lists_pops *pops)
     i += pops->key_count + 1;
     if (!sci_lists_arg_side(call, i, &pops->side))
         return false;
-    bool has_count = i + 3 == call->argc && sci_word_is(call->argv[i + 1], "count");
-    if (has_count && !sci_lists_arg(call, i + 2, 1, "count should be greater than 0", &count))
-        return false;
-    if (!has_count && i + 1 < call->argc) {
-        sci_answer_syntax_error(call);
-        return false;
+    for (i++; i < call->argc; i += 2) {
+        bool is_count = !has_count && i + 1 < call->argc && sci_word_is(call->argv[i], "count");
+        if (!is_count) {
+            sci_answer_syntax_error(call);
+            return false;
+        }
+        if (!sci_lists_arg(call, i + 1, 1, "count should be greater than 0", &count))
+            return false;
+        has_count = true;
     }
     pops->count = (uint64_t)count;
     pops->has_count = true;
