@@ -39,13 +39,14 @@ BENCH = $(patsubst bench/%.c,build/bench/%,$(wildcard bench/*.c))
 FORMATTED = $(shell find src ports tests examples bench tools -name '*.[ch]' -type f)
 
 .PHONY: all help demo test check unit redis ports differential sanitize layers matrix fuzz fuzz-smoke bench \
-        bench-instructions sim sim-plants examples baremetal cross size size-check format clean programs
+        bench-instructions sim sim-plants examples baremetal cross size size-check format clean programs server
 
 all: smartcache.h
 
 help:
 	@echo 'make                     smartcache.h'
 	@echo 'make demo                the main job, shown on real input'
+	@echo 'make server              build/smartcache-server, the embedded server as a program'
 	@echo 'make test                everything but the slow checks; installs what it needs'
 	@echo 'make unit                tests without a server'
 	@echo 'make redis               tests on a real redis-server'
@@ -304,7 +305,14 @@ bench-instructions: smartcache.h
 	@$(MAKE) --no-print-directory $(PARALLEL) $(BENCH)
 	@bench/instructions build/bench
 
-# Needs a compiler and nothing else of the tests.
+# These need a compiler and nothing else of the tests.
+build/smartcache-server: tools/smartcache-server.c smartcache.h
+	@mkdir -p $(@D)
+	@echo 'build $@'
+	@$(CC) -O2 -I. $(DEPENDENCIES) -o $@ $< -pthread
+
+server: build/smartcache-server
+
 build/demo: examples/demo.c smartcache.h
 	@mkdir -p $(@D)
 	@echo 'build $@'

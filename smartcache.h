@@ -1423,8 +1423,14 @@ SC_API sc_status sc_server_open(const sc_server_config *config, sc_server **serv
 SC_API void sc_server_close(sc_server *server);
 
 /* For `polled`: do what is due, waiting up to `timeout_ms` (0: not at all, -1: until something
-   happened). SC_OK. SC_ERR_ARGUMENT when the server has a thread. One thread at a time. */
+   happened). SC_OK. SC_END when it has been stopped. SC_ERR_ARGUMENT when the server has a thread.
+   One thread at a time. */
 SC_API sc_status sc_server_poll(sc_server *server, int64_t timeout_ms);
+
+/* Make the server end what it does for others, as the command SHUTDOWN does: clients are cut off, the
+   log is written out and closed, sockets are removed; sc_server_close frees the rest. Any thread,
+   also from a signal handler. */
+SC_API void sc_server_stop(sc_server *server);
 
 /* The URL of the `index`-th place it listens on, with the port that it got; NULL: there are not so
    many. Valid until sc_server_close. Any thread. */
@@ -12058,7 +12064,8 @@ struct sc_server {
     sci_log *log;     /* owned; NULL: memory alone */
     sci_server_stats stats;
     sci_ticker ticker;
-    struct sci_host *host; /* owned: sockets and the thread; NULL: none */
+    struct sci_host *host;     /* owned: sockets and the thread; NULL: none */
+    sci_atomic_u32 is_stopped; /* it is to serve nobody any more: SHUTDOWN, sc_server_stop */
     sci_fork_guard fork_guard;
     bool has_fork_guard; /* not for one that its only client looks after */
     bool is_torn;        /* a forked child's copy, made in the middle of a change */
@@ -30215,9 +30222,45 @@ SCI_PRIVATE void sci_visits_end(sci_host *host);
 /* How long the thread pauses when its poller has failed. */
 #define SCI_HOST_PAUSE_NS (10 * (int64_t)SCI_SERVER_NS_PER_MS)
 
+/* The log first: who is cut off may want to serve in this one's place, and finds the log free, and
+   then nobody who listens. */
+static void sci_host_end_service(sci_host *host)
+{
+    sc_server *server = host->server;
+    sci_mutex_lock(&server->lock);
+    if (server->log)
+        sci_log_close(server->log);
+    server->log = NULL;
+    sci_mutex_unlock(&server->lock);
+    for (size_t i = 0; i < host->door_count; i++) {
+        sci_timer_cancel(host->loop, &host->doors[i].pause);
+        if (host->doors[i].listener)
+            sci_watch_retire(host->loop, &host->doors[i].watch);
+    }
+    sci_visits_end(host);
+}
+
+/* The server was stopped: clients in the process are told as well. */
+static void sci_host_stop(sci_host *host)
+{
+    sc_server *server = host->server;
+    host->is_stopping = true;
+    sci_host_end_service(host);
+    sci_mutex_lock(&server->lock);
+    for (sci_link *link = server->sessions.next; link != &server->sessions; link = link->next) {
+        sci_session *session = SCI_CONTAINER(link, sci_session, link);
+        sci_session_end(session);
+        sci_session_notify(session);
+    }
+    sci_mutex_unlock(&server->lock);
+}
+
 static void sci_host_turn(sci_hook *hook)
 {
-    sci_visits_turn(SCI_CONTAINER(hook, sci_host, hook));
+    sci_host *host = SCI_CONTAINER(hook, sci_host, hook);
+    sci_visits_turn(host);
+    if (!host->is_stopping && sci_atomic_load_acquire(&host->server->is_stopped))
+        sci_host_stop(host);
 }
 
 static sc_status sci_host_own_loop(sci_host *host, const sc_server_config *config)
@@ -30384,24 +30427,12 @@ static void sci_host_free_block(sci_host *host)
     sci_free(&memory, host, sizeof *host);
 }
 
-/* Who is cut off may want to serve in this one's place: it finds the log free, and nobody who
-   listens. */
 SCI_PRIVATE void sci_host_free(sci_host *host)
 {
-    sc_server *server = host->server;
     sci_host_stop_thread(host);
     if (host->has_own_loop)
         sci_loop_lock(host->loop);
-    sci_mutex_lock(&server->lock);
-    if (server->log)
-        sci_log_close(server->log);
-    server->log = NULL;
-    sci_mutex_unlock(&server->lock);
-    for (size_t i = 0; i < host->door_count; i++) {
-        sci_timer_cancel(host->loop, &host->doors[i].pause);
-        sci_watch_retire(host->loop, &host->doors[i].watch);
-    }
-    sci_visits_end(host);
+    sci_host_end_service(host);
     sci_hook_remove(&host->hook);
     sci_minder_end(&host->minder);
     if (host->has_own_loop) {
@@ -30955,7 +30986,14 @@ SC_API sc_status sc_server_poll(sc_server *server, int64_t timeout_ms)
         sci_loop_drive_end(loop);
     }
     sci_loop_unlock(loop);
-    return status;
+    return status == SC_OK && sci_atomic_load_acquire(&server->is_stopped) ? SC_END : status;
+}
+
+SC_API void sc_server_stop(sc_server *server)
+{
+    sci_atomic_store_release(&server->is_stopped, 1);
+    if (server->host)
+        sci_loop_interrupt(server->host->loop);
 }
 
 SC_API const char *sc_server_url(const sc_server *server, size_t index)
@@ -31048,6 +31086,8 @@ SCI_PRIVATE sc_status sci_pipe_dial(void *server, const sc_memory *memory,
         return sc_fail(SC_ERR_CONNECT,
                        "the process was forked while another of its threads changed "
                        "the server's data: this child has no server");
+    if (sci_atomic_load_acquire(&((sc_server *)server)->is_stopped))
+        return sc_fail(SC_ERR_CONNECT, "the server was stopped");
     sci_pipe *pipe = (sci_pipe *)sci_alloc_zeroed(memory, sizeof *pipe);
     if (!pipe)
         return SC_ERR_MEMORY;
@@ -34657,10 +34697,27 @@ static sc_status sci_share_dial_socket(sci_share *share, void **stream)
     return SC_ERR_IO;
 }
 
+/* After SHUTDOWN this process serves no more, until somebody dials again. */
+static sc_status sci_share_mind_stop(sci_share *share)
+{
+    sc_server *server = share->server;
+    if (!server || !sci_atomic_load_acquire(&server->is_stopped))
+        return SC_OK;
+    sci_mutex_lock(&server->lock);
+    bool is_idle = sci_list_is_empty(&server->sessions);
+    sci_mutex_unlock(&server->lock);
+    if (!is_idle)
+        return sc_fail(SC_HELD, "%s: the server is being stopped", sci_share_socket(share));
+    sc_server_close(server);
+    share->server = NULL;
+    return SC_OK;
+}
+
 static sc_status sci_share_dial_inner(sci_share *share, sci_share_stream *stream)
 {
-    sc_status status = SC_OK;
-    stream->table = &share->inside;
+    sc_status status = sci_share_mind_stop(share);
+    if (status != SC_OK)
+        return status;
     if (!share->server && !share->has_thread) {
         status = sci_share_check(share);
         if (status != SC_OK)

@@ -79,8 +79,14 @@ SC_API sc_status sc_server_open(const sc_server_config *config, sc_server **serv
 SC_API void sc_server_close(sc_server *server);
 
 /* For `polled`: do what is due, waiting up to `timeout_ms` (0: not at all, -1: until something
-   happened). SC_OK. SC_ERR_ARGUMENT when the server has a thread. One thread at a time. */
+   happened). SC_OK. SC_END when it has been stopped. SC_ERR_ARGUMENT when the server has a thread.
+   One thread at a time. */
 SC_API sc_status sc_server_poll(sc_server *server, int64_t timeout_ms);
+
+/* Make the server end what it does for others, as the command SHUTDOWN does: clients are cut off, the
+   log is written out and closed, sockets are removed; sc_server_close frees the rest. Any thread,
+   also from a signal handler. */
+SC_API void sc_server_stop(sc_server *server);
 
 /* The URL of the `index`-th place it listens on, with the port that it got; NULL: there are not so
    many. Valid until sc_server_close. Any thread. */

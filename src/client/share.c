@@ -186,10 +186,27 @@ static sc_status sci_share_dial_socket(sci_share *share, void **stream)
     return SC_ERR_IO;
 }
 
+/* After SHUTDOWN this process serves no more, until somebody dials again. */
+static sc_status sci_share_mind_stop(sci_share *share)
+{
+    sc_server *server = share->server;
+    if (!server || !sci_atomic_load_acquire(&server->is_stopped))
+        return SC_OK;
+    sci_mutex_lock(&server->lock);
+    bool is_idle = sci_list_is_empty(&server->sessions);
+    sci_mutex_unlock(&server->lock);
+    if (!is_idle)
+        return sc_fail(SC_HELD, "%s: the server is being stopped", sci_share_socket(share));
+    sc_server_close(server);
+    share->server = NULL;
+    return SC_OK;
+}
+
 static sc_status sci_share_dial_inner(sci_share *share, sci_share_stream *stream)
 {
-    sc_status status = SC_OK;
-    stream->table = &share->inside;
+    sc_status status = sci_share_mind_stop(share);
+    if (status != SC_OK)
+        return status;
     if (!share->server && !share->has_thread) {
         status = sci_share_check(share);
         if (status != SC_OK)

@@ -5,13 +5,50 @@
 #include "base/error.h"
 #include "net/address.h"
 #include "server/log.h"
+#include "server/session.h"
 
 /* How long the thread pauses when its poller has failed. */
 #define SCI_HOST_PAUSE_NS (10 * (int64_t)SCI_SERVER_NS_PER_MS)
 
+/* The log first: who is cut off may want to serve in this one's place, and finds the log free, and
+   then nobody who listens. */
+static void sci_host_end_service(sci_host *host)
+{
+    sc_server *server = host->server;
+    sci_mutex_lock(&server->lock);
+    if (server->log)
+        sci_log_close(server->log);
+    server->log = NULL;
+    sci_mutex_unlock(&server->lock);
+    for (size_t i = 0; i < host->door_count; i++) {
+        sci_timer_cancel(host->loop, &host->doors[i].pause);
+        if (host->doors[i].listener)
+            sci_watch_retire(host->loop, &host->doors[i].watch);
+    }
+    sci_visits_end(host);
+}
+
+/* The server was stopped: clients in the process are told as well. */
+static void sci_host_stop(sci_host *host)
+{
+    sc_server *server = host->server;
+    host->is_stopping = true;
+    sci_host_end_service(host);
+    sci_mutex_lock(&server->lock);
+    for (sci_link *link = server->sessions.next; link != &server->sessions; link = link->next) {
+        sci_session *session = SCI_CONTAINER(link, sci_session, link);
+        sci_session_end(session);
+        sci_session_notify(session);
+    }
+    sci_mutex_unlock(&server->lock);
+}
+
 static void sci_host_turn(sci_hook *hook)
 {
-    sci_visits_turn(SCI_CONTAINER(hook, sci_host, hook));
+    sci_host *host = SCI_CONTAINER(hook, sci_host, hook);
+    sci_visits_turn(host);
+    if (!host->is_stopping && sci_atomic_load_acquire(&host->server->is_stopped))
+        sci_host_stop(host);
 }
 
 static sc_status sci_host_own_loop(sci_host *host, const sc_server_config *config)
@@ -178,24 +215,12 @@ static void sci_host_free_block(sci_host *host)
     sci_free(&memory, host, sizeof *host);
 }
 
-/* Who is cut off may want to serve in this one's place: it finds the log free, and nobody who
-   listens. */
 SCI_PRIVATE void sci_host_free(sci_host *host)
 {
-    sc_server *server = host->server;
     sci_host_stop_thread(host);
     if (host->has_own_loop)
         sci_loop_lock(host->loop);
-    sci_mutex_lock(&server->lock);
-    if (server->log)
-        sci_log_close(server->log);
-    server->log = NULL;
-    sci_mutex_unlock(&server->lock);
-    for (size_t i = 0; i < host->door_count; i++) {
-        sci_timer_cancel(host->loop, &host->doors[i].pause);
-        sci_watch_retire(host->loop, &host->doors[i].watch);
-    }
-    sci_visits_end(host);
+    sci_host_end_service(host);
     sci_hook_remove(&host->hook);
     sci_minder_end(&host->minder);
     if (host->has_own_loop) {

@@ -252,7 +252,14 @@ SC_API sc_status sc_server_poll(sc_server *server, int64_t timeout_ms)
         sci_loop_drive_end(loop);
     }
     sci_loop_unlock(loop);
-    return status;
+    return status == SC_OK && sci_atomic_load_acquire(&server->is_stopped) ? SC_END : status;
+}
+
+SC_API void sc_server_stop(sc_server *server)
+{
+    sci_atomic_store_release(&server->is_stopped, 1);
+    if (server->host)
+        sci_loop_interrupt(server->host->loop);
 }
 
 SC_API const char *sc_server_url(const sc_server *server, size_t index)

@@ -54,6 +54,8 @@ SCI_PRIVATE sc_status sci_pipe_dial(void *server, const sc_memory *memory,
         return sc_fail(SC_ERR_CONNECT,
                        "the process was forked while another of its threads changed "
                        "the server's data: this child has no server");
+    if (sci_atomic_load_acquire(&((sc_server *)server)->is_stopped))
+        return sc_fail(SC_ERR_CONNECT, "the server was stopped");
     sci_pipe *pipe = (sci_pipe *)sci_alloc_zeroed(memory, sizeof *pipe);
     if (!pipe)
         return SC_ERR_MEMORY;

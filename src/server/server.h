@@ -157,7 +157,8 @@ struct sc_server {
     sci_log *log;     /* owned; NULL: memory alone */
     sci_server_stats stats;
     sci_ticker ticker;
-    struct sci_host *host; /* owned: sockets and the thread; NULL: none */
+    struct sci_host *host;     /* owned: sockets and the thread; NULL: none */
+    sci_atomic_u32 is_stopped; /* it is to serve nobody any more: SHUTDOWN, sc_server_stop */
     sci_fork_guard fork_guard;
     bool has_fork_guard; /* not for one that its only client looks after */
     bool is_torn;        /* a forked child's copy, made in the middle of a change */
