@@ -24026,6 +24026,9 @@ static bool sci_lists_parse_search(sci_call *call, sci_lists_search *search)
         if (!is_last && sci_word_is(call->argv[i], "rank")) {
             if (!sci_arg_i64(call, i + 1, &search->rank))
                 return false;
+            /* Redis cannot negate it, and so skips nothing. */
+            if (search->rank == INT64_MIN)
+                search->rank = -1;
             if (search->rank == 0) {
                 sci_answer_error(call, "ERR RANK can't be zero: use 1 to start from the first "
                                        "match, 2 from the second ... or use negative to start from "
