@@ -22,8 +22,11 @@ B = build/$(CONFIG)
 TEST_FLAGS = -std=gnu99 $(TEST_OPTIMISE) -g -Wall -Wextra -DSMARTCACHE_ASSERT= -I. -Itests -Itests/support \
              $(CONFIG_FLAGS)
 # Unit tests include the implementation. As static functions, those that a test does not use cost no
-# time to compile.
-UNIT_FLAGS = $(TEST_FLAGS) -DSMARTCACHE_STATIC= -Wno-unused-function
+# time to compile; nor does the server, where it is not what is tested.
+UNIT_FLAGS = $(TEST_FLAGS) -DSMARTCACHE_STATIC= -Wno-unused-function $(SERVER_FLAGS)
+SERVER_FLAGS =
+SERVERLESS = base json lockmap lookup names number poller reader resp sha1 signature thread transport wait
+$(SERVERLESS:%=$B/unit/test_%): SERVER_FLAGS = -DSMARTCACHE_NO_SERVER=
 DEPENDENCIES = -MMD -MP -MF $@.d
 
 ROOMS = $(shell find src -type f)
