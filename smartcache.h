@@ -176,8 +176,8 @@
        SMARTCACHE_NO_POSIX         no sockets, clock, memory and random numbers of the library's
                                    own: sc_config brings each table; implies SMARTCACHE_NO_THREADS;
                                    saves about 11 KiB
-       SMARTCACHE_NO_SERVER        no embedded server: sc_server_open and embedded: URLs are refused
-                                   with SC_ERR_UNSUPPORTED; saves about 200 KiB
+       SMARTCACHE_NO_SERVER        no embedded server: its functions are not there, and embedded:
+                                   URLs are refused; saves about 200 KiB
        SMARTCACHE_ASSERT           checks the library's own invariants and aborts on a broken one;
                                    costs about 3 KiB, saves nothing
 
@@ -1348,10 +1348,10 @@ SC_API const sc_item *sc_item_find(const sc_item *array, sc_slice name);
 /* The embedded server: Redis's protocol and commands inside of the program, for those who run no
    Redis, for tests, and for the processes of one host. */
 
-#ifndef SMARTCACHE_NO_SERVER
-
 /* A server in this process. It may be used from any thread. */
 typedef struct sc_server sc_server;
+
+#ifndef SMARTCACHE_NO_SERVER
 
 /* When a write is on the disk. */
 typedef enum sc_sync {
@@ -1472,10 +1472,8 @@ typedef struct sc_config {
        client's own, in this process; embedded:/folder/name[?sync=always] is one that the processes
        of this user on this host share. Default "redis://localhost:6379". */
     const char *url;
-#ifndef SMARTCACHE_NO_SERVER
     sc_server *server; /* one of this process, open until sc_close; of the url the host is not used,
                           and the default is "embedded:"; default: none */
-#endif
     const char *user;     /* default: the URL's */
     const char *password; /* default: the URL's; kept in memory until sc_close */
     const char

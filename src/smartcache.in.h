@@ -176,8 +176,8 @@
        SMARTCACHE_NO_POSIX         no sockets, clock, memory and random numbers of the library's
                                    own: sc_config brings each table; implies SMARTCACHE_NO_THREADS;
                                    saves about 11 KiB
-       SMARTCACHE_NO_SERVER        no embedded server: sc_server_open and embedded: URLs are refused
-                                   with SC_ERR_UNSUPPORTED; saves about 200 KiB
+       SMARTCACHE_NO_SERVER        no embedded server: its functions are not there, and embedded:
+                                   URLs are refused; saves about 200 KiB
        SMARTCACHE_ASSERT           checks the library's own invariants and aborts on a broken one;
                                    costs about 3 KiB, saves nothing
 

@@ -17,10 +17,8 @@ typedef struct sc_config {
        client's own, in this process; embedded:/folder/name[?sync=always] is one that the processes
        of this user on this host share. Default "redis://localhost:6379". */
     const char *url;
-#ifndef SMARTCACHE_NO_SERVER
     sc_server *server; /* one of this process, open until sc_close; of the url the host is not used,
                           and the default is "embedded:"; default: none */
-#endif
     const char *user;     /* default: the URL's */
     const char *password; /* default: the URL's; kept in memory until sc_close */
     const char

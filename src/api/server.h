@@ -4,10 +4,10 @@
 
 #include "api/platform.h"
 
-#ifndef SMARTCACHE_NO_SERVER
-
 /* A server in this process. It may be used from any thread. */
 typedef struct sc_server sc_server;
+
+#ifndef SMARTCACHE_NO_SERVER
 
 /* When a write is on the disk. */
 typedef enum sc_sync {
