@@ -11006,13 +11006,14 @@ SCI_PRIVATE void sci_request_free(sci_request *request);
      SC_OK     one whole command: request->words[0..word_count), slices of `data` (or of
                request->line), and `*used` bytes of it. No words: an empty line or array, to be
                passed over
-     SC_AGAIN  more bytes are needed; nothing is consumed. With `len` 0 it also gives back what
-               a great command needed
+     SC_AGAIN  more bytes are needed; nothing is consumed
      SC_ERR_PROTOCOL  with Redis's words in sc_error_text ("Protocol error: expected '$', got 'x'");
                there is no going on
      SC_ERR_MEMORY  as if the call had not been */
 SCI_PRIVATE sc_status sci_request_read(sci_request *request, const char *data, size_t len,
                                        size_t *used);
+/* Between commands: forget the last one, and give back what a great one needed. */
+SCI_PRIVATE void sci_request_rest(sci_request *request);
 /* How many bytes more the unfinished word needs at least, when `len` are there; 0: unknown. */
 SCI_PRIVATE size_t sci_request_missing(const sci_request *request, size_t len);
 
@@ -11371,8 +11372,7 @@ static sc_status sci_request_typed(sci_request *request, const char *data, size_
 
 /* MARK: Reading */
 
-/* Forget the command before. */
-static void sci_request_restart(sci_request *request)
+SCI_PRIVATE void sci_request_rest(sci_request *request)
 {
     request->word_count = 0;
     if (request->word_cap > SCI_REQUEST_KEPT_WORDS)
@@ -11386,7 +11386,7 @@ SCI_REQUEST_APART static sc_status sci_request_go_on(sci_request *request, const
                                                      size_t len, size_t *used)
 {
     if (request->expected == 0) {
-        sci_request_restart(request);
+        sci_request_rest(request);
         if (len == 0)
             return SC_AGAIN;
     }
@@ -16672,6 +16672,14 @@ static sc_status sci_deque_move(sci_deque *deque, sci_deque_chunk *chunk, uint32
     return SC_OK;
 }
 
+static uint32_t sci_deque_grown_cap(uint32_t cap, uint32_t needed)
+{
+    cap = cap > SCI_DEQUE_CHUNK_BYTES / 2 ? SCI_DEQUE_CHUNK_BYTES : cap * 2;
+    if (cap < SCI_DEQUE_LEAST_CAP)
+        cap = SCI_DEQUE_LEAST_CAP;
+    return cap < needed ? needed : cap;
+}
+
 /* Room for `size` bytes on one side of a chunk. SC_AGAIN: they belong into another. */
 static sc_status sci_deque_room(sci_deque *deque, sci_deque_chunk *chunk, sci_deque_side side,
                                 uint32_t size)
@@ -16690,11 +16698,7 @@ static sc_status sci_deque_room(sci_deque *deque, sci_deque_chunk *chunk, sci_de
     }
     if (cap >= SCI_DEQUE_CHUNK_BYTES && used > 0)
         return SC_AGAIN;
-    cap = cap > SCI_DEQUE_CHUNK_BYTES / 2 ? SCI_DEQUE_CHUNK_BYTES : cap * 2;
-    if (cap < SCI_DEQUE_LEAST_CAP)
-        cap = SCI_DEQUE_LEAST_CAP;
-    if (cap < needed)
-        cap = needed;
+    cap = sci_deque_grown_cap(cap, needed);
     /* Elements first move within the block that is there, which is the smaller one. */
     sc_status status = sci_deque_move(deque, chunk, cap, 0);
     if (status == SC_OK && side == SCI_DEQUE_FRONT)
@@ -23678,6 +23682,12 @@ SCI_PRIVATE bool sci_lists_arg(sci_call *call, size_t i, int64_t least, const ch
     return false;
 }
 
+static bool sci_lists_step(const sci_deque *list, bool is_forwards, sci_deque_at *at,
+                           sc_slice *element)
+{
+    return is_forwards ? sci_deque_next(list, at, element) : sci_deque_previous(list, at, element);
+}
+
 /* --- Both ends */
 
 SCI_PRIVATE bool sci_lists_push(sci_call *call, sc_slice key, sci_entry *entry, sci_deque_side side,
@@ -23745,10 +23755,7 @@ SCI_PRIVATE void sci_lists_answer_some(sci_call *call, const sci_deque *list, sc
     sci_deque_at at = sci_deque_seek(list, is_forwards ? 0 : list->count);
     sci_answer_array(call, count);
     for (; count > 0; count--) {
-        if (is_forwards)
-            (void)sci_deque_next(list, &at, &element);
-        else
-            (void)sci_deque_previous(list, &at, &element);
+        (void)sci_lists_step(list, is_forwards, &at, &element);
         sci_answer_bulk(call, element);
     }
 }
@@ -23937,8 +23944,7 @@ static size_t sci_lists_remove(sci_deque *list, sc_slice element, bool is_forwar
     sci_deque_at here = at;
     sc_slice found;
     size_t removed = 0;
-    while (removed < most && (is_forwards ? sci_deque_next(list, &at, &found)
-                                          : sci_deque_previous(list, &at, &found))) {
+    while (removed < most && sci_lists_step(list, is_forwards, &at, &found)) {
         if (!is_forwards)
             here = at;
         if (sci_slice_equal(found, element)) {
@@ -24059,8 +24065,7 @@ static void sci_lists_find(sci_call *call, const sci_deque *list, const sci_list
     size_t found = 0;
     sc_slice element;
     for (uint64_t i = 0; i < most && found < wanted; i++) {
-        if (!(is_forwards ? sci_deque_next(list, &at, &element)
-                          : sci_deque_previous(list, &at, &element)))
+        if (!sci_lists_step(list, is_forwards, &at, &element))
             break;
         if (!sci_slice_equal(element, call->argv[2]) || --skipped > 0)
             continue;
@@ -29597,6 +29602,8 @@ static size_t sci_session_execute(sci_session *session, const char *data, size_t
             sci_command_dispatch(session, session->request.words, session->request.word_count);
         session->is_pausing = sci_bytes_len(&session->out) > server->config.max_output_bytes;
     }
+    if (done == len)
+        sci_request_rest(&session->request);
     return session->is_ended ? len : done;
 }
 

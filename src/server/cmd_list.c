@@ -30,6 +30,12 @@ SCI_PRIVATE bool sci_lists_arg(sci_call *call, size_t i, int64_t least, const ch
     return false;
 }
 
+static bool sci_lists_step(const sci_deque *list, bool is_forwards, sci_deque_at *at,
+                           sc_slice *element)
+{
+    return is_forwards ? sci_deque_next(list, at, element) : sci_deque_previous(list, at, element);
+}
+
 /* --- Both ends */
 
 SCI_PRIVATE bool sci_lists_push(sci_call *call, sc_slice key, sci_entry *entry, sci_deque_side side,
@@ -97,10 +103,7 @@ SCI_PRIVATE void sci_lists_answer_some(sci_call *call, const sci_deque *list, sc
     sci_deque_at at = sci_deque_seek(list, is_forwards ? 0 : list->count);
     sci_answer_array(call, count);
     for (; count > 0; count--) {
-        if (is_forwards)
-            (void)sci_deque_next(list, &at, &element);
-        else
-            (void)sci_deque_previous(list, &at, &element);
+        (void)sci_lists_step(list, is_forwards, &at, &element);
         sci_answer_bulk(call, element);
     }
 }
@@ -289,8 +292,7 @@ static size_t sci_lists_remove(sci_deque *list, sc_slice element, bool is_forwar
     sci_deque_at here = at;
     sc_slice found;
     size_t removed = 0;
-    while (removed < most && (is_forwards ? sci_deque_next(list, &at, &found)
-                                          : sci_deque_previous(list, &at, &found))) {
+    while (removed < most && sci_lists_step(list, is_forwards, &at, &found)) {
         if (!is_forwards)
             here = at;
         if (sci_slice_equal(found, element)) {
@@ -411,8 +413,7 @@ static void sci_lists_find(sci_call *call, const sci_deque *list, const sci_list
     size_t found = 0;
     sc_slice element;
     for (uint64_t i = 0; i < most && found < wanted; i++) {
-        if (!(is_forwards ? sci_deque_next(list, &at, &element)
-                          : sci_deque_previous(list, &at, &element)))
+        if (!sci_lists_step(list, is_forwards, &at, &element))
             break;
         if (!sci_slice_equal(element, call->argv[2]) || --skipped > 0)
             continue;

@@ -194,6 +194,14 @@ static sc_status sci_deque_move(sci_deque *deque, sci_deque_chunk *chunk, uint32
     return SC_OK;
 }
 
+static uint32_t sci_deque_grown_cap(uint32_t cap, uint32_t needed)
+{
+    cap = cap > SCI_DEQUE_CHUNK_BYTES / 2 ? SCI_DEQUE_CHUNK_BYTES : cap * 2;
+    if (cap < SCI_DEQUE_LEAST_CAP)
+        cap = SCI_DEQUE_LEAST_CAP;
+    return cap < needed ? needed : cap;
+}
+
 /* Room for `size` bytes on one side of a chunk. SC_AGAIN: they belong into another. */
 static sc_status sci_deque_room(sci_deque *deque, sci_deque_chunk *chunk, sci_deque_side side,
                                 uint32_t size)
@@ -212,11 +220,7 @@ static sc_status sci_deque_room(sci_deque *deque, sci_deque_chunk *chunk, sci_de
     }
     if (cap >= SCI_DEQUE_CHUNK_BYTES && used > 0)
         return SC_AGAIN;
-    cap = cap > SCI_DEQUE_CHUNK_BYTES / 2 ? SCI_DEQUE_CHUNK_BYTES : cap * 2;
-    if (cap < SCI_DEQUE_LEAST_CAP)
-        cap = SCI_DEQUE_LEAST_CAP;
-    if (cap < needed)
-        cap = needed;
+    cap = sci_deque_grown_cap(cap, needed);
     /* Elements first move within the block that is there, which is the smaller one. */
     sc_status status = sci_deque_move(deque, chunk, cap, 0);
     if (status == SC_OK && side == SCI_DEQUE_FRONT)

@@ -360,8 +360,7 @@ static sc_status sci_request_typed(sci_request *request, const char *data, size_
 
 /* MARK: Reading */
 
-/* Forget the command before. */
-static void sci_request_restart(sci_request *request)
+SCI_PRIVATE void sci_request_rest(sci_request *request)
 {
     request->word_count = 0;
     if (request->word_cap > SCI_REQUEST_KEPT_WORDS)
@@ -375,7 +374,7 @@ SCI_REQUEST_APART static sc_status sci_request_go_on(sci_request *request, const
                                                      size_t len, size_t *used)
 {
     if (request->expected == 0) {
-        sci_request_restart(request);
+        sci_request_rest(request);
         if (len == 0)
             return SC_AGAIN;
     }

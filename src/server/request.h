@@ -35,12 +35,13 @@ SCI_PRIVATE void sci_request_free(sci_request *request);
      SC_OK     one whole command: request->words[0..word_count), slices of `data` (or of
                request->line), and `*used` bytes of it. No words: an empty line or array, to be
                passed over
-     SC_AGAIN  more bytes are needed; nothing is consumed. With `len` 0 it also gives back what
-               a great command needed
+     SC_AGAIN  more bytes are needed; nothing is consumed
      SC_ERR_PROTOCOL  with Redis's words in sc_error_text ("Protocol error: expected '$', got 'x'");
                there is no going on
      SC_ERR_MEMORY  as if the call had not been */
 SCI_PRIVATE sc_status sci_request_read(sci_request *request, const char *data, size_t len,
                                        size_t *used);
+/* Between commands: forget the last one, and give back what a great one needed. */
+SCI_PRIVATE void sci_request_rest(sci_request *request);
 /* How many bytes more the unfinished word needs at least, when `len` are there; 0: unknown. */
 SCI_PRIVATE size_t sci_request_missing(const sci_request *request, size_t len);

@@ -154,6 +154,8 @@ static size_t sci_session_execute(sci_session *session, const char *data, size_t
             sci_command_dispatch(session, session->request.words, session->request.word_count);
         session->is_pausing = sci_bytes_len(&session->out) > server->config.max_output_bytes;
     }
+    if (done == len)
+        sci_request_rest(&session->request);
     return session->is_ended ? len : done;
 }
 
