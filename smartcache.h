@@ -11756,7 +11756,11 @@ SCI_PRIVATE void sci_log_instead(sci_call *call, const sc_slice *argv, size_t ar
 
 /* --- Waiting */
 
-typedef enum sci_nil { SCI_NIL_BULK, SCI_NIL_ARRAY } sci_nil;
+typedef enum sci_nil {
+    SCI_NIL_BULK,
+    SCI_NIL_ARRAY,
+    SCI_NIL_OK /* not nil, but +OK */
+} sci_nil;
 
 /* argv[i] as the time-out of a blocking command, in seconds with a fraction, 0 for ever. False
    after answering why not. */
@@ -12015,8 +12019,10 @@ typedef struct sci_server_stats {
     uint64_t bytes_in;
     uint64_t bytes_out;
     int64_t started_ms;
+    int64_t saved_ms; /* when SAVE or BGSAVE was last asked for; at first, started_ms */
 } sci_server_stats;
 
+#define SCI_SERVER_ID_BYTES 41
 #define SCI_SERVER_SCRIPTS 3
 #define SCI_SERVER_COMMAND_SLOTS 1024 /* more than twice the commands there are */
 
@@ -12043,6 +12049,10 @@ struct sc_server {
     size_t session_count;
     uint64_t last_session;
     int64_t now_ms; /* wall clock at the start of the command or tick that runs */
+    int64_t idle_timeout_s; /* a session that asks nothing for so long is ended; 0: never */
+    int64_t idle_look_ns;   /* when it is looked for them next */
+    bool is_expiry_lazy;    /* only what is looked up expires (DEBUG SET-ACTIVE-EXPIRE 0) */
+    char run_id[SCI_SERVER_ID_BYTES]; /* 40 hexadecimal digits by chance and a NUL */
 
     sci_heap timeouts;   /* sci_wait.timer */
     sci_map waits;       /* key -> sessions that wait, private to wait.c */
@@ -12165,7 +12175,8 @@ SCI_PRIVATE void sci_answer_double(sci_call *call, double number)
 
 SCI_PRIVATE void sci_answer_nil(sci_call *call, sci_nil nil)
 {
-    sci_answer_add(call, sc_bytes(nil == SCI_NIL_ARRAY ? "*-1\r\n" : "$-1\r\n", 5));
+    static const char *const words[] = {"$-1\r\n", "*-1\r\n", "+OK\r\n"};
+    sci_answer_add(call, sc_bytes(words[nil], 5));
 }
 
 SCI_PRIVATE void sci_answer_array(sci_call *call, size_t count)
@@ -18265,6 +18276,8 @@ SCI_PRIVATE void sci_log_before_swap(sci_log *log, const sci_db *a, const sci_db
 /* Sync when a second is over, a slice of rewriting. Returns when it wants to be called again,
    monotonic ns, INT64_MAX: after the next append. */
 SCI_PRIVATE int64_t sci_log_tick(sci_log *log, int64_t now_ns);
+/* Other than it was opened with. */
+SCI_PRIVATE void sci_log_configure(sci_log *log, sc_sync sync, uint64_t rewrite_min_bytes);
 /* BGREWRITEAOF. SC_HELD: one is under way. */
 SCI_PRIVATE sc_status sci_log_rewrite(sci_log *log);
 SCI_PRIVATE bool sci_log_is_rewriting(const sci_log *log);
@@ -18332,6 +18345,8 @@ static inline bool sci_wait_is_due(const sc_server *server)
    what sessions whose wait is over have received meanwhile. Called after each command or
    transaction, outside of any. */
 SCI_PRIVATE void sci_wait_serve(sc_server *server);
+/* The keys of a database are others now. */
+SCI_PRIVATE void sci_wait_db_changed(sc_server *server, sci_db *db);
 /* Answer nil to those whose time is up. */
 SCI_PRIVATE void sci_wait_expire(sc_server *server, int64_t now_ns);
 /* End a wait as if its time was up (CLIENT UNBLOCK id TIMEOUT), or with an error reply. The session
@@ -19355,6 +19370,10 @@ SCI_PRIVATE sci_command_list sci_keys_commands(void);
 SCI_PRIVATE sci_command_list sci_expire_commands(void);
 SCI_PRIVATE sci_command_list sci_move_commands(void);
 SCI_PRIVATE sci_command_list sci_stream_commands(void);
+SCI_PRIVATE sci_command_list sci_server_commands(void);
+SCI_PRIVATE sci_command_list sci_config_commands(void);
+SCI_PRIVATE sci_command_list sci_info_commands(void);
+SCI_PRIVATE sci_command_list sci_command_commands(void);
 
 /* A key that a session watches. The first of a key is in the server's map, the others in its list.
  */
@@ -19809,6 +19828,19 @@ SCI_PRIVATE void sci_key_ready(sci_call *call, sc_slice key)
         return;
     awaited->ready_db = call->db;
     sci_list_append(&server->ready_keys, &awaited->ready);
+}
+
+SCI_PRIVATE void sci_wait_db_changed(sc_server *server, sci_db *db)
+{
+    for (size_t i = 0; server->waits.count > 0 && i < server->waits.bucket_count; i++) {
+        for (sci_map_node *node = server->waits.buckets[i]; node; node = node->next) {
+            sci_awaited_key *awaited = SCI_CONTAINER(node, sci_awaited_key, node);
+            if (sci_link_is_in_list(&awaited->ready) || !sci_db_find(db, node->key))
+                continue;
+            awaited->ready_db = db;
+            sci_list_append(&server->ready_keys, &awaited->ready);
+        }
+    }
 }
 
 SCI_PRIVATE bool sci_wait_hides(const sci_call *call, sc_slice key)
@@ -26965,6 +26997,1609 @@ SCI_PRIVATE sci_command_list sci_stream_commands(void)
     return list;
 }
 
+/* MARK: - Server: commands made of others (Private) */
+/* Commands that are made of others. */
+
+/* Commands that are made of others, as CONFIG of CONFIG GET and CONFIG SET. */
+
+typedef struct sci_subcommand {
+    const char *name; /* lower case */
+    void (*run)(sci_call *call);
+    int arity; /* as a command's: all words count, those before the name too */
+} sci_subcommand;
+
+/* Run the one that argv[1] names, or answer why not. */
+SCI_PRIVATE void sci_subcommand_run(sci_call *call, const sci_subcommand *subcommands,
+                                    size_t count);
+
+SCI_PRIVATE void sci_subcommand_run(sci_call *call, const sci_subcommand *subcommands, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const int arity = subcommands[i].arity;
+        if (!sci_word_is(call->argv[1], subcommands[i].name))
+            continue;
+        if (arity >= 0 ? call->argc == (size_t)arity : call->argc >= (size_t)-arity)
+            subcommands[i].run(call);
+        else
+            sci_answer_error(call, "ERR wrong number of arguments for '%s|%s' command",
+                             call->command->name, subcommands[i].name);
+        return;
+    }
+    sci_answer_unknown_subcommand(call);
+}
+
+/* MARK: - Server: commands about the server (Private) */
+/* Commands about the server as a whole: emptying and exchanging databases, time, saving, ending,
+   and what Redis has that is not here, answered so that clients are content. */
+
+/* What carries a server's bytes to and from the outside: places where it listens, connections, a
+   loop that waits for them, and a thread that drives the loop.
+
+   The loop's lock guards all of it but what is said to be guarded by the server's. The loop's is
+   taken first. */
+
+#define SCI_HOST_DOORS 4
+/* What is received at once, when nothing says that more is to come. */
+#define SCI_HOST_RECEIVE_BYTES ((size_t)16 * 1024)
+
+typedef struct sci_host sci_host;
+
+/* A place where it listens. */
+typedef struct sci_door {
+    sci_watch watch;
+    sci_host *host;
+    void *listener; /* owned; NULL: closed */
+    sc_address address;
+    char *url;       /* owned; as sc_server_url tells it */
+    sci_timer pause; /* until it is tried again, after a failure that passes */
+} sci_door;
+
+typedef struct sci_visit {
+    sci_watch watch;
+    sci_link link; /* in host->visits */
+    sci_link due;  /* the server's lock: in host->due */
+    sci_host *host;
+    void *stream;         /* owned */
+    sci_session *session; /* owned, until it is over; the server's lock */
+    bool is_stalled;      /* the stream takes no more now */
+} sci_visit;
+
+struct sci_host {
+    sc_server *server;
+    sc_memory memory;
+    sc_listener table;
+    sci_loop *loop; /* `own`, or a client's */
+    sci_loop own;
+    bool has_own_loop;
+    sci_door doors[SCI_HOST_DOORS];
+    size_t door_count;
+    sci_link visits;
+    sci_link due;  /* the server's lock: those to look at before the next wait */
+    bool is_awake; /* the server's lock: `due` will be looked at before the next wait */
+    sci_hook hook;
+    sci_minder minder;
+    char *buffer; /* owned: SCI_HOST_RECEIVE_BYTES */
+    sci_thread thread;
+    bool has_thread;
+    bool is_stopping;
+};
+
+/* A host without places, over a loop of its own (`loop` NULL) or another's, locked. `server->host` is
+   set. Tables come from `config`. */
+SCI_PRIVATE sc_status sci_host_create(sc_server *server, const sc_server_config *config,
+                                      sci_loop *loop);
+/* Before there is a thread, or with another's loop locked. */
+SCI_PRIVATE sc_status sci_host_listen(sci_host *host, const sc_address *address);
+SCI_PRIVATE sc_status sci_host_start_thread(sci_host *host);
+/* Let visitors go, stop listening, stop the thread; free. The log is closed in between: who is let
+   go finds it free. With another's loop locked. */
+SCI_PRIVATE void sci_host_free(sci_host *host);
+/* In a forked child: close its copies of descriptors without a word. `is_intact` false: the rest may
+   have been in the middle of a change, and is left alone. */
+SCI_PRIVATE void sci_host_abandon(sci_host *host, bool is_intact);
+
+/* The first door of that kind; NULL: there is none. */
+SCI_PRIVATE const sci_door *sci_server_door(const sc_server *server, bool is_unix);
+
+/* For host.c and visit.c. */
+/* Somebody is at the door. */
+SCI_PRIVATE void sci_door_settle(sci_watch *watch, unsigned ready);
+/* Send what is due, and look whether visitors go. */
+SCI_PRIVATE void sci_visits_turn(sci_host *host);
+SCI_PRIVATE void sci_visits_end(sci_host *host);
+
+/* --- Databases */
+
+static void sci_command_dbsize(sci_call *call)
+{
+    sci_answer_i64(call, (int64_t)sci_db_count(call->db));
+}
+
+/* `db` NULL: all. */
+static void sci_flush(sci_call *call, sci_db *db)
+{
+    sc_server *server = call->server;
+    if (call->argc > 2 || (call->argc == 2 && !sci_word_is(call->argv[1], "async") &&
+                           !sci_word_is(call->argv[1], "sync"))) {
+        sci_answer_syntax_error(call);
+        return;
+    }
+    if (server->log)
+        sci_log_before_flush(server->log, db);
+    sci_watch_flushed(server, db);
+    sci_tracking_flushed(server);
+    for (int i = 0; i < server->db_count; i++)
+        if (!db || db == &server->dbs[i])
+            sci_db_clear(&server->dbs[i]);
+    call->changes++;
+    sci_answer_ok(call);
+}
+
+static void sci_command_flushdb(sci_call *call)
+{
+    sci_flush(call, call->db);
+}
+
+static void sci_command_flushall(sci_call *call)
+{
+    sci_flush(call, NULL);
+}
+
+/* argv[i] as a number that fits C's int, since that is what Redis takes. */
+static bool sci_swapdb_arg(sci_call *call, size_t i, const char *which, int64_t *index)
+{
+    if (sci_text_to_i64(call->argv[i], index) && *index >= INT32_MIN && *index <= INT32_MAX)
+        return true;
+    sci_answer_error(call, "ERR invalid %s DB index", which);
+    return false;
+}
+
+static void sci_swapdb(sci_call *call, sci_db *a, sci_db *b)
+{
+    sc_server *server = call->server;
+    sci_db held = *a;
+    const int a_index = a->index, b_index = b->index;
+    if (server->log)
+        sci_log_before_swap(server->log, a, b);
+    sci_watch_flushed(server, a);
+    sci_watch_flushed(server, b);
+    *a = *b;
+    *b = held;
+    a->index = a_index;
+    b->index = b_index;
+    /* Again: for keys that have come. */
+    sci_watch_flushed(server, a);
+    sci_watch_flushed(server, b);
+    sci_wait_db_changed(server, a);
+    sci_wait_db_changed(server, b);
+}
+
+static void sci_command_swapdb(sci_call *call)
+{
+    sc_server *server = call->server;
+    int64_t a, b;
+    if (!sci_swapdb_arg(call, 1, "first", &a) || !sci_swapdb_arg(call, 2, "second", &b))
+        return;
+    if (a < 0 || a >= server->db_count || b < 0 || b >= server->db_count) {
+        sci_answer_error(call, "ERR DB index is out of range");
+        return;
+    }
+    if (a != b)
+        sci_swapdb(call, &server->dbs[a], &server->dbs[b]);
+    call->changes++;
+    sci_answer_ok(call);
+}
+
+/* --- Time and saving */
+
+static void sci_command_time(sci_call *call)
+{
+    sci_answer_array(call, 2);
+    sci_answer_i64_bulk(call, call->now_ms / 1000);
+    sci_answer_i64_bulk(call, call->now_ms % 1000 * 1000);
+}
+
+static void sci_command_lastsave(sci_call *call)
+{
+    sci_answer_i64(call, call->server->stats.saved_ms / 1000);
+}
+
+/* What is kept, is kept in the log. */
+static bool sci_save_has_log(sci_call *call)
+{
+    if (call->server->log)
+        return true;
+    sci_answer_error(call, "ERR this server keeps its data in memory alone: "
+                           "sc_server_config.log_path names a log");
+    return false;
+}
+
+/* Write out what the log has not got yet; a transaction is, as a whole, when it is over. */
+static bool sci_save(sci_call *call)
+{
+    const char *words = "";
+    if (call->is_in_transaction || sci_log_commit(call->server->log) == SC_OK) {
+        call->server->stats.saved_ms = call->now_ms;
+        return true;
+    }
+    (void)sci_log_failed_ms(call->server->log, &words);
+    sci_answer_error(call, "ERR the log cannot be written: %s", words);
+    return false;
+}
+
+static void sci_command_save(sci_call *call)
+{
+    if (sci_save_has_log(call) && sci_save(call))
+        sci_answer_ok(call);
+}
+
+static void sci_command_bgsave(sci_call *call)
+{
+    if (call->argc > 2 || (call->argc == 2 && !sci_word_is(call->argv[1], "schedule")))
+        sci_answer_syntax_error(call);
+    else if (sci_save_has_log(call) && sci_save(call))
+        sci_answer_simple(call, "Background saving started");
+}
+
+static void sci_command_bgrewriteaof(sci_call *call)
+{
+    if (!sci_save_has_log(call))
+        return;
+    sc_status status = sci_log_rewrite(call->server->log);
+    if (status == SC_OK)
+        sci_answer_simple(call, "Background append only file rewriting started");
+    else if (status == SC_HELD)
+        sci_answer_error(call, "ERR Background append only file rewriting already in progress");
+    else
+        sci_answer_error(call, "ERR %s", sc_error_text());
+}
+
+/* --- Ending */
+
+#define SCI_SHUTDOWN_SAVE 1u
+#define SCI_SHUTDOWN_NOSAVE 2u
+#define SCI_SHUTDOWN_ABORT 4u
+#define SCI_SHUTDOWN_NOW 8u
+#define SCI_SHUTDOWN_FORCE 16u
+
+/* False: syntax error. */
+static bool sci_shutdown_parse(const sci_call *call, unsigned *flags)
+{
+    static const char *const words[] = {"save", "nosave", "abort", "now", "force"};
+    *flags = 0;
+    for (size_t i = 1; i < call->argc; i++) {
+        size_t word = 0;
+        while (word < SCI_COUNT(words) && !sci_word_is(call->argv[i], words[word]))
+            word++;
+        if (word == SCI_COUNT(words))
+            return false;
+        *flags |= 1u << word;
+    }
+    if ((*flags & SCI_SHUTDOWN_SAVE) && (*flags & SCI_SHUTDOWN_NOSAVE))
+        return false;
+    return !(*flags & SCI_SHUTDOWN_ABORT) || *flags == SCI_SHUTDOWN_ABORT;
+}
+
+/* For a server that serves others. One that has no place where it listens is a part of its program,
+   which ends it. */
+static void sci_command_shutdown(sci_call *call)
+{
+    sc_server *server = call->server;
+    unsigned flags;
+    if (!sci_shutdown_parse(call, &flags)) {
+        sci_answer_syntax_error(call);
+        return;
+    }
+    if (flags & SCI_SHUTDOWN_ABORT) {
+        sci_answer_error(call, "ERR No shutdown in progress.");
+        return;
+    }
+    if (!server->host || server->host->door_count == 0) {
+        sci_answer_error(call, "ERR this server lives in a program, which ends it by "
+                               "sc_server_close");
+        return;
+    }
+    if (server->log && !(flags & (SCI_SHUTDOWN_NOSAVE | SCI_SHUTDOWN_FORCE)) && !sci_save(call))
+        return;
+    sc_server_stop(server);
+    if (call->session)
+        sci_session_end(call->session);
+}
+
+/* --- Replication, which is not here */
+
+static void sci_command_wait(sci_call *call)
+{
+    int64_t replicas, timeout_ms;
+    if (!sci_arg_i64(call, 1, &replicas))
+        return;
+    if (!sci_text_to_i64(call->argv[2], &timeout_ms))
+        sci_answer_error(call, "ERR timeout is not an integer or out of range");
+    else if (timeout_ms < 0)
+        sci_answer_error(call, "ERR timeout is negative");
+    else
+        sci_answer_i64(call, 0); /* none will come, so there is nothing to wait for */
+}
+
+static void sci_command_role(sci_call *call)
+{
+    sci_answer_array(call, 3);
+    sci_answer_text(call, "master");
+    sci_answer_i64(call, 0);
+    sci_answer_array(call, 0);
+}
+
+/* --- Measurements, which are not made */
+
+static void sci_answer_nothing(sci_call *call)
+{
+    sci_answer_array(call, 0);
+}
+
+static void sci_answer_zero(sci_call *call)
+{
+    sci_answer_i64(call, 0);
+}
+
+static void sci_slowlog_get(sci_call *call)
+{
+    int64_t count;
+    if (call->argc > 3)
+        sci_answer_syntax_error(call);
+    else if (call->argc == 3 && (!sci_text_to_i64(call->argv[2], &count) || count < -1))
+        sci_answer_error(call, "ERR count should be greater than or equal to -1");
+    else
+        sci_answer_array(call, 0);
+}
+
+static void sci_command_slowlog(sci_call *call)
+{
+    static const sci_subcommand subcommands[] = {
+        {"get", sci_slowlog_get, -2}, {"len", sci_answer_zero, 2}, {"reset", sci_answer_ok, 2}};
+    sci_subcommand_run(call, subcommands, SCI_COUNT(subcommands));
+}
+
+static void sci_latency_graph(sci_call *call)
+{
+    sci_answer_error(call, "ERR No samples available for event '%.*s'", (int)call->argv[2].len,
+                     call->argv[2].data);
+}
+
+static void sci_latency_doctor(sci_call *call)
+{
+    sci_answer_text(call, "This server measures no latencies.\n");
+}
+
+static void sci_command_latency(sci_call *call)
+{
+    static const sci_subcommand subcommands[] = {
+        {"latest", sci_answer_nothing, 2},     {"history", sci_answer_nothing, 3},
+        {"histogram", sci_answer_nothing, -2}, {"reset", sci_answer_zero, -2},
+        {"graph", sci_latency_graph, 3},       {"doctor", sci_latency_doctor, 2}};
+    sci_subcommand_run(call, subcommands, SCI_COUNT(subcommands));
+}
+
+/* --- DEBUG, for the tests of clients */
+
+/* Redis sleeps as a whole; here, who asks for it. */
+static void sci_debug_sleep(sci_call *call)
+{
+    double seconds;
+    if (!sci_word_to_double(call->argv[2], &seconds) || seconds * 1000 < 1)
+        sci_answer_ok(call);
+    else
+        sci_wait_for_keys(call, NULL, 0, seconds < 1e9 ? (int64_t)(seconds * 1000) : 0, SCI_NIL_OK,
+                          call->argv, call->argc);
+}
+
+static void sci_debug_set_active_expire(sci_call *call)
+{
+    call->server->is_expiry_lazy = sci_word_is(call->argv[2], "0");
+    sci_answer_ok(call);
+}
+
+static void sci_debug_object(sci_call *call)
+{
+    char text[160];
+    const sci_entry *entry = sci_entry_for_read(call, call->argv[2]);
+    if (!entry) {
+        sci_answer_error(call, "ERR no such key");
+        return;
+    }
+    (void)sci_format(text, sizeof text,
+                     "Value at:0x0 refcount:1 encoding:%s serializedlength:%zu lru:0 "
+                     "lru_seconds_idle:0",
+                     sci_type_of((sci_type)entry->type)->name, sci_entry_bytes(entry));
+    sci_answer_simple(call, text);
+}
+
+static void sci_command_debug(sci_call *call)
+{
+    static const sci_subcommand subcommands[] = {
+        {"sleep", sci_debug_sleep, 3},
+        {"set-active-expire", sci_debug_set_active_expire, 3},
+        {"object", sci_debug_object, -3}};
+    sci_subcommand_run(call, subcommands, SCI_COUNT(subcommands));
+}
+
+/* --- The table */
+
+#define SCI_SERVER_ASKS (SCI_CMD_FAST | SCI_CMD_LOADING | SCI_CMD_STALE)
+#define SCI_SERVER_ADMIN (SCI_CMD_ADMIN | SCI_CMD_NOSCRIPT)
+#define SCI_SERVER_REPORTS (SCI_CMD_ADMIN | SCI_CMD_NOSCRIPT | SCI_CMD_LOADING | SCI_CMD_STALE)
+
+SCI_PRIVATE sci_command_list sci_server_commands(void)
+{
+    static const sci_command commands[] = {
+        {"dbsize", sci_command_dbsize, 1, SCI_CMD_READONLY | SCI_CMD_FAST, 0, 0, 0},
+        {"flushdb", sci_command_flushdb, -1, SCI_CMD_WRITE, 0, 0, 0},
+        {"flushall", sci_command_flushall, -1, SCI_CMD_WRITE, 0, 0, 0},
+        {"swapdb", sci_command_swapdb, 3, SCI_CMD_WRITE | SCI_CMD_FAST, 0, 0, 0},
+        {"time", sci_command_time, 1, SCI_SERVER_ASKS, 0, 0, 0},
+        {"lastsave", sci_command_lastsave, 1, SCI_SERVER_ASKS, 0, 0, 0},
+        {"save", sci_command_save, 1, SCI_SERVER_ADMIN | SCI_CMD_NO_MULTI, 0, 0, 0},
+        {"bgsave", sci_command_bgsave, -1, SCI_SERVER_ADMIN, 0, 0, 0},
+        {"bgrewriteaof", sci_command_bgrewriteaof, 1, SCI_SERVER_ADMIN, 0, 0, 0},
+        {"shutdown", sci_command_shutdown, -1, SCI_SERVER_REPORTS | SCI_CMD_NO_MULTI, 0, 0, 0},
+        {"wait", sci_command_wait, 3, SCI_CMD_NOSCRIPT, 0, 0, 0},
+        {"role", sci_command_role, 1, SCI_SERVER_ASKS | SCI_CMD_NOSCRIPT, 0, 0, 0},
+        {"slowlog", sci_command_slowlog, -2, SCI_SERVER_REPORTS, 0, 0, 0},
+        {"latency", sci_command_latency, -2, SCI_SERVER_REPORTS, 0, 0, 0},
+        {"debug", sci_command_debug, -2, SCI_SERVER_REPORTS, 0, 0, 0},
+    };
+    sci_command_list list = {commands, SCI_COUNT(commands)};
+    return list;
+}
+
+/* MARK: - Server: configuration (Private) */
+/* CONFIG: what of Redis's configuration exists here, and what is fixed. */
+
+/* Opening a server with its log and places. */
+
+/* Where to listen. */
+typedef struct sci_places {
+    sc_address at[SCI_HOST_DOORS];
+    size_t count;
+} sci_places;
+
+/* As sc_server_open, at `places` instead of config->listen_on. `loop` NULL: a loop of its own; else
+   another's, locked, and config->polled. */
+SCI_PRIVATE sc_status sci_server_open_at(const sc_server_config *config, const sci_places *places,
+                                         sci_loop *loop, sc_server **server);
+
+/* In a forked child, before anything else: the data go on as the child's own copy, without sessions;
+   log, sockets and thread are the parent's. */
+SCI_PRIVATE void sci_server_after_fork(sc_server *server);
+/* The same, if it is a forked child and has not done so. */
+static inline void sci_server_mind_fork(sc_server *server)
+{
+    if (server->has_fork_guard && sci_fork_guard_is_child(&server->fork_guard))
+        sci_server_after_fork(server);
+}
+/* Can a place be reached from other hosts? */
+SCI_PRIVATE bool sci_place_is_public(const sc_address *address);
+/* The words of a server's configuration, the same in URLs, in CONFIG and on a command line. */
+
+/* "64mb", as Redis reads it: b, k, m, g count by thousands, kb, mb, gb by 1,024; any case. */
+SCI_PRIVATE bool sci_bytes_from_text(sc_slice text, uint64_t *bytes);
+/* "allkeys-lru"; from text in any case. */
+SCI_PRIVATE const char *sci_eviction_to_text(sc_eviction eviction);
+SCI_PRIVATE bool sci_eviction_from_text(sc_slice text, sc_eviction *eviction);
+/* "always", "everysec", "no"; "never" is read as "no". */
+SCI_PRIVATE const char *sci_sync_to_text(sc_sync when);
+SCI_PRIVATE bool sci_sync_from_text(sc_slice text, sc_sync *when);
+
+typedef struct sci_parameter sci_parameter;
+
+struct sci_parameter {
+    const char *name; /* lower case */
+    /* The value as a bulk. */
+    void (*answer)(sci_call *call, const sci_parameter *parameter);
+    /* Set it, or (`is_trial`) only look whether it can be. Returns what is wrong, or NULL. NULL: it
+       is as it is. */
+    const char *(*set)(sc_server *server, const sci_parameter *parameter, sc_slice value,
+                       bool is_trial);
+    const char *text; /* a fixed value; or what is wrong with one that is not possible */
+    size_t offset;    /* of a size_t in sc_server_config */
+    uint64_t least, most;
+};
+
+/* --- Kinds of values */
+
+static void sci_parameter_answer_text(sci_call *call, const sci_parameter *parameter)
+{
+    sci_answer_text(call, parameter->text);
+}
+
+static size_t *sci_parameter_size(sc_server *server, const sci_parameter *parameter)
+{
+    return (size_t *)(void *)((char *)&server->config + parameter->offset);
+}
+
+static void sci_parameter_answer_size(sci_call *call, const sci_parameter *parameter)
+{
+    sci_answer_i64_bulk(call, (int64_t)*sci_parameter_size(call->server, parameter));
+}
+
+static const char *sci_parameter_take_size(sc_server *server, const sci_parameter *parameter,
+                                           uint64_t number, bool is_trial)
+{
+    if (number < parameter->least || number > parameter->most || number > SIZE_MAX)
+        return parameter->text;
+    if (!is_trial)
+        *sci_parameter_size(server, parameter) = (size_t)number;
+    return NULL;
+}
+
+static const char *sci_parameter_set_bytes(sc_server *server, const sci_parameter *parameter,
+                                           sc_slice value, bool is_trial)
+{
+    uint64_t number;
+    if (!sci_bytes_from_text(value, &number))
+        return "argument must be a memory value";
+    return sci_parameter_take_size(server, parameter, number, is_trial);
+}
+
+static const char *sci_parameter_set_count(sc_server *server, const sci_parameter *parameter,
+                                           sc_slice value, bool is_trial)
+{
+    int64_t number;
+    if (!sci_text_to_i64(value, &number))
+        return "argument couldn't be parsed into an integer";
+    return sci_parameter_take_size(server, parameter, (uint64_t)number, is_trial);
+}
+
+/* --- One by one */
+
+static void sci_parameter_answer_eviction(sci_call *call, const sci_parameter *parameter)
+{
+    (void)parameter;
+    sci_answer_text(call, sci_eviction_to_text(call->server->config.eviction));
+}
+
+static const char *sci_parameter_set_eviction(sc_server *server, const sci_parameter *parameter,
+                                              sc_slice value, bool is_trial)
+{
+    sc_eviction eviction;
+    if (!sci_eviction_from_text(value, &eviction))
+        return parameter->text;
+    if (!is_trial)
+        server->config.eviction = eviction;
+    return NULL;
+}
+
+static void sci_parameter_answer_events(sci_call *call, const sci_parameter *parameter)
+{
+    char text[SCI_EVENTS_TEXT_BYTES];
+    (void)parameter;
+    sci_answer_bulk(call, sc_bytes(text, sci_events_to_text(call->server->notified_events, text)));
+}
+
+static const char *sci_parameter_set_events(sc_server *server, const sci_parameter *parameter,
+                                            sc_slice value, bool is_trial)
+{
+    unsigned events;
+    if (!sci_events_from_text(value, &events))
+        return parameter->text;
+    if (!is_trial)
+        server->notified_events = events;
+    return NULL;
+}
+
+static void sci_parameter_answer_appendonly(sci_call *call, const sci_parameter *parameter)
+{
+    (void)parameter;
+    sci_answer_text(call, call->server->log ? "yes" : "no");
+}
+
+static const char *sci_parameter_set_appendonly(sc_server *server, const sci_parameter *parameter,
+                                                sc_slice value, bool is_trial)
+{
+    const bool is_yes = sci_word_is(value, "yes");
+    (void)is_trial;
+    if (!is_yes && !sci_word_is(value, "no"))
+        return parameter->text;
+    return is_yes == (server->log != NULL)
+               ? NULL
+               : "a server has its log from the beginning (sc_server_config.log_path), or none";
+}
+
+static void sci_parameter_answer_sync(sci_call *call, const sci_parameter *parameter)
+{
+    (void)parameter;
+    sci_answer_text(call, sci_sync_to_text(call->server->config.sync));
+}
+
+static const char *sci_parameter_set_sync(sc_server *server, const sci_parameter *parameter,
+                                          sc_slice value, bool is_trial)
+{
+    sc_sync when;
+    if (!sci_sync_from_text(value, &when))
+        return parameter->text;
+    if (!is_trial)
+        server->config.sync = when;
+    return NULL;
+}
+
+static void sci_parameter_answer_save(sci_call *call, const sci_parameter *parameter)
+{
+    (void)parameter;
+    sci_answer_text(call, "");
+}
+
+static const char *sci_parameter_set_save(sc_server *server, const sci_parameter *parameter,
+                                          sc_slice value, bool is_trial)
+{
+    (void)server;
+    (void)is_trial;
+    return value.len == 0 ? NULL : parameter->text;
+}
+
+static void sci_parameter_answer_databases(sci_call *call, const sci_parameter *parameter)
+{
+    (void)parameter;
+    sci_answer_i64_bulk(call, call->server->db_count);
+}
+
+static void sci_parameter_answer_timeout(sci_call *call, const sci_parameter *parameter)
+{
+    (void)parameter;
+    sci_answer_i64_bulk(call, call->server->idle_timeout_s);
+}
+
+static const char *sci_parameter_set_timeout(sc_server *server, const sci_parameter *parameter,
+                                             sc_slice value, bool is_trial)
+{
+    int64_t seconds;
+    if (!sci_text_to_i64(value, &seconds) || seconds < 0 || seconds > INT32_MAX)
+        return parameter->text;
+    if (!is_trial) {
+        server->idle_timeout_s = seconds;
+        server->idle_look_ns = 0;
+    }
+    return NULL;
+}
+
+static void sci_parameter_answer_password(sci_call *call, const sci_parameter *parameter)
+{
+    (void)parameter;
+    sci_answer_text(call, call->server->password ? call->server->password : "");
+}
+
+static bool sci_server_is_public(const sc_server *server)
+{
+    for (size_t i = 0; server->host && i < server->host->door_count; i++)
+        if (sci_place_is_public(&server->host->doors[i].address))
+            return true;
+    return false;
+}
+
+static const char *sci_parameter_set_password(sc_server *server, const sci_parameter *parameter,
+                                              sc_slice value, bool is_trial)
+{
+    char *copy = NULL;
+    (void)parameter;
+    if (value.len == 0 && sci_server_is_public(server))
+        return "a server that other hosts can reach needs a password";
+    if (value.len > 0 && memchr(value.data, '\0', value.len))
+        return "a password has no NUL";
+    if (is_trial)
+        return NULL;
+    if (value.len > 0 && !(copy = sci_copy_text(&server->memory, value)))
+        return "out of memory";
+    sci_free_secret_text(&server->memory, server->password);
+    server->password = copy;
+    return NULL;
+}
+
+static void sci_parameter_answer_port(sci_call *call, const sci_parameter *parameter)
+{
+    const sci_door *door = sci_server_door(call->server, false);
+    (void)parameter;
+    sci_answer_i64_bulk(call, door ? door->address.port : 0);
+}
+
+static void sci_parameter_answer_unixsocket(sci_call *call, const sci_parameter *parameter)
+{
+    const sci_door *door = sci_server_door(call->server, true);
+    (void)parameter;
+    sci_answer_text(call, door ? door->address.path : "");
+}
+
+static void sci_parameter_answer_output_limit(sci_call *call, const sci_parameter *parameter)
+{
+    char text[160];
+    const size_t most = call->server->config.max_output_bytes;
+    (void)parameter;
+    (void)sci_format(text, sizeof text, "normal %zu 0 0 slave %zu 0 0 pubsub %zu 0 0", most, most,
+                     most);
+    sci_answer_text(call, text);
+}
+
+/* --- The table */
+
+#define SCI_FIXED(name, value)                                                                     \
+    {                                                                                              \
+        name, sci_parameter_answer_text, NULL, value, 0, 0, 0                                      \
+    }
+#define SCI_CONFIG_MOST_BULK_BYTES (UINT32_MAX / 2)
+
+static const sci_parameter sci_parameters[] = {
+    {"maxmemory", sci_parameter_answer_size, sci_parameter_set_bytes,
+     "argument must be a memory value", offsetof(sc_server_config, max_memory_bytes), 0, INT64_MAX},
+    {"maxmemory-policy", sci_parameter_answer_eviction, sci_parameter_set_eviction,
+     "argument(s) must be one of the following: volatile-lru, volatile-lfu, volatile-fifo, "
+     "volatile-random, volatile-ttl, allkeys-lru, allkeys-lfu, allkeys-fifo, allkeys-random, "
+     "noeviction",
+     0, 0, 0},
+    {"notify-keyspace-events", sci_parameter_answer_events, sci_parameter_set_events,
+     "Invalid event class character. Use '" SCI_EVENT_LETTERS "'.", 0, 0, 0},
+    {"appendonly", sci_parameter_answer_appendonly, sci_parameter_set_appendonly,
+     "argument must be 'yes' or 'no'", 0, 0, 0},
+    {"appendfsync", sci_parameter_answer_sync, sci_parameter_set_sync,
+     "argument(s) must be one of the following: everysec, always, no", 0, 0, 0},
+    {"save", sci_parameter_answer_save, sci_parameter_set_save,
+     "there are no snapshots: a log (sc_server_config.log_path) keeps everything", 0, 0, 0},
+    {"databases", sci_parameter_answer_databases, NULL, NULL, 0, 0, 0},
+    {"maxclients", sci_parameter_answer_size, sci_parameter_set_count,
+     "argument must be between 1 and 4294967295 inclusive", offsetof(sc_server_config, max_clients),
+     1, UINT32_MAX},
+    {"timeout", sci_parameter_answer_timeout, sci_parameter_set_timeout,
+     "argument must be between 0 and 2147483647 inclusive", 0, 0, 0},
+    {"requirepass", sci_parameter_answer_password, sci_parameter_set_password, NULL, 0, 0, 0},
+    {"proto-max-bulk-len", sci_parameter_answer_size, sci_parameter_set_bytes,
+     "argument must be between 1048576 and 2147483647 inclusive",
+     offsetof(sc_server_config, max_bulk_bytes), 1048576, SCI_CONFIG_MOST_BULK_BYTES},
+    {"client-query-buffer-limit", sci_parameter_answer_size, sci_parameter_set_bytes,
+     "argument must be between 1048576 and 9223372036854775807 inclusive",
+     offsetof(sc_server_config, max_request_bytes), 1048576, INT64_MAX},
+    {"client-output-buffer-limit", sci_parameter_answer_output_limit, NULL, NULL, 0, 0, 0},
+    {"auto-aof-rewrite-min-size", sci_parameter_answer_size, sci_parameter_set_bytes,
+     "argument must be a memory value", offsetof(sc_server_config, rewrite_min_bytes), 0,
+     INT64_MAX},
+    {"port", sci_parameter_answer_port, NULL, NULL, 0, 0, 0},
+    {"unixsocket", sci_parameter_answer_unixsocket, NULL, NULL, 0, 0, 0},
+    SCI_FIXED("auto-aof-rewrite-percentage", "100"),
+    SCI_FIXED("cluster-enabled", "no"),
+    SCI_FIXED("daemonize", "no"),
+    SCI_FIXED("hash-max-listpack-entries", "128"),
+    SCI_FIXED("hash-max-listpack-value", "64"),
+    SCI_FIXED("io-threads", "1"),
+    SCI_FIXED("latency-monitor-threshold", "0"),
+    SCI_FIXED("lua-time-limit", "0"),
+    SCI_FIXED("replica-read-only", "yes"),
+    SCI_FIXED("slowlog-log-slower-than", "-1"),
+    SCI_FIXED("slowlog-max-len", "0"),
+    SCI_FIXED("zset-max-listpack-entries", "128"),
+    SCI_FIXED("zset-max-listpack-value", "64"),
+};
+
+static const sci_parameter *sci_parameter_find(sc_slice name)
+{
+    for (size_t i = 0; i < SCI_COUNT(sci_parameters); i++)
+        if (sci_word_is(name, sci_parameters[i].name))
+            return &sci_parameters[i];
+    return NULL;
+}
+
+/* --- CONFIG */
+
+static bool sci_config_is_asked(const sci_call *call, const sci_parameter *parameter)
+{
+    for (size_t i = 2; i < call->argc; i++)
+        if (sci_glob_match(call->argv[i], sc_text(parameter->name), true))
+            return true;
+    return false;
+}
+
+static void sci_config_get(sci_call *call)
+{
+    size_t answers = 0;
+    size_t mark = sci_answer_array_begin(call);
+    for (size_t i = 0; i < SCI_COUNT(sci_parameters); i++) {
+        if (!sci_config_is_asked(call, &sci_parameters[i]))
+            continue;
+        sci_answer_text(call, sci_parameters[i].name);
+        sci_parameters[i].answer(call, &sci_parameters[i]);
+        answers += 2;
+    }
+    sci_answer_array_end(call, mark, answers);
+}
+
+static bool sci_config_is_repeated(const sci_call *call, size_t at)
+{
+    for (size_t i = 2; i < at; i += 2)
+        if (sci_parameter_find(call->argv[i]) == sci_parameter_find(call->argv[at]))
+            return true;
+    return false;
+}
+
+static void sci_config_refuse(sci_call *call, size_t at, const char *why)
+{
+    sci_answer_error(call, "ERR CONFIG SET failed (possibly related to argument '%.*s') - %s",
+                     (int)call->argv[at].len, call->argv[at].data, why);
+}
+
+/* Names first, then values. False after answering what is wrong. */
+static bool sci_config_check_names(sci_call *call)
+{
+    for (size_t i = 2; i < call->argc; i += 2) {
+        const sci_parameter *parameter = sci_parameter_find(call->argv[i]);
+        if (!parameter) {
+            sci_answer_error(call,
+                             "ERR Unknown option or number of arguments for CONFIG SET - '%.*s'",
+                             (int)call->argv[i].len, call->argv[i].data);
+            return false;
+        }
+        if (!parameter->set || sci_config_is_repeated(call, i)) {
+            sci_config_refuse(
+                call, i, parameter->set ? "duplicate parameter" : "can't set immutable config");
+            return false;
+        }
+    }
+    return true;
+}
+
+/* False after answering what is wrong with a value. */
+static bool sci_config_set_all(sci_call *call, bool is_trial)
+{
+    for (size_t i = 2; i < call->argc; i += 2) {
+        const sci_parameter *parameter = sci_parameter_find(call->argv[i]);
+        const char *why = parameter->set(call->server, parameter, call->argv[i + 1], is_trial);
+        if (why) {
+            sci_config_refuse(call, i, why);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Rooms that have their own copies of what was configured. */
+static void sci_config_spread(sc_server *server)
+{
+    if (server->log)
+        sci_log_configure(server->log, server->config.sync, server->config.rewrite_min_bytes);
+    for (sci_link *link = server->sessions.next; link != &server->sessions; link = link->next)
+        SCI_CONTAINER(link, sci_session, link)->request.limits.max_bulk_bytes =
+            server->config.max_bulk_bytes;
+}
+
+static void sci_config_set(sci_call *call)
+{
+    if (call->argc % 2 != 0) {
+        sci_answer_error(call, "ERR wrong number of arguments for 'config|set' command");
+        return;
+    }
+    if (!sci_config_check_names(call) || !sci_config_set_all(call, true) ||
+        !sci_config_set_all(call, false))
+        return;
+    sci_config_spread(call->server);
+    sci_answer_ok(call);
+}
+
+static void sci_config_resetstat(sci_call *call)
+{
+    sci_server_stats *stats = &call->server->stats;
+    const int64_t started_ms = stats->started_ms, saved_ms = stats->saved_ms;
+    memset(stats, 0, sizeof *stats);
+    stats->started_ms = started_ms;
+    stats->saved_ms = saved_ms;
+    sci_answer_ok(call);
+}
+
+static void sci_config_rewrite(sci_call *call)
+{
+    sci_answer_error(call, "ERR The server is running without a config file");
+}
+
+static void sci_command_config(sci_call *call)
+{
+    static const sci_subcommand subcommands[] = {{"get", sci_config_get, -3},
+                                                 {"set", sci_config_set, -4},
+                                                 {"resetstat", sci_config_resetstat, 2},
+                                                 {"rewrite", sci_config_rewrite, 2}};
+    sci_subcommand_run(call, subcommands, SCI_COUNT(subcommands));
+}
+
+SCI_PRIVATE sci_command_list sci_config_commands(void)
+{
+    static const sci_command commands[] = {
+        {"config", sci_command_config, -2,
+         SCI_CMD_ADMIN | SCI_CMD_NOSCRIPT | SCI_CMD_LOADING | SCI_CMD_STALE, 0, 0, 0},
+    };
+    sci_command_list list = {commands, SCI_COUNT(commands)};
+    return list;
+}
+
+/* MARK: - Server: INFO, MEMORY (Private) */
+/* INFO, and MEMORY: what a server tells of itself, in Redis's form. */
+
+#define SCI_INFO_LINE_BYTES 512
+#define SCI_INFO_HUMAN_BYTES 32
+/* Expiry times that the average TTL is taken from. */
+#define SCI_INFO_TTL_SAMPLES 64
+
+/* The text grows here; without memory it stays as it is, and `status` says so. */
+typedef struct sci_info {
+    const sc_server *server;
+    sci_bytes text;
+    sc_status status;
+} sci_info;
+
+static void sci_info_add(sci_info *info, const char *format, ...) SC_PRINTF(2, 3);
+
+static void sci_info_add(sci_info *info, const char *format, ...)
+{
+    char line[SCI_INFO_LINE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    size_t len = sci_format_list(line, sizeof line, format, arguments);
+    va_end(arguments);
+    if (info->status == SC_OK)
+        info->status = sci_bytes_append(&info->text, sc_bytes(line, len));
+    if (info->status == SC_OK)
+        info->status = sci_bytes_append(&info->text, sc_bytes("\r\n", 2));
+}
+
+/* "1.50M", as Redis writes sizes for people. */
+static const char *sci_info_human(uint64_t bytes, char text[SCI_INFO_HUMAN_BYTES])
+{
+    static const char units[] = "KMGTP";
+    size_t unit = 0;
+    uint64_t size = 1024;
+    if (bytes < size) {
+        (void)sci_format(text, SCI_INFO_HUMAN_BYTES, "%lluB", (unsigned long long)bytes);
+        return text;
+    }
+    for (; bytes / 1024 >= size && unit + 2 < sizeof units; unit++)
+        size *= 1024;
+    const uint64_t rest = (bytes % size * 100 + size / 2) / size;
+    const uint64_t whole = bytes / size + rest / 100;
+    (void)sci_format(text, SCI_INFO_HUMAN_BYTES, "%llu.%u%u%c", (unsigned long long)whole,
+                     (unsigned)(rest % 100 / 10), (unsigned)(rest % 10), units[unit]);
+    return text;
+}
+
+static void sci_info_size(sci_info *info, const char *name, uint64_t bytes)
+{
+    char human[SCI_INFO_HUMAN_BYTES];
+    sci_info_add(info, "%s:%llu", name, (unsigned long long)bytes);
+    sci_info_add(info, "%s_human:%s", name, sci_info_human(bytes, human));
+}
+
+static void sci_info_number(sci_info *info, const char *name, uint64_t number)
+{
+    sci_info_add(info, "%s:%llu", name, (unsigned long long)number);
+}
+
+/* --- Sections */
+
+static void sci_info_server(sci_info *info)
+{
+    const sc_server *server = info->server;
+    const sci_door *port = sci_server_door(server, false);
+    const int64_t now_ms = sci_server_wall_ms(server);
+    const int64_t up_s = sci_max_i64(now_ms - server->stats.started_ms, 0) / 1000;
+    sci_info_add(info, "redis_version:%s", SCI_SERVER_REDIS_VERSION);
+    sci_info_add(info, "server_name:smartcache");
+    sci_info_add(info, "smartcache_version:%s", SC_VERSION_TEXT);
+    sci_info_add(info, "redis_mode:standalone");
+    sci_info_number(info, "arch_bits", sizeof(void *) * 8);
+    sci_info_add(info, "run_id:%s", server->run_id);
+    sci_info_add(info, "tcp_port:%u", port ? (unsigned)port->address.port : 0u);
+    sci_info_add(info, "server_time_usec:%lld", (long long)now_ms * 1000);
+    sci_info_add(info, "uptime_in_seconds:%lld", (long long)up_s);
+    sci_info_add(info, "uptime_in_days:%lld", (long long)up_s / (24 * 60 * 60));
+}
+
+static void sci_info_clients(sci_info *info)
+{
+    const sc_server *server = info->server;
+    size_t internal = 0, waiting = 0, tracking = 0;
+    for (const sci_link *link = server->sessions.next; link != &server->sessions;
+         link = link->next) {
+        const sci_session *session = SCI_CONTAINER(link, sci_session, link);
+        internal += session->is_internal;
+        waiting += sci_wait_is_on(session);
+        tracking += session->tracking.is_on;
+    }
+    sci_info_number(info, "connected_clients", server->session_count - internal);
+    sci_info_add(info, "cluster_connections:0");
+    sci_info_number(info, "maxclients", server->config.max_clients);
+    sci_info_number(info, "blocked_clients", waiting);
+    sci_info_number(info, "tracking_clients", tracking);
+}
+
+static void sci_info_memory(sci_info *info)
+{
+    const sc_server *server = info->server;
+    sci_info_size(info, "used_memory", server->data.used);
+    sci_info_size(info, "used_memory_peak", server->data.peak);
+    sci_info_number(info, "used_memory_dataset", server->data.used);
+    sci_info_size(info, "maxmemory", server->config.max_memory_bytes);
+    sci_info_add(info, "maxmemory_policy:%s", sci_eviction_to_text(server->config.eviction));
+    sci_info_add(info, "mem_allocator:sc_memory");
+}
+
+static void sci_info_persistence(sci_info *info)
+{
+    const sc_server *server = info->server;
+    const char *words = NULL;
+    const int64_t failed_ms = server->log ? sci_log_failed_ms(server->log, &words) : 0;
+    sci_info_add(info, "loading:0");
+    sci_info_add(info, "async_loading:0");
+    sci_info_add(info, "rdb_changes_since_last_save:0");
+    sci_info_add(info, "rdb_bgsave_in_progress:0");
+    sci_info_add(info, "rdb_last_save_time:%lld", (long long)server->stats.saved_ms / 1000);
+    sci_info_add(info, "rdb_last_bgsave_status:ok");
+    sci_info_number(info, "aof_enabled", server->log != NULL);
+    sci_info_number(info, "aof_rewrite_in_progress",
+                    server->log && sci_log_is_rewriting(server->log));
+    sci_info_add(info, "aof_rewrite_scheduled:0");
+    sci_info_add(info, "aof_last_bgrewrite_status:ok");
+    sci_info_add(info, "aof_last_write_status:%s", failed_ms ? "err" : "ok");
+    if (!server->log)
+        return;
+    sci_info_number(info, "aof_current_size", sci_log_bytes(server->log));
+    if (failed_ms)
+        sci_info_add(info, "aof_last_write_error:%s", words);
+}
+
+static void sci_info_stats(sci_info *info)
+{
+    const sc_server *server = info->server;
+    const sci_server_stats *stats = &server->stats;
+    sci_info_number(info, "total_connections_received", stats->connections);
+    sci_info_number(info, "total_commands_processed", stats->commands);
+    sci_info_number(info, "total_net_input_bytes", stats->bytes_in);
+    sci_info_number(info, "total_net_output_bytes", stats->bytes_out);
+    sci_info_number(info, "rejected_connections", stats->rejected);
+    sci_info_number(info, "expired_keys", stats->expired);
+    sci_info_number(info, "evicted_keys", stats->evicted);
+    sci_info_number(info, "keyspace_hits", stats->hits);
+    sci_info_number(info, "keyspace_misses", stats->misses);
+    sci_info_number(info, "pubsub_channels", server->channels[SCI_CHANNEL].count);
+    sci_info_number(info, "pubsub_patterns", server->channels[SCI_PATTERN].count);
+    sci_info_number(info, "pubsubshard_channels", server->channels[SCI_SHARD_CHANNEL].count);
+}
+
+static void sci_info_replication(sci_info *info)
+{
+    sci_info_add(info, "role:master");
+    sci_info_add(info, "connected_slaves:0");
+    sci_info_add(info, "master_failover_state:no-failover");
+    sci_info_add(info, "master_replid:%s", info->server->run_id);
+    sci_info_add(info, "master_repl_offset:0");
+    sci_info_add(info, "repl_backlog_active:0");
+}
+
+static void sci_info_cluster(sci_info *info)
+{
+    sci_info_add(info, "cluster_enabled:0");
+}
+
+static int64_t sci_info_average_ttl(const sci_db *db, int64_t now_ms)
+{
+    const size_t step = db->expiry_count / SCI_INFO_TTL_SAMPLES + 1;
+    int64_t sum = 0, samples = 0;
+    for (size_t i = 0; i < db->expiry_count; i += step, samples++)
+        sum += sci_min_i64(sci_max_i64(db->expiries[i].at_ms - now_ms, 0),
+                           INT64_MAX / (2 * SCI_INFO_TTL_SAMPLES));
+    return samples ? sum / samples : 0;
+}
+
+static void sci_info_keyspace(sci_info *info)
+{
+    const sc_server *server = info->server;
+    for (int i = 0; i < server->db_count; i++) {
+        const sci_db *db = &server->dbs[i];
+        if (sci_db_count(db) > 0)
+            sci_info_add(info, "db%d:keys=%zu,expires=%zu,avg_ttl=%lld", i, sci_db_count(db),
+                         db->expiry_count,
+                         (long long)sci_info_average_ttl(db, sci_server_wall_ms(server)));
+    }
+}
+
+static void sci_info_nothing(sci_info *info)
+{
+    (void)info;
+}
+
+/* --- INFO */
+
+typedef struct sci_info_section {
+    const char *name; /* lower case */
+    const char *title;
+    void (*write_lines)(sci_info *info);
+    bool is_extra; /* only where it is asked for, or all are */
+} sci_info_section;
+
+static const sci_info_section sci_info_sections[] = {
+    {"server", "Server", sci_info_server, false},
+    {"clients", "Clients", sci_info_clients, false},
+    {"memory", "Memory", sci_info_memory, false},
+    {"persistence", "Persistence", sci_info_persistence, false},
+    {"stats", "Stats", sci_info_stats, false},
+    {"replication", "Replication", sci_info_replication, false},
+    {"modules", "Modules", sci_info_nothing, false},
+    {"commandstats", "Commandstats", sci_info_nothing, true},
+    {"errorstats", "Errorstats", sci_info_nothing, false},
+    {"latencystats", "Latencystats", sci_info_nothing, true},
+    {"cluster", "Cluster", sci_info_cluster, false},
+    {"keyspace", "Keyspace", sci_info_keyspace, false},
+};
+
+static bool sci_info_is_asked(const sci_call *call, const sci_info_section *section)
+{
+    for (size_t i = 1; i < call->argc; i++) {
+        const sc_slice word = call->argv[i];
+        if (sci_word_is(word, section->name) || sci_word_is(word, "all") ||
+            sci_word_is(word, "everything") || (!section->is_extra && sci_word_is(word, "default")))
+            return true;
+    }
+    return call->argc == 1 && !section->is_extra;
+}
+
+static void sci_command_info(sci_call *call)
+{
+    sci_info info;
+    info.server = call->server;
+    info.status = SC_OK;
+    sci_bytes_init(&info.text, &call->server->memory);
+    for (size_t i = 0; i < SCI_COUNT(sci_info_sections); i++) {
+        const sci_info_section *section = &sci_info_sections[i];
+        if (!sci_info_is_asked(call, section))
+            continue;
+        if (sci_bytes_len(&info.text) > 0)
+            sci_info_add(&info, "%s", "");
+        sci_info_add(&info, "# %s", section->title);
+        section->write_lines(&info);
+    }
+    if (info.status == SC_OK)
+        sci_answer_bulk(call, sci_bytes_slice(&info.text));
+    else
+        sci_answer_no_memory(call);
+    sci_bytes_free(&info.text);
+}
+
+/* --- MEMORY */
+
+static void sci_memory_usage(sci_call *call)
+{
+    int64_t samples;
+    for (size_t i = 3; i < call->argc; i += 2) {
+        if (call->argc - i < 2 || !sci_word_is(call->argv[i], "samples")) {
+            sci_answer_syntax_error(call);
+            return;
+        }
+        if (!sci_arg_i64(call, i + 1, &samples))
+            return;
+        if (samples < 0) {
+            sci_answer_syntax_error(call);
+            return;
+        }
+    }
+    /* A question of an administrator: the key is not used by it. */
+    const sci_entry *entry = sci_db_find(call->db, call->argv[2]);
+    if (entry)
+        sci_answer_i64(call, (int64_t)sci_entry_bytes(entry));
+    else
+        sci_answer_nil(call, SCI_NIL_BULK);
+}
+
+static void sci_memory_stats(sci_call *call)
+{
+    const sc_server *server = call->server;
+    size_t keys = 0;
+    for (int i = 0; i < server->db_count; i++)
+        keys += sci_db_count(&server->dbs[i]);
+    const struct {
+        const char *name;
+        size_t value;
+    } numbers[] = {{"peak.allocated", server->data.peak},
+                   {"total.allocated", server->data.used},
+                   {"startup.allocated", 0},
+                   {"keys.count", keys},
+                   {"keys.bytes-per-key", keys ? server->data.used / keys : 0},
+                   {"dataset.bytes", server->data.used}};
+    sci_answer_array(call, 2 * SCI_COUNT(numbers));
+    for (size_t i = 0; i < SCI_COUNT(numbers); i++) {
+        sci_answer_text(call, numbers[i].name);
+        sci_answer_i64(call, (int64_t)numbers[i].value);
+    }
+}
+
+static void sci_memory_doctor(sci_call *call)
+{
+    sci_answer_text(call, "What is used is what the data take: INFO memory tells it.\n");
+}
+
+static void sci_memory_malloc_stats(sci_call *call)
+{
+    sci_answer_text(call, "The program's own allocator has no statistics here.\n");
+}
+
+static void sci_command_memory(sci_call *call)
+{
+    static const sci_subcommand subcommands[] = {{"usage", sci_memory_usage, -3},
+                                                 {"stats", sci_memory_stats, 2},
+                                                 {"doctor", sci_memory_doctor, 2},
+                                                 {"malloc-stats", sci_memory_malloc_stats, 2},
+                                                 {"purge", sci_answer_ok, 2}};
+    sci_subcommand_run(call, subcommands, SCI_COUNT(subcommands));
+}
+
+SCI_PRIVATE sci_command_list sci_info_commands(void)
+{
+    static const sci_command commands[] = {
+        {"info", sci_command_info, -1, SCI_CMD_LOADING | SCI_CMD_STALE, 0, 0, 0},
+        {"memory", sci_command_memory, -2, SCI_CMD_READONLY, 0, 0, 0},
+    };
+    sci_command_list list = {commands, SCI_COUNT(commands)};
+    return list;
+}
+
+/* MARK: - Server: COMMAND (Private) */
+/* COMMAND: the table of commands, for clients that ask for it. */
+
+/* --- Keys of a command */
+
+/* Commands that say how many keys follow. */
+typedef struct sci_counted_keys {
+    const char *name;
+    int first; /* a key of its own, or 0 */
+    int number_at;
+} sci_counted_keys;
+
+static const sci_counted_keys *sci_counted_keys_find(const sci_command *command)
+{
+    static const sci_counted_keys all[] = {
+        {"zunion", 0, 1},     {"zinter", 0, 1},     {"zdiff", 0, 1},       {"zintercard", 0, 1},
+        {"zmpop", 0, 1},      {"bzmpop", 0, 2},     {"zunionstore", 1, 2}, {"zinterstore", 1, 2},
+        {"zdiffstore", 1, 2}, {"sintercard", 0, 1}, {"lmpop", 0, 1},       {"blmpop", 0, 2},
+        {"eval", 0, 2},       {"evalsha", 0, 2},
+    };
+    for (size_t i = 0; i < SCI_COUNT(all); i++)
+        if (strcmp(all[i].name, command->name) == 0)
+            return &all[i];
+    return NULL;
+}
+
+/* Words of a call, one after the other: keys[0] and every `step`-th. */
+typedef struct sci_keys {
+    size_t first, count, step;
+    size_t own; /* a key before them, or 0 */
+} sci_keys;
+
+static bool sci_keys_of_streams(const sc_slice *argv, size_t argc, sci_keys *keys)
+{
+    for (size_t i = 1; i < argc; i++) {
+        if (!sci_word_is(argv[i], "streams"))
+            continue;
+        keys->first = i + 1;
+        keys->count = (argc - i - 1) / 2;
+        return keys->count > 0 && (argc - i - 1) % 2 == 0;
+    }
+    return false;
+}
+
+static bool sci_keys_of_counted(const sci_counted_keys *counted, const sc_slice *argv, size_t argc,
+                                sci_keys *keys)
+{
+    const size_t at = (size_t)counted->number_at;
+    int64_t count;
+    if (at >= argc || !sci_text_to_i64(argv[at], &count) || count < 0 ||
+        (uint64_t)count > argc - at - 1)
+        return false;
+    keys->own = (size_t)counted->first;
+    keys->first = at + 1;
+    keys->count = (size_t)count;
+    return true;
+}
+
+/* False: the words do not fit the command. */
+static bool sci_keys_find(const sci_command *command, const sc_slice *argv, size_t argc,
+                          sci_keys *keys)
+{
+    const sci_counted_keys *counted = sci_counted_keys_find(command);
+    memset(keys, 0, sizeof *keys);
+    keys->step = 1;
+    if (counted)
+        return sci_keys_of_counted(counted, argv, argc, keys);
+    if (strcmp(command->name, "xread") == 0)
+        return sci_keys_of_streams(argv, argc, keys);
+    if (command->first_key == 0)
+        return true;
+    const size_t first = (size_t)command->first_key;
+    const size_t end = command->last_key < 0 ? argc + 1 - (size_t)-command->last_key
+                                             : (size_t)command->last_key + 1;
+    keys->first = first;
+    keys->step = (size_t)command->key_step;
+    keys->count = end > first ? (end - first + keys->step - 1) / keys->step : 0;
+    return end <= argc;
+}
+
+static bool sci_command_moves_keys(const sci_command *command)
+{
+    return sci_counted_keys_find(command) || strcmp(command->name, "xread") == 0;
+}
+
+/* --- What is told of one */
+
+static void sci_command_answer_flags(sci_call *call, const sci_command *command)
+{
+    static const struct {
+        unsigned flag;
+        const char *name;
+    } names[] = {{SCI_CMD_WRITE, "write"},       {SCI_CMD_READONLY, "readonly"},
+                 {SCI_CMD_DENYOOM, "denyoom"},   {SCI_CMD_ADMIN, "admin"},
+                 {SCI_CMD_PUBSUB, "pubsub"},     {SCI_CMD_NOSCRIPT, "noscript"},
+                 {SCI_CMD_BLOCKING, "blocking"}, {SCI_CMD_LOADING, "loading"},
+                 {SCI_CMD_STALE, "stale"},       {SCI_CMD_FAST, "fast"},
+                 {SCI_CMD_NO_AUTH, "no_auth"},   {SCI_CMD_NO_MULTI, "no_multi"}};
+    size_t count = 0;
+    const size_t mark = sci_answer_array_begin(call);
+    for (size_t i = 0; i < SCI_COUNT(names); i++) {
+        if (command->flags & names[i].flag) {
+            sci_answer_simple(call, names[i].name);
+            count++;
+        }
+    }
+    if (sci_command_moves_keys(command)) {
+        sci_answer_simple(call, "movablekeys");
+        count++;
+    }
+    sci_answer_array_end(call, mark, count);
+}
+
+/* ACL categories, as far as flags tell them. */
+static const struct {
+    unsigned flag;
+    const char *name;
+} sci_command_categories[] = {{SCI_CMD_WRITE, "write"},      {SCI_CMD_READONLY, "read"},
+                              {SCI_CMD_ADMIN, "admin"},      {SCI_CMD_ADMIN, "dangerous"},
+                              {SCI_CMD_PUBSUB, "pubsub"},    {SCI_CMD_FAST, "fast"},
+                              {SCI_CMD_BLOCKING, "blocking"}};
+
+static void sci_command_answer_categories(sci_call *call, const sci_command *command)
+{
+    char text[32];
+    size_t count = 0;
+    const size_t mark = sci_answer_array_begin(call);
+    for (size_t i = 0; i < SCI_COUNT(sci_command_categories); i++) {
+        if (!(command->flags & sci_command_categories[i].flag))
+            continue;
+        (void)sci_format(text, sizeof text, "@%s", sci_command_categories[i].name);
+        sci_answer_simple(call, text);
+        count++;
+    }
+    if (!(command->flags & SCI_CMD_FAST)) {
+        sci_answer_simple(call, "@slow");
+        count++;
+    }
+    sci_answer_array_end(call, mark, count);
+}
+
+/* A map of Redis's key specifications: "index" and "range", or "index" and "keynum". */
+static void sci_command_answer_key_spec(sci_call *call, const sci_command *command, int index,
+                                        const char *type, const char *const names[3],
+                                        const int values[3])
+{
+    sci_answer_array(call, 6);
+    sci_answer_text(call, "flags");
+    sci_answer_array(call, 1);
+    sci_answer_simple(call, command->flags & SCI_CMD_WRITE ? "RW" : "RO");
+    sci_answer_text(call, "begin_search");
+    sci_answer_array(call, 4);
+    sci_answer_text(call, "type");
+    sci_answer_text(call, "index");
+    sci_answer_text(call, "spec");
+    sci_answer_array(call, 2);
+    sci_answer_text(call, "index");
+    sci_answer_i64(call, index);
+    sci_answer_text(call, "find_keys");
+    sci_answer_array(call, 4);
+    sci_answer_text(call, "type");
+    sci_answer_text(call, type);
+    sci_answer_text(call, "spec");
+    sci_answer_array(call, 6);
+    for (size_t i = 0; i < 3; i++) {
+        sci_answer_text(call, names[i]);
+        sci_answer_i64(call, values[i]);
+    }
+}
+
+static void sci_command_answer_key_specs(sci_call *call, const sci_command *command)
+{
+    static const char *const range_names[3] = {"lastkey", "keystep", "limit"};
+    static const char *const number_names[3] = {"keynumidx", "firstkey", "keystep"};
+    static const int number_values[3] = {0, 1, 1};
+    const sci_counted_keys *counted = sci_counted_keys_find(command);
+    sci_answer_array(call, (command->first_key > 0 ? 1u : 0u) + (counted ? 1u : 0u));
+    if (command->first_key > 0) {
+        int values[3] = {0, command->key_step, 0};
+        values[0] =
+            command->last_key < 0 ? command->last_key : command->last_key - command->first_key;
+        sci_command_answer_key_spec(call, command, command->first_key, "range", range_names,
+                                    values);
+    }
+    if (counted)
+        sci_command_answer_key_spec(call, command, counted->number_at, "keynum", number_names,
+                                    number_values);
+}
+
+/* As of Redis 7: ten elements. */
+static void sci_command_answer_info(sci_call *call, const sci_command *command)
+{
+    sci_answer_array(call, 10);
+    sci_answer_text(call, command->name);
+    sci_answer_i64(call, command->arity);
+    sci_command_answer_flags(call, command);
+    sci_answer_i64(call, command->first_key);
+    sci_answer_i64(call, command->last_key);
+    sci_answer_i64(call, command->key_step);
+    sci_command_answer_categories(call, command);
+    sci_answer_array(call, 0); /* tips */
+    sci_command_answer_key_specs(call, command);
+    sci_answer_array(call, 0); /* subcommands */
+}
+
+/* --- Subcommands */
+
+static size_t sci_command_count_all(const sc_server *server)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < SCI_SERVER_COMMAND_SLOTS; i++)
+        count += server->commands[i] != NULL;
+    return count;
+}
+
+static void sci_command_answer_all(sci_call *call)
+{
+    sci_answer_array(call, sci_command_count_all(call->server));
+    for (size_t i = 0; i < SCI_SERVER_COMMAND_SLOTS; i++)
+        if (call->server->commands[i])
+            sci_command_answer_info(call, call->server->commands[i]);
+}
+
+static void sci_command_count(sci_call *call)
+{
+    sci_answer_i64(call, (int64_t)sci_command_count_all(call->server));
+}
+
+static void sci_command_info_of(sci_call *call)
+{
+    if (call->argc == 2) {
+        sci_command_answer_all(call);
+        return;
+    }
+    sci_answer_array(call, call->argc - 2);
+    for (size_t i = 2; i < call->argc; i++) {
+        const sci_command *command = sci_command_find(call->server, call->argv[i]);
+        if (command)
+            sci_command_answer_info(call, command);
+        else
+            sci_answer_nil(call, SCI_NIL_ARRAY);
+    }
+}
+
+/* Of named ones a little; of all nothing, since redis-cli, which asks for that, has them by heart
+   for a server that does not know them. */
+static void sci_command_docs(sci_call *call)
+{
+    size_t count = 0;
+    if (call->argc == 2) {
+        sci_answer_error(call, "ERR COMMAND DOCS wants names here");
+        return;
+    }
+    const size_t mark = sci_answer_array_begin(call);
+    for (size_t i = 2; i < call->argc; i++) {
+        const sci_command *command = sci_command_find(call->server, call->argv[i]);
+        if (!command)
+            continue;
+        sci_answer_text(call, command->name);
+        sci_answer_array(call, 4);
+        sci_answer_text(call, "summary");
+        sci_answer_text(call, "As in Redis " SCI_SERVER_REDIS_VERSION);
+        sci_answer_text(call, "group");
+        sci_answer_text(call, command->first_key ? "generic" : "server");
+        count += 2;
+    }
+    sci_answer_array_end(call, mark, count);
+}
+
+static void sci_command_getkeys(sci_call *call)
+{
+    const sc_slice *argv = call->argv + 2;
+    const size_t argc = call->argc - 2;
+    const sci_command *command = sci_command_find(call->server, argv[0]);
+    sci_keys keys;
+    if (!command) {
+        sci_answer_error(call, "ERR Invalid command specified");
+        return;
+    }
+    if (command->first_key == 0 && !sci_command_moves_keys(command)) {
+        sci_answer_error(call, "ERR The command has no key arguments");
+        return;
+    }
+    if (command->arity > 0 ? argc != (size_t)command->arity : argc < (size_t)-command->arity) {
+        sci_answer_error(call, "ERR Invalid number of arguments specified for command");
+        return;
+    }
+    if (!sci_keys_find(command, argv, argc, &keys)) {
+        sci_answer_error(call, "ERR Invalid arguments specified for command");
+        return;
+    }
+    sci_answer_array(call, keys.count + (keys.own > 0));
+    if (keys.own)
+        sci_answer_bulk(call, argv[keys.own]);
+    for (size_t i = 0; i < keys.count; i++)
+        sci_answer_bulk(call, argv[keys.first + i * keys.step]);
+}
+
+static bool sci_command_is_in_category(const sci_command *command, sc_slice category)
+{
+    for (size_t i = 0; i < SCI_COUNT(sci_command_categories); i++)
+        if ((command->flags & sci_command_categories[i].flag) &&
+            sci_word_is(category, sci_command_categories[i].name))
+            return true;
+    return !(command->flags & SCI_CMD_FAST) && sci_word_is(category, "slow");
+}
+
+/* "FILTERBY kind value" in argv[2..4], or nothing. */
+static bool sci_command_is_listed(const sci_call *call, const sci_command *command)
+{
+    if (call->argc == 2)
+        return true;
+    if (sci_word_is(call->argv[3], "pattern"))
+        return sci_glob_match(call->argv[4], sc_text(command->name), true);
+    return sci_word_is(call->argv[3], "aclcat") &&
+           sci_command_is_in_category(command, call->argv[4]);
+}
+
+static void sci_command_list_names(sci_call *call)
+{
+    size_t count = 0;
+    if (call->argc != 2 &&
+        (call->argc != 5 || !sci_word_is(call->argv[2], "filterby") ||
+         (!sci_word_is(call->argv[3], "pattern") && !sci_word_is(call->argv[3], "aclcat") &&
+          !sci_word_is(call->argv[3], "module")))) {
+        sci_answer_syntax_error(call);
+        return;
+    }
+    const size_t mark = sci_answer_array_begin(call);
+    for (size_t i = 0; i < SCI_SERVER_COMMAND_SLOTS; i++) {
+        const sci_command *command = call->server->commands[i];
+        if (command && sci_command_is_listed(call, command)) {
+            sci_answer_text(call, command->name);
+            count++;
+        }
+    }
+    sci_answer_array_end(call, mark, count);
+}
+
+static void sci_command_command(sci_call *call)
+{
+    static const sci_subcommand subcommands[] = {{"count", sci_command_count, 2},
+                                                 {"info", sci_command_info_of, -2},
+                                                 {"docs", sci_command_docs, -2},
+                                                 {"list", sci_command_list_names, -2},
+                                                 {"getkeys", sci_command_getkeys, -4}};
+    if (call->argc == 1)
+        sci_command_answer_all(call);
+    else
+        sci_subcommand_run(call, subcommands, SCI_COUNT(subcommands));
+}
+
+SCI_PRIVATE sci_command_list sci_command_commands(void)
+{
+    static const sci_command commands[] = {
+        {"command", sci_command_command, -1, SCI_CMD_LOADING | SCI_CMD_STALE, 0, 0, 0},
+    };
+    sci_command_list list = {commands, SCI_COUNT(commands)};
+    return list;
+}
+
 /* MARK: - Server: dispatch (Private) */
 /* From words to a command's function. The order of the checks is that of Redis 7. */
 
@@ -27012,6 +28647,10 @@ SCI_PRIVATE void sci_command_index_init(sc_server *server)
         sci_zset_range_commands,
         sci_zset_pop_commands,
         sci_zset_algebra_commands,
+        sci_server_commands,
+        sci_config_commands,
+        sci_info_commands,
+        sci_command_commands,
         sci_string_commands,
         sci_number_commands,
         sci_range_commands,
@@ -28519,6 +30158,12 @@ SCI_PRIVATE int64_t sci_log_failed_ms(const sci_log *log, const char **text)
     return log->failed_ms;
 }
 
+SCI_PRIVATE void sci_log_configure(sci_log *log, sc_sync sync, uint64_t rewrite_min_bytes)
+{
+    log->sync = sync;
+    log->rewrite_min_bytes = rewrite_min_bytes;
+}
+
 /* MARK: - Server: loading the log (Private) */
 /* Loading a log: batch by batch, each checked as a whole before anything of it is executed, in
    pieces of bounded size.
@@ -29801,6 +31446,17 @@ static sc_status sci_server_make_dbs(sc_server *server)
     return SC_OK;
 }
 
+/* A name for this run, as INFO tells it. */
+static void sci_server_make_id(sc_server *server)
+{
+    uint64_t bits = 0;
+    for (size_t i = 0; i < SCI_SERVER_ID_BYTES - 1; i++, bits >>= 4) {
+        if (i % 16 == 0)
+            bits = sci_random_u64(server);
+        server->run_id[i] = "0123456789abcdef"[bits & 15];
+    }
+}
+
 static sc_status sci_server_fill(sc_server *server, const sc_server_config *config)
 {
     sc_random random = {NULL, NULL};
@@ -29817,7 +31473,8 @@ static sc_status sci_server_fill(sc_server *server, const sc_server_config *conf
     server->random_state[0] = seeds[2] | 1; /* a state of zeros would stay one */
     server->random_state[1] = seeds[3];
     server->now_ms = sci_server_wall_ms(server);
-    server->stats.started_ms = server->now_ms;
+    server->stats.started_ms = server->stats.saved_ms = server->now_ms;
+    sci_server_make_id(server);
     sci_map_init(&server->waits, &server->memory, server->hash_seed);
     sci_map_init(&server->watched, &server->memory, server->hash_seed);
     for (int kind = 0; kind < SCI_CHANNEL_KINDS; kind++)
@@ -29901,6 +31558,8 @@ SCI_PRIVATE void sci_server_free(sc_server *server)
 
 static int64_t sci_server_expire(sc_server *server, int64_t now_ns)
 {
+    if (server->is_expiry_lazy)
+        return INT64_MAX;
     int64_t delay_ms = sci_expire_slice(server, SCI_SERVER_SLICE_NS);
     if (delay_ms < 0)
         return INT64_MAX;
@@ -29917,6 +31576,32 @@ static int64_t sci_server_tidy(sc_server *server, int64_t now_ns)
     return has_more ? now_ns : INT64_MAX;
 }
 
+static bool sci_session_is_idle(const sci_session *session)
+{
+    const sc_server *server = session->server;
+    return !session->is_internal && !session->is_ended && !sci_wait_is_on(session) &&
+           !sci_pubsub_is_subscribed(session) &&
+           (server->now_ms - session->active_ms) / 1000 > server->idle_timeout_s;
+}
+
+/* Once a second, end those that ask for nothing. */
+static int64_t sci_server_end_idle(sc_server *server, int64_t now_ns)
+{
+    if (server->idle_timeout_s == 0)
+        return INT64_MAX;
+    if (now_ns < server->idle_look_ns)
+        return server->idle_look_ns;
+    for (sci_link *link = server->sessions.next; link != &server->sessions; link = link->next) {
+        sci_session *session = SCI_CONTAINER(link, sci_session, link);
+        if (sci_session_is_idle(session)) {
+            sci_session_end(session);
+            sci_session_notify(session);
+        }
+    }
+    server->idle_look_ns = now_ns + 1000 * (int64_t)SCI_SERVER_NS_PER_MS;
+    return server->idle_look_ns;
+}
+
 SCI_PRIVATE int64_t sci_server_tick(sc_server *server)
 {
     int64_t now_ns = sci_server_now_ns(server);
@@ -29927,6 +31612,7 @@ SCI_PRIVATE int64_t sci_server_tick(sc_server *server)
     if (timeout)
         due_ns = sci_min_i64(due_ns, timeout->key);
     due_ns = sci_min_i64(due_ns, sci_server_tidy(server, now_ns));
+    due_ns = sci_min_i64(due_ns, sci_server_end_idle(server, now_ns));
     if (server->log)
         due_ns = sci_min_i64(due_ns, sci_log_tick(server->log, now_ns));
     return due_ns;
@@ -30056,17 +31742,6 @@ SCI_PRIVATE void sci_minder_end(sci_minder *minder)
 /* MARK: - Server: words of its configuration (Private) */
 /* Words of the configuration. */
 
-/* The words of a server's configuration, the same in URLs, in CONFIG and on a command line. */
-
-/* "64mb", as Redis reads it: b, k, m, g count by thousands, kb, mb, gb by 1,024; any case. */
-SCI_PRIVATE bool sci_bytes_from_text(sc_slice text, uint64_t *bytes);
-/* "allkeys-lru"; from text in any case. */
-SCI_PRIVATE const char *sci_eviction_to_text(sc_eviction eviction);
-SCI_PRIVATE bool sci_eviction_from_text(sc_slice text, sc_eviction *eviction);
-/* "always", "everysec", "no"; "never" is read as "no". */
-SCI_PRIVATE const char *sci_sync_to_text(sc_sync when);
-SCI_PRIVATE bool sci_sync_from_text(sc_slice text, sc_sync *when);
-
 #define SCI_KILO UINT64_C(1000)
 #define SCI_KIBI UINT64_C(1024)
 
@@ -30148,79 +31823,6 @@ SCI_PRIVATE bool sci_sync_from_text(sc_slice text, sc_sync *when)
 
 /* MARK: - Server: host (Private) */
 /* A server's loop, its thread, and the places where it listens. */
-
-/* What carries a server's bytes to and from the outside: places where it listens, connections, a
-   loop that waits for them, and a thread that drives the loop.
-
-   The loop's lock guards all of it but what is said to be guarded by the server's. The loop's is
-   taken first. */
-
-#define SCI_HOST_DOORS 4
-/* What is received at once, when nothing says that more is to come. */
-#define SCI_HOST_RECEIVE_BYTES ((size_t)16 * 1024)
-
-typedef struct sci_host sci_host;
-
-/* A place where it listens. */
-typedef struct sci_door {
-    sci_watch watch;
-    sci_host *host;
-    void *listener; /* owned; NULL: closed */
-    sc_address address;
-    char *url;       /* owned; as sc_server_url tells it */
-    sci_timer pause; /* until it is tried again, after a failure that passes */
-} sci_door;
-
-typedef struct sci_visit {
-    sci_watch watch;
-    sci_link link; /* in host->visits */
-    sci_link due;  /* the server's lock: in host->due */
-    sci_host *host;
-    void *stream;         /* owned */
-    sci_session *session; /* owned, until it is over; the server's lock */
-    bool is_stalled;      /* the stream takes no more now */
-} sci_visit;
-
-struct sci_host {
-    sc_server *server;
-    sc_memory memory;
-    sc_listener table;
-    sci_loop *loop; /* `own`, or a client's */
-    sci_loop own;
-    bool has_own_loop;
-    sci_door doors[SCI_HOST_DOORS];
-    size_t door_count;
-    sci_link visits;
-    sci_link due;  /* the server's lock: those to look at before the next wait */
-    bool is_awake; /* the server's lock: `due` will be looked at before the next wait */
-    sci_hook hook;
-    sci_minder minder;
-    char *buffer; /* owned: SCI_HOST_RECEIVE_BYTES */
-    sci_thread thread;
-    bool has_thread;
-    bool is_stopping;
-};
-
-/* A host without places, over a loop of its own (`loop` NULL) or another's, locked. `server->host` is
-   set. Tables come from `config`. */
-SCI_PRIVATE sc_status sci_host_create(sc_server *server, const sc_server_config *config,
-                                      sci_loop *loop);
-/* Before there is a thread, or with another's loop locked. */
-SCI_PRIVATE sc_status sci_host_listen(sci_host *host, const sc_address *address);
-SCI_PRIVATE sc_status sci_host_start_thread(sci_host *host);
-/* Let visitors go, stop listening, stop the thread; free. The log is closed in between: who is let
-   go finds it free. With another's loop locked. */
-SCI_PRIVATE void sci_host_free(sci_host *host);
-/* In a forked child: close its copies of descriptors without a word. `is_intact` false: the rest may
-   have been in the middle of a change, and is left alone. */
-SCI_PRIVATE void sci_host_abandon(sci_host *host, bool is_intact);
-
-/* For host.c and visit.c. */
-/* Somebody is at the door. */
-SCI_PRIVATE void sci_door_settle(sci_watch *watch, unsigned ready);
-/* Send what is due, and look whether visitors go. */
-SCI_PRIVATE void sci_visits_turn(sci_host *host);
-SCI_PRIVATE void sci_visits_end(sci_host *host);
 
 /* How long the thread pauses when its poller has failed. */
 #define SCI_HOST_PAUSE_NS (10 * (int64_t)SCI_SERVER_NS_PER_MS)
@@ -30460,6 +32062,15 @@ SCI_PRIVATE void sci_host_abandon(sci_host *host, bool is_intact)
         host->own.poller_table.destroy(host->own.poller);
     if (is_intact)
         sci_host_free_block(host);
+}
+
+SCI_PRIVATE const sci_door *sci_server_door(const sc_server *server, bool is_unix)
+{
+    const sci_host *host = server->host;
+    for (size_t i = 0; host && i < host->door_count; i++)
+        if ((host->doors[i].address.family == SC_FAMILY_UNIX) == is_unix)
+            return &host->doors[i];
+    return NULL;
 }
 
 /* MARK: - Server: visitors (Private) */
@@ -30724,29 +32335,6 @@ SCI_PRIVATE void sci_door_settle(sci_watch *watch, unsigned ready)
 /* MARK: - Server: opening (Private) */
 /* The public functions of a server: what its configuration means, opening, closing. */
 
-/* Opening a server with its log and places. */
-
-/* Where to listen. */
-typedef struct sci_places {
-    sc_address at[SCI_HOST_DOORS];
-    size_t count;
-} sci_places;
-
-/* As sc_server_open, at `places` instead of config->listen_on. `loop` NULL: a loop of its own; else
-   another's, locked, and config->polled. */
-SCI_PRIVATE sc_status sci_server_open_at(const sc_server_config *config, const sci_places *places,
-                                         sci_loop *loop, sc_server **server);
-
-/* In a forked child, before anything else: the data go on as the child's own copy, without sessions;
-   log, sockets and thread are the parent's. */
-SCI_PRIVATE void sci_server_after_fork(sc_server *server);
-/* The same, if it is a forked child and has not done so. */
-static inline void sci_server_mind_fork(sc_server *server)
-{
-    if (server->has_fork_guard && sci_fork_guard_is_child(&server->fork_guard))
-        sci_server_after_fork(server);
-}
-
 /* Longest URL of a place. */
 #define SCI_PLACE_BYTES (3 * SC_PATH_BYTES + 16)
 
@@ -30837,8 +32425,7 @@ static sc_status sci_places_parse(const sc_memory *memory, const sc_server_confi
     }
 }
 
-/* Can it be reached from other hosts? */
-static bool sci_place_is_public(const sc_address *address)
+SCI_PRIVATE bool sci_place_is_public(const sc_address *address)
 {
     static const uint8_t loopback6[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
     if (address->family == SC_FAMILY_IPV4)

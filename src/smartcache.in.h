@@ -1227,6 +1227,21 @@ extern "C" {
 /* MARK: - Server: commands that change streams (Private) */
 #include "server/cmd_stream.c"
 
+/* MARK: - Server: commands made of others (Private) */
+#include "server/subcommand.c"
+
+/* MARK: - Server: commands about the server (Private) */
+#include "server/cmd_server.c"
+
+/* MARK: - Server: configuration (Private) */
+#include "server/cmd_config.c"
+
+/* MARK: - Server: INFO, MEMORY (Private) */
+#include "server/cmd_info.c"
+
+/* MARK: - Server: COMMAND (Private) */
+#include "server/cmd_command.c"
+
 /* MARK: - Server: dispatch (Private) */
 #include "server/dispatch.c"
 

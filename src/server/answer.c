@@ -75,7 +75,8 @@ SCI_PRIVATE void sci_answer_double(sci_call *call, double number)
 
 SCI_PRIVATE void sci_answer_nil(sci_call *call, sci_nil nil)
 {
-    sci_answer_add(call, sc_bytes(nil == SCI_NIL_ARRAY ? "*-1\r\n" : "$-1\r\n", 5));
+    static const char *const words[] = {"$-1\r\n", "*-1\r\n", "+OK\r\n"};
+    sci_answer_add(call, sc_bytes(words[nil], 5));
 }
 
 SCI_PRIVATE void sci_answer_array(sci_call *call, size_t count)

@@ -133,7 +133,11 @@ SCI_PRIVATE void sci_log_instead(sci_call *call, const sc_slice *argv, size_t ar
 
 /* --- Waiting */
 
-typedef enum sci_nil { SCI_NIL_BULK, SCI_NIL_ARRAY } sci_nil;
+typedef enum sci_nil {
+    SCI_NIL_BULK,
+    SCI_NIL_ARRAY,
+    SCI_NIL_OK /* not nil, but +OK */
+} sci_nil;
 
 /* argv[i] as the time-out of a blocking command, in seconds with a fraction, 0 for ever. False
    after answering why not. */

@@ -23,3 +23,7 @@ SCI_PRIVATE sci_command_list sci_keys_commands(void);
 SCI_PRIVATE sci_command_list sci_expire_commands(void);
 SCI_PRIVATE sci_command_list sci_move_commands(void);
 SCI_PRIVATE sci_command_list sci_stream_commands(void);
+SCI_PRIVATE sci_command_list sci_server_commands(void);
+SCI_PRIVATE sci_command_list sci_config_commands(void);
+SCI_PRIVATE sci_command_list sci_info_commands(void);
+SCI_PRIVATE sci_command_list sci_command_commands(void);

@@ -246,3 +246,12 @@ SCI_PRIVATE void sci_host_abandon(sci_host *host, bool is_intact)
     if (is_intact)
         sci_host_free_block(host);
 }
+
+SCI_PRIVATE const sci_door *sci_server_door(const sc_server *server, bool is_unix)
+{
+    const sci_host *host = server->host;
+    for (size_t i = 0; host && i < host->door_count; i++)
+        if ((host->doors[i].address.family == SC_FAMILY_UNIX) == is_unix)
+            return &host->doors[i];
+    return NULL;
+}

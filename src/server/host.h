@@ -68,6 +68,9 @@ SCI_PRIVATE void sci_host_free(sci_host *host);
    have been in the middle of a change, and is left alone. */
 SCI_PRIVATE void sci_host_abandon(sci_host *host, bool is_intact);
 
+/* The first door of that kind; NULL: there is none. */
+SCI_PRIVATE const sci_door *sci_server_door(const sc_server *server, bool is_unix);
+
 /* For host.c and visit.c. */
 /* Somebody is at the door. */
 SCI_PRIVATE void sci_door_settle(sci_watch *watch, unsigned ready);

@@ -420,3 +420,9 @@ SCI_PRIVATE int64_t sci_log_failed_ms(const sci_log *log, const char **text)
         *text = log->words;
     return log->failed_ms;
 }
+
+SCI_PRIVATE void sci_log_configure(sci_log *log, sc_sync sync, uint64_t rewrite_min_bytes)
+{
+    log->sync = sync;
+    log->rewrite_min_bytes = rewrite_min_bytes;
+}

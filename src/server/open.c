@@ -100,8 +100,7 @@ static sc_status sci_places_parse(const sc_memory *memory, const sc_server_confi
     }
 }
 
-/* Can it be reached from other hosts? */
-static bool sci_place_is_public(const sc_address *address)
+SCI_PRIVATE bool sci_place_is_public(const sc_address *address)
 {
     static const uint8_t loopback6[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
     if (address->family == SC_FAMILY_IPV4)

@@ -23,3 +23,5 @@ static inline void sci_server_mind_fork(sc_server *server)
     if (server->has_fork_guard && sci_fork_guard_is_child(&server->fork_guard))
         sci_server_after_fork(server);
 }
+/* Can a place be reached from other hosts? */
+SCI_PRIVATE bool sci_place_is_public(const sc_address *address);

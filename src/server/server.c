@@ -7,6 +7,7 @@
 #include "server/dispatch.h"
 #include "server/evict.h"
 #include "server/log.h"
+#include "server/pubsub.h"
 #include "server/session.h"
 #include "server/tracking.h"
 #include "server/wait.h"
@@ -111,6 +112,17 @@ static sc_status sci_server_make_dbs(sc_server *server)
     return SC_OK;
 }
 
+/* A name for this run, as INFO tells it. */
+static void sci_server_make_id(sc_server *server)
+{
+    uint64_t bits = 0;
+    for (size_t i = 0; i < SCI_SERVER_ID_BYTES - 1; i++, bits >>= 4) {
+        if (i % 16 == 0)
+            bits = sci_random_u64(server);
+        server->run_id[i] = "0123456789abcdef"[bits & 15];
+    }
+}
+
 static sc_status sci_server_fill(sc_server *server, const sc_server_config *config)
 {
     sc_random random = {NULL, NULL};
@@ -127,7 +139,8 @@ static sc_status sci_server_fill(sc_server *server, const sc_server_config *conf
     server->random_state[0] = seeds[2] | 1; /* a state of zeros would stay one */
     server->random_state[1] = seeds[3];
     server->now_ms = sci_server_wall_ms(server);
-    server->stats.started_ms = server->now_ms;
+    server->stats.started_ms = server->stats.saved_ms = server->now_ms;
+    sci_server_make_id(server);
     sci_map_init(&server->waits, &server->memory, server->hash_seed);
     sci_map_init(&server->watched, &server->memory, server->hash_seed);
     for (int kind = 0; kind < SCI_CHANNEL_KINDS; kind++)
@@ -211,6 +224,8 @@ SCI_PRIVATE void sci_server_free(sc_server *server)
 
 static int64_t sci_server_expire(sc_server *server, int64_t now_ns)
 {
+    if (server->is_expiry_lazy)
+        return INT64_MAX;
     int64_t delay_ms = sci_expire_slice(server, SCI_SERVER_SLICE_NS);
     if (delay_ms < 0)
         return INT64_MAX;
@@ -227,6 +242,32 @@ static int64_t sci_server_tidy(sc_server *server, int64_t now_ns)
     return has_more ? now_ns : INT64_MAX;
 }
 
+static bool sci_session_is_idle(const sci_session *session)
+{
+    const sc_server *server = session->server;
+    return !session->is_internal && !session->is_ended && !sci_wait_is_on(session) &&
+           !sci_pubsub_is_subscribed(session) &&
+           (server->now_ms - session->active_ms) / 1000 > server->idle_timeout_s;
+}
+
+/* Once a second, end those that ask for nothing. */
+static int64_t sci_server_end_idle(sc_server *server, int64_t now_ns)
+{
+    if (server->idle_timeout_s == 0)
+        return INT64_MAX;
+    if (now_ns < server->idle_look_ns)
+        return server->idle_look_ns;
+    for (sci_link *link = server->sessions.next; link != &server->sessions; link = link->next) {
+        sci_session *session = SCI_CONTAINER(link, sci_session, link);
+        if (sci_session_is_idle(session)) {
+            sci_session_end(session);
+            sci_session_notify(session);
+        }
+    }
+    server->idle_look_ns = now_ns + 1000 * (int64_t)SCI_SERVER_NS_PER_MS;
+    return server->idle_look_ns;
+}
+
 SCI_PRIVATE int64_t sci_server_tick(sc_server *server)
 {
     int64_t now_ns = sci_server_now_ns(server);
@@ -237,6 +278,7 @@ SCI_PRIVATE int64_t sci_server_tick(sc_server *server)
     if (timeout)
         due_ns = sci_min_i64(due_ns, timeout->key);
     due_ns = sci_min_i64(due_ns, sci_server_tidy(server, now_ns));
+    due_ns = sci_min_i64(due_ns, sci_server_end_idle(server, now_ns));
     if (server->log)
         due_ns = sci_min_i64(due_ns, sci_log_tick(server->log, now_ns));
     return due_ns;

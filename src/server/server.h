@@ -110,8 +110,10 @@ typedef struct sci_server_stats {
     uint64_t bytes_in;
     uint64_t bytes_out;
     int64_t started_ms;
+    int64_t saved_ms; /* when SAVE or BGSAVE was last asked for; at first, started_ms */
 } sci_server_stats;
 
+#define SCI_SERVER_ID_BYTES 41
 #define SCI_SERVER_SCRIPTS 3
 #define SCI_SERVER_COMMAND_SLOTS 1024 /* more than twice the commands there are */
 
@@ -138,6 +140,10 @@ struct sc_server {
     size_t session_count;
     uint64_t last_session;
     int64_t now_ms; /* wall clock at the start of the command or tick that runs */
+    int64_t idle_timeout_s; /* a session that asks nothing for so long is ended; 0: never */
+    int64_t idle_look_ns;   /* when it is looked for them next */
+    bool is_expiry_lazy;    /* only what is looked up expires (DEBUG SET-ACTIVE-EXPIRE 0) */
+    char run_id[SCI_SERVER_ID_BYTES]; /* 40 hexadecimal digits by chance and a NUL */
 
     sci_heap timeouts;   /* sci_wait.timer */
     sci_map waits;       /* key -> sessions that wait, private to wait.c */

@@ -158,6 +158,19 @@ SCI_PRIVATE void sci_key_ready(sci_call *call, sc_slice key)
     sci_list_append(&server->ready_keys, &awaited->ready);
 }
 
+SCI_PRIVATE void sci_wait_db_changed(sc_server *server, sci_db *db)
+{
+    for (size_t i = 0; server->waits.count > 0 && i < server->waits.bucket_count; i++) {
+        for (sci_map_node *node = server->waits.buckets[i]; node; node = node->next) {
+            sci_awaited_key *awaited = SCI_CONTAINER(node, sci_awaited_key, node);
+            if (sci_link_is_in_list(&awaited->ready) || !sci_db_find(db, node->key))
+                continue;
+            awaited->ready_db = db;
+            sci_list_append(&server->ready_keys, &awaited->ready);
+        }
+    }
+}
+
 SCI_PRIVATE bool sci_wait_hides(const sci_call *call, sc_slice key)
 {
     return !sci_slice_equal(key, call->ready_key) && sci_wait_has_key(call->session, key);

@@ -18,6 +18,8 @@ static inline bool sci_wait_is_due(const sc_server *server)
    what sessions whose wait is over have received meanwhile. Called after each command or
    transaction, outside of any. */
 SCI_PRIVATE void sci_wait_serve(sc_server *server);
+/* The keys of a database are others now. */
+SCI_PRIVATE void sci_wait_db_changed(sc_server *server, sci_db *db);
 /* Answer nil to those whose time is up. */
 SCI_PRIVATE void sci_wait_expire(sc_server *server, int64_t now_ns);
 /* End a wait as if its time was up (CLIENT UNBLOCK id TIMEOUT), or with an error reply. The session
