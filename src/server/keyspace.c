@@ -148,6 +148,11 @@ SCI_PRIVATE sci_entry *sci_db_find(sci_db *db, sc_slice key)
     return entry;
 }
 
+SCI_PRIVATE sci_entry *sci_db_bucket_of(const sci_db *db, uint32_t hash)
+{
+    return db->count > 0 ? *sci_db_bucket(db, hash) : NULL;
+}
+
 SCI_PRIVATE bool sci_db_has_table(sci_db *db)
 {
     sci_table *table = &db->tables[0];

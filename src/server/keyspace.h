@@ -101,6 +101,8 @@ static inline size_t sci_db_count(const sci_db *db)
 
 /* The entry under `key`, also one that has expired; NULL when there is none. */
 SCI_PRIVATE sci_entry *sci_db_find(sci_db *db, sc_slice key);
+/* The entries of the bucket where those with that hash are, linked by `next`. NULL: none. */
+SCI_PRIVATE sci_entry *sci_db_bucket_of(const sci_db *db, uint32_t hash);
 /* A new entry under a key that is not there, with `object` (whose owner it becomes). NULL when
    there is no memory: the object is still the caller's. */
 SCI_PRIVATE sci_entry *sci_db_add(sci_db *db, sc_slice key, sci_type type, void *object);

@@ -8,6 +8,7 @@ typedef struct sci_counted {
     sc_memory source; /* where the memory comes from */
     size_t used;      /* bytes asked for and not given back, and what the allocator adds to each */
     size_t peak;
+    unsigned freed; /* blocks since the allocator was last given an occasion to join them */
 } sci_counted;
 
 /* What allocators keep beside each block and round it up to, as far as one can know: a word in

@@ -115,6 +115,15 @@ typedef struct sci_server_stats {
 
 #define SCI_SERVER_ID_BYTES 41
 #define SCI_SERVER_SCRIPTS 3
+/* An entry that may be evicted next, as it was when it was sampled; private to evict.c. */
+typedef struct sci_evict_candidate {
+    int db;
+    uint32_t hash;
+    uint32_t access;
+} sci_evict_candidate;
+
+#define SCI_EVICT_CANDIDATES 16
+
 #define SCI_SERVER_COMMAND_SLOTS 1024 /* more than twice the commands there are */
 
 struct sc_server {
@@ -125,6 +134,8 @@ struct sc_server {
     sc_logger logger;
     uint64_t random_state[2];
     sci_hash_seed hash_seed;
+    sci_evict_candidate candidates[SCI_EVICT_CANDIDATES];
+    size_t candidate_count;
     sc_server_config config;  /* numbers and enums, resolved; its pointers are not used */
     char *password;           /* owned; NULL: none is asked for */
     unsigned notified_events; /* SCI_EVENT_* that are published */

@@ -596,6 +596,52 @@ static void a_key_or_string_whose_length_has_no_place_is_refused(void **state)
     assert_int_equal(sci_db_count(&test.db), 0);
 }
 
+/* --- objects */
+
+static sci_deque *list_of(const char *element)
+{
+    sci_deque *list = sci_deque_new(&test.counted.table);
+    assert_non_null(list);
+    assert_int_equal(sci_deque_push(list, SCI_DEQUE_BACK, sc_text(element)), SC_OK);
+    return list;
+}
+
+static void an_object_takes_a_strings_place_and_a_string_an_objects(void **state)
+{
+    (void)state;
+    static const size_t lengths[] = {0, 10, 400, 600};
+    char bytes[600] = {0};
+    sc_slice key = sc_text("key");
+    for (size_t i = 0; i < SCI_COUNT(lengths); i++) {
+        sc_slice value = sc_bytes(bytes, lengths[i]);
+        sci_entry *entry = sci_db_find(&test.db, key);
+        entry = sci_db_set_string(&test.db, entry, key, value);
+        assert_int_equal(sci_db_expire_at(&test.db, entry, 5), SC_OK);
+        sci_entry_replace_object(&test.db, entry, SCI_LIST, list_of("a"));
+        assert_ptr_equal(sci_db_find(&test.db, key), entry);
+        assert_int_equal(entry->type, SCI_LIST);
+        assert_int_equal(sci_db_expiry_ms(&test.db, entry), 5);
+        entry = sci_db_rename(&test.db, entry, sc_text("other key"), NULL);
+        entry = sci_db_set_string(&test.db, entry, sc_text("other key"), value);
+        assert_int_equal(entry->type, SCI_STRING);
+        assert_true(sci_slice_equal(sci_entry_string(entry), value));
+        assert_int_equal(test.counted.used, bytes_of_all());
+    }
+    sci_entry *list = sci_db_add(&test.db, key, SCI_LIST, list_of("b"));
+    sci_db_delete(&test.db, list);
+}
+
+static void without_memory_for_its_entry_an_object_is_its_owners(void **state)
+{
+    (void)state;
+    sci_deque *list = list_of("a");
+    for (size_t request = 1; request <= 2; request++) {
+        fault_memory_fail(&test.memory, request, true);
+        assert_null(sci_db_add(&test.db, sc_text("key"), SCI_LIST, list));
+    }
+    sci_deque_release(&test.counted.table, list);
+}
+
 /* --- several databases */
 
 static void an_entry_moves_to_another_database_with_its_expiry(void **state)
@@ -640,7 +686,7 @@ static sc_status put_command(sci_dump *dump, const sc_slice *argv, size_t argc)
     return SC_OK;
 }
 
-static void a_string_is_dumped_as_the_command_that_sets_it(void **state)
+static void an_entry_is_dumped_as_the_commands_that_make_it(void **state)
 {
     (void)state;
     text_dump into;
@@ -650,7 +696,11 @@ static void a_string_is_dumped_as_the_command_that_sets_it(void **state)
     assert_int_equal(sci_entry_dump(&test.db, entry, &into.dump), SC_OK);
     assert_int_equal(sci_db_expire_at(&test.db, entry, 1700000000123), SC_OK);
     assert_int_equal(sci_entry_dump(&test.db, entry, &into.dump), SC_OK);
-    assert_string_equal(into.text, "SET k v\nSET k v PXAT 1700000000123\n");
+    entry = sci_db_add(&test.db, sc_text("l"), SCI_LIST, list_of("a"));
+    assert_int_equal(sci_db_expire_at(&test.db, entry, 7), SC_OK);
+    assert_int_equal(sci_entry_dump(&test.db, entry, &into.dump), SC_OK);
+    assert_string_equal(into.text, "SET k v\nSET k v PXAT 1700000000123\nRPUSH l a\n"
+                                   "PEXPIREAT l 7\n");
 }
 
 #define keyspace_test(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
@@ -674,8 +724,10 @@ int main(void)
         keyspace_test(a_string_that_grows_by_small_pieces_is_copied_seldom),
         keyspace_test(a_number_that_gets_a_digit_mostly_needs_no_memory),
         keyspace_test(a_key_or_string_whose_length_has_no_place_is_refused),
+        keyspace_test(an_object_takes_a_strings_place_and_a_string_an_objects),
+        keyspace_test(without_memory_for_its_entry_an_object_is_its_owners),
         keyspace_test(an_entry_moves_to_another_database_with_its_expiry),
-        keyspace_test(a_string_is_dumped_as_the_command_that_sets_it),
+        keyspace_test(an_entry_is_dumped_as_the_commands_that_make_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
