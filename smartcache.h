@@ -39203,6 +39203,7 @@ typedef struct sci_lease {
     int64_t life_ms;
     bool is_held;
     bool is_lost; /* it was held, and ended before it was given back */
+    bool is_refused; /* the server answered giving back with an error */
     int64_t
         until_ns; /* ours for certain until then: counted from before the request, less the drift */
 
@@ -39443,7 +39444,9 @@ static void sci_lease_stored(sci_eval_op *eval)
 {
     sci_lease *lease = SCI_CONTAINER(eval, sci_lease, eval);
     int64_t is_stored = 0;
-    if (sci_lease_result(&eval->op) == SC_OK) {
+    sc_status status = sci_lease_result(&eval->op);
+    lease->is_refused = eval->op.status == SC_OK && status != SC_OK;
+    if (status == SC_OK) {
         (void)sc_item_integer(sc_reply_item(eval->op.view), &is_stored);
         lease->is_lost = !is_stored;
     }
@@ -40415,6 +40418,7 @@ struct sci_flight {
     sci_lease lease;
     char awaited[SCI_TOKEN_LEN + 1]; /* whose load is waited for, or "" */
     uint32_t asks;                   /* questions and stores sent to the server */
+    uint32_t load_ask;               /* who joined before had done so when the load began */
     uint32_t held_ask;               /* the last question whose answer was that another loads */
     bool asks_again;                 /* a message came while asking */
     int64_t poll_ms;
@@ -40979,6 +40983,7 @@ SCI_PRIVATE void sci_flight_start_loading(sci_flight *flight)
     sci_joiner *joiner = SCI_CONTAINER(flight->joiners.next, sci_joiner, link);
     sci_timer_cancel(&client->loop, &flight->timer);
     flight->state = SCI_FLIGHT_LOADING;
+    flight->load_ask = ++flight->asks;
     flight->loader = joiner;
     flight->references += 2; /* one given back by sci_flight_loaded, one below */
     flight->load.ttl_ms = joiner->options.ttl_ms;
@@ -41038,9 +41043,14 @@ SCI_PRIVATE void sci_flight_renewal_ends(sci_lease *lease, bool is_lost)
 SCI_PRIVATE void sci_flight_stored(sci_lease *lease, bool is_stored)
 {
     sci_flight *flight = SCI_CONTAINER(lease, sci_flight, lease);
+    uint32_t ask = SCI_FLIGHT_ANY_ASK; /* an outage: nobody can be asked */
     if (lease->is_lost)
         sci_flight_retry_others(flight);
-    sci_flight_resolve(flight, &flight->outcome, is_stored ? flight->asks : SCI_FLIGHT_ANY_ASK);
+    if (is_stored)
+        ask = flight->asks;
+    else if (lease->is_refused)
+        ask = flight->load_ask; /* it says nothing of invalidations since the load began */
+    sci_flight_resolve(flight, &flight->outcome, ask);
     sci_flight_release(flight);
 }
 

@@ -41,6 +41,7 @@ struct sci_flight {
     sci_lease lease;
     char awaited[SCI_TOKEN_LEN + 1]; /* whose load is waited for, or "" */
     uint32_t asks;                   /* questions and stores sent to the server */
+    uint32_t load_ask;               /* who joined before had done so when the load began */
     uint32_t held_ask;               /* the last question whose answer was that another loads */
     bool asks_again;                 /* a message came while asking */
     int64_t poll_ms;

@@ -18,6 +18,7 @@ SCI_PRIVATE void sci_flight_start_loading(sci_flight *flight)
     sci_joiner *joiner = SCI_CONTAINER(flight->joiners.next, sci_joiner, link);
     sci_timer_cancel(&client->loop, &flight->timer);
     flight->state = SCI_FLIGHT_LOADING;
+    flight->load_ask = ++flight->asks;
     flight->loader = joiner;
     flight->references += 2; /* one given back by sci_flight_loaded, one below */
     flight->load.ttl_ms = joiner->options.ttl_ms;
@@ -77,9 +78,14 @@ SCI_PRIVATE void sci_flight_renewal_ends(sci_lease *lease, bool is_lost)
 SCI_PRIVATE void sci_flight_stored(sci_lease *lease, bool is_stored)
 {
     sci_flight *flight = SCI_CONTAINER(lease, sci_flight, lease);
+    uint32_t ask = SCI_FLIGHT_ANY_ASK; /* an outage: nobody can be asked */
     if (lease->is_lost)
         sci_flight_retry_others(flight);
-    sci_flight_resolve(flight, &flight->outcome, is_stored ? flight->asks : SCI_FLIGHT_ANY_ASK);
+    if (is_stored)
+        ask = flight->asks;
+    else if (lease->is_refused)
+        ask = flight->load_ask; /* it says nothing of invalidations since the load began */
+    sci_flight_resolve(flight, &flight->outcome, ask);
     sci_flight_release(flight);
 }
 

@@ -190,7 +190,9 @@ static void sci_lease_stored(sci_eval_op *eval)
 {
     sci_lease *lease = SCI_CONTAINER(eval, sci_lease, eval);
     int64_t is_stored = 0;
-    if (sci_lease_result(&eval->op) == SC_OK) {
+    sc_status status = sci_lease_result(&eval->op);
+    lease->is_refused = eval->op.status == SC_OK && status != SC_OK;
+    if (status == SC_OK) {
         (void)sc_item_integer(sc_reply_item(eval->op.view), &is_stored);
         lease->is_lost = !is_stored;
     }

@@ -479,6 +479,31 @@ static void who_joins_after_an_invalidation_gets_nothing_stored_before(void **st
     who_joins_after_an_invalidation_gets_nothing_from_before(true);
 }
 
+/* The server refuses the store, and so does not say whether the key was invalidated meanwhile: it was,
+   and who asked after that knows. */
+static void who_joins_after_an_invalidation_gets_nothing_that_was_refused(void **state)
+{
+    sc_cache *cache = cache_open(test.client, NULL);
+    caller before;
+    caller after;
+    source from;
+    (void)state;
+    memset(&from, 0, sizeof from);
+    caller_load(&before, cache, "report", &from, NULL);
+    fixture_command(test.server, "DEL", "sc:lease{report}", (const char *)NULL);
+    callers_start(&after, 1, cache, "report", &from, NULL);
+    WAIT_UNTIL(flights_joined(cache, "report") == 2);
+    fixture_command(test.server, "ACL", "SETUSER", "default", "-eval", "-evalsha",
+                    (const char *)NULL);
+    source_release(&from);
+    callers_join(&before, 1);
+    callers_join(&after, 1);
+    fixture_command(test.server, "ACL", "SETUSER", "default", "+@all", (const char *)NULL);
+    callers_expect(&before, 1, SC_OK, "load 1");
+    callers_expect(&after, 1, SC_OK, "load 2");
+    sc_cache_close(cache);
+}
+
 /* Readers and an invalidator race: after an invalidation no read may see what was loaded before. */
 #define RACE_READERS 6
 #define RACE_INVALIDATIONS 300
@@ -771,6 +796,7 @@ int main(void)
         client_unit_test(a_delete_during_a_load_lets_it_store),
         client_unit_test(who_joins_after_an_invalidation_gets_no_message_from_before),
         client_unit_test(who_joins_after_an_invalidation_gets_nothing_stored_before),
+        client_unit_test(who_joins_after_an_invalidation_gets_nothing_that_was_refused),
         client_unit_test(no_read_after_an_invalidation_sees_what_was_before),
         client_unit_test(an_outage_costs_one_load_at_a_time_and_no_error),
         client_unit_test(an_outage_is_an_error_for_who_asks_for_that),
