@@ -11713,6 +11713,10 @@ SCI_PRIVATE bool sci_word_is(sc_slice word, const char *lower);
 /* argv[i] as a number. False after answering "ERR value is not an integer or out of range" or "ERR
    value is not a valid float". */
 SCI_PRIVATE bool sci_arg_i64(sci_call *call, size_t i, int64_t *number);
+/* The same, and not below `least` nor above `most`: "ERR value is out of range, value must between
+   -2147483648 and 2147483647". */
+SCI_PRIVATE bool sci_arg_i64_between(sci_call *call, size_t i, int64_t least, int64_t most,
+                                     int64_t *number);
 SCI_PRIVATE bool sci_arg_double(sci_call *call, size_t i, double *number);
 /* Redis's rules for numbers: those of C's strtod, hexadecimal and "Infinity" too, but no blanks, no
    NaN, nothing too large or too small (sci_text_to_double_as_c tells these apart). */
@@ -11863,6 +11867,18 @@ SCI_PRIVATE bool sci_arg_i64(sci_call *call, size_t i, int64_t *number)
     if (sci_text_to_i64(call->argv[i], number))
         return true;
     sci_answer_error(call, "ERR value is not an integer or out of range");
+    return false;
+}
+
+SCI_PRIVATE bool sci_arg_i64_between(sci_call *call, size_t i, int64_t least, int64_t most,
+                                     int64_t *number)
+{
+    if (!sci_arg_i64(call, i, number))
+        return false;
+    if (*number >= least && *number <= most)
+        return true;
+    sci_answer_error(call, "ERR value is out of range, value must between %lld and %lld",
+                     (long long)least, (long long)most);
     return false;
 }
 
@@ -21596,11 +21612,11 @@ static void sci_command_renamenx(sci_call *call)
 
 /* --- To another database */
 
-/* argv[i] as the number of a database. False after answering. */
+/* argv[i] as the number of a database, which is a C int to Redis. False after answering. */
 static bool sci_arg_db(sci_call *call, size_t i, sci_db **db)
 {
     int64_t number;
-    if (!sci_arg_i64(call, i, &number))
+    if (!sci_arg_i64_between(call, i, INT32_MIN, INT32_MAX, &number))
         return false;
     if (number < 0 || number >= call->server->db_count) {
         sci_answer_error(call, "ERR DB index is out of range");
@@ -22814,13 +22830,7 @@ SCI_PRIVATE size_t sci_collection_chance(void *server, size_t bound)
 
 SCI_PRIVATE bool sci_collection_arg_count(sci_call *call, size_t i, int64_t *count)
 {
-    if (!sci_arg_i64(call, i, count))
-        return false;
-    if (*count >= -INT64_MAX)
-        return true;
-    sci_answer_error(call, "ERR value is out of range, value must between %lld and %lld",
-                     (long long)-INT64_MAX, (long long)INT64_MAX);
-    return false;
+    return sci_arg_i64_between(call, i, -INT64_MAX, INT64_MAX, count);
 }
 
 static const sci_member *sci_collection_draw(const sci_call *call, const sci_members *members)

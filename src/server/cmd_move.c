@@ -55,11 +55,11 @@ static void sci_command_renamenx(sci_call *call)
 
 /* --- To another database */
 
-/* argv[i] as the number of a database. False after answering. */
+/* argv[i] as the number of a database, which is a C int to Redis. False after answering. */
 static bool sci_arg_db(sci_call *call, size_t i, sci_db **db)
 {
     int64_t number;
-    if (!sci_arg_i64(call, i, &number))
+    if (!sci_arg_i64_between(call, i, INT32_MIN, INT32_MAX, &number))
         return false;
     if (number < 0 || number >= call->server->db_count) {
         sci_answer_error(call, "ERR DB index is out of range");

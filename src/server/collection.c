@@ -68,13 +68,7 @@ SCI_PRIVATE size_t sci_collection_chance(void *server, size_t bound)
 
 SCI_PRIVATE bool sci_collection_arg_count(sci_call *call, size_t i, int64_t *count)
 {
-    if (!sci_arg_i64(call, i, count))
-        return false;
-    if (*count >= -INT64_MAX)
-        return true;
-    sci_answer_error(call, "ERR value is out of range, value must between %lld and %lld",
-                     (long long)-INT64_MAX, (long long)INT64_MAX);
-    return false;
+    return sci_arg_i64_between(call, i, -INT64_MAX, INT64_MAX, count);
 }
 
 static const sci_member *sci_collection_draw(const sci_call *call, const sci_members *members)

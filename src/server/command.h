@@ -71,6 +71,10 @@ SCI_PRIVATE bool sci_word_is(sc_slice word, const char *lower);
 /* argv[i] as a number. False after answering "ERR value is not an integer or out of range" or "ERR
    value is not a valid float". */
 SCI_PRIVATE bool sci_arg_i64(sci_call *call, size_t i, int64_t *number);
+/* The same, and not below `least` nor above `most`: "ERR value is out of range, value must between
+   -2147483648 and 2147483647". */
+SCI_PRIVATE bool sci_arg_i64_between(sci_call *call, size_t i, int64_t least, int64_t most,
+                                     int64_t *number);
 SCI_PRIVATE bool sci_arg_double(sci_call *call, size_t i, double *number);
 /* Redis's rules for numbers: those of C's strtod, hexadecimal and "Infinity" too, but no blanks, no
    NaN, nothing too large or too small (sci_text_to_double_as_c tells these apart). */

@@ -34,6 +34,18 @@ SCI_PRIVATE bool sci_arg_i64(sci_call *call, size_t i, int64_t *number)
     return false;
 }
 
+SCI_PRIVATE bool sci_arg_i64_between(sci_call *call, size_t i, int64_t least, int64_t most,
+                                     int64_t *number)
+{
+    if (!sci_arg_i64(call, i, number))
+        return false;
+    if (*number >= least && *number <= most)
+        return true;
+    sci_answer_error(call, "ERR value is out of range, value must between %lld and %lld",
+                     (long long)least, (long long)most);
+    return false;
+}
+
 SCI_PRIVATE bool sci_arg_double(sci_call *call, size_t i, double *number)
 {
     if (sci_word_to_double(call->argv[i], number))

@@ -24,11 +24,7 @@ typedef struct absence {
 } absence;
 
 static const absence absences[] = {
-    {"bitop", "", "bits are not among the embedded server's types"},
-    {"bitpos", "", "bits are not among the embedded server's types"},
-    {"bitcount", "", "bits are not among the embedded server's types"},
-    {"setbit", "", "bits are not among the embedded server's types"},
-    {"getbit", "", "bits are not among the embedded server's types"},
+    {"bitop", "", "a computation, not a cache's"},
     {"lcs", "", "a computation, not a cache's"},
     {"xsetid", "", "for replication"},
     {"client", "unblock", "the connection can be killed"},
