@@ -11656,6 +11656,7 @@ SCI_PRIVATE sc_status sci_entry_dump(const sci_db *db, const sci_entry *entry, s
 
 typedef struct sci_session sci_session;
 typedef struct sci_call sci_call;
+typedef struct sci_subcommand sci_subcommand;
 
 /* Flags of commands. */
 #define SCI_CMD_WRITE 1u     /* may change data: logged, refused when the log cannot be written */
@@ -11671,7 +11672,10 @@ typedef struct sci_call sci_call;
 #define SCI_CMD_NOSCRIPT 1024u
 #define SCI_CMD_LOADING 2048u
 #define SCI_CMD_STALE 4096u
-#define SCI_CMD_EXEC 8192u /* runs what was queued, and is what those are */
+#define SCI_CMD_EXEC 8192u       /* runs what was queued, and is what those are */
+#define SCI_CMD_CONTAINER 16384u /* its second word names a command */
+#define SCI_CMD_SPREADS 32768u   /* changes no data, but others hear of it: PUBLISH */
+#define SCI_CMD_REPLAYED 65536u  /* a log may have it, though it changes no data */
 
 typedef struct sci_command {
     const char *name; /* lower case */
@@ -11692,6 +11696,7 @@ struct sci_call {
     sci_session *session; /* NULL while the log is loaded */
     sci_db *db;
     const sci_command *command;
+    const sci_subcommand *subcommand; /* of a container; NULL: none of that name */
     const sc_slice *argv; /* valid during the call; argv[0] is the name as it was written */
     size_t argc;
     sci_bytes *out;         /* answers go here, by sci_answer_* */
@@ -11822,9 +11827,12 @@ SCI_PRIVATE void sci_answer_wrong_type(sci_call *call);
 SCI_PRIVATE void sci_answer_syntax_error(sci_call *call);
 SCI_PRIVATE void sci_answer_wrong_arity(sci_call *call);
 SCI_PRIVATE void sci_answer_no_memory(sci_call *call);
-/* Of a container command, as "CLIENT foo": Redis's words for an unknown one, or one with a wrong
-   number of words. */
+/* Of a container, as "CLIENT foo": Redis's words for an unknown one, and for one with more words than
+   it takes. */
 SCI_PRIVATE void sci_answer_unknown_subcommand(sci_call *call);
+SCI_PRIVATE void sci_answer_wrong_subcommand(sci_call *call);
+/* These lines, and those about HELP itself. */
+SCI_PRIVATE void sci_answer_help(sci_call *call, const char *const *lines, size_t count);
 
 /* What sci_answer_double prints; returns the length. */
 #define SCI_SCORE_TEXT_BYTES 40
@@ -11981,6 +11989,7 @@ typedef struct sci_wait {
     sci_heap_node timer; /* in server->timeouts; key: monotonic ns */
     sci_bytes command;   /* what runs again, encoded; empty: the session waits for nothing */
     sci_nil nil;
+    bool is_held; /* it has not run yet: CLIENT PAUSE has put it off */
 } sci_wait;
 
 typedef enum sci_channel_kind {
@@ -12006,7 +12015,7 @@ typedef struct sci_tracking {
 struct sci_session {
     sci_link link;      /* in server->sessions */
     sci_map_node by_id; /* in server->sessions_by_id */
-    sci_link resume;    /* in server->resumed */
+    sci_link resume;    /* in server->resumed, or server->pause.held */
     sc_server *server;
     uint64_t id;
     sci_db *db;
@@ -12017,6 +12026,7 @@ struct sci_session {
        only wake somebody. */
     void (*notify)(void *user);
     void *notify_user;
+    bool is_trusted; /* needs no password */
     bool is_authenticated;
     bool is_ended;    /* no more is executed; close it when `out` has been sent */
     bool is_broken;   /* `out` is not to be sent any more: close at once */
@@ -12024,6 +12034,9 @@ struct sci_session {
     bool is_internal; /* the server's own: not listed, not counted */
     bool has_written; /* since the last sci_server_commit */
     bool is_pausing;  /* its output is too large: nothing is executed until it was sent */
+    bool is_muted;    /* CLIENT REPLY OFF: answers go to server->unheard */
+    bool skips_next;  /* CLIENT REPLY SKIP: the next one does */
+    bool skips_now;   /* this one does */
     bool no_evict;
     bool no_touch;
     char *name;        /* owned, or NULL */
@@ -12033,6 +12046,7 @@ struct sci_session {
     int64_t created_ms;
     int64_t active_ms;
     const sci_command *last_command;
+    const sci_subcommand *last_subcommand;
     size_t commands;
     sci_transaction transaction;
     sci_link watches; /* sci_watch_link */
@@ -12058,6 +12072,13 @@ typedef struct sci_server_stats {
 } sci_server_stats;
 
 #define SCI_SERVER_ID_BYTES 41
+/* What CLIENT PAUSE has set. */
+typedef struct sci_pause {
+    int64_t until_ns; /* monotonic; 0: there is none */
+    bool stops_all;   /* or else what may change data */
+    sci_link held;    /* sci_session.resume: their commands were put off */
+} sci_pause;
+
 #define SCI_SERVER_SCRIPTS 3
 /* An entry that may be evicted next, as it was when it was sampled; private to evict.c. */
 typedef struct sci_evict_candidate {
@@ -12106,6 +12127,8 @@ struct sc_server {
     sci_link resumed;    /* sessions whose wait is over */
     uint64_t last_round; /* of serving those that wait */
     bool is_serving;
+    sci_pause pause;
+    sci_bytes unheard; /* answers of those who want none */
     sci_map watched; /* key -> sci_watch_link, private to transaction.c */
 
     sci_map channels[SCI_CHANNEL_KINDS]; /* private to pubsub.c */
@@ -12285,70 +12308,6 @@ SCI_PRIVATE void sci_answer_wrong_type(sci_call *call)
 SCI_PRIVATE void sci_answer_syntax_error(sci_call *call)
 {
     sci_answer_error(call, "ERR syntax error");
-}
-
-SCI_PRIVATE void sci_answer_wrong_arity(sci_call *call)
-{
-    sci_answer_error(call, "ERR wrong number of arguments for '%s' command", call->command->name);
-}
-
-/* The subcommands of Redis's containers, each between bars. */
-typedef struct sci_answer_container {
-    const char *name;
-    const char *subcommands;
-} sci_answer_container;
-
-static const sci_answer_container sci_answer_containers[] = {
-    {"client", "|caching|getname|getredir|help|id|info|kill|list|no-evict|pause|reply|setname|"
-               "tracking|trackinginfo|unblock|unpause|"},
-    {"command", "|count|docs|getkeys|getkeysandflags|help|info|list|"},
-    {"config", "|get|help|resetstat|rewrite|set|"},
-    {"memory", "|doctor|help|malloc-stats|purge|stats|usage|"},
-    {"object", "|encoding|freq|help|idletime|refcount|"},
-    {"pubsub", "|channels|help|numpat|numsub|shardchannels|shardnumsub|"},
-    {"script", "|debug|exists|flush|help|kill|load|"},
-    {"xgroup", "|create|createconsumer|delconsumer|destroy|help|setid|"},
-    {"xinfo", "|consumers|groups|help|stream|"},
-};
-
-/* `list` has `word`, whatever the case; *found is set to the list's own. */
-static bool sci_answer_list_has(const char *list, sc_slice word, sc_slice *found)
-{
-    for (const char *at = list + 1; *at;) {
-        const char *end = strchr(at, '|');
-        char name[32];
-        *found = sc_bytes(at, (size_t)(end - at));
-        memcpy(name, at, found->len);
-        name[found->len] = '\0';
-        if (sci_word_is(word, name))
-            return true;
-        at = end + 1;
-    }
-    return false;
-}
-
-SCI_PRIVATE void sci_answer_unknown_subcommand(sci_call *call)
-{
-    enum { SHOWN = 128 };
-    const char *name = call->command->name;
-    sc_slice word = call->argv[1];
-    sc_slice known;
-    char upper[32];
-    size_t len = 0;
-    for (size_t i = 0; i < SCI_COUNT(sci_answer_containers); i++) {
-        if (strcmp(sci_answer_containers[i].name, name) == 0 &&
-            sci_answer_list_has(sci_answer_containers[i].subcommands, word, &known)) {
-            sci_answer_error(call, "ERR wrong number of arguments for '%s|%.*s' command", name,
-                             (int)known.len, known.data);
-            return;
-        }
-    }
-    for (; name[len] && len < sizeof upper - 1; len++)
-        upper[len] =
-            (char)(name[len] >= 'a' && name[len] <= 'z' ? name[len] - ('a' - 'A') : name[len]);
-    upper[len] = '\0';
-    sci_answer_error(call, "ERR unknown subcommand '%.*s'. Try %s HELP.",
-                     (int)sci_min_size(word.len, SHOWN), word.data, upper);
 }
 
 SCI_PRIVATE void sci_answer_no_memory(sci_call *call)
@@ -18747,6 +18706,21 @@ static inline bool sci_session_is_over(const sci_session *session)
 {
     return session->is_broken || (session->is_ended && sci_bytes_len(&session->out) == 0);
 }
+/* End it at once, as if the connection was lost. */
+SCI_PRIVATE void sci_session_kill(sci_session *session);
+/* Answers are sent again. */
+static inline void sci_session_unmute(sci_session *session)
+{
+    session->is_muted = false;
+    session->skips_next = false;
+    session->skips_now = false;
+}
+/* A command has been answered, or would have been. */
+static inline void sci_session_answered(sci_session *session)
+{
+    session->skips_now = session->skips_next;
+    session->skips_next = false;
+}
 /* End it: what it has been answered is still sent. */
 SCI_PRIVATE void sci_session_end(sci_session *session);
 /* Wake who carries it. */
@@ -19516,6 +19490,7 @@ SCI_PRIVATE void sci_tracking_leave(sci_session *session)
 SCI_PRIVATE sci_command_list sci_transaction_commands(void);
 SCI_PRIVATE sci_command_list sci_script_commands(void);
 SCI_PRIVATE sci_command_list sci_pubsub_commands(void);
+SCI_PRIVATE sci_command_list sci_connection_commands(void);
 SCI_PRIVATE sci_command_list sci_hash_commands(void);
 SCI_PRIVATE sci_command_list sci_set_commands(void);
 SCI_PRIVATE sci_command_list sci_setop_commands(void);
@@ -19537,6 +19512,8 @@ SCI_PRIVATE sci_command_list sci_server_commands(void);
 SCI_PRIVATE sci_command_list sci_config_commands(void);
 SCI_PRIVATE sci_command_list sci_info_commands(void);
 SCI_PRIVATE sci_command_list sci_command_commands(void);
+
+#define SCI_CMD_BRACKETS (SCI_CMD_NOSCRIPT | SCI_CMD_UNQUEUED | SCI_CMD_REPLAYED)
 
 /* A key that a session watches. The first of a key is in the server's map, the others in its list.
  */
@@ -19825,9 +19802,8 @@ static void sci_command_unwatch(sci_call *call)
 SCI_PRIVATE sci_command_list sci_transaction_commands(void)
 {
     static const sci_command commands[] = {
-        {"multi", sci_command_multi, 1, SCI_CMD_NOSCRIPT | SCI_CMD_FAST | SCI_CMD_UNQUEUED, 0, 0,
-         0},
-        {"exec", sci_command_exec, 1, SCI_CMD_NOSCRIPT | SCI_CMD_UNQUEUED | SCI_CMD_EXEC, 0, 0, 0},
+        {"multi", sci_command_multi, 1, SCI_CMD_BRACKETS | SCI_CMD_FAST, 0, 0, 0},
+        {"exec", sci_command_exec, 1, SCI_CMD_BRACKETS | SCI_CMD_EXEC, 0, 0, 0},
         {"discard", sci_command_discard, 1, SCI_CMD_NOSCRIPT | SCI_CMD_FAST | SCI_CMD_UNQUEUED, 0,
          0, 0},
         {"watch", sci_command_watch, -2, SCI_CMD_NOSCRIPT | SCI_CMD_FAST | SCI_CMD_UNQUEUED, 1, -1,
@@ -19841,6 +19817,36 @@ SCI_PRIVATE sci_command_list sci_transaction_commands(void)
 /* MARK: - Server: waiting for keys (Private) */
 /* Sessions that wait for keys. A command that finds nothing leaves itself behind, and runs again
    when one of its keys is ready. */
+
+/* CLIENT PAUSE: commands that are put off until the pause is over. Locked. */
+
+/* Pause for so long from now, all commands or those that may change data; what is longer, and what
+   stops more, of this pause and one under way holds. */
+SCI_PRIVATE void sci_pause_begin(sc_server *server, int64_t duration_ms, bool stops_all);
+/* Those that were put off are executed after this command. */
+SCI_PRIVATE void sci_pause_end(sc_server *server);
+static inline bool sci_pause_is_on(const sc_server *server)
+{
+    return server->pause.until_ns > 0;
+}
+/* Must a command with these flags wait? */
+static inline bool sci_pause_stops(const sc_server *server, unsigned flags)
+{
+    return SCI_UNLIKELY(sci_pause_is_on(server)) &&
+           (server->pause.stops_all || (flags & (SCI_CMD_WRITE | SCI_CMD_SPREADS))) &&
+           sci_server_now_ns(server) < server->pause.until_ns;
+}
+/* Put a call off; its session executes nothing more until then. */
+SCI_PRIVATE void sci_pause_hold(sci_call *call);
+static inline bool sci_pause_holds(const sci_session *session)
+{
+    return session->wait.is_held;
+}
+/* Execute what was put off, if anything was. */
+SCI_PRIVATE void sci_pause_release(sci_session *session);
+/* End it when its time is over. Returns when that will be, monotonic ns; INT64_MAX: there is none.
+ */
+SCI_PRIVATE int64_t sci_pause_tick(sc_server *server, int64_t now_ns);
 
 /* A key that sessions wait for, whatever the database. */
 typedef struct sci_awaited_key {
@@ -19920,6 +19926,7 @@ SCI_PRIVATE void sci_wait_leave(sci_session *session)
         sci_wait_link_remove(SCI_CONTAINER(session->wait.keys.next, sci_wait_link, of_session));
     sci_heap_remove(&session->server->timeouts, &session->wait.timer);
     sci_bytes_reset(&session->wait.command, 0);
+    session->wait.is_held = false;
 }
 
 static sc_status sci_wait_add_key(sci_call *call, sc_slice name)
@@ -20015,6 +20022,7 @@ SCI_PRIVATE bool sci_wait_hides(const sci_call *call, sc_slice key)
 static void sci_wait_is_over(sci_session *session)
 {
     sci_wait_leave(session);
+    sci_session_answered(session);
     sci_list_remove(&session->resume);
     sci_list_append(&session->server->resumed, &session->resume);
     sci_session_notify(session);
@@ -20084,7 +20092,9 @@ SCI_PRIVATE void sci_wait_serve(sc_server *server)
             continue;
         }
         link = sci_list_take_first(&server->resumed);
-        sci_session_run(SCI_CONTAINER(link, sci_session, resume));
+        sci_session *session = SCI_CONTAINER(link, sci_session, resume);
+        sci_pause_release(session);
+        sci_session_run(session);
     }
     server->is_serving = false;
 }
@@ -20108,6 +20118,1011 @@ SCI_PRIVATE void sci_wait_expire(sc_server *server, int64_t now_ns)
         sci_wait_end(SCI_CONTAINER(wait, sci_session, wait), NULL);
     }
     sci_wait_serve(server);
+}
+
+/* MARK: - Server: pauses (Private) */
+/* CLIENT PAUSE. A command that is put off stands where a waiting one does (sci_wait.command), so
+   that its session executes nothing else meanwhile. */
+
+SCI_PRIVATE void sci_pause_begin(sc_server *server, int64_t duration_ms, bool stops_all)
+{
+    if (duration_ms == 0)
+        return;
+    int64_t now_ns = sci_server_now_ns(server);
+    int64_t most_ms = (INT64_MAX - now_ns) / SCI_SERVER_NS_PER_MS;
+    int64_t until_ns = now_ns + sci_min_i64(duration_ms, most_ms) * SCI_SERVER_NS_PER_MS;
+    server->pause.stops_all |= stops_all;
+    server->pause.until_ns = sci_max_i64(server->pause.until_ns, until_ns);
+}
+
+SCI_PRIVATE void sci_pause_end(sc_server *server)
+{
+    server->pause.until_ns = 0;
+    server->pause.stops_all = false;
+    sci_list_move_all(&server->resumed, &server->pause.held);
+}
+
+SCI_PRIVATE int64_t sci_pause_tick(sc_server *server, int64_t now_ns)
+{
+    if (!sci_pause_is_on(server))
+        return INT64_MAX;
+    if (now_ns < server->pause.until_ns)
+        return server->pause.until_ns;
+    sci_pause_end(server);
+    sci_wait_serve(server);
+    return INT64_MAX;
+}
+
+SCI_PRIVATE void sci_pause_hold(sci_call *call)
+{
+    sci_session *session = call->session;
+    if (sci_write_command(&session->wait.command, call->argv, call->argc) != SC_OK) {
+        sci_wait_leave(session);
+        sci_answer_no_memory(call);
+        return;
+    }
+    session->wait.is_held = true;
+    sci_list_remove(&session->resume);
+    sci_list_append(&call->server->pause.held, &session->resume);
+}
+
+SCI_PRIVATE void sci_pause_release(sci_session *session)
+{
+    sci_request request;
+    sci_bytes command;
+    size_t used = 0;
+    if (!session->wait.is_held)
+        return;
+    session->wait.is_held = false;
+    sci_bytes_init(&command, &session->server->memory);
+    sci_bytes_swap(&command, &session->wait.command);
+    sci_request_init(&request, &session->server->memory, &session->request.limits);
+    sc_slice bytes = sci_bytes_slice(&command);
+    if (sci_request_read(&request, bytes.data, bytes.len, &used) == SC_OK) {
+        sci_command_dispatch(session, request.words, request.word_count);
+    } else { /* its bytes are our own: there is no memory */
+        sci_call call;
+        sci_call_init(&call, session->server, session, NULL, NULL, 0);
+        sci_answer_no_memory(&call);
+    }
+    sci_session_notify(session);
+    sci_request_free(&request);
+    sci_bytes_free(&command);
+}
+
+/* MARK: - Server: containers of commands (Private) */
+/* Containers of commands. */
+
+/* Commands that stand under another's name, as CLIENT LIST. */
+
+struct sci_subcommand {
+    const char *name; /* lower case */
+    void (*run)(sci_call *call);
+    int arity; /* as a command's: all words count, those before the name too */
+};
+
+/* One for each container. */
+typedef struct sci_subcommand_list {
+    const sci_subcommand *at;
+    size_t count;
+} sci_subcommand_list;
+
+SCI_PRIVATE sci_subcommand_list sci_acl_subcommands(void);
+SCI_PRIVATE sci_subcommand_list sci_client_subcommands(void);
+SCI_PRIVATE sci_subcommand_list sci_command_subcommands(void);
+SCI_PRIVATE sci_subcommand_list sci_config_subcommands(void);
+SCI_PRIVATE sci_subcommand_list sci_debug_subcommands(void);
+SCI_PRIVATE sci_subcommand_list sci_latency_subcommands(void);
+SCI_PRIVATE sci_subcommand_list sci_memory_subcommands(void);
+SCI_PRIVATE sci_subcommand_list sci_object_subcommands(void);
+SCI_PRIVATE sci_subcommand_list sci_pubsub_subcommands(void);
+SCI_PRIVATE sci_subcommand_list sci_script_subcommands(void);
+SCI_PRIVATE sci_subcommand_list sci_slowlog_subcommands(void);
+SCI_PRIVATE sci_subcommand_list sci_xinfo_subcommands(void);
+
+/* The one of that name; NULL: there is none, or the command is no container. */
+SCI_PRIVATE const sci_subcommand *sci_subcommand_find(const sci_command *command, sc_slice word);
+/* What a container's row runs: call->subcommand. */
+SCI_PRIVATE void sci_subcommand_run(sci_call *call);
+/* A command's name with its subcommand's (NULL: none), as "client|list", NUL-terminated. */
+#define SCI_COMMAND_FULL_NAME_BYTES 48
+SCI_PRIVATE void sci_command_full_name(const sci_command *command, const sci_subcommand *subcommand,
+                                       char text[SCI_COMMAND_FULL_NAME_BYTES]);
+
+SCI_PRIVATE const sci_subcommand *sci_subcommand_find(const sci_command *command, sc_slice word)
+{
+    static const struct {
+        const char *name;
+        sci_subcommand_list (*list)(void);
+    } containers[] = {
+        {"acl", sci_acl_subcommands},         {"client", sci_client_subcommands},
+        {"command", sci_command_subcommands}, {"config", sci_config_subcommands},
+        {"debug", sci_debug_subcommands},     {"latency", sci_latency_subcommands},
+        {"memory", sci_memory_subcommands},   {"object", sci_object_subcommands},
+        {"pubsub", sci_pubsub_subcommands},   {"script", sci_script_subcommands},
+        {"slowlog", sci_slowlog_subcommands}, {"xinfo", sci_xinfo_subcommands},
+    };
+    for (size_t i = 0; i < SCI_COUNT(containers); i++) {
+        if (strcmp(containers[i].name, command->name) != 0)
+            continue;
+        sci_subcommand_list list = containers[i].list();
+        for (size_t k = 0; k < list.count; k++)
+            if (sci_word_is(word, list.at[k].name))
+                return &list.at[k];
+    }
+    return NULL;
+}
+
+SCI_PRIVATE void sci_subcommand_run(sci_call *call)
+{
+    sci_assert(call->subcommand);
+    call->subcommand->run(call);
+}
+
+SCI_PRIVATE void sci_command_full_name(const sci_command *command, const sci_subcommand *subcommand,
+                                       char text[SCI_COMMAND_FULL_NAME_BYTES])
+{
+    (void)sci_format(text, SCI_COMMAND_FULL_NAME_BYTES, "%s%s%s", command->name,
+                     subcommand ? "|" : "", subcommand ? subcommand->name : "");
+}
+
+/* --- Answers */
+
+/* What is repeated of a word that is not understood. */
+#define SCI_SUBCOMMAND_SHOWN_BYTES 128
+
+static void sci_answer_try_help(sci_call *call, const char *what)
+{
+    char upper[SCI_COMMAND_FULL_NAME_BYTES];
+    size_t len = 0;
+    sc_slice word = call->argv[1];
+    for (const char *at = call->command->name; *at && len < sizeof upper - 1; at++)
+        upper[len++] = (char)(*at >= 'a' && *at <= 'z' ? *at - ('a' - 'A') : *at);
+    upper[len] = '\0';
+    sci_answer_error(call, "ERR unknown subcommand%s '%.*s'. Try %s HELP.", what,
+                     (int)sci_min_size(word.len, SCI_SUBCOMMAND_SHOWN_BYTES), word.data, upper);
+}
+
+SCI_PRIVATE void sci_answer_unknown_subcommand(sci_call *call)
+{
+    sci_answer_try_help(call, "");
+}
+
+SCI_PRIVATE void sci_answer_wrong_subcommand(sci_call *call)
+{
+    sci_answer_try_help(call, " or wrong number of arguments for");
+}
+
+SCI_PRIVATE void sci_answer_wrong_arity(sci_call *call)
+{
+    char name[SCI_COMMAND_FULL_NAME_BYTES];
+    sci_command_full_name(call->command, call->subcommand, name);
+    sci_answer_error(call, "ERR wrong number of arguments for '%s' command", name);
+}
+
+SCI_PRIVATE void sci_answer_help(sci_call *call, const char *const *lines, size_t count)
+{
+    sci_answer_array(call, count + 2);
+    for (size_t i = 0; i < count; i++)
+        sci_answer_simple(call, lines[i]);
+    sci_answer_simple(call, "HELP");
+    sci_answer_simple(call, "    Prints this help.");
+}
+
+/* MARK: - Server: commands of a connection (Private) */
+/* Commands of a connection: who is there, which database, goodbye. */
+
+/* Names of connections. */
+
+/* False after answering that a name has what none may have. */
+SCI_PRIVATE bool sci_client_name_check(sci_call *call, sc_slice name);
+/* Name the session; empty: it has none. False after answering that there is no memory. */
+SCI_PRIVATE bool sci_client_name_set(sci_call *call, sc_slice name);
+
+#define SCI_CMD_GREETS                                                                             \
+    (SCI_CMD_NOSCRIPT | SCI_CMD_LOADING | SCI_CMD_STALE | SCI_CMD_FAST | SCI_CMD_NO_AUTH)
+
+#define SCI_CMD_LEAVES (SCI_CMD_PUBSUB | SCI_CMD_UNQUEUED)
+#define SCI_CMD_SELECTS (SCI_CMD_LOADING | SCI_CMD_STALE | SCI_CMD_FAST | SCI_CMD_REPLAYED)
+
+/* --- AUTH, HELLO */
+
+/* There is one user, "default". Takes as long for any password of a length. */
+static bool sci_auth_is_right(const sc_server *server, sc_slice user, sc_slice password)
+{
+    unsigned difference = 0;
+    if (!sci_slice_equal(user, sc_text("default")))
+        return false;
+    if (!server->password)
+        return true;
+    size_t len = strlen(server->password);
+    if (password.len != len)
+        return false;
+    for (size_t i = 0; i < len; i++)
+        difference |=
+            (unsigned)((unsigned char)password.data[i] ^ (unsigned char)server->password[i]);
+    return difference == 0;
+}
+
+/* False after answering that it is wrong. */
+static bool sci_auth_try(sci_call *call, sc_slice user, sc_slice password)
+{
+    if (sci_auth_is_right(call->server, user, password)) {
+        call->session->is_authenticated = true;
+        return true;
+    }
+    sci_answer_error(call, "WRONGPASS invalid username-password pair or user is disabled.");
+    return false;
+}
+
+static void sci_command_auth(sci_call *call)
+{
+    bool has_user = call->argc == 3;
+    if (call->argc > 3) {
+        sci_answer_syntax_error(call);
+    } else if (!has_user && !call->server->password) {
+        sci_answer_error(call, "ERR AUTH <password> called without any password configured for the "
+                               "default user. Are you sure your configuration is correct?");
+    } else if (sci_auth_try(call, has_user ? call->argv[1] : sc_text("default"),
+                            call->argv[call->argc - 1])) {
+        sci_answer_ok(call);
+    }
+}
+
+typedef struct sci_hello {
+    const sc_slice *user; /* NULL: no AUTH; the password follows */
+    const sc_slice *name; /* NULL: no SETNAME */
+} sci_hello;
+
+static bool sci_hello_parse(sci_call *call, sci_hello *hello)
+{
+    for (size_t i = 2; i < call->argc; i++) {
+        sc_slice word = call->argv[i];
+        size_t more = call->argc - 1 - i;
+        if (sci_word_is(word, "auth") && more >= 2) {
+            hello->user = &call->argv[i + 1];
+            i += 2;
+        } else if (sci_word_is(word, "setname") && more >= 1) {
+            hello->name = &call->argv[++i];
+            if (!sci_client_name_check(call, *hello->name))
+                return false;
+        } else {
+            sci_answer_error(call, "ERR Syntax error in HELLO option '%.*s'", (int)word.len,
+                             word.data);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool sci_hello_version(sci_call *call)
+{
+    int64_t version = 2;
+    if (call->argc > 1 && !sci_text_to_i64(call->argv[1], &version)) {
+        sci_answer_error(call, "ERR Protocol version is not an integer or out of range");
+        return false;
+    }
+    if (version == 2)
+        return true;
+    sci_answer_error(call, "NOPROTO unsupported protocol version");
+    return false;
+}
+
+static void sci_command_hello(sci_call *call)
+{
+    sci_hello hello = {NULL, NULL};
+    sci_session *session = call->session;
+    if (!sci_hello_version(call) || !sci_hello_parse(call, &hello) ||
+        (hello.user && !sci_auth_try(call, hello.user[0], hello.user[1])))
+        return;
+    if (!session->is_authenticated) {
+        sci_answer_error(call, "NOAUTH HELLO must be called with the client already authenticated, "
+                               "otherwise the HELLO AUTH <user> <pass> option can be used to "
+                               "authenticate the client and select the RESP protocol version at "
+                               "the same time");
+        return;
+    }
+    if (hello.name && !sci_client_name_set(call, *hello.name))
+        return;
+    sci_answer_array(call, 14);
+    sci_answer_text(call, "server");
+    sci_answer_text(call, "redis");
+    sci_answer_text(call, "version");
+    sci_answer_text(call, SCI_SERVER_REDIS_VERSION);
+    sci_answer_text(call, "proto");
+    sci_answer_i64(call, 2);
+    sci_answer_text(call, "id");
+    sci_answer_i64(call, (int64_t)session->id);
+    sci_answer_text(call, "mode");
+    sci_answer_text(call, "standalone");
+    sci_answer_text(call, "role");
+    sci_answer_text(call, "master");
+    sci_answer_text(call, "modules");
+    sci_answer_array(call, 0);
+}
+
+/* --- SELECT, PING, ECHO, QUIT, RESET */
+
+static void sci_command_select(sci_call *call)
+{
+    int64_t index;
+    if (!sci_arg_i64(call, 1, &index))
+        return;
+    if (index < INT32_MIN || index > INT32_MAX) {
+        sci_answer_error(call, "ERR value is out of range, value must between -2147483648 and "
+                               "2147483647");
+        return;
+    }
+    if (index < 0 || index >= call->server->db_count) {
+        sci_answer_error(call, "ERR DB index is out of range");
+        return;
+    }
+    call->db = &call->server->dbs[index];
+    if (call->session)
+        call->session->db = call->db;
+    sci_answer_ok(call);
+}
+
+static void sci_command_ping(sci_call *call)
+{
+    sc_slice word = call->argc > 1 ? call->argv[1] : sc_text("");
+    if (call->argc > 2) {
+        sci_answer_wrong_arity(call);
+    } else if (call->session && sci_pubsub_is_subscribed(call->session)) {
+        sci_answer_array(call, 2);
+        sci_answer_text(call, "pong");
+        sci_answer_bulk(call, word);
+    } else if (call->argc > 1) {
+        sci_answer_bulk(call, word);
+    } else {
+        sci_answer_simple(call, "PONG");
+    }
+}
+
+static void sci_command_echo(sci_call *call)
+{
+    sci_answer_bulk(call, call->argv[1]);
+}
+
+static void sci_command_quit(sci_call *call)
+{
+    sci_answer_ok(call);
+    sci_session_end(call->session);
+}
+
+static void sci_command_reset(sci_call *call)
+{
+    sci_session *session = call->session;
+    sci_tracking_leave(session);
+    sci_transaction_discard(session);
+    sci_pubsub_leave(session);
+    sci_free_text(&call->server->memory, session->name);
+    session->name = NULL;
+    session->db = call->db = &call->server->dbs[0];
+    session->is_authenticated = session->is_trusted || !call->server->password;
+    session->no_touch = false;
+    sci_session_unmute(session);
+    call->out = &session->out;
+    sci_answer_simple(call, "RESET");
+}
+
+/* --- ACL: what there is to say of the only user */
+
+static void sci_acl_cat(sci_call *call)
+{
+    static const char *const categories[] = {
+        "keyspace", "read",   "write",       "set",       "sortedset",  "list",        "hash",
+        "string",   "bitmap", "hyperloglog", "geo",       "stream",     "pubsub",      "admin",
+        "fast",     "slow",   "blocking",    "dangerous", "connection", "transaction", "scripting"};
+    if (call->argc > 2) {
+        sci_answer_wrong_subcommand(call);
+        return;
+    }
+    sci_answer_array(call, SCI_COUNT(categories));
+    for (size_t i = 0; i < SCI_COUNT(categories); i++)
+        sci_answer_text(call, categories[i]);
+}
+
+static void sci_acl_whoami(sci_call *call)
+{
+    sci_answer_text(call, "default");
+}
+
+static void sci_acl_users(sci_call *call)
+{
+    sci_answer_array(call, 1);
+    sci_answer_text(call, "default");
+}
+
+/* Redis shows the SHA-256 of a password: here it stays unsaid. */
+static void sci_acl_list(sci_call *call)
+{
+    sci_answer_array(call, 1);
+    sci_answer_text(call, call->server->password ? "user default on ~* &* +@all"
+                                                 : "user default on nopass ~* &* +@all");
+}
+
+static void sci_acl_getuser(sci_call *call)
+{
+    bool has_password = call->server->password != NULL;
+    if (!sci_slice_equal(call->argv[2], sc_text("default"))) {
+        sci_answer_nil(call, SCI_NIL_BULK);
+        return;
+    }
+    sci_answer_array(call, 12);
+    sci_answer_text(call, "flags");
+    sci_answer_array(call, has_password ? 1 : 2);
+    sci_answer_text(call, "on");
+    if (!has_password)
+        sci_answer_text(call, "nopass");
+    sci_answer_text(call, "passwords");
+    sci_answer_array(call, 0);
+    sci_answer_text(call, "commands");
+    sci_answer_text(call, "+@all");
+    sci_answer_text(call, "keys");
+    sci_answer_text(call, "~*");
+    sci_answer_text(call, "channels");
+    sci_answer_text(call, "&*");
+    sci_answer_text(call, "selectors");
+    sci_answer_array(call, 0);
+}
+
+static void sci_acl_help(sci_call *call)
+{
+    static const char *const lines[] = {
+        "ACL <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "CAT [<category>]",
+        "    List all commands that belong to <category>, or all command categories",
+        "    when no category is specified.",
+        "GETUSER <username>",
+        "    Get the user's details.",
+        "LIST",
+        "    Show users details in config file format.",
+        "USERS",
+        "    List all the registered usernames.",
+        "WHOAMI",
+        "    Return the current connection username.",
+    };
+    sci_answer_help(call, lines, SCI_COUNT(lines));
+}
+
+SCI_PRIVATE sci_subcommand_list sci_acl_subcommands(void)
+{
+    static const sci_subcommand subcommands[] = {
+        {"cat", sci_acl_cat, -2},  {"getuser", sci_acl_getuser, 3}, {"help", sci_acl_help, 2},
+        {"list", sci_acl_list, 2}, {"users", sci_acl_users, 2},     {"whoami", sci_acl_whoami, 2},
+    };
+    sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
+    return list;
+}
+
+SCI_PRIVATE sci_command_list sci_connection_commands(void)
+{
+    static const sci_command commands[] = {
+        {"acl", sci_subcommand_run, -2, SCI_CMD_CONTAINER, 0, 0, 0},
+        {"auth", sci_command_auth, -2, SCI_CMD_GREETS, 0, 0, 0},
+        {"client", sci_subcommand_run, -2, SCI_CMD_CONTAINER, 0, 0, 0},
+        {"echo", sci_command_echo, 2, SCI_CMD_SELECTS, 0, 0, 0},
+        {"hello", sci_command_hello, -1, SCI_CMD_GREETS, 0, 0, 0},
+        {"ping", sci_command_ping, -1, SCI_CMD_FAST | SCI_CMD_PUBSUB, 0, 0, 0},
+        {"quit", sci_command_quit, -1, SCI_CMD_GREETS | SCI_CMD_LEAVES, 0, 0, 0},
+        {"reset", sci_command_reset, 1, SCI_CMD_GREETS | SCI_CMD_LEAVES, 0, 0, 0},
+        {"select", sci_command_select, 2, SCI_CMD_SELECTS, 0, 0, 0},
+    };
+    sci_command_list list = {commands, SCI_COUNT(commands)};
+    return list;
+}
+
+/* MARK: - Server: commands on connections (Private) */
+/* CLIENT: connections by name and number, their replies, and the end of them. Tracking is in
+   cmd_tracking.c. */
+
+/* --- Names */
+
+SCI_PRIVATE bool sci_client_name_check(sci_call *call, sc_slice name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.data[i] < '!' || name.data[i] > '~') {
+            sci_answer_error(call, "ERR Client names cannot contain spaces, newlines or special "
+                                   "characters.");
+            return false;
+        }
+    }
+    return true;
+}
+
+SCI_PRIVATE bool sci_client_name_set(sci_call *call, sc_slice name)
+{
+    const sc_memory *memory = &call->server->memory;
+    char *copy = NULL;
+    if (name.len > 0) {
+        copy = sci_copy_text(memory, name);
+        if (!copy) {
+            sci_answer_no_memory(call);
+            return false;
+        }
+    }
+    sci_free_text(memory, call->session->name);
+    call->session->name = copy;
+    return true;
+}
+
+static void sci_client_setname(sci_call *call)
+{
+    if (sci_client_name_check(call, call->argv[2]) && sci_client_name_set(call, call->argv[2]))
+        sci_answer_ok(call);
+}
+
+static void sci_client_getname(sci_call *call)
+{
+    if (call->session->name)
+        sci_answer_text(call, call->session->name);
+    else
+        sci_answer_nil(call, SCI_NIL_BULK);
+}
+
+static void sci_client_id(sci_call *call)
+{
+    sci_answer_i64(call, (int64_t)call->session->id);
+}
+
+/* --- LIST, INFO */
+
+static bool sci_client_is_listed(const sci_session *session)
+{
+    return !session->is_internal && !session->is_broken;
+}
+
+typedef enum sci_client_type {
+    SCI_CLIENT_ANY,
+    SCI_CLIENT_NORMAL,
+    SCI_CLIENT_PUBSUB,
+    SCI_CLIENT_REPLICATION /* there are none */
+} sci_client_type;
+
+/* False after answering that there is no such type. */
+static bool sci_client_arg_type(sci_call *call, size_t i, sci_client_type *type)
+{
+    static const struct {
+        const char *name;
+        sci_client_type type;
+    } types[] = {{"normal", SCI_CLIENT_NORMAL},
+                 {"slave", SCI_CLIENT_REPLICATION},
+                 {"replica", SCI_CLIENT_REPLICATION},
+                 {"pubsub", SCI_CLIENT_PUBSUB},
+                 {"master", SCI_CLIENT_REPLICATION}};
+    sc_slice word = call->argv[i];
+    for (size_t k = 0; k < SCI_COUNT(types); k++) {
+        if (sci_word_is(word, types[k].name)) {
+            *type = types[k].type;
+            return true;
+        }
+    }
+    sci_answer_error(call, "ERR Unknown client type '%.*s'", (int)word.len, word.data);
+    return false;
+}
+
+static bool sci_client_has_type(const sci_session *session, sci_client_type type)
+{
+    sci_client_type own = sci_pubsub_is_subscribed(session) ? SCI_CLIENT_PUBSUB : SCI_CLIENT_NORMAL;
+    return type == SCI_CLIENT_ANY || type == own;
+}
+
+#define SCI_CLIENT_FLAGS_BYTES 16
+
+static void sci_client_flags(const sci_session *session, char flags[SCI_CLIENT_FLAGS_BYTES])
+{
+    const sci_tracking *tracking = &session->tracking;
+    const struct {
+        bool is_set;
+        char letter;
+    } letters[] = {{sci_pubsub_is_subscribed(session), 'P'},
+                   {session->transaction.is_open, 'x'},
+                   {sci_wait_is_on(session), 'b'},
+                   {tracking->is_on, 't'},
+                   {tracking->is_on && tracking->has_lost_redirect, 'R'},
+                   {tracking->is_on && tracking->is_broadcasting, 'B'},
+                   {session->has_lost_watch, 'd'},
+                   {session->is_ended, 'c'},
+                   {session->laddress[0] == '/', 'U'},
+                   {session->no_evict, 'e'},
+                   {session->no_touch, 'T'}};
+    size_t count = 0;
+    for (size_t i = 0; i < SCI_COUNT(letters); i++)
+        if (letters[i].is_set)
+            flags[count++] = letters[i].letter;
+    if (count == 0)
+        flags[count++] = 'N';
+    flags[count] = '\0';
+}
+
+static size_t sci_client_memory(const sci_session *session)
+{
+    return sizeof *session + session->in.cap + session->out.cap + session->transaction.queued.cap +
+           session->wait.command.cap + session->request.word_cap * sizeof(sc_slice);
+}
+
+/* Append a session's line, as CLIENT LIST has it. Where Redis counts what is not here (argv-mem,
+   replies in a list) it is nothing. */
+static sc_status sci_client_describe(const sci_session *session, sci_bytes *out)
+{
+    enum { MOST = 768 };
+    char text[MOST], flags[SCI_CLIENT_FLAGS_BYTES], command[SCI_COMMAND_FULL_NAME_BYTES] = "NULL";
+    int64_t now_ms = session->server->now_ms;
+    size_t len =
+        sci_format(text, sizeof text,
+                   "id=%llu addr=%s laddr=%s fd=%lld name=", (unsigned long long)session->id,
+                   session->address, session->laddress, (long long)session->descriptor);
+    sc_status status = sci_bytes_append(out, sc_bytes(text, len));
+    if (status == SC_OK && session->name)
+        status = sci_bytes_append_text(out, session->name);
+    if (status != SC_OK)
+        return status;
+    sci_client_flags(session, flags);
+    if (session->last_command)
+        sci_command_full_name(session->last_command, session->last_subcommand, command);
+    len = sci_format(
+        text, sizeof text,
+        " age=%lld idle=%lld flags=%s db=%d sub=%zu psub=%zu ssub=%zu multi=%lld qbuf=%zu "
+        "qbuf-free=%zu argv-mem=0 multi-mem=%zu rbs=%zu rbp=%zu obl=%zu oll=0 omem=0 tot-mem=%zu "
+        "events=r cmd=%s user=default redir=%lld resp=2\n",
+        (long long)(now_ms - session->created_ms) / 1000,
+        (long long)(now_ms - session->active_ms) / 1000, flags, session->db->index,
+        session->subscription_count[SCI_CHANNEL], session->subscription_count[SCI_PATTERN],
+        session->subscription_count[SCI_SHARD_CHANNEL],
+        session->transaction.is_open ? (long long)session->transaction.count : -1,
+        sci_bytes_len(&session->in), session->in.cap - session->in.end,
+        session->transaction.queued.cap, session->out.cap, session->out.cap,
+        sci_bytes_len(&session->out), sci_client_memory(session), command,
+        session->tracking.is_on ? (long long)session->tracking.redirect : -1);
+    return sci_bytes_append(out, sc_bytes(text, len));
+}
+
+/* Those of a type. */
+static sc_status sci_client_describe_all(const sc_server *server, sci_client_type type,
+                                         sci_bytes *out)
+{
+    sc_status status = SC_OK;
+    for (const sci_link *link = server->sessions.next; link != &server->sessions && status == SC_OK;
+         link = link->next) {
+        const sci_session *session = SCI_CONTAINER(link, sci_session, link);
+        if (sci_client_is_listed(session) && sci_client_has_type(session, type))
+            status = sci_client_describe(session, out);
+    }
+    return status;
+}
+
+/* Those whose ids are argv[3] and on; `*is_answered` when one is no number. */
+static sc_status sci_client_describe_ids(sci_call *call, sci_bytes *out, bool *is_answered)
+{
+    sc_status status = SC_OK;
+    for (size_t i = 3; i < call->argc && status == SC_OK; i++) {
+        int64_t id;
+        if (!sci_text_to_i64(call->argv[i], &id)) {
+            sci_answer_error(call, "ERR Invalid client ID");
+            *is_answered = true;
+            return SC_OK;
+        }
+        const sci_session *session = sci_session_find(call->server, (uint64_t)id);
+        if (session && sci_client_is_listed(session))
+            status = sci_client_describe(session, out);
+    }
+    return status;
+}
+
+static void sci_client_list(sci_call *call)
+{
+    bool is_answered = false;
+    sci_client_type type = SCI_CLIENT_ANY;
+    bool has_type = call->argc == 4 && sci_word_is(call->argv[2], "type");
+    bool has_ids = call->argc > 3 && sci_word_is(call->argv[2], "id");
+    sc_status status;
+    sci_bytes text;
+    if (has_type && !sci_client_arg_type(call, 3, &type))
+        return;
+    if (!has_type && !has_ids && call->argc != 2) {
+        sci_answer_syntax_error(call);
+        return;
+    }
+    sci_bytes_init(&text, &call->server->memory);
+    if (has_ids)
+        status = sci_client_describe_ids(call, &text, &is_answered);
+    else
+        status = sci_client_describe_all(call->server, type, &text);
+    if (status != SC_OK)
+        sci_answer_no_memory(call);
+    else if (!is_answered)
+        sci_answer_bulk(call, sci_bytes_slice(&text));
+    sci_bytes_free(&text);
+}
+
+static void sci_client_info(sci_call *call)
+{
+    sci_bytes text;
+    sci_bytes_init(&text, &call->server->memory);
+    if (sci_client_describe(call->session, &text) == SC_OK)
+        sci_answer_bulk(call, sci_bytes_slice(&text));
+    else
+        sci_answer_no_memory(call);
+    sci_bytes_free(&text);
+}
+
+/* --- KILL */
+
+typedef struct sci_client_filter {
+    int64_t id; /* 0: any */
+    sci_client_type type;
+    const sc_slice *address; /* NULL: any */
+    const sc_slice *laddress;
+    bool skips_me;
+} sci_client_filter;
+
+static bool sci_client_arg_id(sci_call *call, size_t i, int64_t *id)
+{
+    if (sci_text_to_i64(call->argv[i], id) && *id >= 1)
+        return true;
+    sci_answer_error(call, "ERR client-id should be greater than 0");
+    return false;
+}
+
+static bool sci_client_arg_user(sci_call *call, size_t i)
+{
+    sc_slice user = call->argv[i];
+    if (sci_slice_equal(user, sc_text("default")))
+        return true;
+    sci_answer_error(call, "ERR No such user '%.*s'", (int)user.len, user.data);
+    return false;
+}
+
+/* The filter at argv[i], with its value. False after answering what is wrong. */
+static bool sci_client_filter_option(sci_call *call, size_t i, sci_client_filter *filter)
+{
+    sc_slice word = call->argv[i];
+    bool has_value = i + 1 < call->argc;
+    bool is_yes = has_value && sci_word_is(call->argv[i + 1], "yes");
+    if (has_value && sci_word_is(word, "id"))
+        return sci_client_arg_id(call, i + 1, &filter->id);
+    if (has_value && sci_word_is(word, "type"))
+        return sci_client_arg_type(call, i + 1, &filter->type);
+    if (has_value && sci_word_is(word, "user"))
+        return sci_client_arg_user(call, i + 1);
+    if (has_value && sci_word_is(word, "addr")) {
+        filter->address = &call->argv[i + 1];
+        return true;
+    }
+    if (has_value && sci_word_is(word, "laddr")) {
+        filter->laddress = &call->argv[i + 1];
+        return true;
+    }
+    if (has_value && sci_word_is(word, "skipme") &&
+        (is_yes || sci_word_is(call->argv[i + 1], "no"))) {
+        filter->skips_me = is_yes;
+        return true;
+    }
+    sci_answer_syntax_error(call);
+    return false;
+}
+
+static bool sci_client_filter_parse(sci_call *call, sci_client_filter *filter)
+{
+    memset(filter, 0, sizeof *filter);
+    if (call->argc == 3) {
+        filter->address = &call->argv[2];
+        return true;
+    }
+    filter->skips_me = true;
+    for (size_t i = 2; i < call->argc; i += 2)
+        if (!sci_client_filter_option(call, i, filter))
+            return false;
+    return true;
+}
+
+static bool sci_client_matches(const sci_session *session, const sci_client_filter *filter)
+{
+    return sci_client_is_listed(session) && sci_client_has_type(session, filter->type) &&
+           (filter->id == 0 || session->id == (uint64_t)filter->id) &&
+           (!filter->address || sci_slice_equal(sc_text(session->address), *filter->address)) &&
+           (!filter->laddress || sci_slice_equal(sc_text(session->laddress), *filter->laddress));
+}
+
+static void sci_client_kill(sci_call *call)
+{
+    sci_client_filter filter;
+    sci_session *own = call->session;
+    bool ends_own = false;
+    int64_t count = 0;
+    if (!sci_client_filter_parse(call, &filter))
+        return;
+    for (sci_link *link = call->server->sessions.next; link != &call->server->sessions;
+         link = link->next) {
+        sci_session *session = SCI_CONTAINER(link, sci_session, link);
+        if (!sci_client_matches(session, &filter) || (session == own && filter.skips_me))
+            continue;
+        count++;
+        if (session == own)
+            ends_own = true;
+        else
+            sci_session_kill(session);
+    }
+    if (call->argc > 3)
+        sci_answer_i64(call, count);
+    else if (count > 0)
+        sci_answer_ok(call);
+    else
+        sci_answer_error(call, "ERR No such client");
+    if (ends_own)
+        sci_session_end(own); /* when this answer has been sent */
+}
+
+/* --- Switches */
+
+/* argv[2], ON or OFF. False after answering that it is neither. */
+static bool sci_client_arg_switch(sci_call *call, bool *is_on)
+{
+    *is_on = sci_word_is(call->argv[2], "on");
+    if (*is_on || sci_word_is(call->argv[2], "off"))
+        return true;
+    sci_answer_syntax_error(call);
+    return false;
+}
+
+static void sci_client_no_evict(sci_call *call)
+{
+    bool is_on;
+    if (!sci_client_arg_switch(call, &is_on))
+        return;
+    call->session->no_evict = is_on;
+    sci_answer_ok(call);
+}
+
+static void sci_client_no_touch(sci_call *call)
+{
+    bool is_on;
+    if (!sci_client_arg_switch(call, &is_on))
+        return;
+    call->session->no_touch = is_on;
+    sci_answer_ok(call);
+}
+
+static void sci_client_reply(sci_call *call)
+{
+    sci_session *session = call->session;
+    if (sci_word_is(call->argv[2], "on")) {
+        sci_session_unmute(session);
+        call->out = &session->out;
+        sci_answer_ok(call);
+    } else if (sci_word_is(call->argv[2], "off")) {
+        session->is_muted = true;
+    } else if (sci_word_is(call->argv[2], "skip")) {
+        session->skips_next = !session->is_muted;
+    } else {
+        sci_answer_syntax_error(call);
+    }
+}
+
+/* --- UNBLOCK, PAUSE */
+
+static void sci_client_unblock(sci_call *call)
+{
+    int64_t id;
+    bool is_error = call->argc == 4 && sci_word_is(call->argv[3], "error");
+    if (call->argc > 4) {
+        sci_answer_wrong_subcommand(call);
+        return;
+    }
+    if (call->argc == 4 && !is_error && !sci_word_is(call->argv[3], "timeout")) {
+        sci_answer_error(call, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+        return;
+    }
+    if (!sci_arg_i64(call, 2, &id))
+        return;
+    sci_session *session = sci_session_find(call->server, (uint64_t)id);
+    bool is_waiting = session && sci_wait_is_on(session) && !sci_pause_holds(session);
+    if (is_waiting)
+        sci_wait_end(session, is_error ? "UNBLOCKED client unblocked via CLIENT UNBLOCK" : NULL);
+    sci_answer_i64(call, is_waiting);
+}
+
+static void sci_client_pause(sci_call *call)
+{
+    int64_t duration_ms;
+    bool stops_writes = call->argc == 4 && sci_word_is(call->argv[3], "write");
+    if (call->argc > 4)
+        sci_answer_wrong_subcommand(call);
+    else if (call->argc == 4 && !stops_writes && !sci_word_is(call->argv[3], "all"))
+        sci_answer_error(call, "ERR CLIENT PAUSE mode must be WRITE or ALL");
+    else if (!sci_text_to_i64(call->argv[2], &duration_ms))
+        sci_answer_error(call, "ERR timeout is not an integer or out of range");
+    else if (duration_ms < 0)
+        sci_answer_error(call, "ERR timeout is negative");
+    else {
+        sci_pause_begin(call->server, duration_ms, !stops_writes);
+        sci_answer_ok(call);
+    }
+}
+
+static void sci_client_unpause(sci_call *call)
+{
+    sci_pause_end(call->server);
+    sci_answer_ok(call);
+}
+
+static void sci_client_help(sci_call *call)
+{
+    static const char *const lines[] = {
+        "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "CACHING (YES|NO)",
+        "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
+        "GETREDIR",
+        "    Return the client ID we are redirecting to when tracking is enabled.",
+        "GETNAME",
+        "    Return the name of the current connection.",
+        "ID",
+        "    Return the ID of the current connection.",
+        "INFO",
+        "    Return information about the current client connection.",
+        "KILL <ip:port>",
+        "    Kill connection made from <ip:port>.",
+        "KILL <option> <value> [<option> <value> [...]]",
+        "    Kill connections. Options are:",
+        "    * ADDR (<ip:port>|<unixsocket>:0)",
+        "      Kill connections made from the specified address",
+        "    * LADDR (<ip:port>|<unixsocket>:0)",
+        "      Kill connections made to specified local address",
+        "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+        "      Kill connections by type.",
+        "    * USER <username>",
+        "      Kill connections authenticated by <username>.",
+        "    * SKIPME (YES|NO)",
+        "      Skip killing current connection (default: yes).",
+        "LIST [options ...]",
+        "    Return information about client connections. Options:",
+        "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+        "      Return clients of specified type.",
+        "UNPAUSE",
+        "    Stop the current client pause, resuming traffic.",
+        "PAUSE <timeout> [WRITE|ALL]",
+        "    Suspend all, or just write, clients for <timeout> milliseconds.",
+        "REPLY (ON|OFF|SKIP)",
+        "    Control the replies sent to the current connection.",
+        "SETNAME <name>",
+        "    Assign the name <name> to the current connection.",
+        "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+        "    Unblock the specified blocked client.",
+        "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+        "         [OPTIN] [OPTOUT] [NOLOOP]",
+        "    Control server assisted client side caching.",
+        "TRACKINGINFO",
+        "    Report tracking status for the current connection.",
+        "NO-EVICT (ON|OFF)",
+        "    Protect current client connection from eviction.",
+    };
+    sci_answer_help(call, lines, SCI_COUNT(lines));
+}
+
+SCI_PRIVATE sci_subcommand_list sci_client_subcommands(void)
+{
+    static const sci_subcommand subcommands[] = {
+        {"caching", sci_client_caching, 3},
+        {"getname", sci_client_getname, 2},
+        {"getredir", sci_client_getredir, 2},
+        {"help", sci_client_help, 2},
+        {"id", sci_client_id, 2},
+        {"info", sci_client_info, 2},
+        {"kill", sci_client_kill, -3},
+        {"list", sci_client_list, -2},
+        {"no-evict", sci_client_no_evict, 3},
+        {"no-touch", sci_client_no_touch, 3},
+        {"pause", sci_client_pause, -3},
+        {"reply", sci_client_reply, 3},
+        {"setname", sci_client_setname, 3},
+        {"tracking", sci_client_tracking, -3},
+        {"trackinginfo", sci_client_trackinginfo, 2},
+        {"unblock", sci_client_unblock, -3},
+        {"unpause", sci_client_unpause, 2},
+    };
+    sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
+    return list;
 }
 
 /* MARK: - Server: its own scripts (Private) */
@@ -20447,19 +21462,21 @@ static void sci_script_flush(sci_call *call)
         sci_answer_error(call, "ERR SCRIPT FLUSH only support SYNC|ASYNC option");
 }
 
-static void sci_command_script(sci_call *call)
+static void sci_script_kill(sci_call *call)
 {
-    sc_slice word = call->argv[1];
-    if (sci_word_is(word, "load") && call->argc == 3)
-        sci_script_load(call);
-    else if (sci_word_is(word, "exists") && call->argc >= 3)
-        sci_script_exists(call);
-    else if (sci_word_is(word, "flush"))
-        sci_script_flush(call);
-    else if (sci_word_is(word, "kill") && call->argc == 2)
-        sci_answer_error(call, "NOTBUSY No scripts in execution right now.");
-    else
-        sci_answer_unknown_subcommand(call);
+    sci_answer_error(call, "NOTBUSY No scripts in execution right now.");
+}
+
+SCI_PRIVATE sci_subcommand_list sci_script_subcommands(void)
+{
+    static const sci_subcommand subcommands[] = {
+        {"exists", sci_script_exists, -3},
+        {"flush", sci_script_flush, -2},
+        {"kill", sci_script_kill, 2},
+        {"load", sci_script_load, 3},
+    };
+    sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
+    return list;
 }
 
 SCI_PRIVATE sci_command_list sci_script_commands(void)
@@ -20467,7 +21484,7 @@ SCI_PRIVATE sci_command_list sci_script_commands(void)
     static const sci_command commands[] = {
         {"eval", sci_command_eval, -3, SCI_CMD_NOSCRIPT | SCI_CMD_WRITE, 0, 0, 0},
         {"evalsha", sci_command_evalsha, -3, SCI_CMD_NOSCRIPT | SCI_CMD_WRITE, 0, 0, 0},
-        {"script", sci_command_script, -2, SCI_CMD_NOSCRIPT, 0, 0, 0},
+        {"script", sci_subcommand_run, -2, SCI_CMD_NOSCRIPT | SCI_CMD_CONTAINER, 0, 0, 0},
     };
     sci_command_list list = {commands, SCI_COUNT(commands)};
     return list;
@@ -20477,6 +21494,7 @@ SCI_PRIVATE sci_command_list sci_script_commands(void)
 /* SUBSCRIBE and its kin, PUBLISH, PUBSUB. */
 
 #define SCI_CMD_SUBSCRIBES (SCI_CMD_PUBSUB | SCI_CMD_NOSCRIPT | SCI_CMD_LOADING | SCI_CMD_STALE)
+#define SCI_CMD_PUBLISHES (SCI_CMD_FAST | SCI_CMD_LOADING | SCI_CMD_STALE | SCI_CMD_SPREADS)
 
 static void sci_answer_subscription(sci_call *call, const char *word, sci_channel_kind kind,
                                     const sc_slice *name)
@@ -20494,8 +21512,15 @@ static void sci_answer_subscription(sci_call *call, const char *word, sci_channe
     sci_answer_i64(call, (int64_t)count);
 }
 
+/* Subscriptions are told as messages are: CLIENT REPLY does not hold them back. */
+static void sci_subscription_is_heard(sci_call *call)
+{
+    call->out = &call->session->out;
+}
+
 static void sci_subscribe_all(sci_call *call, const char *word, sci_channel_kind kind)
 {
+    sci_subscription_is_heard(call);
     for (size_t i = 1; i < call->argc; i++) {
         if (sci_subscribe_to(call->session, kind, call->argv[i]) != SC_OK) {
             sci_answer_no_memory(call);
@@ -20525,6 +21550,7 @@ static void sci_unsubscribe_all(sci_call *call, const char *word, sci_channel_ki
 {
     sc_slice name;
     size_t count = call->session->subscription_count[kind];
+    sci_subscription_is_heard(call);
     for (size_t i = 1; i < call->argc; i++)
         sci_unsubscribe_one(call, word, kind, call->argv[i]);
     if (call->argc > 1)
@@ -20597,10 +21623,7 @@ static void sci_pubsub_channels(sci_call *call, sci_channel_kind kind)
 {
     sci_channel_listing listing = {call, 0};
     if (call->argc > 3) {
-        sci_answer_error(call,
-                         "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try "
-                         "PUBSUB HELP.",
-                         (int)call->argv[1].len, call->argv[1].data);
+        sci_answer_wrong_subcommand(call);
         return;
     }
     size_t mark = sci_answer_array_begin(call);
@@ -20633,39 +21656,47 @@ static void sci_pubsub_help(sci_call *call)
          "'*')."),
         "SHARDNUMSUB [<shardchannel> ...]",
         "    Return the number of subscribers for the specified shard level channel(s)",
-        "HELP",
-        "    Prints this help.",
     };
-    sci_answer_array(call, SCI_COUNT(lines));
-    for (size_t i = 0; i < SCI_COUNT(lines); i++)
-        sci_answer_simple(call, lines[i]);
+    sci_answer_help(call, lines, SCI_COUNT(lines));
 }
 
 static void sci_pubsub_numpat(sci_call *call)
 {
-    if (call->argc == 2)
-        sci_answer_i64(call, (int64_t)call->server->channels[SCI_PATTERN].count);
-    else
-        sci_answer_error(call, "ERR wrong number of arguments for 'pubsub|numpat' command");
+    sci_answer_i64(call, (int64_t)call->server->channels[SCI_PATTERN].count);
 }
 
-static void sci_command_pubsub(sci_call *call)
+static void sci_pubsub_all_channels(sci_call *call)
 {
-    sc_slice word = call->argv[1];
-    if (sci_word_is(word, "channels"))
-        sci_pubsub_channels(call, SCI_CHANNEL);
-    else if (sci_word_is(word, "numsub"))
-        sci_pubsub_numsub(call, SCI_CHANNEL);
-    else if (sci_word_is(word, "numpat"))
-        sci_pubsub_numpat(call);
-    else if (sci_word_is(word, "shardchannels"))
-        sci_pubsub_channels(call, SCI_SHARD_CHANNEL);
-    else if (sci_word_is(word, "shardnumsub"))
-        sci_pubsub_numsub(call, SCI_SHARD_CHANNEL);
-    else if (sci_word_is(word, "help") && call->argc == 2)
-        sci_pubsub_help(call);
-    else
-        sci_answer_unknown_subcommand(call);
+    sci_pubsub_channels(call, SCI_CHANNEL);
+}
+
+static void sci_pubsub_all_numsub(sci_call *call)
+{
+    sci_pubsub_numsub(call, SCI_CHANNEL);
+}
+
+static void sci_pubsub_shardchannels(sci_call *call)
+{
+    sci_pubsub_channels(call, SCI_SHARD_CHANNEL);
+}
+
+static void sci_pubsub_shardnumsub(sci_call *call)
+{
+    sci_pubsub_numsub(call, SCI_SHARD_CHANNEL);
+}
+
+SCI_PRIVATE sci_subcommand_list sci_pubsub_subcommands(void)
+{
+    static const sci_subcommand subcommands[] = {
+        {"channels", sci_pubsub_all_channels, -2},
+        {"help", sci_pubsub_help, 2},
+        {"numpat", sci_pubsub_numpat, 2},
+        {"numsub", sci_pubsub_all_numsub, -2},
+        {"shardchannels", sci_pubsub_shardchannels, -2},
+        {"shardnumsub", sci_pubsub_shardnumsub, -2},
+    };
+    sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
+    return list;
 }
 
 SCI_PRIVATE sci_command_list sci_pubsub_commands(void)
@@ -20677,11 +21708,10 @@ SCI_PRIVATE sci_command_list sci_pubsub_commands(void)
         {"punsubscribe", sci_command_punsubscribe, -1, SCI_CMD_SUBSCRIBES, 0, 0, 0},
         {"ssubscribe", sci_command_ssubscribe, -2, SCI_CMD_SUBSCRIBES, 1, -1, 1},
         {"sunsubscribe", sci_command_sunsubscribe, -1, SCI_CMD_SUBSCRIBES, 1, -1, 1},
-        {"publish", sci_command_publish, 3, SCI_CMD_FAST | SCI_CMD_LOADING | SCI_CMD_STALE, 0, 0,
-         0},
-        {"spublish", sci_command_spublish, 3, SCI_CMD_FAST | SCI_CMD_LOADING | SCI_CMD_STALE, 1, 1,
-         1},
-        {"pubsub", sci_command_pubsub, -2, SCI_CMD_LOADING | SCI_CMD_STALE, 0, 0, 0},
+        {"publish", sci_command_publish, 3, SCI_CMD_PUBLISHES, 0, 0, 0},
+        {"spublish", sci_command_spublish, 3, SCI_CMD_PUBLISHES, 1, 1, 1},
+        {"pubsub", sci_subcommand_run, -2, SCI_CMD_LOADING | SCI_CMD_STALE | SCI_CMD_CONTAINER, 0,
+         0, 0},
     };
     sci_command_list list = {commands, SCI_COUNT(commands)};
     return list;
@@ -20858,10 +21888,6 @@ static void sci_tracking_turn_on(sci_call *call, const sci_tracking_options *opt
 SCI_PRIVATE void sci_client_tracking(sci_call *call)
 {
     sci_tracking_options options;
-    if (call->argc < 3) {
-        sci_answer_unknown_subcommand(call);
-        return;
-    }
     if (!sci_tracking_options_read(call, &options))
         return;
     if (sci_word_is(call->argv[2], "on")) {
@@ -20888,10 +21914,6 @@ static bool sci_caching_refuse(sci_call *call, bool fits, const char *word, cons
 SCI_PRIVATE void sci_client_caching(sci_call *call)
 {
     sci_tracking *tracking = &call->session->tracking;
-    if (call->argc != 3) {
-        sci_answer_unknown_subcommand(call);
-        return;
-    }
     const bool is_yes = sci_word_is(call->argv[2], "yes");
     if (!tracking->is_on) {
         sci_answer_error(call, "ERR CLIENT CACHING can be called only when the client is in "
@@ -20943,10 +21965,6 @@ SCI_PRIVATE void sci_client_trackinginfo(sci_call *call)
     const sci_link *at = NULL;
     sc_slice prefix;
     size_t count = 0;
-    if (call->argc != 2) {
-        sci_answer_unknown_subcommand(call);
-        return;
-    }
     sci_answer_array(call, 6);
     sci_answer_text(call, "flags");
     sci_trackinginfo_flags(call, tracking);
@@ -20961,10 +21979,7 @@ SCI_PRIVATE void sci_client_trackinginfo(sci_call *call)
 
 SCI_PRIVATE void sci_client_getredir(sci_call *call)
 {
-    if (call->argc == 2)
-        sci_answer_i64(call, sci_tracking_redirect(&call->session->tracking));
-    else
-        sci_answer_unknown_subcommand(call);
+    sci_answer_i64(call, sci_tracking_redirect(&call->session->tracking));
 }
 
 /* MARK: - Server: scans (Private) */
@@ -21208,7 +22223,7 @@ static void sci_command_scan(sci_call *call)
 #define SCI_OBJECT_EMBEDDED_BYTES 44
 
 /* What Redis would most likely use. */
-static const char *sci_object_encoding(const sci_entry *entry)
+static const char *sci_entry_encoding(const sci_entry *entry)
 {
     int64_t number;
     switch ((sci_type)entry->type) {
@@ -21237,8 +22252,35 @@ static bool sci_evicts_by_frequency(const sc_server *server)
            server->config.eviction == SC_EVICTION_VOLATILE_LFU;
 }
 
-static void sci_object_frequency(sci_call *call, const sci_entry *entry)
+/* The entry that is asked of: being looked at is no access. NULL after answering that there is
+   none. */
+static const sci_entry *sci_object_entry(sci_call *call)
 {
+    const sci_entry *entry = sci_db_find(call->db, call->argv[2]);
+    if (entry && !sci_entry_is_expired(call, entry))
+        return entry;
+    sci_answer_nil(call, SCI_NIL_BULK);
+    return NULL;
+}
+
+static void sci_object_encoding(sci_call *call)
+{
+    const sci_entry *entry = sci_object_entry(call);
+    if (entry)
+        sci_answer_text(call, sci_entry_encoding(entry));
+}
+
+static void sci_object_refcount(sci_call *call)
+{
+    if (sci_object_entry(call))
+        sci_answer_i64(call, 1);
+}
+
+static void sci_object_freq(sci_call *call)
+{
+    const sci_entry *entry = sci_object_entry(call);
+    if (!entry)
+        return;
     if (sci_evicts_by_frequency(call->server))
         sci_answer_i64(call, sci_evict_frequency(call->server, entry));
     else
@@ -21248,8 +22290,11 @@ static void sci_object_frequency(sci_call *call, const sci_entry *entry)
                          "and LFU data will take some time to adjust.");
 }
 
-static void sci_object_idle_time(sci_call *call, const sci_entry *entry)
+static void sci_object_idletime(sci_call *call)
 {
+    const sci_entry *entry = sci_object_entry(call);
+    if (!entry)
+        return;
     if (!sci_evicts_by_frequency(call->server))
         sci_answer_i64(call, sci_evict_idle_ms(call->server, entry) / 1000);
     else
@@ -21275,69 +22320,19 @@ static void sci_object_help(sci_call *call)
         "REFCOUNT <key>",
         "    Return the number of references of the value associated with the specified",
         "    <key>.",
-        "HELP",
-        "    Prints this help.",
     };
-    sci_answer_array(call, SCI_COUNT(lines));
-    for (size_t i = 0; i < SCI_COUNT(lines); i++)
-        sci_answer_simple(call, lines[i]);
+    sci_answer_help(call, lines, SCI_COUNT(lines));
 }
 
-typedef enum sci_object_question {
-    SCI_OBJECT_ENCODING,
-    SCI_OBJECT_FREQ,
-    SCI_OBJECT_IDLETIME,
-    SCI_OBJECT_REFCOUNT,
-    SCI_OBJECT_HELP,
-    SCI_OBJECT_QUESTIONS
-} sci_object_question;
-
-static void sci_object_answer(sci_call *call, sci_object_question question, const sci_entry *entry)
+SCI_PRIVATE sci_subcommand_list sci_object_subcommands(void)
 {
-    switch (question) {
-    case SCI_OBJECT_ENCODING:
-        sci_answer_text(call, sci_object_encoding(entry));
-        break;
-    case SCI_OBJECT_FREQ:
-        sci_object_frequency(call, entry);
-        break;
-    case SCI_OBJECT_IDLETIME:
-        sci_object_idle_time(call, entry);
-        break;
-    case SCI_OBJECT_REFCOUNT:
-    case SCI_OBJECT_HELP:
-    case SCI_OBJECT_QUESTIONS:
-        sci_answer_i64(call, 1);
-        break;
-    }
-}
-
-static void sci_command_object(sci_call *call)
-{
-    static const char *const names[SCI_OBJECT_QUESTIONS] = {"encoding", "freq", "idletime",
-                                                            "refcount", "help"};
-    size_t question = 0;
-    while (question < SCI_OBJECT_QUESTIONS && !sci_word_is(call->argv[1], names[question]))
-        question++;
-    if (question == SCI_OBJECT_QUESTIONS) {
-        sci_answer_unknown_subcommand(call);
-        return;
-    }
-    if (call->argc != (question == SCI_OBJECT_HELP ? 2 : 3)) {
-        sci_answer_error(call, "ERR wrong number of arguments for 'object|%s' command",
-                         names[question]);
-        return;
-    }
-    if (question == SCI_OBJECT_HELP) {
-        sci_object_help(call);
-        return;
-    }
-    /* Being looked at is no access. */
-    const sci_entry *entry = sci_db_find(call->db, call->argv[2]);
-    if (entry && !sci_entry_is_expired(call, entry))
-        sci_object_answer(call, (sci_object_question)question, entry);
-    else
-        sci_answer_nil(call, SCI_NIL_BULK);
+    static const sci_subcommand subcommands[] = {
+        {"encoding", sci_object_encoding, 3}, {"freq", sci_object_freq, 3},
+        {"help", sci_object_help, 2},         {"idletime", sci_object_idletime, 3},
+        {"refcount", sci_object_refcount, 3},
+    };
+    sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
+    return list;
 }
 
 SCI_PRIVATE sci_command_list sci_keys_commands(void)
@@ -21351,7 +22346,7 @@ SCI_PRIVATE sci_command_list sci_keys_commands(void)
         {"randomkey", sci_command_randomkey, 1, SCI_CMD_READONLY, 0, 0, 0},
         {"keys", sci_command_keys, 2, SCI_CMD_READONLY, 0, 0, 0},
         {"scan", sci_command_scan, -2, SCI_CMD_READONLY, 0, 0, 0},
-        {"object", sci_command_object, -2, SCI_CMD_READONLY, 2, 2, 1},
+        {"object", sci_subcommand_run, -2, SCI_CMD_READONLY | SCI_CMD_CONTAINER, 2, 2, 1},
     };
     sci_command_list list = {commands, SCI_COUNT(commands)};
     return list;
@@ -26170,6 +27165,7 @@ SCI_PRIVATE sci_command_list sci_zset_algebra_commands(void)
     sci_command_list list = {commands, SCI_COUNT(commands)};
     return list;
 }
+
 /* MARK: - Server: commands that read streams (Private) */
 /* Commands that read streams. */
 
@@ -26195,7 +27191,6 @@ SCI_PRIVATE void sci_cmd_xlen(sci_call *call);
 SCI_PRIVATE void sci_cmd_xrange(sci_call *call);
 SCI_PRIVATE void sci_cmd_xrevrange(sci_call *call);
 SCI_PRIVATE void sci_cmd_xread(sci_call *call);
-SCI_PRIVATE void sci_cmd_xinfo(sci_call *call);
 
 /* --- Ids in words */
 
@@ -26600,27 +27595,22 @@ SCI_PRIVATE void sci_cmd_xread(sci_call *call)
 
 /* --- XINFO */
 
-static const char *const sci_xinfo_help[] = {
-    "XINFO <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    "CONSUMERS <key> <groupname>",
-    "    Show consumers of <groupname>.",
-    "GROUPS <key>",
-    "    Show the stream consumer groups.",
-    "STREAM <key> [FULL [COUNT <count>]",
-    "    Show information about the stream.",
-    "HELP",
-    "    Prints this help.",
-};
-
-static void sci_xinfo_answer_help(sci_call *call)
+static void sci_xinfo_help(sci_call *call)
 {
-    sci_answer_array(call, SCI_COUNT(sci_xinfo_help));
-    for (size_t i = 0; i < SCI_COUNT(sci_xinfo_help); i++)
-        sci_answer_simple(call, sci_xinfo_help[i]);
+    static const char *const lines[] = {
+        "XINFO <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "CONSUMERS <key> <groupname>",
+        "    Show consumers of <groupname>.",
+        "GROUPS <key>",
+        "    Show the stream consumer groups.",
+        "STREAM <key> [FULL [COUNT <count>]",
+        "    Show information about the stream.",
+    };
+    sci_answer_help(call, lines, SCI_COUNT(lines));
 }
 
 /* Which is there: NULL after answering that it is not. */
-static const sci_stream *sci_xinfo_stream(sci_call *call)
+static const sci_stream *sci_xinfo_key(sci_call *call)
 {
     sci_entry *entry;
     if (!sci_typed_for_read(call, call->argv[2], SCI_STREAM, &entry))
@@ -26634,7 +27624,7 @@ static const sci_stream *sci_xinfo_stream(sci_call *call)
 /* XINFO STREAM's options. False after answering what is wrong. */
 static bool sci_xinfo_parse(sci_call *call, bool *is_full, int64_t *count)
 {
-    enum { OPTIONS = 3, MOST_SHOWN = 128, STANDARD_COUNT = 10 };
+    enum { OPTIONS = 3, STANDARD_COUNT = 10 };
     size_t options = call->argc - OPTIONS;
     *is_full = options > 0;
     *count = STANDARD_COUNT;
@@ -26642,11 +27632,7 @@ static bool sci_xinfo_parse(sci_call *call, bool *is_full, int64_t *count)
         return true;
     if (options == 2 || options > 3 || !sci_word_is(call->argv[OPTIONS], "full") ||
         (options == 3 && !sci_word_is(call->argv[OPTIONS + 1], "count"))) {
-        sc_slice word = call->argv[1];
-        sci_answer_error(call,
-                         "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try "
-                         "XINFO HELP.",
-                         (int)sci_min_size(word.len, MOST_SHOWN), word.data);
+        sci_answer_wrong_subcommand(call);
         return false;
     }
     if (options == 3 && !sci_arg_i64(call, OPTIONS + 2, count))
@@ -26679,11 +27665,11 @@ static void sci_xinfo_answer_id(sci_call *call, const char *name, sci_stream_id 
     sci_answer_stream_id(call, id);
 }
 
-static void sci_xinfo_answer_stream(sci_call *call)
+static void sci_xinfo_stream(sci_call *call)
 {
     bool is_full;
     int64_t count;
-    const sci_stream *stream = sci_xinfo_stream(call);
+    const sci_stream *stream = sci_xinfo_key(call);
     if (!stream || !sci_xinfo_parse(call, &is_full, &count))
         return;
     sci_answer_array(call, is_full ? 2 * 9 : 2 * 10);
@@ -26709,33 +27695,30 @@ static void sci_xinfo_answer_stream(sci_call *call)
 }
 
 /* What a stream without consumer groups answers. */
-static void sci_xinfo_answer_groups(sci_call *call)
+static void sci_xinfo_groups(sci_call *call)
 {
-    if (sci_xinfo_stream(call))
+    if (sci_xinfo_key(call))
         sci_answer_array(call, 0);
 }
 
-static void sci_xinfo_answer_consumers(sci_call *call)
+static void sci_xinfo_consumers(sci_call *call)
 {
     sc_slice key = call->argv[2], group = call->argv[3];
-    if (sci_xinfo_stream(call))
+    if (sci_xinfo_key(call))
         sci_answer_error(call, "NOGROUP No such consumer group '%.*s' for key name '%.*s'",
                          (int)group.len, group.data, (int)key.len, key.data);
 }
 
-SCI_PRIVATE void sci_cmd_xinfo(sci_call *call)
+SCI_PRIVATE sci_subcommand_list sci_xinfo_subcommands(void)
 {
-    sc_slice word = call->argv[1];
-    if (sci_word_is(word, "stream") && call->argc >= 3)
-        sci_xinfo_answer_stream(call);
-    else if (sci_word_is(word, "groups") && call->argc == 3)
-        sci_xinfo_answer_groups(call);
-    else if (sci_word_is(word, "consumers") && call->argc == 4)
-        sci_xinfo_answer_consumers(call);
-    else if (sci_word_is(word, "help") && call->argc == 2)
-        sci_xinfo_answer_help(call);
-    else
-        sci_answer_unknown_subcommand(call);
+    static const sci_subcommand subcommands[] = {
+        {"consumers", sci_xinfo_consumers, 4},
+        {"groups", sci_xinfo_groups, 3},
+        {"help", sci_xinfo_help, 2},
+        {"stream", sci_xinfo_stream, -3},
+    };
+    sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
+    return list;
 }
 
 /* MARK: - Server: commands that change streams (Private) */
@@ -27142,7 +28125,7 @@ SCI_PRIVATE sci_command_list sci_stream_commands(void)
     static const sci_command commands[] = {
         {"xadd", sci_cmd_xadd, -5, SCI_CMD_WRITE | SCI_CMD_DENYOOM | SCI_CMD_FAST, 1, 1, 1},
         {"xdel", sci_cmd_xdel, -3, SCI_CMD_WRITE | SCI_CMD_FAST, 1, 1, 1},
-        {"xinfo", sci_cmd_xinfo, -2, SCI_CMD_READONLY, 2, 2, 1},
+        {"xinfo", sci_subcommand_run, -2, SCI_CMD_READONLY | SCI_CMD_CONTAINER, 2, 2, 1},
         {"xlen", sci_cmd_xlen, 2, SCI_CMD_READONLY | SCI_CMD_FAST, 1, 1, 1},
         {"xrange", sci_cmd_xrange, -4, SCI_CMD_READONLY, 1, 1, 1},
         {"xread", sci_cmd_xread, -4, SCI_CMD_READONLY | SCI_CMD_BLOCKING, 0, 0, 0},
@@ -27152,37 +28135,6 @@ SCI_PRIVATE sci_command_list sci_stream_commands(void)
     };
     sci_command_list list = {commands, SCI_COUNT(commands)};
     return list;
-}
-
-/* MARK: - Server: commands made of others (Private) */
-/* Commands that are made of others. */
-
-/* Commands that are made of others, as CONFIG of CONFIG GET and CONFIG SET. */
-
-typedef struct sci_subcommand {
-    const char *name; /* lower case */
-    void (*run)(sci_call *call);
-    int arity; /* as a command's: all words count, those before the name too */
-} sci_subcommand;
-
-/* Run the one that argv[1] names, or answer why not. */
-SCI_PRIVATE void sci_subcommand_run(sci_call *call, const sci_subcommand *subcommands,
-                                    size_t count);
-
-SCI_PRIVATE void sci_subcommand_run(sci_call *call, const sci_subcommand *subcommands, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        const int arity = subcommands[i].arity;
-        if (!sci_word_is(call->argv[1], subcommands[i].name))
-            continue;
-        if (arity >= 0 ? call->argc == (size_t)arity : call->argc >= (size_t)-arity)
-            subcommands[i].run(call);
-        else
-            sci_answer_error(call, "ERR wrong number of arguments for '%s|%s' command",
-                             call->command->name, subcommands[i].name);
-        return;
-    }
-    sci_answer_unknown_subcommand(call);
 }
 
 /* MARK: - Server: commands about the server (Private) */
@@ -27509,11 +28461,12 @@ static void sci_slowlog_get(sci_call *call)
         sci_answer_array(call, 0);
 }
 
-static void sci_command_slowlog(sci_call *call)
+SCI_PRIVATE sci_subcommand_list sci_slowlog_subcommands(void)
 {
     static const sci_subcommand subcommands[] = {
         {"get", sci_slowlog_get, -2}, {"len", sci_answer_zero, 2}, {"reset", sci_answer_ok, 2}};
-    sci_subcommand_run(call, subcommands, SCI_COUNT(subcommands));
+    sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
+    return list;
 }
 
 static void sci_latency_graph(sci_call *call)
@@ -27527,13 +28480,14 @@ static void sci_latency_doctor(sci_call *call)
     sci_answer_text(call, "This server measures no latencies.\n");
 }
 
-static void sci_command_latency(sci_call *call)
+SCI_PRIVATE sci_subcommand_list sci_latency_subcommands(void)
 {
     static const sci_subcommand subcommands[] = {
         {"latest", sci_answer_nothing, 2},     {"history", sci_answer_nothing, 3},
         {"histogram", sci_answer_nothing, -2}, {"reset", sci_answer_zero, -2},
         {"graph", sci_latency_graph, 3},       {"doctor", sci_latency_doctor, 2}};
-    sci_subcommand_run(call, subcommands, SCI_COUNT(subcommands));
+    sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
+    return list;
 }
 
 /* --- DEBUG, for the tests of clients */
@@ -27570,13 +28524,14 @@ static void sci_debug_object(sci_call *call)
     sci_answer_simple(call, text);
 }
 
-static void sci_command_debug(sci_call *call)
+SCI_PRIVATE sci_subcommand_list sci_debug_subcommands(void)
 {
     static const sci_subcommand subcommands[] = {
         {"sleep", sci_debug_sleep, 3},
         {"set-active-expire", sci_debug_set_active_expire, 3},
         {"object", sci_debug_object, -3}};
-    sci_subcommand_run(call, subcommands, SCI_COUNT(subcommands));
+    sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
+    return list;
 }
 
 /* --- The table */
@@ -27600,9 +28555,9 @@ SCI_PRIVATE sci_command_list sci_server_commands(void)
         {"shutdown", sci_command_shutdown, -1, SCI_SERVER_REPORTS | SCI_CMD_NO_MULTI, 0, 0, 0},
         {"wait", sci_command_wait, 3, SCI_CMD_NOSCRIPT, 0, 0, 0},
         {"role", sci_command_role, 1, SCI_SERVER_ASKS | SCI_CMD_NOSCRIPT, 0, 0, 0},
-        {"slowlog", sci_command_slowlog, -2, SCI_SERVER_REPORTS, 0, 0, 0},
-        {"latency", sci_command_latency, -2, SCI_SERVER_REPORTS, 0, 0, 0},
-        {"debug", sci_command_debug, -2, SCI_SERVER_REPORTS, 0, 0, 0},
+        {"slowlog", sci_subcommand_run, -2, SCI_SERVER_REPORTS | SCI_CMD_CONTAINER, 0, 0, 0},
+        {"latency", sci_subcommand_run, -2, SCI_SERVER_REPORTS | SCI_CMD_CONTAINER, 0, 0, 0},
+        {"debug", sci_subcommand_run, -2, SCI_SERVER_REPORTS | SCI_CMD_CONTAINER, 0, 0, 0},
     };
     sci_command_list list = {commands, SCI_COUNT(commands)};
     return list;
@@ -28049,20 +29004,22 @@ static void sci_config_rewrite(sci_call *call)
     sci_answer_error(call, "ERR The server is running without a config file");
 }
 
-static void sci_command_config(sci_call *call)
+SCI_PRIVATE sci_subcommand_list sci_config_subcommands(void)
 {
     static const sci_subcommand subcommands[] = {{"get", sci_config_get, -3},
                                                  {"set", sci_config_set, -4},
                                                  {"resetstat", sci_config_resetstat, 2},
                                                  {"rewrite", sci_config_rewrite, 2}};
-    sci_subcommand_run(call, subcommands, SCI_COUNT(subcommands));
+    sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
+    return list;
 }
 
 SCI_PRIVATE sci_command_list sci_config_commands(void)
 {
     static const sci_command commands[] = {
-        {"config", sci_command_config, -2,
-         SCI_CMD_ADMIN | SCI_CMD_NOSCRIPT | SCI_CMD_LOADING | SCI_CMD_STALE, 0, 0, 0},
+        {"config", sci_subcommand_run, -2,
+         SCI_CMD_ADMIN | SCI_CMD_NOSCRIPT | SCI_CMD_LOADING | SCI_CMD_STALE | SCI_CMD_CONTAINER, 0,
+         0, 0},
     };
     sci_command_list list = {commands, SCI_COUNT(commands)};
     return list;
@@ -28376,21 +29333,22 @@ static void sci_memory_malloc_stats(sci_call *call)
     sci_answer_text(call, "The program's own allocator has no statistics here.\n");
 }
 
-static void sci_command_memory(sci_call *call)
+SCI_PRIVATE sci_subcommand_list sci_memory_subcommands(void)
 {
     static const sci_subcommand subcommands[] = {{"usage", sci_memory_usage, -3},
                                                  {"stats", sci_memory_stats, 2},
                                                  {"doctor", sci_memory_doctor, 2},
                                                  {"malloc-stats", sci_memory_malloc_stats, 2},
                                                  {"purge", sci_answer_ok, 2}};
-    sci_subcommand_run(call, subcommands, SCI_COUNT(subcommands));
+    sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
+    return list;
 }
 
 SCI_PRIVATE sci_command_list sci_info_commands(void)
 {
     static const sci_command commands[] = {
         {"info", sci_command_info, -1, SCI_CMD_LOADING | SCI_CMD_STALE, 0, 0, 0},
-        {"memory", sci_command_memory, -2, SCI_CMD_READONLY, 0, 0, 0},
+        {"memory", sci_subcommand_run, -2, SCI_CMD_READONLY | SCI_CMD_CONTAINER, 0, 0, 0},
     };
     sci_command_list list = {commands, SCI_COUNT(commands)};
     return list;
@@ -28735,23 +29693,30 @@ static void sci_command_list_names(sci_call *call)
     sci_answer_array_end(call, mark, count);
 }
 
-static void sci_command_command(sci_call *call)
+SCI_PRIVATE sci_subcommand_list sci_command_subcommands(void)
 {
     static const sci_subcommand subcommands[] = {{"count", sci_command_count, 2},
                                                  {"info", sci_command_info_of, -2},
                                                  {"docs", sci_command_docs, -2},
                                                  {"list", sci_command_list_names, -2},
                                                  {"getkeys", sci_command_getkeys, -4}};
+    sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
+    return list;
+}
+
+static void sci_command_command(sci_call *call)
+{
     if (call->argc == 1)
         sci_command_answer_all(call);
     else
-        sci_subcommand_run(call, subcommands, SCI_COUNT(subcommands));
+        sci_subcommand_run(call);
 }
 
 SCI_PRIVATE sci_command_list sci_command_commands(void)
 {
     static const sci_command commands[] = {
-        {"command", sci_command_command, -1, SCI_CMD_LOADING | SCI_CMD_STALE, 0, 0, 0},
+        {"command", sci_command_command, -1, SCI_CMD_LOADING | SCI_CMD_STALE | SCI_CMD_CONTAINER, 0,
+         0, 0},
     };
     sci_command_list list = {commands, SCI_COUNT(commands)};
     return list;
@@ -28767,6 +29732,7 @@ SCI_PRIVATE sci_command_list sci_command_commands(void)
 /* What the log adds to a command's own bytes: headers, MULTI, the checksum. */
 #define SCI_COMMAND_LOG_BYTES 256
 #define SCI_COMMAND_LOG_WORD_BYTES 16
+#define SCI_UNHEARD_KEEP_BYTES 4096
 #define SCI_REPLAY_ANSWER_BYTES (SC_ERROR_TEXT_BYTES + 4) /* the longest error */
 
 /* FNV-1a of the lower-case letters: names are few, and nobody chooses them to collide. */
@@ -28792,29 +29758,14 @@ static void sci_command_index_add(sc_server *server, sci_command_list list)
 SCI_PRIVATE void sci_command_index_init(sc_server *server)
 {
     static sci_command_list (*const lists[])(void) = {
-        sci_transaction_commands,
-        sci_script_commands,
-        sci_pubsub_commands,
-        sci_hash_commands,
-        sci_set_commands,
-        sci_setop_commands,
-        sci_list_commands,
-        sci_list_move_commands,
-        sci_zset_commands,
-        sci_zset_range_commands,
-        sci_zset_pop_commands,
-        sci_zset_algebra_commands,
-        sci_server_commands,
-        sci_config_commands,
-        sci_info_commands,
-        sci_command_commands,
-        sci_string_commands,
-        sci_number_commands,
-        sci_range_commands,
-        sci_bit_commands,
-        sci_keys_commands,
-        sci_expire_commands,
-        sci_move_commands,
+        sci_transaction_commands,  sci_script_commands,     sci_pubsub_commands,
+        sci_connection_commands,   sci_hash_commands,       sci_set_commands,
+        sci_setop_commands,        sci_list_commands,       sci_list_move_commands,
+        sci_zset_commands,         sci_zset_range_commands, sci_zset_pop_commands,
+        sci_zset_algebra_commands, sci_server_commands,     sci_config_commands,
+        sci_info_commands,         sci_command_commands,    sci_string_commands,
+        sci_number_commands,       sci_range_commands,      sci_bit_commands,
+        sci_keys_commands,         sci_expire_commands,     sci_move_commands,
         sci_stream_commands,
     };
     for (size_t i = 0; i < SCI_COUNT(lists); i++)
@@ -28838,12 +29789,15 @@ SCI_PRIVATE void sci_call_init(sci_call *call, sc_server *server, sci_session *s
     call->server = server;
     call->session = session;
     call->command = command;
+    if (command && (command->flags & SCI_CMD_CONTAINER) && argc > 1)
+        call->subcommand = sci_subcommand_find(command, argv[1]);
     call->argv = argv;
     call->argc = argc;
     call->now_ms = server->now_ms;
     if (session) {
+        bool is_heard = SCI_LIKELY(!session->is_muted && !session->skips_now);
         call->db = session->db;
-        call->out = &session->out;
+        call->out = is_heard ? &session->out : &server->unheard;
     }
 }
 
@@ -28867,7 +29821,7 @@ SCI_PRIVATE void sci_call_run(sci_call *call)
 
 SCI_PRIVATE bool sci_call_has_arity(sci_call *call)
 {
-    int arity = call->command->arity;
+    int arity = call->subcommand ? call->subcommand->arity : call->command->arity;
     if (arity >= 0 ? call->argc == (size_t)arity : call->argc >= (size_t)-arity)
         return true;
     sci_answer_wrong_arity(call);
@@ -28915,12 +29869,14 @@ static bool sci_call_may_write(sci_call *call, unsigned flags)
 
 static bool sci_call_fits_subscription(sci_call *call)
 {
+    char name[SCI_COMMAND_FULL_NAME_BYTES];
     if (!sci_pubsub_is_subscribed(call->session) || (call->command->flags & SCI_CMD_PUBSUB))
         return true;
+    sci_command_full_name(call->command, call->subcommand, name);
     sci_answer_error(call,
                      "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT "
                      "/ RESET are allowed in this context",
-                     call->command->name);
+                     name);
     return false;
 }
 
@@ -28957,6 +29913,33 @@ static bool sci_call_is_queued(const sci_call *call)
     return call->session->transaction.is_open && !(call->command->flags & SCI_CMD_UNQUEUED);
 }
 
+/* False after answering that there is no such command. */
+static bool sci_call_is_known(sci_call *call)
+{
+    if (!call->command) {
+        sci_command_unknown(call);
+        return false;
+    }
+    if (call->subcommand || !(call->command->flags & SCI_CMD_CONTAINER) || call->argc == 1)
+        return true;
+    sci_answer_unknown_subcommand(call);
+    return false;
+}
+
+/* After a command that was answered, queued, refused or put off. */
+static void sci_call_done(const sci_call *call)
+{
+    sci_session *session = call->session;
+    sci_bytes *unheard = &call->server->unheard;
+    if (SCI_UNLIKELY(sci_bytes_len(unheard) > 0))
+        sci_bytes_reset(unheard, SCI_UNHEARD_KEEP_BYTES);
+    if (sci_pause_holds(session))
+        return;
+    sci_tracking_command_done(session, call->command);
+    if (!sci_wait_is_on(session))
+        sci_session_answered(session);
+}
+
 SCI_PRIVATE void sci_command_dispatch(sci_session *session, const sc_slice *argv, size_t argc)
 {
     sc_server *server = session->server;
@@ -28965,16 +29948,18 @@ SCI_PRIVATE void sci_command_dispatch(sci_session *session, const sc_slice *argv
     sci_call_init(&call, server, session, command, argv, argc);
     server->stats.commands++;
     session->commands++;
-    session->last_command = command;
-    if (!command)
-        sci_command_unknown(&call);
-    if (!command || !sci_call_is_allowed(&call))
+    bool is_known = sci_call_is_known(&call);
+    session->last_command = is_known ? command : NULL;
+    session->last_subcommand = call.subcommand;
+    if (!is_known || !sci_call_is_allowed(&call))
         session->transaction.is_failed |= session->transaction.is_open;
+    else if (sci_pause_stops(server, sci_call_flags(&call)))
+        sci_pause_hold(&call);
     else if (sci_call_is_queued(&call))
         sci_transaction_queue(&call);
     else
         sci_call_run(&call);
-    sci_tracking_command_done(session, command);
+    sci_call_done(&call);
     if (sci_wait_is_due(server))
         sci_wait_serve(server);
 }
@@ -29004,6 +29989,8 @@ SCI_PRIVATE sc_status sci_command_replay(sc_server *server, int *db, const sc_sl
     if (!command)
         return sc_fail(SC_ERR_PROTOCOL, "unknown command \"%.*s\"",
                        (int)sci_min_size(argv[0].len, SCI_COMMAND_QUOTED_BYTES), argv[0].data);
+    if (!(command->flags & (SCI_CMD_WRITE | SCI_CMD_REPLAYED)))
+        return sc_fail(SC_ERR_PROTOCOL, "%s, which changes nothing", command->name);
     sci_bytes_init(&out, &server->memory);
     /* So that an error always has room. */
     if (sci_bytes_reserve(&out, SCI_REPLAY_ANSWER_BYTES) != SC_OK)
@@ -31313,6 +32300,7 @@ SCI_PRIVATE sci_session *sci_session_open(sc_server *server, const char *peer, b
     session->db = &server->dbs[0];
     session->notify = notify;
     session->notify_user = notify_user;
+    session->is_trusted = is_trusted;
     session->is_authenticated = is_trusted || !server->password;
     session->descriptor = -1;
     session->created_ms = session->active_ms = sci_server_wall_ms(server);
@@ -31362,6 +32350,16 @@ SCI_PRIVATE void sci_session_end(sci_session *session)
     session->is_ended = true;
     sci_bytes_reset(&session->in, 0);
     sci_wait_leave(session);
+}
+
+SCI_PRIVATE void sci_session_kill(sci_session *session)
+{
+    session->is_broken = true;
+    sci_session_end(session);
+    sci_transaction_discard(session);
+    sci_pubsub_leave(session);
+    sci_tracking_leave(session);
+    sci_session_notify(session);
 }
 
 /* Answer what could not be understood, and hang up. */
@@ -31676,6 +32674,8 @@ SCI_PRIVATE sc_status sci_server_create(const sc_server_config *config, sc_serve
     sci_list_init(&created->sessions);
     sci_list_init(&created->ready_keys);
     sci_list_init(&created->resumed);
+    sci_list_init(&created->pause.held);
+    sci_bytes_init(&created->unheard, &memory);
     sci_list_init(&created->patterns);
     sci_list_init(&created->prefixes);
     sci_list_init(&created->changed_prefixes);
@@ -31700,6 +32700,7 @@ SCI_PRIVATE void sci_server_free(sc_server *server)
     for (int i = 0; i < server->db_count; i++)
         sci_db_clear(&server->dbs[i]);
     sci_free(&memory, server->dbs, (size_t)server->db_count * sizeof(sci_db));
+    sci_bytes_free(&server->unheard);
     sci_map_free(&server->waits);
     sci_map_free(&server->watched);
     for (int kind = 0; kind < SCI_CHANNEL_KINDS; kind++)
@@ -31717,6 +32718,8 @@ static int64_t sci_server_expire(sc_server *server, int64_t now_ns)
 {
     if (server->is_expiry_lazy)
         return INT64_MAX;
+    if (sci_pause_is_on(server))
+        return INT64_MAX; /* nothing goes meanwhile */
     int64_t delay_ms = sci_expire_slice(server, SCI_SERVER_SLICE_NS);
     if (delay_ms < 0)
         return INT64_MAX;
@@ -31768,6 +32771,7 @@ SCI_PRIVATE int64_t sci_server_tick(sc_server *server)
     const sci_heap_node *timeout = sci_heap_first(&server->timeouts);
     if (timeout)
         due_ns = sci_min_i64(due_ns, timeout->key);
+    due_ns = sci_min_i64(due_ns, sci_pause_tick(server, now_ns));
     due_ns = sci_min_i64(due_ns, sci_server_tidy(server, now_ns));
     due_ns = sci_min_i64(due_ns, sci_server_end_idle(server, now_ns));
     if (server->log)

@@ -1156,6 +1156,18 @@ extern "C" {
 /* MARK: - Server: waiting for keys (Private) */
 #include "server/wait.c"
 
+/* MARK: - Server: pauses (Private) */
+#include "server/pause.c"
+
+/* MARK: - Server: containers of commands (Private) */
+#include "server/subcommand.c"
+
+/* MARK: - Server: commands of a connection (Private) */
+#include "server/cmd_connection.c"
+
+/* MARK: - Server: commands on connections (Private) */
+#include "server/cmd_client.c"
+
 /* MARK: - Server: its own scripts (Private) */
 #include "server/cmd_script.c"
 
@@ -1221,14 +1233,12 @@ extern "C" {
 
 /* MARK: - Server: commands of sorted sets: union, intersection, difference (Private) */
 #include "server/cmd_zset_algebra.c"
+
 /* MARK: - Server: commands that read streams (Private) */
 #include "server/cmd_stream_read.c"
 
 /* MARK: - Server: commands that change streams (Private) */
 #include "server/cmd_stream.c"
-
-/* MARK: - Server: commands made of others (Private) */
-#include "server/subcommand.c"
 
 /* MARK: - Server: commands about the server (Private) */
 #include "server/cmd_server.c"

@@ -342,23 +342,30 @@ static void sci_command_list_names(sci_call *call)
     sci_answer_array_end(call, mark, count);
 }
 
-static void sci_command_command(sci_call *call)
+SCI_PRIVATE sci_subcommand_list sci_command_subcommands(void)
 {
     static const sci_subcommand subcommands[] = {{"count", sci_command_count, 2},
                                                  {"info", sci_command_info_of, -2},
                                                  {"docs", sci_command_docs, -2},
                                                  {"list", sci_command_list_names, -2},
                                                  {"getkeys", sci_command_getkeys, -4}};
+    sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
+    return list;
+}
+
+static void sci_command_command(sci_call *call)
+{
     if (call->argc == 1)
         sci_command_answer_all(call);
     else
-        sci_subcommand_run(call, subcommands, SCI_COUNT(subcommands));
+        sci_subcommand_run(call);
 }
 
 SCI_PRIVATE sci_command_list sci_command_commands(void)
 {
     static const sci_command commands[] = {
-        {"command", sci_command_command, -1, SCI_CMD_LOADING | SCI_CMD_STALE, 0, 0, 0},
+        {"command", sci_command_command, -1, SCI_CMD_LOADING | SCI_CMD_STALE | SCI_CMD_CONTAINER, 0,
+         0, 0},
     };
     sci_command_list list = {commands, SCI_COUNT(commands)};
     return list;

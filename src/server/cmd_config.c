@@ -413,20 +413,22 @@ static void sci_config_rewrite(sci_call *call)
     sci_answer_error(call, "ERR The server is running without a config file");
 }
 
-static void sci_command_config(sci_call *call)
+SCI_PRIVATE sci_subcommand_list sci_config_subcommands(void)
 {
     static const sci_subcommand subcommands[] = {{"get", sci_config_get, -3},
                                                  {"set", sci_config_set, -4},
                                                  {"resetstat", sci_config_resetstat, 2},
                                                  {"rewrite", sci_config_rewrite, 2}};
-    sci_subcommand_run(call, subcommands, SCI_COUNT(subcommands));
+    sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
+    return list;
 }
 
 SCI_PRIVATE sci_command_list sci_config_commands(void)
 {
     static const sci_command commands[] = {
-        {"config", sci_command_config, -2,
-         SCI_CMD_ADMIN | SCI_CMD_NOSCRIPT | SCI_CMD_LOADING | SCI_CMD_STALE, 0, 0, 0},
+        {"config", sci_subcommand_run, -2,
+         SCI_CMD_ADMIN | SCI_CMD_NOSCRIPT | SCI_CMD_LOADING | SCI_CMD_STALE | SCI_CMD_CONTAINER, 0,
+         0, 0},
     };
     sci_command_list list = {commands, SCI_COUNT(commands)};
     return list;

@@ -314,21 +314,22 @@ static void sci_memory_malloc_stats(sci_call *call)
     sci_answer_text(call, "The program's own allocator has no statistics here.\n");
 }
 
-static void sci_command_memory(sci_call *call)
+SCI_PRIVATE sci_subcommand_list sci_memory_subcommands(void)
 {
     static const sci_subcommand subcommands[] = {{"usage", sci_memory_usage, -3},
                                                  {"stats", sci_memory_stats, 2},
                                                  {"doctor", sci_memory_doctor, 2},
                                                  {"malloc-stats", sci_memory_malloc_stats, 2},
                                                  {"purge", sci_answer_ok, 2}};
-    sci_subcommand_run(call, subcommands, SCI_COUNT(subcommands));
+    sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
+    return list;
 }
 
 SCI_PRIVATE sci_command_list sci_info_commands(void)
 {
     static const sci_command commands[] = {
         {"info", sci_command_info, -1, SCI_CMD_LOADING | SCI_CMD_STALE, 0, 0, 0},
-        {"memory", sci_command_memory, -2, SCI_CMD_READONLY, 0, 0, 0},
+        {"memory", sci_subcommand_run, -2, SCI_CMD_READONLY | SCI_CMD_CONTAINER, 0, 0, 0},
     };
     sci_command_list list = {commands, SCI_COUNT(commands)};
     return list;

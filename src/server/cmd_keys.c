@@ -4,6 +4,7 @@
 #include "server/dispatch.h"
 #include "server/evict.h"
 #include "server/scan.h"
+#include "server/subcommand.h"
 
 static void sci_command_exists(sci_call *call)
 {
@@ -101,7 +102,7 @@ static void sci_command_scan(sci_call *call)
 #define SCI_OBJECT_EMBEDDED_BYTES 44
 
 /* What Redis would most likely use. */
-static const char *sci_object_encoding(const sci_entry *entry)
+static const char *sci_entry_encoding(const sci_entry *entry)
 {
     int64_t number;
     switch ((sci_type)entry->type) {
@@ -130,8 +131,35 @@ static bool sci_evicts_by_frequency(const sc_server *server)
            server->config.eviction == SC_EVICTION_VOLATILE_LFU;
 }
 
-static void sci_object_frequency(sci_call *call, const sci_entry *entry)
+/* The entry that is asked of: being looked at is no access. NULL after answering that there is
+   none. */
+static const sci_entry *sci_object_entry(sci_call *call)
 {
+    const sci_entry *entry = sci_db_find(call->db, call->argv[2]);
+    if (entry && !sci_entry_is_expired(call, entry))
+        return entry;
+    sci_answer_nil(call, SCI_NIL_BULK);
+    return NULL;
+}
+
+static void sci_object_encoding(sci_call *call)
+{
+    const sci_entry *entry = sci_object_entry(call);
+    if (entry)
+        sci_answer_text(call, sci_entry_encoding(entry));
+}
+
+static void sci_object_refcount(sci_call *call)
+{
+    if (sci_object_entry(call))
+        sci_answer_i64(call, 1);
+}
+
+static void sci_object_freq(sci_call *call)
+{
+    const sci_entry *entry = sci_object_entry(call);
+    if (!entry)
+        return;
     if (sci_evicts_by_frequency(call->server))
         sci_answer_i64(call, sci_evict_frequency(call->server, entry));
     else
@@ -141,8 +169,11 @@ static void sci_object_frequency(sci_call *call, const sci_entry *entry)
                          "and LFU data will take some time to adjust.");
 }
 
-static void sci_object_idle_time(sci_call *call, const sci_entry *entry)
+static void sci_object_idletime(sci_call *call)
 {
+    const sci_entry *entry = sci_object_entry(call);
+    if (!entry)
+        return;
     if (!sci_evicts_by_frequency(call->server))
         sci_answer_i64(call, sci_evict_idle_ms(call->server, entry) / 1000);
     else
@@ -168,69 +199,19 @@ static void sci_object_help(sci_call *call)
         "REFCOUNT <key>",
         "    Return the number of references of the value associated with the specified",
         "    <key>.",
-        "HELP",
-        "    Prints this help.",
     };
-    sci_answer_array(call, SCI_COUNT(lines));
-    for (size_t i = 0; i < SCI_COUNT(lines); i++)
-        sci_answer_simple(call, lines[i]);
+    sci_answer_help(call, lines, SCI_COUNT(lines));
 }
 
-typedef enum sci_object_question {
-    SCI_OBJECT_ENCODING,
-    SCI_OBJECT_FREQ,
-    SCI_OBJECT_IDLETIME,
-    SCI_OBJECT_REFCOUNT,
-    SCI_OBJECT_HELP,
-    SCI_OBJECT_QUESTIONS
-} sci_object_question;
-
-static void sci_object_answer(sci_call *call, sci_object_question question, const sci_entry *entry)
+SCI_PRIVATE sci_subcommand_list sci_object_subcommands(void)
 {
-    switch (question) {
-    case SCI_OBJECT_ENCODING:
-        sci_answer_text(call, sci_object_encoding(entry));
-        break;
-    case SCI_OBJECT_FREQ:
-        sci_object_frequency(call, entry);
-        break;
-    case SCI_OBJECT_IDLETIME:
-        sci_object_idle_time(call, entry);
-        break;
-    case SCI_OBJECT_REFCOUNT:
-    case SCI_OBJECT_HELP:
-    case SCI_OBJECT_QUESTIONS:
-        sci_answer_i64(call, 1);
-        break;
-    }
-}
-
-static void sci_command_object(sci_call *call)
-{
-    static const char *const names[SCI_OBJECT_QUESTIONS] = {"encoding", "freq", "idletime",
-                                                            "refcount", "help"};
-    size_t question = 0;
-    while (question < SCI_OBJECT_QUESTIONS && !sci_word_is(call->argv[1], names[question]))
-        question++;
-    if (question == SCI_OBJECT_QUESTIONS) {
-        sci_answer_unknown_subcommand(call);
-        return;
-    }
-    if (call->argc != (question == SCI_OBJECT_HELP ? 2 : 3)) {
-        sci_answer_error(call, "ERR wrong number of arguments for 'object|%s' command",
-                         names[question]);
-        return;
-    }
-    if (question == SCI_OBJECT_HELP) {
-        sci_object_help(call);
-        return;
-    }
-    /* Being looked at is no access. */
-    const sci_entry *entry = sci_db_find(call->db, call->argv[2]);
-    if (entry && !sci_entry_is_expired(call, entry))
-        sci_object_answer(call, (sci_object_question)question, entry);
-    else
-        sci_answer_nil(call, SCI_NIL_BULK);
+    static const sci_subcommand subcommands[] = {
+        {"encoding", sci_object_encoding, 3}, {"freq", sci_object_freq, 3},
+        {"help", sci_object_help, 2},         {"idletime", sci_object_idletime, 3},
+        {"refcount", sci_object_refcount, 3},
+    };
+    sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
+    return list;
 }
 
 SCI_PRIVATE sci_command_list sci_keys_commands(void)
@@ -244,7 +225,7 @@ SCI_PRIVATE sci_command_list sci_keys_commands(void)
         {"randomkey", sci_command_randomkey, 1, SCI_CMD_READONLY, 0, 0, 0},
         {"keys", sci_command_keys, 2, SCI_CMD_READONLY, 0, 0, 0},
         {"scan", sci_command_scan, -2, SCI_CMD_READONLY, 0, 0, 0},
-        {"object", sci_command_object, -2, SCI_CMD_READONLY, 2, 2, 1},
+        {"object", sci_subcommand_run, -2, SCI_CMD_READONLY | SCI_CMD_CONTAINER, 2, 2, 1},
     };
     sci_command_list list = {commands, SCI_COUNT(commands)};
     return list;

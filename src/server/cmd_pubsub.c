@@ -3,8 +3,10 @@
 #include "server/commands.h"
 #include "server/dispatch.h"
 #include "server/pubsub.h"
+#include "server/subcommand.h"
 
 #define SCI_CMD_SUBSCRIBES (SCI_CMD_PUBSUB | SCI_CMD_NOSCRIPT | SCI_CMD_LOADING | SCI_CMD_STALE)
+#define SCI_CMD_PUBLISHES (SCI_CMD_FAST | SCI_CMD_LOADING | SCI_CMD_STALE | SCI_CMD_SPREADS)
 
 static void sci_answer_subscription(sci_call *call, const char *word, sci_channel_kind kind,
                                     const sc_slice *name)
@@ -22,8 +24,15 @@ static void sci_answer_subscription(sci_call *call, const char *word, sci_channe
     sci_answer_i64(call, (int64_t)count);
 }
 
+/* Subscriptions are told as messages are: CLIENT REPLY does not hold them back. */
+static void sci_subscription_is_heard(sci_call *call)
+{
+    call->out = &call->session->out;
+}
+
 static void sci_subscribe_all(sci_call *call, const char *word, sci_channel_kind kind)
 {
+    sci_subscription_is_heard(call);
     for (size_t i = 1; i < call->argc; i++) {
         if (sci_subscribe_to(call->session, kind, call->argv[i]) != SC_OK) {
             sci_answer_no_memory(call);
@@ -53,6 +62,7 @@ static void sci_unsubscribe_all(sci_call *call, const char *word, sci_channel_ki
 {
     sc_slice name;
     size_t count = call->session->subscription_count[kind];
+    sci_subscription_is_heard(call);
     for (size_t i = 1; i < call->argc; i++)
         sci_unsubscribe_one(call, word, kind, call->argv[i]);
     if (call->argc > 1)
@@ -125,10 +135,7 @@ static void sci_pubsub_channels(sci_call *call, sci_channel_kind kind)
 {
     sci_channel_listing listing = {call, 0};
     if (call->argc > 3) {
-        sci_answer_error(call,
-                         "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try "
-                         "PUBSUB HELP.",
-                         (int)call->argv[1].len, call->argv[1].data);
+        sci_answer_wrong_subcommand(call);
         return;
     }
     size_t mark = sci_answer_array_begin(call);
@@ -161,39 +168,47 @@ static void sci_pubsub_help(sci_call *call)
          "'*')."),
         "SHARDNUMSUB [<shardchannel> ...]",
         "    Return the number of subscribers for the specified shard level channel(s)",
-        "HELP",
-        "    Prints this help.",
     };
-    sci_answer_array(call, SCI_COUNT(lines));
-    for (size_t i = 0; i < SCI_COUNT(lines); i++)
-        sci_answer_simple(call, lines[i]);
+    sci_answer_help(call, lines, SCI_COUNT(lines));
 }
 
 static void sci_pubsub_numpat(sci_call *call)
 {
-    if (call->argc == 2)
-        sci_answer_i64(call, (int64_t)call->server->channels[SCI_PATTERN].count);
-    else
-        sci_answer_error(call, "ERR wrong number of arguments for 'pubsub|numpat' command");
+    sci_answer_i64(call, (int64_t)call->server->channels[SCI_PATTERN].count);
 }
 
-static void sci_command_pubsub(sci_call *call)
+static void sci_pubsub_all_channels(sci_call *call)
 {
-    sc_slice word = call->argv[1];
-    if (sci_word_is(word, "channels"))
-        sci_pubsub_channels(call, SCI_CHANNEL);
-    else if (sci_word_is(word, "numsub"))
-        sci_pubsub_numsub(call, SCI_CHANNEL);
-    else if (sci_word_is(word, "numpat"))
-        sci_pubsub_numpat(call);
-    else if (sci_word_is(word, "shardchannels"))
-        sci_pubsub_channels(call, SCI_SHARD_CHANNEL);
-    else if (sci_word_is(word, "shardnumsub"))
-        sci_pubsub_numsub(call, SCI_SHARD_CHANNEL);
-    else if (sci_word_is(word, "help") && call->argc == 2)
-        sci_pubsub_help(call);
-    else
-        sci_answer_unknown_subcommand(call);
+    sci_pubsub_channels(call, SCI_CHANNEL);
+}
+
+static void sci_pubsub_all_numsub(sci_call *call)
+{
+    sci_pubsub_numsub(call, SCI_CHANNEL);
+}
+
+static void sci_pubsub_shardchannels(sci_call *call)
+{
+    sci_pubsub_channels(call, SCI_SHARD_CHANNEL);
+}
+
+static void sci_pubsub_shardnumsub(sci_call *call)
+{
+    sci_pubsub_numsub(call, SCI_SHARD_CHANNEL);
+}
+
+SCI_PRIVATE sci_subcommand_list sci_pubsub_subcommands(void)
+{
+    static const sci_subcommand subcommands[] = {
+        {"channels", sci_pubsub_all_channels, -2},
+        {"help", sci_pubsub_help, 2},
+        {"numpat", sci_pubsub_numpat, 2},
+        {"numsub", sci_pubsub_all_numsub, -2},
+        {"shardchannels", sci_pubsub_shardchannels, -2},
+        {"shardnumsub", sci_pubsub_shardnumsub, -2},
+    };
+    sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
+    return list;
 }
 
 SCI_PRIVATE sci_command_list sci_pubsub_commands(void)
@@ -205,11 +220,10 @@ SCI_PRIVATE sci_command_list sci_pubsub_commands(void)
         {"punsubscribe", sci_command_punsubscribe, -1, SCI_CMD_SUBSCRIBES, 0, 0, 0},
         {"ssubscribe", sci_command_ssubscribe, -2, SCI_CMD_SUBSCRIBES, 1, -1, 1},
         {"sunsubscribe", sci_command_sunsubscribe, -1, SCI_CMD_SUBSCRIBES, 1, -1, 1},
-        {"publish", sci_command_publish, 3, SCI_CMD_FAST | SCI_CMD_LOADING | SCI_CMD_STALE, 0, 0,
-         0},
-        {"spublish", sci_command_spublish, 3, SCI_CMD_FAST | SCI_CMD_LOADING | SCI_CMD_STALE, 1, 1,
-         1},
-        {"pubsub", sci_command_pubsub, -2, SCI_CMD_LOADING | SCI_CMD_STALE, 0, 0, 0},
+        {"publish", sci_command_publish, 3, SCI_CMD_PUBLISHES, 0, 0, 0},
+        {"spublish", sci_command_spublish, 3, SCI_CMD_PUBLISHES, 1, 1, 1},
+        {"pubsub", sci_subcommand_run, -2, SCI_CMD_LOADING | SCI_CMD_STALE | SCI_CMD_CONTAINER, 0,
+         0, 0},
     };
     sci_command_list list = {commands, SCI_COUNT(commands)};
     return list;

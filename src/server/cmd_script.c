@@ -5,6 +5,7 @@
 #include "server/evict.h"
 #include "server/log.h"
 #include "server/scripts.h"
+#include "server/subcommand.h"
 #include "server/tracking.h"
 
 /* Places of the scripts' arguments. */
@@ -341,19 +342,21 @@ static void sci_script_flush(sci_call *call)
         sci_answer_error(call, "ERR SCRIPT FLUSH only support SYNC|ASYNC option");
 }
 
-static void sci_command_script(sci_call *call)
+static void sci_script_kill(sci_call *call)
 {
-    sc_slice word = call->argv[1];
-    if (sci_word_is(word, "load") && call->argc == 3)
-        sci_script_load(call);
-    else if (sci_word_is(word, "exists") && call->argc >= 3)
-        sci_script_exists(call);
-    else if (sci_word_is(word, "flush"))
-        sci_script_flush(call);
-    else if (sci_word_is(word, "kill") && call->argc == 2)
-        sci_answer_error(call, "NOTBUSY No scripts in execution right now.");
-    else
-        sci_answer_unknown_subcommand(call);
+    sci_answer_error(call, "NOTBUSY No scripts in execution right now.");
+}
+
+SCI_PRIVATE sci_subcommand_list sci_script_subcommands(void)
+{
+    static const sci_subcommand subcommands[] = {
+        {"exists", sci_script_exists, -3},
+        {"flush", sci_script_flush, -2},
+        {"kill", sci_script_kill, 2},
+        {"load", sci_script_load, 3},
+    };
+    sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
+    return list;
 }
 
 SCI_PRIVATE sci_command_list sci_script_commands(void)
@@ -361,7 +364,7 @@ SCI_PRIVATE sci_command_list sci_script_commands(void)
     static const sci_command commands[] = {
         {"eval", sci_command_eval, -3, SCI_CMD_NOSCRIPT | SCI_CMD_WRITE, 0, 0, 0},
         {"evalsha", sci_command_evalsha, -3, SCI_CMD_NOSCRIPT | SCI_CMD_WRITE, 0, 0, 0},
-        {"script", sci_command_script, -2, SCI_CMD_NOSCRIPT, 0, 0, 0},
+        {"script", sci_subcommand_run, -2, SCI_CMD_NOSCRIPT | SCI_CMD_CONTAINER, 0, 0, 0},
     };
     sci_command_list list = {commands, SCI_COUNT(commands)};
     return list;

@@ -256,11 +256,12 @@ static void sci_slowlog_get(sci_call *call)
         sci_answer_array(call, 0);
 }
 
-static void sci_command_slowlog(sci_call *call)
+SCI_PRIVATE sci_subcommand_list sci_slowlog_subcommands(void)
 {
     static const sci_subcommand subcommands[] = {
         {"get", sci_slowlog_get, -2}, {"len", sci_answer_zero, 2}, {"reset", sci_answer_ok, 2}};
-    sci_subcommand_run(call, subcommands, SCI_COUNT(subcommands));
+    sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
+    return list;
 }
 
 static void sci_latency_graph(sci_call *call)
@@ -274,13 +275,14 @@ static void sci_latency_doctor(sci_call *call)
     sci_answer_text(call, "This server measures no latencies.\n");
 }
 
-static void sci_command_latency(sci_call *call)
+SCI_PRIVATE sci_subcommand_list sci_latency_subcommands(void)
 {
     static const sci_subcommand subcommands[] = {
         {"latest", sci_answer_nothing, 2},     {"history", sci_answer_nothing, 3},
         {"histogram", sci_answer_nothing, -2}, {"reset", sci_answer_zero, -2},
         {"graph", sci_latency_graph, 3},       {"doctor", sci_latency_doctor, 2}};
-    sci_subcommand_run(call, subcommands, SCI_COUNT(subcommands));
+    sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
+    return list;
 }
 
 /* --- DEBUG, for the tests of clients */
@@ -317,13 +319,14 @@ static void sci_debug_object(sci_call *call)
     sci_answer_simple(call, text);
 }
 
-static void sci_command_debug(sci_call *call)
+SCI_PRIVATE sci_subcommand_list sci_debug_subcommands(void)
 {
     static const sci_subcommand subcommands[] = {
         {"sleep", sci_debug_sleep, 3},
         {"set-active-expire", sci_debug_set_active_expire, 3},
         {"object", sci_debug_object, -3}};
-    sci_subcommand_run(call, subcommands, SCI_COUNT(subcommands));
+    sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
+    return list;
 }
 
 /* --- The table */
@@ -347,9 +350,9 @@ SCI_PRIVATE sci_command_list sci_server_commands(void)
         {"shutdown", sci_command_shutdown, -1, SCI_SERVER_REPORTS | SCI_CMD_NO_MULTI, 0, 0, 0},
         {"wait", sci_command_wait, 3, SCI_CMD_NOSCRIPT, 0, 0, 0},
         {"role", sci_command_role, 1, SCI_SERVER_ASKS | SCI_CMD_NOSCRIPT, 0, 0, 0},
-        {"slowlog", sci_command_slowlog, -2, SCI_SERVER_REPORTS, 0, 0, 0},
-        {"latency", sci_command_latency, -2, SCI_SERVER_REPORTS, 0, 0, 0},
-        {"debug", sci_command_debug, -2, SCI_SERVER_REPORTS, 0, 0, 0},
+        {"slowlog", sci_subcommand_run, -2, SCI_SERVER_REPORTS | SCI_CMD_CONTAINER, 0, 0, 0},
+        {"latency", sci_subcommand_run, -2, SCI_SERVER_REPORTS | SCI_CMD_CONTAINER, 0, 0, 0},
+        {"debug", sci_subcommand_run, -2, SCI_SERVER_REPORTS | SCI_CMD_CONTAINER, 0, 0, 0},
     };
     sci_command_list list = {commands, SCI_COUNT(commands)};
     return list;

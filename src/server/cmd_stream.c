@@ -4,6 +4,7 @@
 
 #include "server/commands.h"
 #include "server/server.h"
+#include "server/subcommand.h"
 
 /* Redis bounds approximate trimming by default: a hundred nodes. */
 #define SCI_STREAM_TRIM_LIMIT (100 * SCI_STREAM_CHUNK_ENTRIES)
@@ -406,7 +407,7 @@ SCI_PRIVATE sci_command_list sci_stream_commands(void)
     static const sci_command commands[] = {
         {"xadd", sci_cmd_xadd, -5, SCI_CMD_WRITE | SCI_CMD_DENYOOM | SCI_CMD_FAST, 1, 1, 1},
         {"xdel", sci_cmd_xdel, -3, SCI_CMD_WRITE | SCI_CMD_FAST, 1, 1, 1},
-        {"xinfo", sci_cmd_xinfo, -2, SCI_CMD_READONLY, 2, 2, 1},
+        {"xinfo", sci_subcommand_run, -2, SCI_CMD_READONLY | SCI_CMD_CONTAINER, 2, 2, 1},
         {"xlen", sci_cmd_xlen, 2, SCI_CMD_READONLY | SCI_CMD_FAST, 1, 1, 1},
         {"xrange", sci_cmd_xrange, -4, SCI_CMD_READONLY, 1, 1, 1},
         {"xread", sci_cmd_xread, -4, SCI_CMD_READONLY | SCI_CMD_BLOCKING, 0, 0, 0},

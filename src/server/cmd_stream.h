@@ -24,4 +24,3 @@ SCI_PRIVATE void sci_cmd_xlen(sci_call *call);
 SCI_PRIVATE void sci_cmd_xrange(sci_call *call);
 SCI_PRIVATE void sci_cmd_xrevrange(sci_call *call);
 SCI_PRIVATE void sci_cmd_xread(sci_call *call);
-SCI_PRIVATE void sci_cmd_xinfo(sci_call *call);

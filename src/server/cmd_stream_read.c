@@ -4,6 +4,7 @@
 
 #include "server/commands.h"
 #include "server/server.h"
+#include "server/subcommand.h"
 
 /* --- Ids in words */
 
@@ -408,27 +409,22 @@ SCI_PRIVATE void sci_cmd_xread(sci_call *call)
 
 /* --- XINFO */
 
-static const char *const sci_xinfo_help[] = {
-    "XINFO <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    "CONSUMERS <key> <groupname>",
-    "    Show consumers of <groupname>.",
-    "GROUPS <key>",
-    "    Show the stream consumer groups.",
-    "STREAM <key> [FULL [COUNT <count>]",
-    "    Show information about the stream.",
-    "HELP",
-    "    Prints this help.",
-};
-
-static void sci_xinfo_answer_help(sci_call *call)
+static void sci_xinfo_help(sci_call *call)
 {
-    sci_answer_array(call, SCI_COUNT(sci_xinfo_help));
-    for (size_t i = 0; i < SCI_COUNT(sci_xinfo_help); i++)
-        sci_answer_simple(call, sci_xinfo_help[i]);
+    static const char *const lines[] = {
+        "XINFO <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "CONSUMERS <key> <groupname>",
+        "    Show consumers of <groupname>.",
+        "GROUPS <key>",
+        "    Show the stream consumer groups.",
+        "STREAM <key> [FULL [COUNT <count>]",
+        "    Show information about the stream.",
+    };
+    sci_answer_help(call, lines, SCI_COUNT(lines));
 }
 
 /* Which is there: NULL after answering that it is not. */
-static const sci_stream *sci_xinfo_stream(sci_call *call)
+static const sci_stream *sci_xinfo_key(sci_call *call)
 {
     sci_entry *entry;
     if (!sci_typed_for_read(call, call->argv[2], SCI_STREAM, &entry))
@@ -442,7 +438,7 @@ static const sci_stream *sci_xinfo_stream(sci_call *call)
 /* XINFO STREAM's options. False after answering what is wrong. */
 static bool sci_xinfo_parse(sci_call *call, bool *is_full, int64_t *count)
 {
-    enum { OPTIONS = 3, MOST_SHOWN = 128, STANDARD_COUNT = 10 };
+    enum { OPTIONS = 3, STANDARD_COUNT = 10 };
     size_t options = call->argc - OPTIONS;
     *is_full = options > 0;
     *count = STANDARD_COUNT;
@@ -450,11 +446,7 @@ static bool sci_xinfo_parse(sci_call *call, bool *is_full, int64_t *count)
         return true;
     if (options == 2 || options > 3 || !sci_word_is(call->argv[OPTIONS], "full") ||
         (options == 3 && !sci_word_is(call->argv[OPTIONS + 1], "count"))) {
-        sc_slice word = call->argv[1];
-        sci_answer_error(call,
-                         "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try "
-                         "XINFO HELP.",
-                         (int)sci_min_size(word.len, MOST_SHOWN), word.data);
+        sci_answer_wrong_subcommand(call);
         return false;
     }
     if (options == 3 && !sci_arg_i64(call, OPTIONS + 2, count))
@@ -487,11 +479,11 @@ static void sci_xinfo_answer_id(sci_call *call, const char *name, sci_stream_id 
     sci_answer_stream_id(call, id);
 }
 
-static void sci_xinfo_answer_stream(sci_call *call)
+static void sci_xinfo_stream(sci_call *call)
 {
     bool is_full;
     int64_t count;
-    const sci_stream *stream = sci_xinfo_stream(call);
+    const sci_stream *stream = sci_xinfo_key(call);
     if (!stream || !sci_xinfo_parse(call, &is_full, &count))
         return;
     sci_answer_array(call, is_full ? 2 * 9 : 2 * 10);
@@ -517,31 +509,28 @@ static void sci_xinfo_answer_stream(sci_call *call)
 }
 
 /* What a stream without consumer groups answers. */
-static void sci_xinfo_answer_groups(sci_call *call)
+static void sci_xinfo_groups(sci_call *call)
 {
-    if (sci_xinfo_stream(call))
+    if (sci_xinfo_key(call))
         sci_answer_array(call, 0);
 }
 
-static void sci_xinfo_answer_consumers(sci_call *call)
+static void sci_xinfo_consumers(sci_call *call)
 {
     sc_slice key = call->argv[2], group = call->argv[3];
-    if (sci_xinfo_stream(call))
+    if (sci_xinfo_key(call))
         sci_answer_error(call, "NOGROUP No such consumer group '%.*s' for key name '%.*s'",
                          (int)group.len, group.data, (int)key.len, key.data);
 }
 
-SCI_PRIVATE void sci_cmd_xinfo(sci_call *call)
+SCI_PRIVATE sci_subcommand_list sci_xinfo_subcommands(void)
 {
-    sc_slice word = call->argv[1];
-    if (sci_word_is(word, "stream") && call->argc >= 3)
-        sci_xinfo_answer_stream(call);
-    else if (sci_word_is(word, "groups") && call->argc == 3)
-        sci_xinfo_answer_groups(call);
-    else if (sci_word_is(word, "consumers") && call->argc == 4)
-        sci_xinfo_answer_consumers(call);
-    else if (sci_word_is(word, "help") && call->argc == 2)
-        sci_xinfo_answer_help(call);
-    else
-        sci_answer_unknown_subcommand(call);
+    static const sci_subcommand subcommands[] = {
+        {"consumers", sci_xinfo_consumers, 4},
+        {"groups", sci_xinfo_groups, 3},
+        {"help", sci_xinfo_help, 2},
+        {"stream", sci_xinfo_stream, -3},
+    };
+    sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
+    return list;
 }

@@ -171,10 +171,6 @@ static void sci_tracking_turn_on(sci_call *call, const sci_tracking_options *opt
 SCI_PRIVATE void sci_client_tracking(sci_call *call)
 {
     sci_tracking_options options;
-    if (call->argc < 3) {
-        sci_answer_unknown_subcommand(call);
-        return;
-    }
     if (!sci_tracking_options_read(call, &options))
         return;
     if (sci_word_is(call->argv[2], "on")) {
@@ -201,10 +197,6 @@ static bool sci_caching_refuse(sci_call *call, bool fits, const char *word, cons
 SCI_PRIVATE void sci_client_caching(sci_call *call)
 {
     sci_tracking *tracking = &call->session->tracking;
-    if (call->argc != 3) {
-        sci_answer_unknown_subcommand(call);
-        return;
-    }
     const bool is_yes = sci_word_is(call->argv[2], "yes");
     if (!tracking->is_on) {
         sci_answer_error(call, "ERR CLIENT CACHING can be called only when the client is in "
@@ -256,10 +248,6 @@ SCI_PRIVATE void sci_client_trackinginfo(sci_call *call)
     const sci_link *at = NULL;
     sc_slice prefix;
     size_t count = 0;
-    if (call->argc != 2) {
-        sci_answer_unknown_subcommand(call);
-        return;
-    }
     sci_answer_array(call, 6);
     sci_answer_text(call, "flags");
     sci_trackinginfo_flags(call, tracking);
@@ -274,8 +262,5 @@ SCI_PRIVATE void sci_client_trackinginfo(sci_call *call)
 
 SCI_PRIVATE void sci_client_getredir(sci_call *call)
 {
-    if (call->argc == 2)
-        sci_answer_i64(call, sci_tracking_redirect(&call->session->tracking));
-    else
-        sci_answer_unknown_subcommand(call);
+    sci_answer_i64(call, sci_tracking_redirect(&call->session->tracking));
 }

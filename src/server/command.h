@@ -14,6 +14,7 @@
 
 typedef struct sci_session sci_session;
 typedef struct sci_call sci_call;
+typedef struct sci_subcommand sci_subcommand;
 
 /* Flags of commands. */
 #define SCI_CMD_WRITE 1u     /* may change data: logged, refused when the log cannot be written */
@@ -29,7 +30,10 @@ typedef struct sci_call sci_call;
 #define SCI_CMD_NOSCRIPT 1024u
 #define SCI_CMD_LOADING 2048u
 #define SCI_CMD_STALE 4096u
-#define SCI_CMD_EXEC 8192u /* runs what was queued, and is what those are */
+#define SCI_CMD_EXEC 8192u       /* runs what was queued, and is what those are */
+#define SCI_CMD_CONTAINER 16384u /* its second word names a command */
+#define SCI_CMD_SPREADS 32768u   /* changes no data, but others hear of it: PUBLISH */
+#define SCI_CMD_REPLAYED 65536u  /* a log may have it, though it changes no data */
 
 typedef struct sci_command {
     const char *name; /* lower case */
@@ -50,6 +54,7 @@ struct sci_call {
     sci_session *session; /* NULL while the log is loaded */
     sci_db *db;
     const sci_command *command;
+    const sci_subcommand *subcommand; /* of a container; NULL: none of that name */
     const sc_slice *argv; /* valid during the call; argv[0] is the name as it was written */
     size_t argc;
     sci_bytes *out;         /* answers go here, by sci_answer_* */
@@ -180,9 +185,12 @@ SCI_PRIVATE void sci_answer_wrong_type(sci_call *call);
 SCI_PRIVATE void sci_answer_syntax_error(sci_call *call);
 SCI_PRIVATE void sci_answer_wrong_arity(sci_call *call);
 SCI_PRIVATE void sci_answer_no_memory(sci_call *call);
-/* Of a container command, as "CLIENT foo": Redis's words for an unknown one, or one with a wrong
-   number of words. */
+/* Of a container, as "CLIENT foo": Redis's words for an unknown one, and for one with more words than
+   it takes. */
 SCI_PRIVATE void sci_answer_unknown_subcommand(sci_call *call);
+SCI_PRIVATE void sci_answer_wrong_subcommand(sci_call *call);
+/* These lines, and those about HELP itself. */
+SCI_PRIVATE void sci_answer_help(sci_call *call, const char *const *lines, size_t count);
 
 /* What sci_answer_double prints; returns the length. */
 #define SCI_SCORE_TEXT_BYTES 40

@@ -6,6 +6,7 @@
 SCI_PRIVATE sci_command_list sci_transaction_commands(void);
 SCI_PRIVATE sci_command_list sci_script_commands(void);
 SCI_PRIVATE sci_command_list sci_pubsub_commands(void);
+SCI_PRIVATE sci_command_list sci_connection_commands(void);
 SCI_PRIVATE sci_command_list sci_hash_commands(void);
 SCI_PRIVATE sci_command_list sci_set_commands(void);
 SCI_PRIVATE sci_command_list sci_setop_commands(void);

@@ -6,7 +6,10 @@
 #include "server/commands.h"
 #include "server/evict.h"
 #include "server/log.h"
+#include "server/pause.h"
 #include "server/pubsub.h"
+#include "server/session.h"
+#include "server/subcommand.h"
 #include "server/tracking.h"
 #include "server/transaction.h"
 #include "server/wait.h"
@@ -18,6 +21,7 @@
 /* What the log adds to a command's own bytes: headers, MULTI, the checksum. */
 #define SCI_COMMAND_LOG_BYTES 256
 #define SCI_COMMAND_LOG_WORD_BYTES 16
+#define SCI_UNHEARD_KEEP_BYTES 4096
 #define SCI_REPLAY_ANSWER_BYTES (SC_ERROR_TEXT_BYTES + 4) /* the longest error */
 
 /* FNV-1a of the lower-case letters: names are few, and nobody chooses them to collide. */
@@ -43,29 +47,14 @@ static void sci_command_index_add(sc_server *server, sci_command_list list)
 SCI_PRIVATE void sci_command_index_init(sc_server *server)
 {
     static sci_command_list (*const lists[])(void) = {
-        sci_transaction_commands,
-        sci_script_commands,
-        sci_pubsub_commands,
-        sci_hash_commands,
-        sci_set_commands,
-        sci_setop_commands,
-        sci_list_commands,
-        sci_list_move_commands,
-        sci_zset_commands,
-        sci_zset_range_commands,
-        sci_zset_pop_commands,
-        sci_zset_algebra_commands,
-        sci_server_commands,
-        sci_config_commands,
-        sci_info_commands,
-        sci_command_commands,
-        sci_string_commands,
-        sci_number_commands,
-        sci_range_commands,
-        sci_bit_commands,
-        sci_keys_commands,
-        sci_expire_commands,
-        sci_move_commands,
+        sci_transaction_commands,  sci_script_commands,     sci_pubsub_commands,
+        sci_connection_commands,   sci_hash_commands,       sci_set_commands,
+        sci_setop_commands,        sci_list_commands,       sci_list_move_commands,
+        sci_zset_commands,         sci_zset_range_commands, sci_zset_pop_commands,
+        sci_zset_algebra_commands, sci_server_commands,     sci_config_commands,
+        sci_info_commands,         sci_command_commands,    sci_string_commands,
+        sci_number_commands,       sci_range_commands,      sci_bit_commands,
+        sci_keys_commands,         sci_expire_commands,     sci_move_commands,
         sci_stream_commands,
     };
     for (size_t i = 0; i < SCI_COUNT(lists); i++)
@@ -89,12 +78,15 @@ SCI_PRIVATE void sci_call_init(sci_call *call, sc_server *server, sci_session *s
     call->server = server;
     call->session = session;
     call->command = command;
+    if (command && (command->flags & SCI_CMD_CONTAINER) && argc > 1)
+        call->subcommand = sci_subcommand_find(command, argv[1]);
     call->argv = argv;
     call->argc = argc;
     call->now_ms = server->now_ms;
     if (session) {
+        bool is_heard = SCI_LIKELY(!session->is_muted && !session->skips_now);
         call->db = session->db;
-        call->out = &session->out;
+        call->out = is_heard ? &session->out : &server->unheard;
     }
 }
 
@@ -118,7 +110,7 @@ SCI_PRIVATE void sci_call_run(sci_call *call)
 
 SCI_PRIVATE bool sci_call_has_arity(sci_call *call)
 {
-    int arity = call->command->arity;
+    int arity = call->subcommand ? call->subcommand->arity : call->command->arity;
     if (arity >= 0 ? call->argc == (size_t)arity : call->argc >= (size_t)-arity)
         return true;
     sci_answer_wrong_arity(call);
@@ -166,12 +158,14 @@ static bool sci_call_may_write(sci_call *call, unsigned flags)
 
 static bool sci_call_fits_subscription(sci_call *call)
 {
+    char name[SCI_COMMAND_FULL_NAME_BYTES];
     if (!sci_pubsub_is_subscribed(call->session) || (call->command->flags & SCI_CMD_PUBSUB))
         return true;
+    sci_command_full_name(call->command, call->subcommand, name);
     sci_answer_error(call,
                      "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT "
                      "/ RESET are allowed in this context",
-                     call->command->name);
+                     name);
     return false;
 }
 
@@ -208,6 +202,33 @@ static bool sci_call_is_queued(const sci_call *call)
     return call->session->transaction.is_open && !(call->command->flags & SCI_CMD_UNQUEUED);
 }
 
+/* False after answering that there is no such command. */
+static bool sci_call_is_known(sci_call *call)
+{
+    if (!call->command) {
+        sci_command_unknown(call);
+        return false;
+    }
+    if (call->subcommand || !(call->command->flags & SCI_CMD_CONTAINER) || call->argc == 1)
+        return true;
+    sci_answer_unknown_subcommand(call);
+    return false;
+}
+
+/* After a command that was answered, queued, refused or put off. */
+static void sci_call_done(const sci_call *call)
+{
+    sci_session *session = call->session;
+    sci_bytes *unheard = &call->server->unheard;
+    if (SCI_UNLIKELY(sci_bytes_len(unheard) > 0))
+        sci_bytes_reset(unheard, SCI_UNHEARD_KEEP_BYTES);
+    if (sci_pause_holds(session))
+        return;
+    sci_tracking_command_done(session, call->command);
+    if (!sci_wait_is_on(session))
+        sci_session_answered(session);
+}
+
 SCI_PRIVATE void sci_command_dispatch(sci_session *session, const sc_slice *argv, size_t argc)
 {
     sc_server *server = session->server;
@@ -216,16 +237,18 @@ SCI_PRIVATE void sci_command_dispatch(sci_session *session, const sc_slice *argv
     sci_call_init(&call, server, session, command, argv, argc);
     server->stats.commands++;
     session->commands++;
-    session->last_command = command;
-    if (!command)
-        sci_command_unknown(&call);
-    if (!command || !sci_call_is_allowed(&call))
+    bool is_known = sci_call_is_known(&call);
+    session->last_command = is_known ? command : NULL;
+    session->last_subcommand = call.subcommand;
+    if (!is_known || !sci_call_is_allowed(&call))
         session->transaction.is_failed |= session->transaction.is_open;
+    else if (sci_pause_stops(server, sci_call_flags(&call)))
+        sci_pause_hold(&call);
     else if (sci_call_is_queued(&call))
         sci_transaction_queue(&call);
     else
         sci_call_run(&call);
-    sci_tracking_command_done(session, command);
+    sci_call_done(&call);
     if (sci_wait_is_due(server))
         sci_wait_serve(server);
 }
@@ -255,6 +278,8 @@ SCI_PRIVATE sc_status sci_command_replay(sc_server *server, int *db, const sc_sl
     if (!command)
         return sc_fail(SC_ERR_PROTOCOL, "unknown command \"%.*s\"",
                        (int)sci_min_size(argv[0].len, SCI_COMMAND_QUOTED_BYTES), argv[0].data);
+    if (!(command->flags & (SCI_CMD_WRITE | SCI_CMD_REPLAYED)))
+        return sc_fail(SC_ERR_PROTOCOL, "%s, which changes nothing", command->name);
     sci_bytes_init(&out, &server->memory);
     /* So that an error always has room. */
     if (sci_bytes_reserve(&out, SCI_REPLAY_ANSWER_BYTES) != SC_OK)

@@ -8,6 +8,7 @@
 #include "server/evict.h"
 #include "server/log.h"
 #include "server/pubsub.h"
+#include "server/pause.h"
 #include "server/session.h"
 #include "server/tracking.h"
 #include "server/wait.h"
@@ -185,6 +186,8 @@ SCI_PRIVATE sc_status sci_server_create(const sc_server_config *config, sc_serve
     sci_list_init(&created->sessions);
     sci_list_init(&created->ready_keys);
     sci_list_init(&created->resumed);
+    sci_list_init(&created->pause.held);
+    sci_bytes_init(&created->unheard, &memory);
     sci_list_init(&created->patterns);
     sci_list_init(&created->prefixes);
     sci_list_init(&created->changed_prefixes);
@@ -209,6 +212,7 @@ SCI_PRIVATE void sci_server_free(sc_server *server)
     for (int i = 0; i < server->db_count; i++)
         sci_db_clear(&server->dbs[i]);
     sci_free(&memory, server->dbs, (size_t)server->db_count * sizeof(sci_db));
+    sci_bytes_free(&server->unheard);
     sci_map_free(&server->waits);
     sci_map_free(&server->watched);
     for (int kind = 0; kind < SCI_CHANNEL_KINDS; kind++)
@@ -226,6 +230,8 @@ static int64_t sci_server_expire(sc_server *server, int64_t now_ns)
 {
     if (server->is_expiry_lazy)
         return INT64_MAX;
+    if (sci_pause_is_on(server))
+        return INT64_MAX; /* nothing goes meanwhile */
     int64_t delay_ms = sci_expire_slice(server, SCI_SERVER_SLICE_NS);
     if (delay_ms < 0)
         return INT64_MAX;
@@ -277,6 +283,7 @@ SCI_PRIVATE int64_t sci_server_tick(sc_server *server)
     const sci_heap_node *timeout = sci_heap_first(&server->timeouts);
     if (timeout)
         due_ns = sci_min_i64(due_ns, timeout->key);
+    due_ns = sci_min_i64(due_ns, sci_pause_tick(server, now_ns));
     due_ns = sci_min_i64(due_ns, sci_server_tidy(server, now_ns));
     due_ns = sci_min_i64(due_ns, sci_server_end_idle(server, now_ns));
     if (server->log)

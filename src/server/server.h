@@ -37,6 +37,7 @@ typedef struct sci_wait {
     sci_heap_node timer; /* in server->timeouts; key: monotonic ns */
     sci_bytes command;   /* what runs again, encoded; empty: the session waits for nothing */
     sci_nil nil;
+    bool is_held; /* it has not run yet: CLIENT PAUSE has put it off */
 } sci_wait;
 
 typedef enum sci_channel_kind {
@@ -62,7 +63,7 @@ typedef struct sci_tracking {
 struct sci_session {
     sci_link link;      /* in server->sessions */
     sci_map_node by_id; /* in server->sessions_by_id */
-    sci_link resume;    /* in server->resumed */
+    sci_link resume;    /* in server->resumed, or server->pause.held */
     sc_server *server;
     uint64_t id;
     sci_db *db;
@@ -73,6 +74,7 @@ struct sci_session {
        only wake somebody. */
     void (*notify)(void *user);
     void *notify_user;
+    bool is_trusted; /* needs no password */
     bool is_authenticated;
     bool is_ended;    /* no more is executed; close it when `out` has been sent */
     bool is_broken;   /* `out` is not to be sent any more: close at once */
@@ -80,6 +82,9 @@ struct sci_session {
     bool is_internal; /* the server's own: not listed, not counted */
     bool has_written; /* since the last sci_server_commit */
     bool is_pausing;  /* its output is too large: nothing is executed until it was sent */
+    bool is_muted;    /* CLIENT REPLY OFF: answers go to server->unheard */
+    bool skips_next;  /* CLIENT REPLY SKIP: the next one does */
+    bool skips_now;   /* this one does */
     bool no_evict;
     bool no_touch;
     char *name;        /* owned, or NULL */
@@ -89,6 +94,7 @@ struct sci_session {
     int64_t created_ms;
     int64_t active_ms;
     const sci_command *last_command;
+    const sci_subcommand *last_subcommand;
     size_t commands;
     sci_transaction transaction;
     sci_link watches; /* sci_watch_link */
@@ -114,6 +120,13 @@ typedef struct sci_server_stats {
 } sci_server_stats;
 
 #define SCI_SERVER_ID_BYTES 41
+/* What CLIENT PAUSE has set. */
+typedef struct sci_pause {
+    int64_t until_ns; /* monotonic; 0: there is none */
+    bool stops_all;   /* or else what may change data */
+    sci_link held;    /* sci_session.resume: their commands were put off */
+} sci_pause;
+
 #define SCI_SERVER_SCRIPTS 3
 /* An entry that may be evicted next, as it was when it was sampled; private to evict.c. */
 typedef struct sci_evict_candidate {
@@ -162,6 +175,8 @@ struct sc_server {
     sci_link resumed;    /* sessions whose wait is over */
     uint64_t last_round; /* of serving those that wait */
     bool is_serving;
+    sci_pause pause;
+    sci_bytes unheard; /* answers of those who want none */
     sci_map watched; /* key -> sci_watch_link, private to transaction.c */
 
     sci_map channels[SCI_CHANNEL_KINDS]; /* private to pubsub.c */

@@ -63,6 +63,7 @@ SCI_PRIVATE sci_session *sci_session_open(sc_server *server, const char *peer, b
     session->db = &server->dbs[0];
     session->notify = notify;
     session->notify_user = notify_user;
+    session->is_trusted = is_trusted;
     session->is_authenticated = is_trusted || !server->password;
     session->descriptor = -1;
     session->created_ms = session->active_ms = sci_server_wall_ms(server);
@@ -112,6 +113,16 @@ SCI_PRIVATE void sci_session_end(sci_session *session)
     session->is_ended = true;
     sci_bytes_reset(&session->in, 0);
     sci_wait_leave(session);
+}
+
+SCI_PRIVATE void sci_session_kill(sci_session *session)
+{
+    session->is_broken = true;
+    sci_session_end(session);
+    sci_transaction_discard(session);
+    sci_pubsub_leave(session);
+    sci_tracking_leave(session);
+    sci_session_notify(session);
 }
 
 /* Answer what could not be understood, and hang up. */

@@ -37,6 +37,21 @@ static inline bool sci_session_is_over(const sci_session *session)
 {
     return session->is_broken || (session->is_ended && sci_bytes_len(&session->out) == 0);
 }
+/* End it at once, as if the connection was lost. */
+SCI_PRIVATE void sci_session_kill(sci_session *session);
+/* Answers are sent again. */
+static inline void sci_session_unmute(sci_session *session)
+{
+    session->is_muted = false;
+    session->skips_next = false;
+    session->skips_now = false;
+}
+/* A command has been answered, or would have been. */
+static inline void sci_session_answered(sci_session *session)
+{
+    session->skips_now = session->skips_next;
+    session->skips_next = false;
+}
 /* End it: what it has been answered is still sent. */
 SCI_PRIVATE void sci_session_end(sci_session *session);
 /* Wake who carries it. */

@@ -7,6 +7,8 @@
 #include "server/dispatch.h"
 #include "server/log.h"
 
+#define SCI_CMD_BRACKETS (SCI_CMD_NOSCRIPT | SCI_CMD_UNQUEUED | SCI_CMD_REPLAYED)
+
 /* A key that a session watches. The first of a key is in the server's map, the others in its list.
  */
 typedef struct sci_watched_key {
@@ -294,9 +296,8 @@ static void sci_command_unwatch(sci_call *call)
 SCI_PRIVATE sci_command_list sci_transaction_commands(void)
 {
     static const sci_command commands[] = {
-        {"multi", sci_command_multi, 1, SCI_CMD_NOSCRIPT | SCI_CMD_FAST | SCI_CMD_UNQUEUED, 0, 0,
-         0},
-        {"exec", sci_command_exec, 1, SCI_CMD_NOSCRIPT | SCI_CMD_UNQUEUED | SCI_CMD_EXEC, 0, 0, 0},
+        {"multi", sci_command_multi, 1, SCI_CMD_BRACKETS | SCI_CMD_FAST, 0, 0, 0},
+        {"exec", sci_command_exec, 1, SCI_CMD_BRACKETS | SCI_CMD_EXEC, 0, 0, 0},
         {"discard", sci_command_discard, 1, SCI_CMD_NOSCRIPT | SCI_CMD_FAST | SCI_CMD_UNQUEUED, 0,
          0, 0},
         {"watch", sci_command_watch, -2, SCI_CMD_NOSCRIPT | SCI_CMD_FAST | SCI_CMD_UNQUEUED, 1, -1,

@@ -5,6 +5,7 @@
 
 #include "resp/writer.h"
 #include "server/dispatch.h"
+#include "server/pause.h"
 #include "server/session.h"
 
 /* A key that sessions wait for, whatever the database. */
@@ -85,6 +86,7 @@ SCI_PRIVATE void sci_wait_leave(sci_session *session)
         sci_wait_link_remove(SCI_CONTAINER(session->wait.keys.next, sci_wait_link, of_session));
     sci_heap_remove(&session->server->timeouts, &session->wait.timer);
     sci_bytes_reset(&session->wait.command, 0);
+    session->wait.is_held = false;
 }
 
 static sc_status sci_wait_add_key(sci_call *call, sc_slice name)
@@ -180,6 +182,7 @@ SCI_PRIVATE bool sci_wait_hides(const sci_call *call, sc_slice key)
 static void sci_wait_is_over(sci_session *session)
 {
     sci_wait_leave(session);
+    sci_session_answered(session);
     sci_list_remove(&session->resume);
     sci_list_append(&session->server->resumed, &session->resume);
     sci_session_notify(session);
@@ -249,7 +252,9 @@ SCI_PRIVATE void sci_wait_serve(sc_server *server)
             continue;
         }
         link = sci_list_take_first(&server->resumed);
-        sci_session_run(SCI_CONTAINER(link, sci_session, resume));
+        sci_session *session = SCI_CONTAINER(link, sci_session, resume);
+        sci_pause_release(session);
+        sci_session_run(session);
     }
     server->is_serving = false;
 }

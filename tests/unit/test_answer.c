@@ -110,7 +110,11 @@ static void a_subcommand_is_unknown_or_has_other_arguments(void **state)
     sci_answer_unknown_subcommand(&a.call);
     assert_string_equal(answered(&a), "-ERR unknown subcommand 'FOO '. Try CLIENT HELP.\r\n");
     a.argv[1] = sc_text("Kill");
-    sci_answer_unknown_subcommand(&a.call);
+    sci_answer_wrong_subcommand(&a.call);
+    assert_string_equal(answered(&a), "-ERR unknown subcommand or wrong number of arguments for "
+                                      "'Kill'. Try CLIENT HELP.\r\n");
+    a.call.subcommand = sci_subcommand_find(a.call.command, a.argv[1]);
+    sci_answer_wrong_arity(&a.call);
     assert_string_equal(answered(&a),
                         "-ERR wrong number of arguments for 'client|kill' command\r\n");
     a.argv[1] = sc_text("kill|list");
