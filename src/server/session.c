@@ -11,7 +11,7 @@
 #include "server/wait.h"
 
 #define SCI_SESSION_LINE_BYTES ((size_t)64 << 10)
-#define SCI_SESSION_WORDS ((size_t)1 << 20)
+#define SCI_SESSION_WORDS ((size_t)INT32_MAX)
 /* Emptied buffers above this are given back. */
 #define SCI_SESSION_KEEP_BYTES ((size_t)64 << 10)
 /* A session that waits, or is to send first, takes no more than so much ahead. */
