@@ -18366,8 +18366,9 @@ typedef struct sci_log_config {
 SCI_PRIVATE sc_status sci_log_open(sc_server *server, const sci_log_config *config, sci_log **log);
 /* Writes out, syncs, closes. */
 SCI_PRIVATE void sci_log_close(sci_log *log);
-/* In a forked child: let go without writing. */
-SCI_PRIVATE void sci_log_abandon(sci_log *log);
+/* In a forked child: let go without writing. Not `is_intact`: the fork came in the middle of a change,
+   so that nothing but the lock can be let go. */
+SCI_PRIVATE void sci_log_abandon(sci_log *log, bool is_intact);
 
 /* May a command that brings `bytes` be executed? SC_OK, or SC_ERR_IO with what is wrong (the disk is
    full): then nothing has changed, and the command is to be refused. Tries again by itself as time
@@ -30014,31 +30015,33 @@ SCI_PRIVATE sc_status sci_command_replay(sc_server *server, int *db, const sc_sl
 /* What a log says of itself, between the commands: ECHO commands, which change nothing where the
    log is piped into Redis.
 
-     smartcache:log:1:<32 hex digits>
-         once, before the first batch: the version, and a number by chance, the log's seed.
+     smartcache:log:1:<32 hex digits>:<8 hex digits>
+         once, before the first batch: the version; a number by chance, the log's seed; a check of
+         this line before it.
      smartcache:batch:<bytes>:<at risk>:<16 hex digits>:<8 hex digits>
          before each batch: how many bytes of commands follow; how many bytes that end here had not
-         been synced (0 also where none is promised to be, SC_SYNC_NEVER); a check of the commands,
-         and one of this line before it.
+         been synced (0 also where none is promised to be, SC_SYNC_NEVER); a check of the commands;
+         a check of this line before it and of where it stands, counted from the first record.
 
    The checks are SipHash-1-3, keyed by the seed, which clients never see: so that no value that
-   looks like a part of a log is ever taken for one, not even a copy of a part of another log, and
-   damage is found with a certainty of all but one in 2^64. They stand in front, so that a batch of
-   any size is checked in one pass, before anything of it is executed, without being parsed. */
+   looks like a part of a log is ever taken for one, nor a copy of another part, and damage is found
+   with a certainty of all but one in 2^64. They stand in front, so that a batch of any size is
+   checked in one pass, before anything of it is executed, without being parsed. */
 
 typedef enum sci_log_record_kind {
     SCI_LOG_RECORD_NONE,    /* something else, or not whole */
     SCI_LOG_RECORD_FIRST,   /* smartcache:log */
     SCI_LOG_RECORD_BATCH,   /* smartcache:batch, with a good check */
     SCI_LOG_RECORD_UNKNOWN, /* smartcache:log of another version */
-    SCI_LOG_RECORD_FOREIGN  /* smartcache:batch of another seed, or damaged */
+    SCI_LOG_RECORD_WRONG    /* one of them, but its check is not right */
 } sci_log_record_kind;
 
 typedef struct sci_log_record {
     sci_log_record_kind kind;
     size_t len;         /* of the record itself */
     sci_hash_seed seed; /* FIRST */
-    uint64_t bytes;     /* BATCH: this and what follows */
+    uint64_t at;        /* BATCH: this and what follows */
+    uint64_t bytes;
     uint64_t at_risk;
     uint64_t check;
 } sci_log_record;
@@ -30048,9 +30051,9 @@ typedef struct sci_log_record {
 /* The record's bytes; returns how many. */
 SCI_PRIVATE size_t sci_log_record_first(char out[SCI_LOG_RECORD_BYTES], const sci_hash_seed *seed);
 SCI_PRIVATE size_t sci_log_record_batch(char out[SCI_LOG_RECORD_BYTES], const sci_hash_seed *seed,
-                                        uint64_t bytes, uint64_t at_risk, uint64_t check);
-/* What `data` begins with. */
-SCI_PRIVATE void sci_log_record_parse(sc_slice data, const sci_hash_seed *seed,
+                                        const sci_log_record *record);
+/* What `data` begins with, which stands at `at` of its log. */
+SCI_PRIVATE void sci_log_record_parse(sc_slice data, const sci_hash_seed *seed, uint64_t at,
                                       sci_log_record *record);
 /* Where a record may begin in `data`; data.len: nowhere. One that is cut short by the end is found
    when its first byte is there. */
@@ -30082,15 +30085,27 @@ static char *sci_log_record_text(char *at, const char *text)
     return at + len;
 }
 
-/* The command around a text that is already in its place, `text_at` bytes in. */
-static size_t sci_log_record_close(char out[SCI_LOG_RECORD_BYTES], size_t text_at, size_t text_len)
+/* The command around the text that is there. */
+static size_t sci_log_record_close(char out[SCI_LOG_RECORD_BYTES], size_t text_len)
 {
     char head[SCI_LOG_RECORD_BYTES];
     size_t len = sci_format(head, sizeof head, "%s%zu\r\n", SCI_LOG_RECORD_HEAD, text_len);
-    memmove(out + len, out + text_at, text_len);
+    memmove(out + len, out, text_len);
     memcpy(out, head, len);
     memcpy(out + len + text_len, "\r\n", 2);
     return len + text_len + 2;
+}
+
+/* The check of what was written of the text, and a second number; then the command around it. */
+static size_t sci_log_record_finish(char out[SCI_LOG_RECORD_BYTES], char *at,
+                                    const sci_hash_seed *seed, uint64_t place)
+{
+    sci_hash_seed keyed = *seed;
+    keyed.k1 ^= place;
+    uint64_t check = sci_hash(&keyed, sc_bytes(out, (size_t)(at - out)));
+    *at++ = ':';
+    at = sci_log_record_hex(at, check & UINT32_MAX, SCI_LOG_RECORD_DIGITS / 2);
+    return sci_log_record_close(out, (size_t)(at - out));
 }
 
 SCI_PRIVATE size_t sci_log_record_first(char out[SCI_LOG_RECORD_BYTES], const sci_hash_seed *seed)
@@ -30098,22 +30113,19 @@ SCI_PRIVATE size_t sci_log_record_first(char out[SCI_LOG_RECORD_BYTES], const sc
     char *at = sci_log_record_text(out, SCI_LOG_RECORD_FIRST_NOW);
     at = sci_log_record_hex(at, seed->k0, SCI_LOG_RECORD_DIGITS);
     at = sci_log_record_hex(at, seed->k1, SCI_LOG_RECORD_DIGITS);
-    return sci_log_record_close(out, 0, (size_t)(at - out));
+    return sci_log_record_finish(out, at, seed, 0);
 }
 
 SCI_PRIVATE size_t sci_log_record_batch(char out[SCI_LOG_RECORD_BYTES], const sci_hash_seed *seed,
-                                        uint64_t bytes, uint64_t at_risk, uint64_t check)
+                                        const sci_log_record *record)
 {
     char *at = sci_log_record_text(out, SCI_LOG_RECORD_BATCH_WORD);
-    at += sci_u64_to_text(bytes, at);
+    at += sci_u64_to_text(record->bytes, at);
     *at++ = ':';
-    at += sci_u64_to_text(at_risk, at);
+    at += sci_u64_to_text(record->at_risk, at);
     *at++ = ':';
-    at = sci_log_record_hex(at, check, SCI_LOG_RECORD_DIGITS);
-    *at++ = ':';
-    uint64_t own_check = sci_hash(seed, sc_bytes(out, (size_t)(at - out)));
-    at = sci_log_record_hex(at, own_check & UINT32_MAX, SCI_LOG_RECORD_DIGITS / 2);
-    return sci_log_record_close(out, 0, (size_t)(at - out));
+    at = sci_log_record_hex(at, record->check, SCI_LOG_RECORD_DIGITS);
+    return sci_log_record_finish(out, at, seed, record->at);
 }
 
 /* --- Parsing takes a record's numbers, and compares with what they would have been written as. */
@@ -30152,31 +30164,32 @@ static void sci_log_record_parse_first(sc_slice data, sc_slice text, sci_log_rec
     record->seed.k0 = sci_log_record_take_number(&text, 16);
     record->seed.k1 = sci_log_record_take_number(&text, 16);
     record->len = sci_log_record_first(written, &record->seed);
-    if (sci_log_record_is(data, written, record->len))
-        record->kind = SCI_LOG_RECORD_FIRST;
+    if (data.len >= record->len)
+        record->kind = sci_log_record_is(data, written, record->len) ? SCI_LOG_RECORD_FIRST
+                                                                     : SCI_LOG_RECORD_WRONG;
 }
 
 static void sci_log_record_parse_batch(sc_slice data, sc_slice text, const sci_hash_seed *seed,
                                        sci_log_record *record)
 {
     char written[SCI_LOG_RECORD_BYTES];
-    record->kind = SCI_LOG_RECORD_FOREIGN;
+    record->kind = SCI_LOG_RECORD_WRONG;
     record->bytes = sci_log_record_take_number(&text, 10);
     (void)sci_log_record_take(&text, ":");
     record->at_risk = sci_log_record_take_number(&text, 10);
     (void)sci_log_record_take(&text, ":");
     record->check = sci_log_record_take_number(&text, 16);
-    record->len =
-        sci_log_record_batch(written, seed, record->bytes, record->at_risk, record->check);
+    record->len = sci_log_record_batch(written, seed, record);
     if (sci_log_record_is(data, written, record->len))
         record->kind = SCI_LOG_RECORD_BATCH;
 }
 
-SCI_PRIVATE void sci_log_record_parse(sc_slice data, const sci_hash_seed *seed,
+SCI_PRIVATE void sci_log_record_parse(sc_slice data, const sci_hash_seed *seed, uint64_t at,
                                       sci_log_record *record)
 {
     sc_slice text = data;
     memset(record, 0, sizeof *record);
+    record->at = at;
     if (!sci_log_record_take(&text, SCI_LOG_RECORD_HEAD))
         return;
     (void)sci_log_record_take_number(&text, 10);
@@ -30239,6 +30252,7 @@ typedef struct sci_log_file {
     sci_hash_seed seed;
     sci_bytes pending; /* room for records, then commands that are not in the file yet */
     uint64_t size;     /* of what is there in whole batches */
+    uint64_t first_at; /* where the record that begins the log stands */
     uint64_t durable;  /* so much of it has been synced, or will be before the file has its name */
     uint64_t reserved_end; /* up to this size there is room; UINT64_MAX: as far as one can know */
     uint64_t last_bytes;   /* what the last write added, for taking it back */
@@ -30409,6 +30423,7 @@ static sc_status sci_log_file_append(sci_log_file *file, const char *data, size_
 SCI_PRIVATE sc_status sci_log_file_begin(sci_log_file *file)
 {
     char record[SCI_LOG_RECORD_BYTES];
+    file->first_at = file->size;
     sc_status status = sci_log_file_append(file, record, sci_log_record_first(record, &file->seed));
     if (status == SC_OK)
         file->needs_first = false;
@@ -30420,13 +30435,20 @@ SCI_PRIVATE sc_status sci_log_file_begin(sci_log_file *file)
 static const char *sci_log_file_head(sci_log_file *file, uint64_t at_risk)
 {
     char records[SCI_LOG_RECORDS_BYTES];
+    sci_log_record record;
     size_t len = 0;
     char *commands = file->pending.data + file->pending.start + SCI_LOG_RECORDS_BYTES;
     sc_slice batch = sc_bytes(commands, sci_log_file_pending(file));
-    if (file->needs_first)
+    if (file->needs_first) {
+        file->first_at = file->size;
         len = sci_log_record_first(records, &file->seed);
-    len += sci_log_record_batch(records + len, &file->seed, batch.len, at_risk,
-                                sci_log_record_check(&file->seed, batch));
+    }
+    memset(&record, 0, sizeof record);
+    record.at = file->size + len - file->first_at;
+    record.bytes = batch.len;
+    record.at_risk = at_risk;
+    record.check = sci_log_record_check(&file->seed, batch);
+    len += sci_log_record_batch(records + len, &file->seed, &record);
     memcpy(commands - len, records, len);
     return commands - len;
 }
@@ -30907,6 +30929,8 @@ SCI_PRIVATE void sci_log_is_renewed(sci_log *log);
 #define SCI_LOG_SYNC_NS SCI_LOG_NS_PER_S
 #define SCI_LOG_SLOW_NS (2 * SCI_LOG_NS_PER_S)
 #define SCI_LOG_STUCK_NS (5 * SCI_LOG_NS_PER_S)
+/* The disk counts as full when it has no room for a command of this size. */
+#define SCI_LOG_LITTLE_BYTES 4096
 /* Between two attempts to write what could not be written. */
 #define SCI_LOG_RETRY_NS (100 * SCI_LOG_NS_PER_MS)
 
@@ -30951,8 +30975,10 @@ static void sci_log_free(sci_log *log, bool is_child)
     sc_memory memory = log->memory;
     sci_log_syncer_free(&log->syncer, is_child);
     sci_log_file_free(&log->live);
-    if (log->lock_file)
-        log->files.shut(log->lock_file);
+    void *lock_file = log->lock_file;
+    log->lock_file = NULL;
+    if (lock_file)
+        log->files.shut(lock_file);
     sci_free_text(&memory, log->path);
     sci_free_text(&memory, log->lock_path);
     sci_free_text(&memory, log->rewrite_path);
@@ -30972,6 +30998,13 @@ static sc_status sci_log_take_lock(sci_log *log)
     /* What a rewriting left that did not come to its end. */
     status = log->files.remove(log->files.user, log->rewrite_path);
     return status == SC_MISS ? SC_OK : status;
+}
+
+static void sci_log_serve_syncer(sci_log *log)
+{
+    sci_log_syncer_serve(&log->syncer, log->live.handle, log->live.durable);
+    if (log->sync == SC_SYNC_EVERY_SECOND && !log->server->config.polled)
+        sci_log_syncer_start(&log->syncer);
 }
 
 /* A good start: all that was loaded is on the disk, the file's name too. */
@@ -30996,9 +31029,7 @@ static sc_status sci_log_settle(sci_log *log)
     log->rewriting.base_bytes = live->size;
     if (log->server->data.used < live->size)
         log->rewriting.base_bytes = log->server->data.used;
-    sci_log_syncer_serve(&log->syncer, live->handle, live->size);
-    if (log->sync == SC_SYNC_EVERY_SECOND && !log->server->config.polled)
-        sci_log_syncer_start(&log->syncer);
+    sci_log_serve_syncer(log);
     return SC_OK;
 }
 
@@ -31193,10 +31224,14 @@ static sc_status sci_log_admit_slowly(sci_log *log, uint64_t bytes)
         if (status != SC_OK)
             return status;
     }
-    sc_status status = sci_log_make_room(log, bytes + SCI_LOG_SLACK_BYTES);
-    if (status != SC_OK && sci_log_file_reserve(&log->live, SCI_LOG_SLACK_BYTES) != SC_OK)
+    const uint64_t least = SCI_LOG_SLACK_BYTES + SCI_LOG_LITTLE_BYTES;
+    uint64_t wanted = bytes + SCI_LOG_SLACK_BYTES;
+    if (log->failed_ms && wanted < least)
+        wanted = least;
+    sc_status status = sci_log_make_room(log, wanted);
+    if (status != SC_OK && (wanted <= least || sci_log_file_reserve(&log->live, least) != SC_OK))
         return sci_log_fail(log);
-    /* A command that alone is too large stops nobody else. */
+    /* A command that alone is too long stops nobody else. */
     sci_log_recover(log);
     return status;
 }
@@ -31235,10 +31270,14 @@ SCI_PRIVATE void sci_log_close(sci_log *log)
     sci_log_free(log, false);
 }
 
-SCI_PRIVATE void sci_log_abandon(sci_log *log)
+SCI_PRIVATE void sci_log_abandon(sci_log *log, bool is_intact)
 {
-    sci_rewriting_abandon(log);
-    sci_log_free(log, true);
+    if (is_intact) {
+        sci_rewriting_abandon(log);
+        sci_log_free(log, true);
+    } else if (log->lock_file) {
+        log->files.shut(log->lock_file);
+    }
 }
 
 /* --- Gathering */
@@ -31302,10 +31341,18 @@ SCI_PRIVATE int64_t sci_log_failed_ms(const sci_log *log, const char **text)
     return log->failed_ms;
 }
 
+/* The promise changes, so it begins with a file that is on the disk. */
 SCI_PRIVATE void sci_log_configure(sci_log *log, sc_sync sync, uint64_t rewrite_min_bytes)
 {
-    log->sync = sync;
     log->rewrite_min_bytes = rewrite_min_bytes;
+    if (sync == log->sync)
+        return;
+    log->is_folder_due |= sci_log_syncer_look(&log->syncer).is_folder_due;
+    sci_log_syncer_stop(&log->syncer);
+    log->sync = sync;
+    if (sci_log_put_on_disk(log) != SC_OK)
+        (void)sci_log_distrust(log);
+    sci_log_serve_syncer(log);
 }
 
 /* MARK: - Server: loading the log (Private) */
@@ -31351,9 +31398,10 @@ typedef struct sci_load {
     uint64_t at;      /* the window's first byte */
     sci_request request;
     sci_hash_seed seed;
-    bool is_checked; /* the record that begins a log has come */
-    bool is_foreign; /* commands without a check have come */
-    bool is_damaged; /* at `damage_at`: a cut there helps */
+    uint64_t first_at; /* where the record that begins the log stands */
+    bool is_checked;   /* the record that begins a log has come */
+    bool is_foreign;   /* commands without a check have come */
+    bool is_damaged;   /* at `damage_at`: a cut there helps */
     uint64_t damage_at;
     sci_load_end end;
     int db;
@@ -31418,6 +31466,13 @@ static sc_slice sci_load_window(const sci_load *load, uint64_t end)
     if (window.len > end - load->at)
         window.len = (size_t)(end - load->at);
     return window;
+}
+
+/* What the window begins with. */
+static void sci_load_record(const sci_load *load, sci_log_record *record)
+{
+    sci_log_record_parse(sci_bytes_slice(&load->window), &load->seed, load->at - load->first_at,
+                         record);
 }
 
 static void sci_load_note(sci_load *load)
@@ -31490,12 +31545,11 @@ static bool sci_load_is_blank(const sci_load *load)
            (request->words[0].len > 0 && request->words[0].data[0] == '#');
 }
 
-/* Execute all up to `end`, which is whole commands. What cannot be is damage: from here on, when it
-   is a batch; else from that command or its transaction on. */
-static sc_status sci_load_execute(sci_load *load, uint64_t end, bool is_batch)
+/* Execute all up to `end`, which is whole commands. What cannot be is damage: from `first` on, where
+   the batch begins; or, when it is none, from that command or its transaction on. */
+static sc_status sci_load_execute(sci_load *load, uint64_t first, uint64_t end, bool is_batch)
 {
     bool is_in_multi = false;
-    uint64_t first = load->at;
     sci_load_restart_request(load);
     while (load->at < end) {
         size_t used = 0;
@@ -31533,7 +31587,7 @@ static sc_status sci_load_scan(sci_load *load)
         sc_status status = sci_load_fill(load, SCI_LOG_RECORD_BYTES);
         if (status != SC_OK)
             return status;
-        sci_log_record_parse(sci_bytes_slice(&load->window), &load->seed, &record);
+        sci_load_record(load, &record);
         if (record.kind != SCI_LOG_RECORD_NONE)
             return is_in_multi ? sc_fail(SC_ERR_PROTOCOL, "a transaction has no end") : SC_OK;
         status = sci_load_command(load, load->size, &used);
@@ -31580,7 +31634,7 @@ static sc_status sci_load_foreign(sci_load *load)
     if (scanned != SC_OK && scanned != SC_END)
         return scanned;
     sci_load_seek(load, start);
-    sc_status status = sci_load_execute(load, end, false);
+    sc_status status = sci_load_execute(load, start, end, false);
     if (status != SC_OK || scanned == SC_OK)
         return status;
     load->damage_at = end;
@@ -31655,7 +31709,7 @@ static sc_status sci_load_judge(sci_load *load, uint64_t at)
             return status;
         uint64_t found = load->at;
         from = found + 1;
-        sci_log_record_parse(sci_bytes_slice(&load->window), &load->seed, &record);
+        sci_load_record(load, &record);
         if (record.kind == SCI_LOG_RECORD_FIRST)
             load->end = SCI_LOAD_KEPT;
         status = sci_load_check(load, &record);
@@ -31682,7 +31736,7 @@ static sc_status sci_load_batch(sci_load *load, const sci_log_record *record)
     if (status != SC_OK)
         return status;
     sci_load_seek(load, at + record->len);
-    return sci_load_execute(load, at + record->len + record->bytes, true);
+    return sci_load_execute(load, at, at + record->len + record->bytes, true);
 }
 
 /* --- The whole */
@@ -31693,10 +31747,11 @@ static sc_status sci_load_next(sci_load *load)
     sc_status status = sci_load_fill(load, SCI_LOG_RECORD_BYTES);
     if (status != SC_OK)
         return status;
-    sci_log_record_parse(sci_bytes_slice(&load->window), &load->seed, &record);
+    sci_load_record(load, &record);
     switch (record.kind) {
     case SCI_LOG_RECORD_FIRST:
         load->seed = record.seed;
+        load->first_at = load->at;
         load->is_checked = true;
         sci_load_pass(load, record.len);
         return SC_OK;
@@ -31724,8 +31779,8 @@ static sc_status sci_load_run(sci_load *load, sci_log *log)
     sc_status status = log->files.size(log->live.handle, &load->size);
     while (status == SC_OK && load->at < load->size && load->end == SCI_LOAD_WHOLE)
         status = sci_load_next(load);
-    if (load->end == SCI_LOAD_WHOLE)
-        load->damage_at = load->at;
+    if (status == SC_OK && load->end == SCI_LOAD_WHOLE)
+        load->damage_at = load->at; /* the end */
     sci_request_free(&load->request);
     sci_bytes_free(&load->window);
     return status;
@@ -31813,6 +31868,7 @@ SCI_PRIVATE sc_status sci_log_load(sci_log *log)
         return status;
     log->live.size = load.damage_at;
     log->live.seed = load.seed;
+    log->live.first_at = load.first_at;
     log->live.needs_first = !load.is_checked;
     log->is_foreign = load.is_foreign;
     return SC_OK;
@@ -33716,8 +33772,8 @@ SCI_PRIVATE void sci_server_after_fork(sc_server *server)
     if (server->host)
         sci_host_abandon(server->host, !server->is_torn);
     server->host = NULL;
-    if (server->log && !server->is_torn)
-        sci_log_abandon(server->log);
+    if (server->log)
+        sci_log_abandon(server->log, !server->is_torn);
     server->log = NULL;
 }
 

@@ -26,6 +26,8 @@
 #define SCI_LOG_SYNC_NS SCI_LOG_NS_PER_S
 #define SCI_LOG_SLOW_NS (2 * SCI_LOG_NS_PER_S)
 #define SCI_LOG_STUCK_NS (5 * SCI_LOG_NS_PER_S)
+/* The disk counts as full when it has no room for a command of this size. */
+#define SCI_LOG_LITTLE_BYTES 4096
 /* Between two attempts to write what could not be written. */
 #define SCI_LOG_RETRY_NS (100 * SCI_LOG_NS_PER_MS)
 
@@ -70,8 +72,10 @@ static void sci_log_free(sci_log *log, bool is_child)
     sc_memory memory = log->memory;
     sci_log_syncer_free(&log->syncer, is_child);
     sci_log_file_free(&log->live);
-    if (log->lock_file)
-        log->files.shut(log->lock_file);
+    void *lock_file = log->lock_file;
+    log->lock_file = NULL;
+    if (lock_file)
+        log->files.shut(lock_file);
     sci_free_text(&memory, log->path);
     sci_free_text(&memory, log->lock_path);
     sci_free_text(&memory, log->rewrite_path);
@@ -91,6 +95,13 @@ static sc_status sci_log_take_lock(sci_log *log)
     /* What a rewriting left that did not come to its end. */
     status = log->files.remove(log->files.user, log->rewrite_path);
     return status == SC_MISS ? SC_OK : status;
+}
+
+static void sci_log_serve_syncer(sci_log *log)
+{
+    sci_log_syncer_serve(&log->syncer, log->live.handle, log->live.durable);
+    if (log->sync == SC_SYNC_EVERY_SECOND && !log->server->config.polled)
+        sci_log_syncer_start(&log->syncer);
 }
 
 /* A good start: all that was loaded is on the disk, the file's name too. */
@@ -115,9 +126,7 @@ static sc_status sci_log_settle(sci_log *log)
     log->rewriting.base_bytes = live->size;
     if (log->server->data.used < live->size)
         log->rewriting.base_bytes = log->server->data.used;
-    sci_log_syncer_serve(&log->syncer, live->handle, live->size);
-    if (log->sync == SC_SYNC_EVERY_SECOND && !log->server->config.polled)
-        sci_log_syncer_start(&log->syncer);
+    sci_log_serve_syncer(log);
     return SC_OK;
 }
 
@@ -312,10 +321,14 @@ static sc_status sci_log_admit_slowly(sci_log *log, uint64_t bytes)
         if (status != SC_OK)
             return status;
     }
-    sc_status status = sci_log_make_room(log, bytes + SCI_LOG_SLACK_BYTES);
-    if (status != SC_OK && sci_log_file_reserve(&log->live, SCI_LOG_SLACK_BYTES) != SC_OK)
+    const uint64_t least = SCI_LOG_SLACK_BYTES + SCI_LOG_LITTLE_BYTES;
+    uint64_t wanted = bytes + SCI_LOG_SLACK_BYTES;
+    if (log->failed_ms && wanted < least)
+        wanted = least;
+    sc_status status = sci_log_make_room(log, wanted);
+    if (status != SC_OK && (wanted <= least || sci_log_file_reserve(&log->live, least) != SC_OK))
         return sci_log_fail(log);
-    /* A command that alone is too large stops nobody else. */
+    /* A command that alone is too long stops nobody else. */
     sci_log_recover(log);
     return status;
 }
@@ -354,10 +367,14 @@ SCI_PRIVATE void sci_log_close(sci_log *log)
     sci_log_free(log, false);
 }
 
-SCI_PRIVATE void sci_log_abandon(sci_log *log)
+SCI_PRIVATE void sci_log_abandon(sci_log *log, bool is_intact)
 {
-    sci_rewriting_abandon(log);
-    sci_log_free(log, true);
+    if (is_intact) {
+        sci_rewriting_abandon(log);
+        sci_log_free(log, true);
+    } else if (log->lock_file) {
+        log->files.shut(log->lock_file);
+    }
 }
 
 /* --- Gathering */
@@ -421,8 +438,16 @@ SCI_PRIVATE int64_t sci_log_failed_ms(const sci_log *log, const char **text)
     return log->failed_ms;
 }
 
+/* The promise changes, so it begins with a file that is on the disk. */
 SCI_PRIVATE void sci_log_configure(sci_log *log, sc_sync sync, uint64_t rewrite_min_bytes)
 {
-    log->sync = sync;
     log->rewrite_min_bytes = rewrite_min_bytes;
+    if (sync == log->sync)
+        return;
+    log->is_folder_due |= sci_log_syncer_look(&log->syncer).is_folder_due;
+    sci_log_syncer_stop(&log->syncer);
+    log->sync = sync;
+    if (sci_log_put_on_disk(log) != SC_OK)
+        (void)sci_log_distrust(log);
+    sci_log_serve_syncer(log);
 }

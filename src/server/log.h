@@ -19,8 +19,9 @@ typedef struct sci_log_config {
 SCI_PRIVATE sc_status sci_log_open(sc_server *server, const sci_log_config *config, sci_log **log);
 /* Writes out, syncs, closes. */
 SCI_PRIVATE void sci_log_close(sci_log *log);
-/* In a forked child: let go without writing. */
-SCI_PRIVATE void sci_log_abandon(sci_log *log);
+/* In a forked child: let go without writing. Not `is_intact`: the fork came in the middle of a change,
+   so that nothing but the lock can be let go. */
+SCI_PRIVATE void sci_log_abandon(sci_log *log, bool is_intact);
 
 /* May a command that brings `bytes` be executed? SC_OK, or SC_ERR_IO with what is wrong (the disk is
    full): then nothing has changed, and the command is to be refused. Tries again by itself as time

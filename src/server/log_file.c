@@ -136,6 +136,7 @@ static sc_status sci_log_file_append(sci_log_file *file, const char *data, size_
 SCI_PRIVATE sc_status sci_log_file_begin(sci_log_file *file)
 {
     char record[SCI_LOG_RECORD_BYTES];
+    file->first_at = file->size;
     sc_status status = sci_log_file_append(file, record, sci_log_record_first(record, &file->seed));
     if (status == SC_OK)
         file->needs_first = false;
@@ -147,13 +148,20 @@ SCI_PRIVATE sc_status sci_log_file_begin(sci_log_file *file)
 static const char *sci_log_file_head(sci_log_file *file, uint64_t at_risk)
 {
     char records[SCI_LOG_RECORDS_BYTES];
+    sci_log_record record;
     size_t len = 0;
     char *commands = file->pending.data + file->pending.start + SCI_LOG_RECORDS_BYTES;
     sc_slice batch = sc_bytes(commands, sci_log_file_pending(file));
-    if (file->needs_first)
+    if (file->needs_first) {
+        file->first_at = file->size;
         len = sci_log_record_first(records, &file->seed);
-    len += sci_log_record_batch(records + len, &file->seed, batch.len, at_risk,
-                                sci_log_record_check(&file->seed, batch));
+    }
+    memset(&record, 0, sizeof record);
+    record.at = file->size + len - file->first_at;
+    record.bytes = batch.len;
+    record.at_risk = at_risk;
+    record.check = sci_log_record_check(&file->seed, batch);
+    len += sci_log_record_batch(records + len, &file->seed, &record);
     memcpy(commands - len, records, len);
     return commands - len;
 }

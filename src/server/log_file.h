@@ -11,6 +11,7 @@ typedef struct sci_log_file {
     sci_hash_seed seed;
     sci_bytes pending; /* room for records, then commands that are not in the file yet */
     uint64_t size;     /* of what is there in whole batches */
+    uint64_t first_at; /* where the record that begins the log stands */
     uint64_t durable;  /* so much of it has been synced, or will be before the file has its name */
     uint64_t reserved_end; /* up to this size there is room; UINT64_MAX: as far as one can know */
     uint64_t last_bytes;   /* what the last write added, for taking it back */

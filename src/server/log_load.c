@@ -44,9 +44,10 @@ typedef struct sci_load {
     uint64_t at;      /* the window's first byte */
     sci_request request;
     sci_hash_seed seed;
-    bool is_checked; /* the record that begins a log has come */
-    bool is_foreign; /* commands without a check have come */
-    bool is_damaged; /* at `damage_at`: a cut there helps */
+    uint64_t first_at; /* where the record that begins the log stands */
+    bool is_checked;   /* the record that begins a log has come */
+    bool is_foreign;   /* commands without a check have come */
+    bool is_damaged;   /* at `damage_at`: a cut there helps */
     uint64_t damage_at;
     sci_load_end end;
     int db;
@@ -111,6 +112,13 @@ static sc_slice sci_load_window(const sci_load *load, uint64_t end)
     if (window.len > end - load->at)
         window.len = (size_t)(end - load->at);
     return window;
+}
+
+/* What the window begins with. */
+static void sci_load_record(const sci_load *load, sci_log_record *record)
+{
+    sci_log_record_parse(sci_bytes_slice(&load->window), &load->seed, load->at - load->first_at,
+                         record);
 }
 
 static void sci_load_note(sci_load *load)
@@ -183,12 +191,11 @@ static bool sci_load_is_blank(const sci_load *load)
            (request->words[0].len > 0 && request->words[0].data[0] == '#');
 }
 
-/* Execute all up to `end`, which is whole commands. What cannot be is damage: from here on, when it
-   is a batch; else from that command or its transaction on. */
-static sc_status sci_load_execute(sci_load *load, uint64_t end, bool is_batch)
+/* Execute all up to `end`, which is whole commands. What cannot be is damage: from `first` on, where
+   the batch begins; or, when it is none, from that command or its transaction on. */
+static sc_status sci_load_execute(sci_load *load, uint64_t first, uint64_t end, bool is_batch)
 {
     bool is_in_multi = false;
-    uint64_t first = load->at;
     sci_load_restart_request(load);
     while (load->at < end) {
         size_t used = 0;
@@ -226,7 +233,7 @@ static sc_status sci_load_scan(sci_load *load)
         sc_status status = sci_load_fill(load, SCI_LOG_RECORD_BYTES);
         if (status != SC_OK)
             return status;
-        sci_log_record_parse(sci_bytes_slice(&load->window), &load->seed, &record);
+        sci_load_record(load, &record);
         if (record.kind != SCI_LOG_RECORD_NONE)
             return is_in_multi ? sc_fail(SC_ERR_PROTOCOL, "a transaction has no end") : SC_OK;
         status = sci_load_command(load, load->size, &used);
@@ -273,7 +280,7 @@ static sc_status sci_load_foreign(sci_load *load)
     if (scanned != SC_OK && scanned != SC_END)
         return scanned;
     sci_load_seek(load, start);
-    sc_status status = sci_load_execute(load, end, false);
+    sc_status status = sci_load_execute(load, start, end, false);
     if (status != SC_OK || scanned == SC_OK)
         return status;
     load->damage_at = end;
@@ -348,7 +355,7 @@ static sc_status sci_load_judge(sci_load *load, uint64_t at)
             return status;
         uint64_t found = load->at;
         from = found + 1;
-        sci_log_record_parse(sci_bytes_slice(&load->window), &load->seed, &record);
+        sci_load_record(load, &record);
         if (record.kind == SCI_LOG_RECORD_FIRST)
             load->end = SCI_LOAD_KEPT;
         status = sci_load_check(load, &record);
@@ -375,7 +382,7 @@ static sc_status sci_load_batch(sci_load *load, const sci_log_record *record)
     if (status != SC_OK)
         return status;
     sci_load_seek(load, at + record->len);
-    return sci_load_execute(load, at + record->len + record->bytes, true);
+    return sci_load_execute(load, at, at + record->len + record->bytes, true);
 }
 
 /* --- The whole */
@@ -386,10 +393,11 @@ static sc_status sci_load_next(sci_load *load)
     sc_status status = sci_load_fill(load, SCI_LOG_RECORD_BYTES);
     if (status != SC_OK)
         return status;
-    sci_log_record_parse(sci_bytes_slice(&load->window), &load->seed, &record);
+    sci_load_record(load, &record);
     switch (record.kind) {
     case SCI_LOG_RECORD_FIRST:
         load->seed = record.seed;
+        load->first_at = load->at;
         load->is_checked = true;
         sci_load_pass(load, record.len);
         return SC_OK;
@@ -417,8 +425,8 @@ static sc_status sci_load_run(sci_load *load, sci_log *log)
     sc_status status = log->files.size(log->live.handle, &load->size);
     while (status == SC_OK && load->at < load->size && load->end == SCI_LOAD_WHOLE)
         status = sci_load_next(load);
-    if (load->end == SCI_LOAD_WHOLE)
-        load->damage_at = load->at;
+    if (status == SC_OK && load->end == SCI_LOAD_WHOLE)
+        load->damage_at = load->at; /* the end */
     sci_request_free(&load->request);
     sci_bytes_free(&load->window);
     return status;
@@ -506,6 +514,7 @@ SCI_PRIVATE sc_status sci_log_load(sci_log *log)
         return status;
     log->live.size = load.damage_at;
     log->live.seed = load.seed;
+    log->live.first_at = load.first_at;
     log->live.needs_first = !load.is_checked;
     log->is_foreign = load.is_foreign;
     return SC_OK;

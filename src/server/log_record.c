@@ -25,15 +25,27 @@ static char *sci_log_record_text(char *at, const char *text)
     return at + len;
 }
 
-/* The command around a text that is already in its place, `text_at` bytes in. */
-static size_t sci_log_record_close(char out[SCI_LOG_RECORD_BYTES], size_t text_at, size_t text_len)
+/* The command around the text that is there. */
+static size_t sci_log_record_close(char out[SCI_LOG_RECORD_BYTES], size_t text_len)
 {
     char head[SCI_LOG_RECORD_BYTES];
     size_t len = sci_format(head, sizeof head, "%s%zu\r\n", SCI_LOG_RECORD_HEAD, text_len);
-    memmove(out + len, out + text_at, text_len);
+    memmove(out + len, out, text_len);
     memcpy(out, head, len);
     memcpy(out + len + text_len, "\r\n", 2);
     return len + text_len + 2;
+}
+
+/* The check of what was written of the text, and a second number; then the command around it. */
+static size_t sci_log_record_finish(char out[SCI_LOG_RECORD_BYTES], char *at,
+                                    const sci_hash_seed *seed, uint64_t place)
+{
+    sci_hash_seed keyed = *seed;
+    keyed.k1 ^= place;
+    uint64_t check = sci_hash(&keyed, sc_bytes(out, (size_t)(at - out)));
+    *at++ = ':';
+    at = sci_log_record_hex(at, check & UINT32_MAX, SCI_LOG_RECORD_DIGITS / 2);
+    return sci_log_record_close(out, (size_t)(at - out));
 }
 
 SCI_PRIVATE size_t sci_log_record_first(char out[SCI_LOG_RECORD_BYTES], const sci_hash_seed *seed)
@@ -41,22 +53,19 @@ SCI_PRIVATE size_t sci_log_record_first(char out[SCI_LOG_RECORD_BYTES], const sc
     char *at = sci_log_record_text(out, SCI_LOG_RECORD_FIRST_NOW);
     at = sci_log_record_hex(at, seed->k0, SCI_LOG_RECORD_DIGITS);
     at = sci_log_record_hex(at, seed->k1, SCI_LOG_RECORD_DIGITS);
-    return sci_log_record_close(out, 0, (size_t)(at - out));
+    return sci_log_record_finish(out, at, seed, 0);
 }
 
 SCI_PRIVATE size_t sci_log_record_batch(char out[SCI_LOG_RECORD_BYTES], const sci_hash_seed *seed,
-                                        uint64_t bytes, uint64_t at_risk, uint64_t check)
+                                        const sci_log_record *record)
 {
     char *at = sci_log_record_text(out, SCI_LOG_RECORD_BATCH_WORD);
-    at += sci_u64_to_text(bytes, at);
+    at += sci_u64_to_text(record->bytes, at);
     *at++ = ':';
-    at += sci_u64_to_text(at_risk, at);
+    at += sci_u64_to_text(record->at_risk, at);
     *at++ = ':';
-    at = sci_log_record_hex(at, check, SCI_LOG_RECORD_DIGITS);
-    *at++ = ':';
-    uint64_t own_check = sci_hash(seed, sc_bytes(out, (size_t)(at - out)));
-    at = sci_log_record_hex(at, own_check & UINT32_MAX, SCI_LOG_RECORD_DIGITS / 2);
-    return sci_log_record_close(out, 0, (size_t)(at - out));
+    at = sci_log_record_hex(at, record->check, SCI_LOG_RECORD_DIGITS);
+    return sci_log_record_finish(out, at, seed, record->at);
 }
 
 /* --- Parsing takes a record's numbers, and compares with what they would have been written as. */
@@ -95,31 +104,32 @@ static void sci_log_record_parse_first(sc_slice data, sc_slice text, sci_log_rec
     record->seed.k0 = sci_log_record_take_number(&text, 16);
     record->seed.k1 = sci_log_record_take_number(&text, 16);
     record->len = sci_log_record_first(written, &record->seed);
-    if (sci_log_record_is(data, written, record->len))
-        record->kind = SCI_LOG_RECORD_FIRST;
+    if (data.len >= record->len)
+        record->kind = sci_log_record_is(data, written, record->len) ? SCI_LOG_RECORD_FIRST
+                                                                     : SCI_LOG_RECORD_WRONG;
 }
 
 static void sci_log_record_parse_batch(sc_slice data, sc_slice text, const sci_hash_seed *seed,
                                        sci_log_record *record)
 {
     char written[SCI_LOG_RECORD_BYTES];
-    record->kind = SCI_LOG_RECORD_FOREIGN;
+    record->kind = SCI_LOG_RECORD_WRONG;
     record->bytes = sci_log_record_take_number(&text, 10);
     (void)sci_log_record_take(&text, ":");
     record->at_risk = sci_log_record_take_number(&text, 10);
     (void)sci_log_record_take(&text, ":");
     record->check = sci_log_record_take_number(&text, 16);
-    record->len =
-        sci_log_record_batch(written, seed, record->bytes, record->at_risk, record->check);
+    record->len = sci_log_record_batch(written, seed, record);
     if (sci_log_record_is(data, written, record->len))
         record->kind = SCI_LOG_RECORD_BATCH;
 }
 
-SCI_PRIVATE void sci_log_record_parse(sc_slice data, const sci_hash_seed *seed,
+SCI_PRIVATE void sci_log_record_parse(sc_slice data, const sci_hash_seed *seed, uint64_t at,
                                       sci_log_record *record)
 {
     sc_slice text = data;
     memset(record, 0, sizeof *record);
+    record->at = at;
     if (!sci_log_record_take(&text, SCI_LOG_RECORD_HEAD))
         return;
     (void)sci_log_record_take_number(&text, 10);

@@ -230,8 +230,8 @@ SCI_PRIVATE void sci_server_after_fork(sc_server *server)
     if (server->host)
         sci_host_abandon(server->host, !server->is_torn);
     server->host = NULL;
-    if (server->log && !server->is_torn)
-        sci_log_abandon(server->log);
+    if (server->log)
+        sci_log_abandon(server->log, !server->is_torn);
     server->log = NULL;
 }
 

@@ -96,7 +96,8 @@ static void disk_write(disk_node *node, const void *data, size_t len)
         node->bytes = (char *)realloc(node->bytes, node->cap);
         must(node->bytes != NULL, "no memory");
     }
-    memcpy(node->bytes + node->size, data, len);
+    if (len > 0)
+        memcpy(node->bytes + node->size, data, len);
     node->size += len;
 }
 
@@ -130,7 +131,7 @@ static bool disk_begin(disk *self, disk_op op)
 static sc_status disk_end(disk *self, sc_status status)
 {
     pthread_mutex_unlock(&self->lock);
-    return status == SC_ERR_IO ? sc_fail(status, "the disk failed as it was asked to") : status;
+    return status == SC_ERR_IO ? self->fail(status, "the disk failed as it was asked to") : status;
 }
 
 static sc_status disk_open(void *user, const sc_memory *memory, const char *path, sc_file_mode mode,
@@ -143,12 +144,12 @@ static sc_status disk_open(void *user, const sc_memory *memory, const char *path
     disk_name *name = disk_find(self, path);
     if (mode == SC_FILE_READ && (!name || !name->node)) {
         disk_end(self, SC_OK);
-        return sc_fail(SC_MISS, "there is no %s", path);
+        return self->fail(SC_MISS, "there is no %s", path);
     }
     disk_file *made = (disk_file *)memory->resize(memory->user, NULL, 0, sizeof *made);
     if (!made) {
         disk_end(self, SC_OK);
-        return sc_fail(SC_ERR_MEMORY, "out of memory: no file");
+        return self->fail(SC_ERR_MEMORY, "out of memory: no file");
     }
     name = disk_name_for(self, path);
     if (!name->node)
@@ -225,7 +226,7 @@ static sc_status disk_append(void *user, const void *data, size_t len, size_t *c
         *count = fits;
     }
     sc_status status = disk_end(self, works && !is_full ? SC_OK : SC_ERR_IO);
-    return is_full ? sc_fail(SC_ERR_IO, "no space left on the disk") : status;
+    return is_full ? self->fail(SC_ERR_IO, "no space left on the disk") : status;
 }
 
 static sc_status disk_reserve(void *user, uint64_t bytes)
@@ -242,7 +243,7 @@ static sc_status disk_reserve(void *user, uint64_t bytes)
         file->node->allocated = before;
     }
     (void)disk_end(self, SC_OK);
-    return is_full ? sc_fail(SC_ERR_IO, "no space left on the disk") : SC_OK;
+    return is_full ? self->fail(SC_ERR_IO, "no space left on the disk") : SC_OK;
 }
 
 static sc_status disk_cut(void *user, uint64_t bytes)
@@ -282,14 +283,15 @@ static sc_status disk_sync(void *user)
 static sc_status disk_hold(void *user)
 {
     disk_file *file = (disk_file *)user;
-    bool works = disk_begin(file->on, DISK_HOLD);
+    disk *self = file->on;
+    bool works = disk_begin(self, DISK_HOLD);
     bool is_held = file->node->holder && file->node->holder != file;
     if (works && !is_held)
         file->node->holder = file;
-    (void)disk_end(file->on, SC_OK);
+    (void)disk_end(self, SC_OK);
     if (works && is_held)
-        return sc_fail(SC_HELD, "another server has it");
-    return works ? SC_OK : sc_fail(SC_ERR_IO, "the disk failed as it was asked to");
+        return self->fail(SC_HELD, "another server has it");
+    return works ? SC_OK : self->fail(SC_ERR_IO, "the disk failed as it was asked to");
 }
 
 static sc_status disk_rename(void *user, const char *from, const char *to)
@@ -327,9 +329,10 @@ static sc_status disk_sync_folder(void *user, const char *path)
 
 /* --- for tests */
 
-void disk_init(disk *self, size_t room)
+void disk_init(disk *self, size_t room, disk_fails fail)
 {
     memset(self, 0, sizeof *self);
+    self->fail = fail;
     pthread_mutex_init(&self->lock, NULL);
     pthread_cond_init(&self->changed, NULL);
     self->room = room;

@@ -44,8 +44,12 @@ typedef struct disk_name {
     disk_node *durable;
 } disk_name;
 
+/* sc_fail, of the library that the test has in it. */
+typedef sc_status (*disk_fails)(sc_status status, const char *format, ...);
+
 typedef struct disk {
     sc_files table; /* for sc_server_config.files */
+    disk_fails fail;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     disk_name names[DISK_NAMES];
@@ -64,7 +68,7 @@ typedef struct disk {
     uint64_t random;
 } disk;
 
-void disk_init(disk *self, size_t room);
+void disk_init(disk *self, size_t room, disk_fails fail);
 /* Frees all; false, with words on stderr, when files are still open. */
 bool disk_free(disk *self);
 
