@@ -18442,6 +18442,9 @@ SCI_PRIVATE void sci_client_trackinginfo(sci_call *call);
 SCI_PRIVATE void sci_client_getredir(sci_call *call);
 /* MULTI, EXEC and WATCH. Locked. */
 
+/* A command was refused, by an error that stands `answered` bytes behind the front of what is to be
+   sent: a transaction will fail, or, if it is EXEC, has failed. */
+SCI_PRIVATE void sci_transaction_refuse(sci_call *call, size_t answered);
 /* +QUEUED */
 SCI_PRIVATE void sci_transaction_queue(sci_call *call);
 /* Forget what was queued and watched. */
@@ -19685,6 +19688,25 @@ SCI_PRIVATE void sci_transaction_discard(sci_session *session)
 {
     sci_transaction_reset(&session->transaction);
     sci_unwatch_all(session);
+}
+
+SCI_PRIVATE void sci_transaction_refuse(sci_call *call, size_t answered)
+{
+    char text[SC_ERROR_TEXT_BYTES];
+    sci_session *session = call->session;
+    session->transaction.is_failed |= session->transaction.is_open;
+    if (!call->command || !(call->command->flags & SCI_CMD_EXEC))
+        return;
+    sci_transaction_discard(session);
+    sc_slice error = sci_bytes_slice(call->out);
+    if (error.len < answered + 3)
+        return; /* there was no memory for it */
+    error = sc_bytes(error.data + answered + 1, error.len - answered - 3);
+    if (error.len > 4 && memcmp(error.data, "ERR ", 4) == 0)
+        error = sc_bytes(error.data + 4, error.len - 4);
+    (void)sci_format(text, sizeof text, "%.*s", (int)error.len, error.data);
+    sci_bytes_cut(call->out, answered, sci_bytes_len(call->out) - answered);
+    sci_answer_error(call, "EXECABORT Transaction discarded because of: %s", text);
 }
 
 /* A log's transactions need none: nobody sees their middle. */
@@ -29949,11 +29971,12 @@ SCI_PRIVATE void sci_command_dispatch(sci_session *session, const sc_slice *argv
     sci_call_init(&call, server, session, command, argv, argc);
     server->stats.commands++;
     session->commands++;
+    const size_t answered = sci_bytes_len(call.out);
     bool is_known = sci_call_is_known(&call);
     session->last_command = is_known ? command : NULL;
     session->last_subcommand = call.subcommand;
     if (!is_known || !sci_call_is_allowed(&call))
-        session->transaction.is_failed |= session->transaction.is_open;
+        sci_transaction_refuse(&call, answered);
     else if (sci_pause_stops(server, sci_call_flags(&call)))
         sci_pause_hold(&call);
     else if (sci_call_is_queued(&call))

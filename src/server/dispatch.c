@@ -237,11 +237,12 @@ SCI_PRIVATE void sci_command_dispatch(sci_session *session, const sc_slice *argv
     sci_call_init(&call, server, session, command, argv, argc);
     server->stats.commands++;
     session->commands++;
+    const size_t answered = sci_bytes_len(call.out);
     bool is_known = sci_call_is_known(&call);
     session->last_command = is_known ? command : NULL;
     session->last_subcommand = call.subcommand;
     if (!is_known || !sci_call_is_allowed(&call))
-        session->transaction.is_failed |= session->transaction.is_open;
+        sci_transaction_refuse(&call, answered);
     else if (sci_pause_stops(server, sci_call_flags(&call)))
         sci_pause_hold(&call);
     else if (sci_call_is_queued(&call))

@@ -2,6 +2,7 @@
 
 #include "server/transaction.h"
 
+#include "base/error.h"
 #include "resp/writer.h"
 #include "server/commands.h"
 #include "server/dispatch.h"
@@ -178,6 +179,25 @@ SCI_PRIVATE void sci_transaction_discard(sci_session *session)
 {
     sci_transaction_reset(&session->transaction);
     sci_unwatch_all(session);
+}
+
+SCI_PRIVATE void sci_transaction_refuse(sci_call *call, size_t answered)
+{
+    char text[SC_ERROR_TEXT_BYTES];
+    sci_session *session = call->session;
+    session->transaction.is_failed |= session->transaction.is_open;
+    if (!call->command || !(call->command->flags & SCI_CMD_EXEC))
+        return;
+    sci_transaction_discard(session);
+    sc_slice error = sci_bytes_slice(call->out);
+    if (error.len < answered + 3)
+        return; /* there was no memory for it */
+    error = sc_bytes(error.data + answered + 1, error.len - answered - 3);
+    if (error.len > 4 && memcmp(error.data, "ERR ", 4) == 0)
+        error = sc_bytes(error.data + 4, error.len - 4);
+    (void)sci_format(text, sizeof text, "%.*s", (int)error.len, error.data);
+    sci_bytes_cut(call->out, answered, sci_bytes_len(call->out) - answered);
+    sci_answer_error(call, "EXECABORT Transaction discarded because of: %s", text);
 }
 
 /* A log's transactions need none: nobody sees their middle. */

@@ -3,6 +3,9 @@
 
 #include "server/server.h"
 
+/* A command was refused, by an error that stands `answered` bytes behind the front of what is to be
+   sent: a transaction will fail, or, if it is EXEC, has failed. */
+SCI_PRIVATE void sci_transaction_refuse(sci_call *call, size_t answered);
 /* +QUEUED */
 SCI_PRIVATE void sci_transaction_queue(sci_call *call);
 /* Forget what was queued and watched. */

@@ -131,6 +131,24 @@ static void a_refused_command_fails_the_transaction(void **state)
     assert_reply(session, "GET a", "$-1\r\n");
 }
 
+static void an_exec_that_is_refused_ends_the_transaction(void **state)
+{
+    sci_session *session = session_new();
+    (void)state;
+    session_ask(session, "MULTI");
+    session_ask(session, "SET a 1");
+    assert_reply(
+        session, "EXEC now",
+        "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' "
+        "command\r\n");
+    assert_reply(session, "EXEC", "-ERR EXEC without MULTI\r\n");
+    session_ask(session, "SUBSCRIBE a");
+    assert_reply(session, "EXEC",
+                 "-EXECABORT Transaction discarded because of: Can't execute 'exec': only "
+                 "(P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this "
+                 "context\r\n");
+}
+
 static void a_watched_key_that_changed_stops_the_transaction(void **state)
 {
     sci_session *session = session_new();
@@ -464,6 +482,7 @@ int main(void)
         server_unit_test(a_session_whose_answers_are_not_taken_executes_no_more),
         server_unit_test(a_transaction_is_executed_at_once),
         server_unit_test(a_refused_command_fails_the_transaction),
+        server_unit_test(an_exec_that_is_refused_ends_the_transaction),
         server_unit_test(a_watched_key_that_changed_stops_the_transaction),
         server_unit_test(a_watched_key_of_another_database_is_another_key),
         server_unit_test(a_watched_key_that_expired_stops_the_transaction),
