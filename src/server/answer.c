@@ -125,6 +125,9 @@ SCI_PRIVATE void sci_answer_error(sci_call *call, const char *format, ...)
     va_start(arguments, format);
     size_t len = sci_format_list(text, sizeof text, format, arguments);
     va_end(arguments);
+    /* Of line ends that a word brings, Redis leaves the last ones out. */
+    while (len > 0 && (text[len - 1] == '\r' || text[len - 1] == '\n'))
+        len--;
     for (size_t i = 0; i < len; i++)
         if (text[i] == '\r' || text[i] == '\n')
             text[i] = ' ';
