@@ -154,7 +154,7 @@ $(DIFFERENTIAL): $(DIFFERENTIAL_PARTS) $B/libsupport.a
 	@echo 'build $@'
 	@$(CC) $(TEST_FLAGS) -o $@ $(filter-out %/libsupport.a,$^) $B/libsupport.a -pthread
 
-differential: $(DIFFERENTIAL)
+differential: $(DIFFERENTIAL) build/smartcache-server
 	@tests/run $(DIFFERENTIAL)
 
 $B/redis/%: tests/redis/%.c smartcache.h $B/libsupport.a $B/libsmartcache.a

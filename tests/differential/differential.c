@@ -122,7 +122,9 @@ static void run_list(run *runner, steps *list, uint64_t seed, const options *wan
         die("no memory");
     for (i = 0; i < count; i++)
         pointers[i] = &list->at[i];
-    if (!run_steps(runner, pointers, count)) {
+    bool is_equal = run_steps(runner, pointers, count);
+    result->commands += runner->sent;
+    if (!is_equal) {
         result->lists_differ++;
         if (wanted->plant || is_new(&runner->found, seen, &seen_count, 64)) {
             result->differences++;
@@ -152,7 +154,6 @@ static void run_random_lists(run *runner, const options *wanted, outcome *result
         steps_clear(&list);
         stream_make(&list, &known, seed, left < STEPS_A_LIST ? (size_t)left : STEPS_A_LIST,
                     wanted->only);
-        result->commands += list.count;
         run_list(runner, &list, seed, wanted, result);
     }
     steps_free(&list);
@@ -164,7 +165,6 @@ static void run_script(run *runner, const options *wanted, outcome *result)
     steps list;
     memset(&list, 0, sizeof list);
     steps_load(&list, wanted->script);
-    result->commands = list.count;
     run_list(runner, &list, 0, wanted, result);
     steps_free(&list);
 }

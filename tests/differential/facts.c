@@ -207,6 +207,9 @@ static bool has_foreign_id(const command_name *name, const step *one)
         return false;
     if (strcmp(name->sub, "list") == 0 && one->argc == 2)
         return true;
+    if (one->argc > 1 && one->argv[1].len >= ID_MARK_LEN - 1 &&
+        memcmp(one->argv[1].at, ID_MARK, ID_MARK_LEN - 1) == 0)
+        return true; /* as a subcommand, it would be in the error */
     for (i = 2; i < one->argc; i++)
         if (is_between(one->argv[i], 1, 1000000000))
             return true;

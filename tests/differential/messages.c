@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PATIENCE_MS 5000
 #define INVALIDATION "*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n"
 
 typedef struct messages {
@@ -55,7 +54,7 @@ static bool collect(run *runner, size_t which, unsigned line, const char *token,
         if (next.len == 0) {
             wants[which] = true;
             wants[!which] = false;
-            if (!sides_wait(runner->sides, line, wants, PATIENCE_MS))
+            if (!sides_wait(runner->sides, line, wants, runner->patience_ms))
                 return false;
             continue;
         }

@@ -22,6 +22,7 @@ void difference_clear(difference *found)
 void run_init(run *runner)
 {
     memset(runner, 0, sizeof *runner);
+    runner->patience_ms = PATIENCE_MS;
 }
 
 void run_free(run *runner)
@@ -235,7 +236,7 @@ static bool wait_for_reply(run *runner, unsigned number)
     for (i = 0; i < 2; i++)
         wants[i] = side_peek(&runner->sides[i], number).len == 0 &&
                    !runner->sides[i].lines[number].has_ended;
-    if (sides_wait(runner->sides, number, wants, PATIENCE_MS))
+    if (sides_wait(runner->sides, number, wants, runner->patience_ms))
         return true;
     return run_differs(runner, wants[0] ? "redis gives no reply" : "our server gives no reply",
                        is_waiting(line) ? line->unanswered[line->first] : NULL,

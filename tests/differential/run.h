@@ -38,7 +38,8 @@ typedef struct run {
     uint64_t commands; /* of all lists */
     uint64_t compared; /* replies, notifications and keys */
     uint64_t tokens;
-    FILE *trace; /* where steps and replies are shown; NULL: nowhere */
+    int patience_ms; /* for a reply that one side has given and the other has not */
+    FILE *trace;     /* where steps and replies are shown; NULL: nowhere */
     /* For a planted difference: changes a step on its way to ours; NULL: none. Returns what is sent
        instead, or NULL: nothing is changed. */
     const step *(*plant)(const step *one);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define SHRINK_MS 60000
+#define PATIENCE_MS 500 /* hundreds of runs may each wait so long */
 #define LONG_WORD 12
 #define WHERE_COMPARED 12 /* bytes of the words that must stay the same */
 
@@ -91,6 +92,8 @@ size_t shrink(run *runner, const step **list, size_t count, arena *memory)
     int64_t end_ms = wait_now_ms() + SHRINK_MS;
     size_t part;
     size_t before;
+    int patience_ms = runner->patience_ms;
+    runner->patience_ms = PATIENCE_MS;
     if (runner->found.done < count)
         count = runner->found.done;
     for (part = (count + 1) / 2; part > 1; part /= 2)
@@ -102,5 +105,6 @@ size_t shrink(run *runner, const step **list, size_t count, arena *memory)
     shorten_words(runner, &wanted, list, count, memory, end_ms);
     if (!still_differs(runner, &wanted, list, count))
         fprintf(stderr, "the difference does not always come\n");
+    runner->patience_ms = patience_ms;
     return count;
 }
