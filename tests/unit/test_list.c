@@ -4,6 +4,7 @@
 #define SMARTCACHE_IMPLEMENTATION
 #include "smartcache.h"
 
+#include "folder.h"
 #include "server_test.h"
 
 typedef struct fact {
@@ -209,6 +210,74 @@ static void where_nothing_may_wait_moves_answer_another_nil(void **state)
     assert_reply(session, "EXEC", "*4\r\n*-1\r\n*-1\r\n$-1\r\n$-1\r\n");
 }
 
+/* --- the log */
+
+static size_t read_file(const char *path, char *bytes, size_t cap)
+{
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    size_t len = fread(bytes, 1, cap - 1, file);
+    fclose(file);
+    bytes[len] = '\0';
+    return len;
+}
+
+static void restart(void)
+{
+    sc_server_config config = server_test_config();
+    sci_server_free(test.server);
+    test.server = NULL;
+    assert_int_equal(sci_server_create(&config, &test.server), SC_OK);
+}
+
+static void open_log(const char *path)
+{
+    sc_files files;
+    sci_log_config config;
+    memset(&config, 0, sizeof config);
+    assert_true(sc_platform_files(&files));
+    config.path = path;
+    config.files = &files;
+    config.sync = SC_SYNC_NEVER;
+    assert_int_equal(sci_log_open(test.server, &config, &test.server->log), SC_OK);
+}
+
+static void the_log_gets_what_does_not_wait(void **state)
+{
+    (void)state;
+    static const fact logged[] = {
+        {"BLPOP w k 0", "*2\r\n$4\r\nLPOP\r\n$1\r\nk\r\n"},
+        {"BRPOP k w 0", "*2\r\n$4\r\nRPOP\r\n$1\r\nk\r\n"},
+        {"LMPOP 2 w k RIGHT COUNT 9", "*3\r\n$4\r\nRPOP\r\n$1\r\nk\r\n$1\r\n3\r\n"},
+        {"BLMPOP 0 1 k LEFT COUNT 2", "*3\r\n$4\r\nLPOP\r\n$1\r\nk\r\n$1\r\n2\r\n"},
+        {"BLMOVE k t LEFT RIGHT 0",
+         "*5\r\n$5\r\nLMOVE\r\n$1\r\nk\r\n$1\r\nt\r\n$4\r\nLEFT\r\n$5\r\nRIGHT\r\n"},
+        {"BRPOPLPUSH k t 0", "*3\r\n$9\r\nRPOPLPUSH\r\n$1\r\nk\r\n$1\r\nt\r\n"},
+    };
+    static char bytes[16384];
+    for (int is_waiting = 0; is_waiting < 2; is_waiting++) {
+        for (size_t i = 0; i < SCI_COUNT(logged); i++) {
+            char path[512];
+            (void)snprintf(path, sizeof path, "%s/log-%d-%zu", test_folder(), is_waiting, i);
+            restart();
+            open_log(path);
+            sci_session *giver = session_new();
+            sci_session *taker = session_new();
+            bool is_blocking = logged[i].line[0] == 'B';
+            if (is_waiting && is_blocking)
+                session_ask(taker, logged[i].line);
+            session_ask(giver, "RPUSH k a b c");
+            if (!is_waiting || !is_blocking)
+                session_ask(taker, logged[i].line);
+            assert_true(read_file(path, bytes, sizeof bytes) > 0);
+            if (!strstr(bytes, logged[i].reply))
+                fail_msg("%s is in the log as %s", logged[i].line, bytes);
+            assert_null(strstr(bytes, "MPOP"));
+            assert_null(strstr(bytes, "\nB"));
+        }
+    }
+}
+
 /* --- memory */
 
 #define LONG_ELEMENT                                                                               \
@@ -240,14 +309,6 @@ static void take_state(char *state)
         len += strlen(reply);
     }
     sci_session_close(session);
-}
-
-static void restart(void)
-{
-    sc_server_config config = server_test_config();
-    sci_server_free(test.server);
-    test.server = NULL;
-    assert_int_equal(sci_server_create(&config, &test.server), SC_OK);
 }
 
 /* Each allocation of the command fails in turn. When it is answered by an error, nothing has
@@ -305,6 +366,7 @@ int main(void)
         server_unit_test(what_waits_for_a_list_is_served_like_what_does_not),
         server_unit_test(a_wait_that_is_over_answers_a_nil_array),
         server_unit_test(where_nothing_may_wait_moves_answer_another_nil),
+        server_unit_test(the_log_gets_what_does_not_wait),
         server_unit_test(without_memory_a_command_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
