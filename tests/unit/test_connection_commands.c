@@ -502,8 +502,7 @@ static void there_is_one_user(void **state)
     assert_reply(session, "ACL USERS", "*1\r\n$7\r\ndefault\r\n");
     assert_reply(session, "ACL LIST", "*1\r\n$34\r\nuser default on nopass ~* &* +@all\r\n");
     assert_reply(session, "ACL GETUSER joe", "$-1\r\n");
-    assert_memory_equal(session_ask(session, "ACL GETUSER default"), "*12\r\n$5\r\nflags\r\n*2",
-                        19);
+    assert_memory_equal(session_ask(session, "ACL GETUSER default"), "*12\r\n$5\r\nflags", 14);
     assert_memory_equal(session_ask(session, "ACL CAT"), "*21\r\n$8\r\nkeyspace\r\n", 19);
     assert_reply(session, "ACL SETUSER joe",
                  "-ERR unknown subcommand 'SETUSER'. Try ACL HELP.\r\n");
