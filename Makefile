@@ -252,7 +252,7 @@ build/fuzz/%: tests/fuzz/%.c smartcache.h
 
 # --- the simulator: one thread, virtual time
 
-SIM_FLAGS = -std=gnu99 -O2 -g -Wall -Wextra -Wno-unused-function -DSMARTCACHE_ASSERT= -DSMARTCACHE_NO_THREADS= -I. -Itests/support -Itests/sim
+SIM_FLAGS = -std=gnu99 -O1 -g -Wall -Wextra -Wno-unused-function -DSMARTCACHE_ASSERT= -DSMARTCACHE_NO_THREADS= -I. -Itests/support -Itests/sim
 SIM = $(patsubst tests/sim/%.c,build/sim/%.o,$(wildcard tests/sim/*.c)) build/sim/fault_memory.o
 
 # A swarm of seeds for so long.

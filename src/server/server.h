@@ -182,6 +182,8 @@ struct sc_server {
     sci_map channels[SCI_CHANNEL_KINDS]; /* private to pubsub.c */
     sci_link patterns;                   /* those of SCI_PATTERN, for publishing */
     struct sci_members *tracked;         /* private to tracking.c, as these: */
+    struct sci_members *own_changes;
+    uint64_t own_changes_by;
     sci_link prefixes;
     sci_link changed_prefixes;
 

@@ -67,6 +67,36 @@ static bool sci_trackers_have(const sci_trackers *trackers, uint64_t id)
     return false;
 }
 
+/* What a session has changed itself it is told when its command is done. */
+static void sci_tracking_tell_own(sc_server *server)
+{
+    sci_members *keys = server->own_changes;
+    sci_session *session = sci_session_find(server, server->own_changes_by);
+    sci_members_iterator iterator = {0, 0};
+    if (!keys)
+        return;
+    server->own_changes = NULL;
+    for (const sci_member *member; session && (member = sci_members_next(keys, &iterator));) {
+        const sc_slice key = sci_member_name(member);
+        sci_tracking_tell(session, &key, 1);
+    }
+    sci_members_release(keys);
+}
+
+static void sci_tracking_tell_later(sci_session *session, sc_slice key)
+{
+    sc_server *server = session->server;
+    bool is_new;
+    if (server->own_changes && server->own_changes_by != session->id)
+        sci_tracking_tell_own(server);
+    if (!server->own_changes)
+        server->own_changes = sci_members_new(&server->memory, &server->hash_seed, false);
+    server->own_changes_by = session->id;
+    if (!server->own_changes ||
+        !sci_members_put(server->own_changes, key, sc_bytes(NULL, 0), &is_new))
+        sci_tracking_tell(session, &key, 1);
+}
+
 /* Changed, for those that have read it: they need to be told once. */
 static void sci_tracking_end_key(sc_server *server, sc_slice key, const sci_session *by)
 {
@@ -76,9 +106,12 @@ static void sci_tracking_end_key(sc_server *server, sc_slice key, const sci_sess
     const sci_trackers trackers = sci_trackers_of(member);
     for (size_t i = 0; i < trackers.count; i++) {
         sci_session *session = sci_session_find(server, sci_tracker_at(&trackers, i));
-        if (session && session->tracking.is_on && !session->tracking.is_broadcasting &&
-            !(session->tracking.no_loop && session == by))
+        if (!session || !session->tracking.is_on || session->tracking.is_broadcasting)
+            continue;
+        if (session != by)
             sci_tracking_tell(session, &key, 1);
+        else if (!session->tracking.no_loop)
+            sci_tracking_tell_later(session, key);
     }
     (void)sci_members_remove(server->tracked, key);
 }
@@ -195,6 +228,9 @@ SCI_PRIVATE void sci_tracking_forget_keys(sc_server *server)
     if (server->tracked)
         sci_members_release(server->tracked);
     server->tracked = NULL;
+    if (server->own_changes)
+        sci_members_release(server->own_changes);
+    server->own_changes = NULL;
 }
 
 /* --- Prefixes */
@@ -381,6 +417,7 @@ static void sci_prefix_tell(sc_server *server, sci_prefix *prefix)
 
 SCI_PRIVATE void sci_tracking_tell_prefixes(sc_server *server)
 {
+    sci_tracking_tell_own(server);
     if (sci_list_is_empty(&server->changed_prefixes))
         return;
     for (sci_link *link = server->prefixes.next; link != &server->prefixes; link = link->next) {
@@ -415,6 +452,7 @@ SCI_PRIVATE void sci_tracking_flushed(sc_server *server)
 
 SCI_PRIVATE void sci_tracking_command_done(sci_session *session, const sci_command *command)
 {
+    sci_tracking_tell_own(session->server);
     const bool is_client = command && sci_word_is(sc_text(command->name), "client");
     if (session->tracking.is_chosen && !is_client && !session->transaction.is_open)
         session->tracking.is_chosen = false;

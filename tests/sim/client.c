@@ -298,10 +298,11 @@ static void invalidate(actor *a)
     sim_call call;
     int key = draw_key(a);
     int change = sim_change_begins(SIM_INVALIDATE, key);
+    uint64_t troubles = count_troubles(a);
     sim_call_begins(&call, "invalidate", a->timeout_ms);
     sc_status status = sc_invalidate(a->cache, sc_text(sim_key_names[key]));
     sim_call_ends(&call, status);
-    sim_change_ends(change, status);
+    sim_change_ends(change, status, count_troubles(a) != troubles);
 }
 
 static void set(actor *a)
@@ -311,10 +312,11 @@ static void set(actor *a)
     int key = draw_key(a);
     int change = sim_change_begins(SIM_SET, key);
     char *text = make_text(a, key, 'S', change, &len);
+    uint64_t troubles = count_troubles(a);
     sim_call_begins(&call, "set", a->timeout_ms);
     sc_status status = sc_set(a->cache, sc_text(sim_key_names[key]), sc_bytes(text, len), 0);
     sim_call_ends(&call, status);
-    sim_change_ends(change, status);
+    sim_change_ends(change, status, count_troubles(a) != troubles);
     free(text);
 }
 

@@ -147,6 +147,7 @@ int sim_change_begins(sim_change_kind kind, int key)
     change->begin_ns = sim.now_ns;
     change->end_ns = SIM_NEVER;
     change->status = SC_PENDING;
+    change->may_come_again = false;
     /* It may be executed at any time from now on, perhaps long after its call has ended. */
     for (int i = first_load(); i < ledger.load_count; i++)
         if (ledger.loads[i].key == key)
@@ -154,9 +155,10 @@ int sim_change_begins(sim_change_kind kind, int key)
     return ledger.change_count++;
 }
 
-void sim_change_ends(int change, sc_status status)
+void sim_change_ends(int change, sc_status status, bool may_come_again)
 {
     ledger.changes[change].end_ns = sim.now_ns;
+    ledger.changes[change].may_come_again = may_come_again;
     ledger.changes[change].status = status;
     /* Loads that began while it was under way may have been before it at the server. */
     for (int i = first_load(); i < ledger.load_count; i++)
@@ -177,7 +179,7 @@ static bool is_older(char maker, int id, const sim_change *change)
     if (maker == 'L')
         return ledger.loads[id].begin_ns < change->begin_ns;
     const sim_change *set = &ledger.changes[id];
-    return set->status == SC_OK && set->end_ns < change->begin_ns;
+    return set->status == SC_OK && !set->may_come_again && set->end_ns < change->begin_ns;
 }
 
 void sim_value_check(const char *who, int key, sc_slice value, int64_t begin_ns)
@@ -196,6 +198,11 @@ void sim_value_check(const char *who, int key, sc_slice value, int64_t begin_ns)
     }
     if (its_key != key) {
         sim_fail("%s: the value of key %d came for key %d", who, its_key, key);
+        return;
+    }
+    if (maker == 'L' && !ledger.loads[id].is_leased) {
+        if (strcmp(who, "get-or-load") != 0)
+            sim_fail("%s: key %d has load %d, which had no lease", who, key, id);
         return;
     }
     int64_t made_ns = maker == 'L' ? ledger.loads[id].begin_ns : ledger.changes[id].begin_ns;

@@ -24,6 +24,7 @@ typedef struct sim_change {
     int64_t begin_ns;
     int64_t end_ns; /* SIM_NEVER: under way */
     sc_status status;
+    bool may_come_again;
 } sim_change;
 
 /* `asked_ns`: when the lease was asked for, by the world's clock. */
@@ -42,11 +43,14 @@ void sim_wait_check(const sim_process *process, int key, int64_t begin_ns, int64
 bool sim_load_look(sc_load *load, int64_t *asked_ns, int64_t *lease_until_ns);
 
 int sim_change_begins(sim_change_kind kind, int key);
-void sim_change_ends(int change, sc_status status);
+/* `may_come_again`: it may have been sent twice, and the first is perhaps still on its way. */
+void sim_change_ends(int change, sc_status status, bool may_come_again);
 
 /* The text of a value: its key and who made it; what follows is filler. */
 size_t sim_value_make(char *text, size_t cap, int key, char maker, int id);
-/* A value was read under `key` by a call that began at `begin_ns`: is it the key's, and fresh? */
+/* A value was read under `key` by a call that began at `begin_ns`: is it the key's, and fresh? What
+   was loaded without a lease is for those who asked meanwhile in the same process, however old, and
+   stored nowhere. */
 void sim_value_check(const char *who, int key, sc_slice value, int64_t begin_ns);
 
 /* A call under way. */

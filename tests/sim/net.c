@@ -69,6 +69,8 @@ static struct {
     listener *as_listener;
 } things[ENDS_MAX];
 static int thing_count;
+static int free_things[ENDS_MAX]; /* their numbers are used again */
+static int free_count;
 static listener *listeners;
 static hole holes[2][SIM_PROCESSES][SIM_PROCESSES]; /* [sender is a server][client][server] */
 
@@ -84,7 +86,20 @@ static void end_free(end *e)
         free(c);
     }
     things[e->id].as_end = NULL;
+    free_things[free_count++] = e->id;
     free(e);
+}
+
+/* A number for a new thing. */
+static int thing_new(void)
+{
+    if (free_count > 0)
+        return free_things[--free_count];
+    if (thing_count == ENDS_MAX) {
+        fprintf(stderr, "sim: too many connections at once\n");
+        exit(2);
+    }
+    return thing_count++;
 }
 
 void sim_net_reset(void)
@@ -96,6 +111,7 @@ void sim_net_reset(void)
         things[i].as_listener = NULL;
     }
     thing_count = 0;
+    free_count = 0;
     listeners = NULL;
     memset(holes, 0, sizeof holes);
 }
@@ -108,14 +124,10 @@ void sim_net_url(int server, char *url, size_t cap)
 static end *end_new(sim_process *owner)
 {
     end *e = (end *)calloc(1, sizeof *e);
-    if (thing_count == ENDS_MAX) {
-        fprintf(stderr, "sim: too many connections in one run\n");
-        exit(2);
-    }
-    e->id = thing_count;
+    e->id = thing_new();
     e->owner = owner;
     e->over_ns = SIM_NEVER;
-    things[thing_count++].as_end = e;
+    things[e->id].as_end = e;
     return e;
 }
 
@@ -430,8 +442,8 @@ static sc_status listener_open(void *user, const sc_memory *memory, sc_address *
     (void)memory;
     l->owner = self;
     l->server = address->ip[3] - 1;
-    l->id = thing_count;
-    things[thing_count++].as_listener = l;
+    l->id = thing_new();
+    things[l->id].as_listener = l;
     l->next = listeners;
     listeners = l;
     *made = l;
