@@ -6837,6 +6837,13 @@ static sc_status sci_url_fail_no_scheme(const sci_url_parser *parser)
                    prefix);
 }
 
+/* RFC 3986 section 3.1, but for the first character. */
+static bool sci_url_is_scheme_char(char c)
+{
+    c = sci_url_lower(c);
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+}
+
 static sc_status sci_url_parse_scheme(sci_url_parser *parser)
 {
     size_t len = 0;
@@ -6845,9 +6852,7 @@ static sc_status sci_url_parse_scheme(sci_url_parser *parser)
         return sc_fail(SC_ERR_UNSUPPORTED,
                        "embedded: is not in this build: SMARTCACHE_NO_SERVER is defined");
 #endif
-    for (char c = sci_url_lower(parser->text[0]);
-         (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
-         c = sci_url_lower(parser->text[len]))
+    while (sci_url_is_scheme_char(parser->text[len]))
         len++;
     if (parser->len == 0)
         return sci_url_fail(parser, 0, SCI_URL_SCHEME_BEGINNINGS);
@@ -20944,29 +20949,30 @@ static bool sci_client_arg_user(sci_call *call, size_t i)
 static bool sci_client_filter_option(sci_call *call, size_t i, sci_client_filter *filter)
 {
     sc_slice word = call->argv[i];
-    bool has_value = i + 1 < call->argc;
-    bool is_yes = has_value && sci_word_is(call->argv[i + 1], "yes");
-    if (has_value && sci_word_is(word, "id"))
+    const sc_slice *value = &call->argv[i + 1];
+    if (i + 1 == call->argc) {
+        sci_answer_syntax_error(call);
+        return false;
+    }
+    if (sci_word_is(word, "id"))
         return sci_client_arg_id(call, i + 1, &filter->id);
-    if (has_value && sci_word_is(word, "type"))
+    if (sci_word_is(word, "type"))
         return sci_client_arg_type(call, i + 1, &filter->type);
-    if (has_value && sci_word_is(word, "user"))
+    if (sci_word_is(word, "user"))
         return sci_client_arg_user(call, i + 1);
-    if (has_value && sci_word_is(word, "addr")) {
-        filter->address = &call->argv[i + 1];
-        return true;
-    }
-    if (has_value && sci_word_is(word, "laddr")) {
-        filter->laddress = &call->argv[i + 1];
-        return true;
-    }
-    if (has_value && sci_word_is(word, "skipme") &&
-        (is_yes || sci_word_is(call->argv[i + 1], "no"))) {
-        filter->skips_me = is_yes;
-        return true;
-    }
-    sci_answer_syntax_error(call);
-    return false;
+    bool is_known = true;
+    if (sci_word_is(word, "addr"))
+        filter->address = value;
+    else if (sci_word_is(word, "laddr"))
+        filter->laddress = value;
+    else if (sci_word_is(word, "skipme") &&
+             (sci_word_is(*value, "yes") || sci_word_is(*value, "no")))
+        filter->skips_me = sci_word_is(*value, "yes");
+    else
+        is_known = false;
+    if (!is_known)
+        sci_answer_syntax_error(call);
+    return is_known;
 }
 
 static bool sci_client_filter_parse(sci_call *call, sci_client_filter *filter)

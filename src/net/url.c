@@ -174,6 +174,13 @@ static sc_status sci_url_fail_no_scheme(const sci_url_parser *parser)
                    prefix);
 }
 
+/* RFC 3986 section 3.1, but for the first character. */
+static bool sci_url_is_scheme_char(char c)
+{
+    c = sci_url_lower(c);
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+}
+
 static sc_status sci_url_parse_scheme(sci_url_parser *parser)
 {
     size_t len = 0;
@@ -182,9 +189,7 @@ static sc_status sci_url_parse_scheme(sci_url_parser *parser)
         return sc_fail(SC_ERR_UNSUPPORTED,
                        "embedded: is not in this build: SMARTCACHE_NO_SERVER is defined");
 #endif
-    for (char c = sci_url_lower(parser->text[0]);
-         (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
-         c = sci_url_lower(parser->text[len]))
+    while (sci_url_is_scheme_char(parser->text[len]))
         len++;
     if (parser->len == 0)
         return sci_url_fail(parser, 0, SCI_URL_SCHEME_BEGINNINGS);

@@ -272,29 +272,30 @@ static bool sci_client_arg_user(sci_call *call, size_t i)
 static bool sci_client_filter_option(sci_call *call, size_t i, sci_client_filter *filter)
 {
     sc_slice word = call->argv[i];
-    bool has_value = i + 1 < call->argc;
-    bool is_yes = has_value && sci_word_is(call->argv[i + 1], "yes");
-    if (has_value && sci_word_is(word, "id"))
+    const sc_slice *value = &call->argv[i + 1];
+    if (i + 1 == call->argc) {
+        sci_answer_syntax_error(call);
+        return false;
+    }
+    if (sci_word_is(word, "id"))
         return sci_client_arg_id(call, i + 1, &filter->id);
-    if (has_value && sci_word_is(word, "type"))
+    if (sci_word_is(word, "type"))
         return sci_client_arg_type(call, i + 1, &filter->type);
-    if (has_value && sci_word_is(word, "user"))
+    if (sci_word_is(word, "user"))
         return sci_client_arg_user(call, i + 1);
-    if (has_value && sci_word_is(word, "addr")) {
-        filter->address = &call->argv[i + 1];
-        return true;
-    }
-    if (has_value && sci_word_is(word, "laddr")) {
-        filter->laddress = &call->argv[i + 1];
-        return true;
-    }
-    if (has_value && sci_word_is(word, "skipme") &&
-        (is_yes || sci_word_is(call->argv[i + 1], "no"))) {
-        filter->skips_me = is_yes;
-        return true;
-    }
-    sci_answer_syntax_error(call);
-    return false;
+    bool is_known = true;
+    if (sci_word_is(word, "addr"))
+        filter->address = value;
+    else if (sci_word_is(word, "laddr"))
+        filter->laddress = value;
+    else if (sci_word_is(word, "skipme") &&
+             (sci_word_is(*value, "yes") || sci_word_is(*value, "no")))
+        filter->skips_me = sci_word_is(*value, "yes");
+    else
+        is_known = false;
+    if (!is_known)
+        sci_answer_syntax_error(call);
+    return is_known;
 }
 
 static bool sci_client_filter_parse(sci_call *call, sci_client_filter *filter)
