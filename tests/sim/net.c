@@ -194,6 +194,8 @@ static sc_status stream_progress(void *stream, unsigned *interest)
 {
     end *e = (end *)stream;
     *interest = SC_WRITABLE;
+    if (e->is_reset && e->over_ns <= sim.now_ns)
+        return sc_fail(SC_ERR_CONNECT, "connection reset");
     if (sim.now_ns < e->ready_ns)
         return SC_AGAIN;
     if (e->is_refused)
@@ -554,7 +556,7 @@ static unsigned thing_ready(sc_descriptor descriptor, unsigned interest, int64_t
             ready |= SC_WRITABLE;
         else if (e->ready_ns > sim.now_ns && e->ready_ns < *next_ns)
             *next_ns = e->ready_ns;
-        if (e->over_ns < *next_ns)
+        if (e->over_ns > sim.now_ns && e->over_ns < *next_ns)
             *next_ns = e->over_ns;
     }
     if (e->over_ns <= sim.now_ns && e->is_reset)
