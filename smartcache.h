@@ -33134,12 +33134,12 @@ static void sci_host_end_service(sci_host *host)
     sci_visits_end(host);
 }
 
-/* The server was stopped: clients in the process are told as well. */
+/* The server was stopped: from now on nobody, clients in the process included, has anything executed.
+ */
 static void sci_host_stop(sci_host *host)
 {
     sc_server *server = host->server;
     host->is_stopping = true;
-    sci_host_end_service(host);
     sci_mutex_lock(&server->lock);
     for (sci_link *link = server->sessions.next; link != &server->sessions; link = link->next) {
         sci_session *session = SCI_CONTAINER(link, sci_session, link);
@@ -33147,6 +33147,7 @@ static void sci_host_stop(sci_host *host)
         sci_session_notify(session);
     }
     sci_mutex_unlock(&server->lock);
+    sci_host_end_service(host);
 }
 
 static void sci_host_turn(sci_hook *hook)
@@ -33634,14 +33635,16 @@ static sc_status sci_place_check(const sci_url *url, const char *text, const sc_
 {
     const char *excess = NULL;
     if (url->user || url->password)
-        excess = "a user or password: set sc_server_config.password";
+        excess = "user and password: set sc_server_config.password";
     else if (url->db != 0)
-        excess = "a database";
+        excess = "database";
     else if (url->name || url->timeout_ms >= 0 || url->connect_timeout_ms >= 0)
         excess = "options";
     if (excess)
         return sc_fail(SC_ERR_URL, "sc_server_config.listen_on: \"%s\": a place has no %s", text,
                        excess);
+    if (url->scheme == SCI_SCHEME_EMBEDDED)
+        return sc_fail(SC_ERR_URL, "sc_server_config.listen_on: \"%s\" is no place", text);
     if (url->scheme == SCI_SCHEME_REDISS && !listener)
         return sc_fail(SC_ERR_UNSUPPORTED,
                        "sc_server_config.listen_on: rediss:// needs a listener of TLS: set "
@@ -35861,6 +35864,7 @@ typedef struct sci_share {
     sc_server *opened;
     sc_status status;
     char words[SC_ERROR_TEXT_BYTES];
+    char held[SC_ERROR_TEXT_BYTES]; /* why the one before did not become it; or empty */
 } sci_share;
 
 /* `config`: what the url says; its tables are copied. SC_ERR_URL, SC_ERR_UNSUPPORTED, SC_ERR_MEMORY.
@@ -36036,14 +36040,15 @@ static void sci_conn_fail_step(sci_conn *conn, sc_status status, const char *tex
 
 static void sci_conn_send_prelude(sci_conn *conn);
 
-#ifndef SMARTCACHE_NO_SERVER
-/* Nobody serves, and somebody is about to: dial again in a moment. False: the attempt's time is up.
- */
-static bool sci_conn_postpone(sci_conn *conn)
+/* Nobody serves, and somebody is about to: dial again in a moment. False: that is not the case, or
+   the attempt's time is up. */
+static bool sci_conn_postpone(sci_conn *conn, sc_status status)
 {
+#ifndef SMARTCACHE_NO_SERVER
+    bool is_gone = status == SC_ERR_DISCONNECTED && sci_client_is_sharing(conn->client);
     sci_loop *loop = &conn->client->loop;
     int64_t now_ns = sci_loop_now_ns(loop);
-    if (now_ns >= conn->attempt_deadline_ns)
+    if ((status != SC_HELD && !is_gone) || now_ns >= conn->attempt_deadline_ns)
         return false;
     int64_t due_ns = now_ns + ((int64_t)SCI_LIFE_MOMENT_NS << conn->moments);
     if (conn->moments < SCI_LIFE_MOMENT_DOUBLINGS)
@@ -36053,8 +36058,12 @@ static bool sci_conn_postpone(sci_conn *conn)
     conn->address_index = 0;
     sci_timer_arm(loop, &conn->life_timer, sci_min_i64(due_ns, conn->attempt_deadline_ns));
     return true;
-}
+#else
+    (void)conn;
+    (void)status;
+    return false;
 #endif
+}
 
 /* Dial one address after another until one is under way or connected. */
 static void sci_conn_dial_next(sci_conn *conn)
@@ -36088,10 +36097,8 @@ static void sci_conn_dial_next(sci_conn *conn)
         }
         sci_conn_fail_step(conn, status == SC_ERR_MEMORY ? status : SC_ERR_CONNECT,
                            sc_error_text());
-#ifndef SMARTCACHE_NO_SERVER
-        if (status == SC_HELD && sci_conn_postpone(conn))
+        if (sci_conn_postpone(conn, status))
             return;
-#endif
         now_ns = sci_loop_now_ns(&client->loop);
     }
     sci_conn_attempt_failed(conn);
@@ -36105,7 +36112,8 @@ SCI_PRIVATE void sci_conn_dial_ready(sci_conn *conn)
         sci_conn_send_prelude(conn);
     } else if (status != SC_AGAIN) {
         sci_conn_fail_step(conn, SC_ERR_CONNECT, sc_error_text());
-        sci_conn_dial_next(conn);
+        if (!sci_conn_postpone(conn, status))
+            sci_conn_dial_next(conn);
     }
 }
 
@@ -36410,12 +36418,8 @@ SCI_PRIVATE void sci_conn_drop(sci_conn *conn, sc_status status, const char *tex
     (void)sci_format(words, sizeof words, "%s", text ? text : sc_error_text());
     if (conn->state != SCI_CONN_READY) {
         sci_conn_fail_step(conn, status == SC_ERR_MEMORY ? status : SC_ERR_CONNECT, words);
-#ifndef SMARTCACHE_NO_SERVER
-        if (status == SC_ERR_DISCONNECTED && sci_client_is_sharing(client) &&
-            sci_conn_postpone(conn))
-            return; /* who served has gone */
-#endif
-        sci_conn_dial_next(conn);
+        if (!sci_conn_postpone(conn, status))
+            sci_conn_dial_next(conn);
         return;
     }
     sci_conn_fail_step(conn, status, words);
@@ -37513,6 +37517,10 @@ static sc_status sci_share_become(sci_share *share, sci_loop *loop, sc_server **
     sc_status status = sci_share_check(share);
     if (status == SC_OK)
         status = sci_server_open_at(&share->config, &share->places, loop, server);
+    if (status == SC_HELD)
+        sci_error_text_add(", and does not listen at %s: it loads the log, or is stuck, or is gone "
+                           "while a process that it forked keeps the lock",
+                           sci_share_socket(share));
     return status;
 }
 
@@ -37534,6 +37542,8 @@ static sc_status sci_share_harvest(sci_share *share)
     share->has_thread = false;
     share->server = share->opened;
     share->opened = NULL;
+    (void)sci_format(share->held, sizeof share->held, "%s",
+                     share->status == SC_HELD ? share->words : "");
     if (share->status != SC_OK)
         sci_error_text_set(share->words, strlen(share->words));
     return share->status;
@@ -37548,7 +37558,7 @@ static sc_status sci_share_take_over(sci_share *share)
     share->has_thread =
         !share->config.polled && sci_thread_start(&share->thread, sci_share_run, share) == SC_OK;
     if (share->has_thread)
-        return sc_fail(SC_HELD, "%s: about to serve", sci_share_socket(share));
+        return sc_fail(SC_HELD, "%s", share->held[0] ? share->held : "about to serve");
     if (!share->config.polled)
         return SC_ERR_MEMORY;
     return sci_share_become(share, &share->client->loop, &share->server);
@@ -37637,7 +37647,8 @@ static sc_status sci_share_dial(void *user, const sc_memory *memory, const sc_ad
 static sc_status sci_share_progress(void *stream, unsigned *interest)
 {
     sci_share_stream *self = (sci_share_stream *)stream;
-    return self->table->progress(self->inner, interest);
+    sc_status status = self->table->progress(self->inner, interest);
+    return status == SC_ERR_CONNECT ? SC_HELD : status; /* who served is gone: dial again */
 }
 
 static sc_status sci_share_transmit(void *stream, const void *data, size_t len, size_t *sent)

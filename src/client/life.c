@@ -125,14 +125,15 @@ static void sci_conn_fail_step(sci_conn *conn, sc_status status, const char *tex
 
 static void sci_conn_send_prelude(sci_conn *conn);
 
-#ifndef SMARTCACHE_NO_SERVER
-/* Nobody serves, and somebody is about to: dial again in a moment. False: the attempt's time is up.
- */
-static bool sci_conn_postpone(sci_conn *conn)
+/* Nobody serves, and somebody is about to: dial again in a moment. False: that is not the case, or
+   the attempt's time is up. */
+static bool sci_conn_postpone(sci_conn *conn, sc_status status)
 {
+#ifndef SMARTCACHE_NO_SERVER
+    bool is_gone = status == SC_ERR_DISCONNECTED && sci_client_is_sharing(conn->client);
     sci_loop *loop = &conn->client->loop;
     int64_t now_ns = sci_loop_now_ns(loop);
-    if (now_ns >= conn->attempt_deadline_ns)
+    if ((status != SC_HELD && !is_gone) || now_ns >= conn->attempt_deadline_ns)
         return false;
     int64_t due_ns = now_ns + ((int64_t)SCI_LIFE_MOMENT_NS << conn->moments);
     if (conn->moments < SCI_LIFE_MOMENT_DOUBLINGS)
@@ -142,8 +143,12 @@ static bool sci_conn_postpone(sci_conn *conn)
     conn->address_index = 0;
     sci_timer_arm(loop, &conn->life_timer, sci_min_i64(due_ns, conn->attempt_deadline_ns));
     return true;
-}
+#else
+    (void)conn;
+    (void)status;
+    return false;
 #endif
+}
 
 /* Dial one address after another until one is under way or connected. */
 static void sci_conn_dial_next(sci_conn *conn)
@@ -177,10 +182,8 @@ static void sci_conn_dial_next(sci_conn *conn)
         }
         sci_conn_fail_step(conn, status == SC_ERR_MEMORY ? status : SC_ERR_CONNECT,
                            sc_error_text());
-#ifndef SMARTCACHE_NO_SERVER
-        if (status == SC_HELD && sci_conn_postpone(conn))
+        if (sci_conn_postpone(conn, status))
             return;
-#endif
         now_ns = sci_loop_now_ns(&client->loop);
     }
     sci_conn_attempt_failed(conn);
@@ -194,7 +197,8 @@ SCI_PRIVATE void sci_conn_dial_ready(sci_conn *conn)
         sci_conn_send_prelude(conn);
     } else if (status != SC_AGAIN) {
         sci_conn_fail_step(conn, SC_ERR_CONNECT, sc_error_text());
-        sci_conn_dial_next(conn);
+        if (!sci_conn_postpone(conn, status))
+            sci_conn_dial_next(conn);
     }
 }
 
@@ -499,12 +503,8 @@ SCI_PRIVATE void sci_conn_drop(sci_conn *conn, sc_status status, const char *tex
     (void)sci_format(words, sizeof words, "%s", text ? text : sc_error_text());
     if (conn->state != SCI_CONN_READY) {
         sci_conn_fail_step(conn, status == SC_ERR_MEMORY ? status : SC_ERR_CONNECT, words);
-#ifndef SMARTCACHE_NO_SERVER
-        if (status == SC_ERR_DISCONNECTED && sci_client_is_sharing(client) &&
-            sci_conn_postpone(conn))
-            return; /* who served has gone */
-#endif
-        sci_conn_dial_next(conn);
+        if (!sci_conn_postpone(conn, status))
+            sci_conn_dial_next(conn);
         return;
     }
     sci_conn_fail_step(conn, status, words);

@@ -123,6 +123,10 @@ static sc_status sci_share_become(sci_share *share, sci_loop *loop, sc_server **
     sc_status status = sci_share_check(share);
     if (status == SC_OK)
         status = sci_server_open_at(&share->config, &share->places, loop, server);
+    if (status == SC_HELD)
+        sci_error_text_add(", and does not listen at %s: it loads the log, or is stuck, or is gone "
+                           "while a process that it forked keeps the lock",
+                           sci_share_socket(share));
     return status;
 }
 
@@ -144,6 +148,8 @@ static sc_status sci_share_harvest(sci_share *share)
     share->has_thread = false;
     share->server = share->opened;
     share->opened = NULL;
+    (void)sci_format(share->held, sizeof share->held, "%s",
+                     share->status == SC_HELD ? share->words : "");
     if (share->status != SC_OK)
         sci_error_text_set(share->words, strlen(share->words));
     return share->status;
@@ -158,7 +164,7 @@ static sc_status sci_share_take_over(sci_share *share)
     share->has_thread =
         !share->config.polled && sci_thread_start(&share->thread, sci_share_run, share) == SC_OK;
     if (share->has_thread)
-        return sc_fail(SC_HELD, "%s: about to serve", sci_share_socket(share));
+        return sc_fail(SC_HELD, "%s", share->held[0] ? share->held : "about to serve");
     if (!share->config.polled)
         return SC_ERR_MEMORY;
     return sci_share_become(share, &share->client->loop, &share->server);
@@ -247,7 +253,8 @@ static sc_status sci_share_dial(void *user, const sc_memory *memory, const sc_ad
 static sc_status sci_share_progress(void *stream, unsigned *interest)
 {
     sci_share_stream *self = (sci_share_stream *)stream;
-    return self->table->progress(self->inner, interest);
+    sc_status status = self->table->progress(self->inner, interest);
+    return status == SC_ERR_CONNECT ? SC_HELD : status; /* who served is gone: dial again */
 }
 
 static sc_status sci_share_transmit(void *stream, const void *data, size_t len, size_t *sent)

@@ -25,6 +25,7 @@ typedef struct sci_share {
     sc_server *opened;
     sc_status status;
     char words[SC_ERROR_TEXT_BYTES];
+    char held[SC_ERROR_TEXT_BYTES]; /* why the one before did not become it; or empty */
 } sci_share;
 
 /* `config`: what the url says; its tables are copied. SC_ERR_URL, SC_ERR_UNSUPPORTED, SC_ERR_MEMORY.

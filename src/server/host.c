@@ -28,12 +28,12 @@ static void sci_host_end_service(sci_host *host)
     sci_visits_end(host);
 }
 
-/* The server was stopped: clients in the process are told as well. */
+/* The server was stopped: from now on nobody, clients in the process included, has anything executed.
+ */
 static void sci_host_stop(sci_host *host)
 {
     sc_server *server = host->server;
     host->is_stopping = true;
-    sci_host_end_service(host);
     sci_mutex_lock(&server->lock);
     for (sci_link *link = server->sessions.next; link != &server->sessions; link = link->next) {
         sci_session *session = SCI_CONTAINER(link, sci_session, link);
@@ -41,6 +41,7 @@ static void sci_host_stop(sci_host *host)
         sci_session_notify(session);
     }
     sci_mutex_unlock(&server->lock);
+    sci_host_end_service(host);
 }
 
 static void sci_host_turn(sci_hook *hook)

@@ -20,14 +20,16 @@ static sc_status sci_place_check(const sci_url *url, const char *text, const sc_
 {
     const char *excess = NULL;
     if (url->user || url->password)
-        excess = "a user or password: set sc_server_config.password";
+        excess = "user and password: set sc_server_config.password";
     else if (url->db != 0)
-        excess = "a database";
+        excess = "database";
     else if (url->name || url->timeout_ms >= 0 || url->connect_timeout_ms >= 0)
         excess = "options";
     if (excess)
         return sc_fail(SC_ERR_URL, "sc_server_config.listen_on: \"%s\": a place has no %s", text,
                        excess);
+    if (url->scheme == SCI_SCHEME_EMBEDDED)
+        return sc_fail(SC_ERR_URL, "sc_server_config.listen_on: \"%s\" is no place", text);
     if (url->scheme == SCI_SCHEME_REDISS && !listener)
         return sc_fail(SC_ERR_UNSUPPORTED,
                        "sc_server_config.listen_on: rediss:// needs a listener of TLS: set "
