@@ -42,7 +42,7 @@ BENCH = $(patsubst bench/%.c,build/bench/%,$(wildcard bench/*.c))
 FORMATTED = $(shell find src ports tests examples bench tools -name '*.[ch]' -type f)
 
 .PHONY: all help demo test check unit redis ports differential sanitize layers matrix fuzz fuzz-smoke bench \
-        bench-instructions sim sim-plants examples baremetal cross size size-check format clean programs server
+        bench-instructions sim sim-plants examples baremetal cross size size-check format clean programs server embedded
 
 all: smartcache.h
 
@@ -54,6 +54,7 @@ help:
 	@echo 'make unit                tests without a server'
 	@echo 'make redis               tests on a real redis-server'
 	@echo 'make differential        the embedded server against redis-server, 1 M random commands'
+	@echo 'make embedded            some of these on the embedded server instead'
 	@echo 'make ports               tests of ports/'
 	@echo 'make sanitize            both of these under address+undefined and thread sanitizers'
 	@echo 'make layers              no room knows a higher floor; no room calls the system but its own'
@@ -96,6 +97,11 @@ ports: $(PORTS)
 
 redis: $(REDIS)
 	@tests/run $(REDIS) $(INTEROP)
+
+# The same tests against the embedded server.
+EMBEDDED = $(patsubst %,$B/redis/test_%,command get_or_load subscribe threads)
+embedded: $(EMBEDDED) build/smartcache-server
+	@FIXTURE_SERVER=$(CURDIR)/build/smartcache-server tests/run $(EMBEDDED)
 
 $B/unit/%: tests/unit/%.c smartcache.h $B/libsupport.a $B/libsmartcache.a
 	@mkdir -p $(@D)

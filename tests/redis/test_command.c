@@ -73,6 +73,8 @@ static void an_array_comes_back_with_arrays_nils_and_errors_inside(void **state)
     size_t count = 0;
     int64_t number = 0;
     (void)state;
+    if (fixture_is_embedded())
+        skip();
     assert_status(SC_OK,
                   sc_command_strings(test.client, &reply, "EVAL", source, "0", (const char *)NULL));
     top = answer(&reply);
@@ -253,6 +255,8 @@ static void a_reply_beyond_a_limit_ends_its_call_and_not_the_client(void **state
     sc_client *client;
     sc_reply *reply = NULL;
     (void)state;
+    if (fixture_is_embedded())
+        skip();
     config.limits.max_bulk_bytes = 1000;
     config.limits.max_elements = 10;
     config.limits.max_depth = 3;

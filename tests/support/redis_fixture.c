@@ -70,6 +70,29 @@ static bool fixture_log_has(const fixture *server, const char *text)
     return has;
 }
 
+bool fixture_is_embedded(void)
+{
+    return getenv("FIXTURE_SERVER") != NULL;
+}
+
+/* The words for another server that FIXTURE_SERVER names: tools/smartcache-server. */
+static void fixture_exec_other(const fixture *server, const char *program)
+{
+    const char *command[MAX_ARGUMENTS + 8];
+    size_t count = 0;
+    command[count++] = program;
+    command[count++] = "--listen";
+    command[count++] = server->tcp.url;
+    command[count++] = "--listen";
+    command[count++] = server->local.url;
+    for (size_t i = 0; server->arguments[i]; i++)
+        command[count++] = server->arguments[i];
+    command[count] = NULL;
+    execv(program, (char *const *)(uintptr_t)command);
+    fprintf(stderr, "%s cannot be run: %s\n", program, strerror(errno));
+    _exit(127);
+}
+
 /* In the child: never returns. */
 static void fixture_exec(const fixture *server, pid_t parent)
 {
@@ -92,6 +115,8 @@ static void fixture_exec(const fixture *server, pid_t parent)
     dup2(log, 2);
     signal(SIGPIPE, SIG_DFL);
     setpgid(0, 0); /* Ctrl-C ends the test, and the test's end the server */
+    if (getenv("FIXTURE_SERVER"))
+        fixture_exec_other(server, getenv("FIXTURE_SERVER"));
     snprintf(port, sizeof port, "%u", (unsigned)server->tcp.port);
     command[count++] = "redis-server";
     command[count++] = "--port";

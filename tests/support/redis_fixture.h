@@ -1,12 +1,16 @@
 #pragma once
 /* A real redis-server for tests, on a Unix socket and on a loopback port, empty and without
-   persistence. It ends with the test, however that ends. One thread at a time uses a fixture. */
+   persistence. It ends with the test, however that ends. One thread at a time uses a fixture. With
+   FIXTURE_SERVER in the environment it is that program, smartcache-server. */
 
 #include "endpoint.h"
 
 #include <sys/types.h>
 
 typedef struct fixture fixture;
+
+/* It is the embedded server, which runs no Lua of others and has one user. */
+bool fixture_is_embedded(void);
 
 /* Start a server and wait until it answers. `arguments`: more of redis-server's, ending with NULL;
    or NULL. Only the process that called this, on its main thread, may use the fixture. Shows the
