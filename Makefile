@@ -21,12 +21,15 @@ B = build/$(CONFIG)
 
 TEST_FLAGS = -std=gnu99 $(TEST_OPTIMISE) -g -Wall -Wextra -DSMARTCACHE_ASSERT= -I. -Itests -Itests/support \
              $(CONFIG_FLAGS)
-# Unit tests include the implementation. As static functions, those that a test does not use cost no
-# time to compile; nor does the server, where it is not what is tested.
-UNIT_FLAGS = $(TEST_FLAGS) -DSMARTCACHE_STATIC= -Wno-unused-function $(SERVER_FLAGS)
-SERVER_FLAGS =
-SERVERLESS = base json lockmap lookup names number poller reader resp sha1 signature thread transport wait
-$(SERVERLESS:%=$B/unit/test_%): SERVER_FLAGS = -DSMARTCACHE_NO_SERVER=
+# Unit tests see private functions: by the headers of the rooms, before an object in which they are
+# public; or, those that look into a single file, by compiling the whole, without the server where it
+# is not what is tested.
+UNIT_FLAGS = $(UNIT_VIEW) $(TEST_FLAGS) -Wno-unused-function
+UNIT_VIEW = -I$B/rooms -Isrc -DSCI_PRIVATE=extern
+WHOLE = admin deque sorted
+WHOLE_SERVERLESS = base files lockmap lookup names poller reader resp transport
+$(WHOLE:%=$B/unit/test_%): UNIT_VIEW = -DSMARTCACHE_STATIC=
+$(WHOLE_SERVERLESS:%=$B/unit/test_%): UNIT_VIEW = -DSMARTCACHE_STATIC= -DSMARTCACHE_NO_SERVER=
 DEPENDENCIES = -MMD -MP -MF $@.d
 
 ROOMS = $(shell find src -type f)
@@ -103,10 +106,17 @@ EMBEDDED = $(patsubst %,$B/redis/test_%,command get_or_load subscribe threads)
 embedded: $(EMBEDDED) build/smartcache-server
 	@FIXTURE_SERVER=$(CURDIR)/build/smartcache-server tests/run $(EMBEDDED)
 
-$B/unit/%: tests/unit/%.c smartcache.h $B/libsupport.a $B/libsmartcache.a
+$B/unit/%: tests/unit/%.c smartcache.h $B/libsupport.a $B/librooms.a
 	@mkdir -p $(@D)
 	@echo 'build $@'
-	@$(CC) $(UNIT_FLAGS) $(DEPENDENCIES) -o $@ $< $B/libsupport.a $B/libsmartcache.a -lcmocka -pthread -lm
+	@$(CC) $(UNIT_FLAGS) $(DEPENDENCIES) -o $@ $< $B/libsupport.a $B/librooms.a -lcmocka -pthread -lm
+
+$B/librooms.a: tests/rooms tests/compile/implement.c smartcache.h
+	@mkdir -p $B/rooms
+	@echo 'build $@'
+	@tests/rooms >$B/rooms/smartcache.h
+	@$(CC) $(TEST_FLAGS) -DSCI_PRIVATE=extern -c -o $B/rooms.o tests/compile/implement.c
+	@rm -f $@ && $(AR) rcs $@ $B/rooms.o
 
 # A port's test adds what it needs to PORT_FLAGS and PORT_LIBS, as in `$B/ports/test_x: PORT_LIBS = -lx`.
 PORT_FLAGS =

@@ -11654,6 +11654,8 @@ SCI_PRIVATE sci_entry *sci_db_random(sci_db *db, uint64_t random);
 /* Make the table's size fit its count, some steps' worth; called by the server now and then. True
    while there is more to do. */
 SCI_PRIVATE bool sci_db_tidy(sci_db *db, size_t steps);
+/* As OBJECT ENCODING answers: what Redis would most likely use. */
+SCI_PRIVATE const char *sci_entry_encoding(const sci_entry *entry);
 /* Bytes that the entry and its value take. */
 SCI_PRIVATE size_t sci_entry_bytes(const sci_entry *entry);
 /* The commands that make an entry anew, expiry included. */
@@ -17187,6 +17189,34 @@ SCI_PRIVATE const sci_type_table *sci_type_of(sci_type type)
     return &missing;
 }
 
+/* The longest string that Redis keeps in one block with its object. */
+#define SCI_ENTRY_EMBEDDED_BYTES 44
+
+SCI_PRIVATE const char *sci_entry_encoding(const sci_entry *entry)
+{
+    int64_t number;
+    switch ((sci_type)entry->type) {
+    case SCI_STRING:
+        if (sci_text_to_i64(sci_entry_string(entry), &number))
+            return "int";
+        return entry->len <= SCI_ENTRY_EMBEDDED_BYTES ? "embstr" : "raw";
+    case SCI_LIST:
+        return "quicklist";
+    case SCI_SET:
+        return "hashtable";
+    case SCI_HASH:
+        return ((const sci_members *)entry->value.object)->is_packed ? "listpack" : "hashtable";
+    case SCI_ZSET:
+        return sci_sorted_is_packed((const sci_sorted *)entry->value.object) ? "listpack"
+                                                                             : "skiplist";
+    case SCI_STREAM:
+        return "stream";
+    case SCI_TYPES:
+        break;
+    }
+    return "unknown";
+}
+
 /* MARK: - Server: expiry (Private) */
 /* When entries expire: a 4-ary heap, the earliest at the front. Entries know their places. */
 
@@ -19133,10 +19163,10 @@ static bool sci_trackers_have(const sci_trackers *trackers, uint64_t id)
 static void sci_tracking_tell_own(sc_server *server)
 {
     sci_members *keys = server->own_changes;
-    sci_session *session = sci_session_find(server, server->own_changes_by);
     sci_members_iterator iterator = {0, 0};
-    if (!keys)
+    if (SCI_LIKELY(!keys))
         return;
+    sci_session *session = sci_session_find(server, server->own_changes_by);
     server->own_changes = NULL;
     for (const sci_member *member; session && (member = sci_members_next(keys, &iterator));) {
         const sc_slice key = sci_member_name(member);
@@ -22290,33 +22320,6 @@ static void sci_command_scan(sci_call *call)
 }
 
 /* --- OBJECT */
-
-/* The longest string that Redis keeps in one block with its object. */
-#define SCI_OBJECT_EMBEDDED_BYTES 44
-
-/* What Redis would most likely use. */
-static const char *sci_entry_encoding(const sci_entry *entry)
-{
-    int64_t number;
-    switch ((sci_type)entry->type) {
-    case SCI_STRING:
-        if (sci_text_to_i64(sci_entry_string(entry), &number))
-            return "int";
-        return entry->len <= SCI_OBJECT_EMBEDDED_BYTES ? "embstr" : "raw";
-    case SCI_LIST:
-        return "quicklist";
-    case SCI_SET:
-    case SCI_HASH:
-        return "hashtable";
-    case SCI_ZSET:
-        return "skiplist";
-    case SCI_STREAM:
-        return "stream";
-    case SCI_TYPES:
-        break;
-    }
-    return "unknown";
-}
 
 static bool sci_evicts_by_frequency(const sc_server *server)
 {
@@ -28533,10 +28536,26 @@ static void sci_slowlog_get(sci_call *call)
         sci_answer_array(call, 0);
 }
 
+static void sci_slowlog_help(sci_call *call)
+{
+    static const char *const lines[] = {
+        "SLOWLOG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "GET [<count>]",
+        "    Return nothing: this server does not look how long commands take.",
+        "LEN",
+        "    Return 0.",
+        "RESET",
+        "    Change nothing.",
+    };
+    sci_answer_help(call, lines, SCI_COUNT(lines));
+}
+
 SCI_PRIVATE sci_subcommand_list sci_slowlog_subcommands(void)
 {
-    static const sci_subcommand subcommands[] = {
-        {"get", sci_slowlog_get, -2}, {"len", sci_answer_zero, 2}, {"reset", sci_answer_ok, 2}};
+    static const sci_subcommand subcommands[] = {{"help", sci_slowlog_help, 2},
+                                                 {"get", sci_slowlog_get, -2},
+                                                 {"len", sci_answer_zero, 2},
+                                                 {"reset", sci_answer_ok, 2}};
     sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
     return list;
 }
@@ -28552,12 +28571,29 @@ static void sci_latency_doctor(sci_call *call)
     sci_answer_text(call, "This server measures no latencies.\n");
 }
 
+static void sci_latency_help(sci_call *call)
+{
+    static const char *const lines[] = {
+        "LATENCY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "DOCTOR",
+        "    Say that this server measures no latencies.",
+        "HISTOGRAM [<command> ...]",
+        "HISTORY <event>",
+        "LATEST",
+        "    Return nothing.",
+        "RESET [<event> ...]",
+        "    Return 0.",
+    };
+    sci_answer_help(call, lines, SCI_COUNT(lines));
+}
+
 SCI_PRIVATE sci_subcommand_list sci_latency_subcommands(void)
 {
     static const sci_subcommand subcommands[] = {
-        {"latest", sci_answer_nothing, 2},     {"history", sci_answer_nothing, 3},
-        {"histogram", sci_answer_nothing, -2}, {"reset", sci_answer_zero, -2},
-        {"graph", sci_latency_graph, 3},       {"doctor", sci_latency_doctor, 2}};
+        {"help", sci_latency_help, 2},      {"latest", sci_answer_nothing, 2},
+        {"history", sci_answer_nothing, 3}, {"histogram", sci_answer_nothing, -2},
+        {"reset", sci_answer_zero, -2},     {"graph", sci_latency_graph, 3},
+        {"doctor", sci_latency_doctor, 2}};
     sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
     return list;
 }
@@ -28592,13 +28628,28 @@ static void sci_debug_object(sci_call *call)
     (void)sci_format(text, sizeof text,
                      "Value at:0x0 refcount:1 encoding:%s serializedlength:%zu lru:0 "
                      "lru_seconds_idle:0",
-                     sci_type_of((sci_type)entry->type)->name, sci_entry_bytes(entry));
+                     sci_entry_encoding(entry), sci_entry_bytes(entry));
     sci_answer_simple(call, text);
+}
+
+static void sci_debug_help(sci_call *call)
+{
+    static const char *const lines[] = {
+        "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "OBJECT <key>",
+        "    Show low level info about <key> and its value.",
+        "SET-ACTIVE-EXPIRE <0|1>",
+        "    With 0, what has expired goes only when it is looked up.",
+        "SLEEP <seconds>",
+        "    Answer this connection so much later. Others are served meanwhile.",
+    };
+    sci_answer_help(call, lines, SCI_COUNT(lines));
 }
 
 SCI_PRIVATE sci_subcommand_list sci_debug_subcommands(void)
 {
     static const sci_subcommand subcommands[] = {
+        {"help", sci_debug_help, 2},
         {"sleep", sci_debug_sleep, 3},
         {"set-active-expire", sci_debug_set_active_expire, 3},
         {"object", sci_debug_object, -3}};
@@ -29051,7 +29102,7 @@ static void sci_config_spread(sc_server *server)
 static void sci_config_set(sci_call *call)
 {
     if (call->argc % 2 != 0) {
-        sci_answer_error(call, "ERR wrong number of arguments for 'config|set' command");
+        sci_answer_syntax_error(call);
         return;
     }
     if (!sci_config_check_names(call) || !sci_config_set_all(call, true) ||
@@ -29076,9 +29127,24 @@ static void sci_config_rewrite(sci_call *call)
     sci_answer_error(call, "ERR The server is running without a config file");
 }
 
+static void sci_config_help(sci_call *call)
+{
+    static const char *const lines[] = {
+        "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "GET <pattern>",
+        "    Return parameters matching the glob-like <pattern> and their values.",
+        "SET <directive> <value>",
+        "    Set the configuration <directive> to <value>.",
+        "RESETSTAT",
+        "    Reset statistics reported by the INFO command.",
+    };
+    sci_answer_help(call, lines, SCI_COUNT(lines));
+}
+
 SCI_PRIVATE sci_subcommand_list sci_config_subcommands(void)
 {
-    static const sci_subcommand subcommands[] = {{"get", sci_config_get, -3},
+    static const sci_subcommand subcommands[] = {{"help", sci_config_help, 2},
+                                                 {"get", sci_config_get, -3},
                                                  {"set", sci_config_set, -4},
                                                  {"resetstat", sci_config_resetstat, 2},
                                                  {"rewrite", sci_config_rewrite, 2}};
@@ -29405,9 +29471,22 @@ static void sci_memory_malloc_stats(sci_call *call)
     sci_answer_text(call, "The program's own allocator has no statistics here.\n");
 }
 
+static void sci_memory_help(sci_call *call)
+{
+    static const char *const lines[] = {
+        "MEMORY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "STATS",
+        "    Return information about the memory usage of the server.",
+        "USAGE <key> [SAMPLES <count>]",
+        "    Return memory in bytes used by <key> and its value.",
+    };
+    sci_answer_help(call, lines, SCI_COUNT(lines));
+}
+
 SCI_PRIVATE sci_subcommand_list sci_memory_subcommands(void)
 {
-    static const sci_subcommand subcommands[] = {{"usage", sci_memory_usage, -3},
+    static const sci_subcommand subcommands[] = {{"help", sci_memory_help, 2},
+                                                 {"usage", sci_memory_usage, -3},
                                                  {"stats", sci_memory_stats, 2},
                                                  {"doctor", sci_memory_doctor, 2},
                                                  {"malloc-stats", sci_memory_malloc_stats, 2},
@@ -29420,7 +29499,7 @@ SCI_PRIVATE sci_command_list sci_info_commands(void)
 {
     static const sci_command commands[] = {
         {"info", sci_command_info, -1, SCI_CMD_LOADING | SCI_CMD_STALE, 0, 0, 0},
-        {"memory", sci_subcommand_run, -2, SCI_CMD_READONLY | SCI_CMD_CONTAINER, 0, 0, 0},
+        {"memory", sci_subcommand_run, -2, SCI_CMD_READONLY | SCI_CMD_CONTAINER, 2, 2, 1},
     };
     sci_command_list list = {commands, SCI_COUNT(commands)};
     return list;
@@ -29765,13 +29844,31 @@ static void sci_command_list_names(sci_call *call)
     sci_answer_array_end(call, mark, count);
 }
 
+static void sci_command_help(sci_call *call)
+{
+    static const char *const lines[] = {
+        "(no subcommand)",
+        "    Return details about all commands.",
+        "COUNT",
+        "    Return the total number of commands in this server.",
+        "DOCS <command-name> [<command-name> ...]",
+        "    Return a little documentation about commands.",
+        "GETKEYS <full-command>",
+        "    Return the keys from a full command.",
+        "INFO [<command-name> ...]",
+        "    Return details about multiple commands.",
+        "LIST [FILTERBY <MODULE module-name|ACLCAT category|PATTERN pattern>]",
+        "    Return a list of all commands in this server.",
+    };
+    sci_answer_help(call, lines, SCI_COUNT(lines));
+}
+
 SCI_PRIVATE sci_subcommand_list sci_command_subcommands(void)
 {
-    static const sci_subcommand subcommands[] = {{"count", sci_command_count, 2},
-                                                 {"info", sci_command_info_of, -2},
-                                                 {"docs", sci_command_docs, -2},
-                                                 {"list", sci_command_list_names, -2},
-                                                 {"getkeys", sci_command_getkeys, -4}};
+    static const sci_subcommand subcommands[] = {
+        {"help", sci_command_help, 2},        {"count", sci_command_count, 2},
+        {"info", sci_command_info_of, -2},    {"docs", sci_command_docs, -2},
+        {"list", sci_command_list_names, -2}, {"getkeys", sci_command_getkeys, -4}};
     sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
     return list;
 }
@@ -35852,7 +35949,7 @@ typedef struct sci_share {
     char *log_path;          /* owned */
     sc_server_config config; /* of a server here */
     sc_clock clock;          /* `config`'s */
-    sc_transport socket;
+    sc_transport outer;
     sc_transport inside;
     sc_server *server; /* owned; NULL: another process serves, or nobody */
 
@@ -37494,7 +37591,7 @@ SCI_PRIVATE sc_status sci_share_open(sc_client *client, const sc_server_config *
     self->config = *config;
     self->clock = *config->clock;
     self->config.clock = &self->clock;
-    (void)sc_platform_transport(&self->socket);
+    (void)sc_platform_transport(&self->outer);
     sc_status status = sci_share_place(self, client->url.path);
     if (status == SC_OK)
         status = sci_share_check(self);
@@ -37575,7 +37672,7 @@ static sc_status sci_share_dial_inside(sci_share *share, void **stream)
 /* SC_ERR_CONNECT: nobody is there. */
 static sc_status sci_share_dial_socket(sci_share *share, void **stream)
 {
-    const sc_transport *table = &share->socket;
+    const sc_transport *table = &share->outer;
     sc_status status = table->dial(table->user, &share->memory, &share->places.at[0], NULL, stream);
     if (status != SC_OK)
         return status;
@@ -37611,7 +37708,7 @@ static sc_status sci_share_dial_inner(sci_share *share, sci_share_stream *stream
         status = sci_share_check(share);
         if (status != SC_OK)
             return status;
-        stream->table = &share->socket;
+        stream->table = &share->outer;
         status = sci_share_dial_socket(share, &stream->inner);
         if (status != SC_ERR_CONNECT)
             return status;

@@ -100,7 +100,7 @@ SCI_PRIVATE sc_status sci_share_open(sc_client *client, const sc_server_config *
     self->config = *config;
     self->clock = *config->clock;
     self->config.clock = &self->clock;
-    (void)sc_platform_transport(&self->socket);
+    (void)sc_platform_transport(&self->outer);
     sc_status status = sci_share_place(self, client->url.path);
     if (status == SC_OK)
         status = sci_share_check(self);
@@ -181,7 +181,7 @@ static sc_status sci_share_dial_inside(sci_share *share, void **stream)
 /* SC_ERR_CONNECT: nobody is there. */
 static sc_status sci_share_dial_socket(sci_share *share, void **stream)
 {
-    const sc_transport *table = &share->socket;
+    const sc_transport *table = &share->outer;
     sc_status status = table->dial(table->user, &share->memory, &share->places.at[0], NULL, stream);
     if (status != SC_OK)
         return status;
@@ -217,7 +217,7 @@ static sc_status sci_share_dial_inner(sci_share *share, sci_share_stream *stream
         status = sci_share_check(share);
         if (status != SC_OK)
             return status;
-        stream->table = &share->socket;
+        stream->table = &share->outer;
         status = sci_share_dial_socket(share, &stream->inner);
         if (status != SC_ERR_CONNECT)
             return status;

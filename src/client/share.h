@@ -13,7 +13,7 @@ typedef struct sci_share {
     char *log_path;          /* owned */
     sc_server_config config; /* of a server here */
     sc_clock clock;          /* `config`'s */
-    sc_transport socket;
+    sc_transport outer;
     sc_transport inside;
     sc_server *server; /* owned; NULL: another process serves, or nobody */
 

@@ -342,13 +342,31 @@ static void sci_command_list_names(sci_call *call)
     sci_answer_array_end(call, mark, count);
 }
 
+static void sci_command_help(sci_call *call)
+{
+    static const char *const lines[] = {
+        "(no subcommand)",
+        "    Return details about all commands.",
+        "COUNT",
+        "    Return the total number of commands in this server.",
+        "DOCS <command-name> [<command-name> ...]",
+        "    Return a little documentation about commands.",
+        "GETKEYS <full-command>",
+        "    Return the keys from a full command.",
+        "INFO [<command-name> ...]",
+        "    Return details about multiple commands.",
+        "LIST [FILTERBY <MODULE module-name|ACLCAT category|PATTERN pattern>]",
+        "    Return a list of all commands in this server.",
+    };
+    sci_answer_help(call, lines, SCI_COUNT(lines));
+}
+
 SCI_PRIVATE sci_subcommand_list sci_command_subcommands(void)
 {
-    static const sci_subcommand subcommands[] = {{"count", sci_command_count, 2},
-                                                 {"info", sci_command_info_of, -2},
-                                                 {"docs", sci_command_docs, -2},
-                                                 {"list", sci_command_list_names, -2},
-                                                 {"getkeys", sci_command_getkeys, -4}};
+    static const sci_subcommand subcommands[] = {
+        {"help", sci_command_help, 2},        {"count", sci_command_count, 2},
+        {"info", sci_command_info_of, -2},    {"docs", sci_command_docs, -2},
+        {"list", sci_command_list_names, -2}, {"getkeys", sci_command_getkeys, -4}};
     sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
     return list;
 }

@@ -388,7 +388,7 @@ static void sci_config_spread(sc_server *server)
 static void sci_config_set(sci_call *call)
 {
     if (call->argc % 2 != 0) {
-        sci_answer_error(call, "ERR wrong number of arguments for 'config|set' command");
+        sci_answer_syntax_error(call);
         return;
     }
     if (!sci_config_check_names(call) || !sci_config_set_all(call, true) ||
@@ -413,9 +413,24 @@ static void sci_config_rewrite(sci_call *call)
     sci_answer_error(call, "ERR The server is running without a config file");
 }
 
+static void sci_config_help(sci_call *call)
+{
+    static const char *const lines[] = {
+        "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "GET <pattern>",
+        "    Return parameters matching the glob-like <pattern> and their values.",
+        "SET <directive> <value>",
+        "    Set the configuration <directive> to <value>.",
+        "RESETSTAT",
+        "    Reset statistics reported by the INFO command.",
+    };
+    sci_answer_help(call, lines, SCI_COUNT(lines));
+}
+
 SCI_PRIVATE sci_subcommand_list sci_config_subcommands(void)
 {
-    static const sci_subcommand subcommands[] = {{"get", sci_config_get, -3},
+    static const sci_subcommand subcommands[] = {{"help", sci_config_help, 2},
+                                                 {"get", sci_config_get, -3},
                                                  {"set", sci_config_set, -4},
                                                  {"resetstat", sci_config_resetstat, 2},
                                                  {"rewrite", sci_config_rewrite, 2}};

@@ -314,9 +314,22 @@ static void sci_memory_malloc_stats(sci_call *call)
     sci_answer_text(call, "The program's own allocator has no statistics here.\n");
 }
 
+static void sci_memory_help(sci_call *call)
+{
+    static const char *const lines[] = {
+        "MEMORY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "STATS",
+        "    Return information about the memory usage of the server.",
+        "USAGE <key> [SAMPLES <count>]",
+        "    Return memory in bytes used by <key> and its value.",
+    };
+    sci_answer_help(call, lines, SCI_COUNT(lines));
+}
+
 SCI_PRIVATE sci_subcommand_list sci_memory_subcommands(void)
 {
-    static const sci_subcommand subcommands[] = {{"usage", sci_memory_usage, -3},
+    static const sci_subcommand subcommands[] = {{"help", sci_memory_help, 2},
+                                                 {"usage", sci_memory_usage, -3},
                                                  {"stats", sci_memory_stats, 2},
                                                  {"doctor", sci_memory_doctor, 2},
                                                  {"malloc-stats", sci_memory_malloc_stats, 2},
@@ -329,7 +342,7 @@ SCI_PRIVATE sci_command_list sci_info_commands(void)
 {
     static const sci_command commands[] = {
         {"info", sci_command_info, -1, SCI_CMD_LOADING | SCI_CMD_STALE, 0, 0, 0},
-        {"memory", sci_subcommand_run, -2, SCI_CMD_READONLY | SCI_CMD_CONTAINER, 0, 0, 0},
+        {"memory", sci_subcommand_run, -2, SCI_CMD_READONLY | SCI_CMD_CONTAINER, 2, 2, 1},
     };
     sci_command_list list = {commands, SCI_COUNT(commands)};
     return list;

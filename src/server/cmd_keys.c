@@ -98,33 +98,6 @@ static void sci_command_scan(sci_call *call)
 
 /* --- OBJECT */
 
-/* The longest string that Redis keeps in one block with its object. */
-#define SCI_OBJECT_EMBEDDED_BYTES 44
-
-/* What Redis would most likely use. */
-static const char *sci_entry_encoding(const sci_entry *entry)
-{
-    int64_t number;
-    switch ((sci_type)entry->type) {
-    case SCI_STRING:
-        if (sci_text_to_i64(sci_entry_string(entry), &number))
-            return "int";
-        return entry->len <= SCI_OBJECT_EMBEDDED_BYTES ? "embstr" : "raw";
-    case SCI_LIST:
-        return "quicklist";
-    case SCI_SET:
-    case SCI_HASH:
-        return "hashtable";
-    case SCI_ZSET:
-        return "skiplist";
-    case SCI_STREAM:
-        return "stream";
-    case SCI_TYPES:
-        break;
-    }
-    return "unknown";
-}
-
 static bool sci_evicts_by_frequency(const sc_server *server)
 {
     return server->config.eviction == SC_EVICTION_ALLKEYS_LFU ||

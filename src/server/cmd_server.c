@@ -256,10 +256,26 @@ static void sci_slowlog_get(sci_call *call)
         sci_answer_array(call, 0);
 }
 
+static void sci_slowlog_help(sci_call *call)
+{
+    static const char *const lines[] = {
+        "SLOWLOG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "GET [<count>]",
+        "    Return nothing: this server does not look how long commands take.",
+        "LEN",
+        "    Return 0.",
+        "RESET",
+        "    Change nothing.",
+    };
+    sci_answer_help(call, lines, SCI_COUNT(lines));
+}
+
 SCI_PRIVATE sci_subcommand_list sci_slowlog_subcommands(void)
 {
-    static const sci_subcommand subcommands[] = {
-        {"get", sci_slowlog_get, -2}, {"len", sci_answer_zero, 2}, {"reset", sci_answer_ok, 2}};
+    static const sci_subcommand subcommands[] = {{"help", sci_slowlog_help, 2},
+                                                 {"get", sci_slowlog_get, -2},
+                                                 {"len", sci_answer_zero, 2},
+                                                 {"reset", sci_answer_ok, 2}};
     sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
     return list;
 }
@@ -275,12 +291,29 @@ static void sci_latency_doctor(sci_call *call)
     sci_answer_text(call, "This server measures no latencies.\n");
 }
 
+static void sci_latency_help(sci_call *call)
+{
+    static const char *const lines[] = {
+        "LATENCY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "DOCTOR",
+        "    Say that this server measures no latencies.",
+        "HISTOGRAM [<command> ...]",
+        "HISTORY <event>",
+        "LATEST",
+        "    Return nothing.",
+        "RESET [<event> ...]",
+        "    Return 0.",
+    };
+    sci_answer_help(call, lines, SCI_COUNT(lines));
+}
+
 SCI_PRIVATE sci_subcommand_list sci_latency_subcommands(void)
 {
     static const sci_subcommand subcommands[] = {
-        {"latest", sci_answer_nothing, 2},     {"history", sci_answer_nothing, 3},
-        {"histogram", sci_answer_nothing, -2}, {"reset", sci_answer_zero, -2},
-        {"graph", sci_latency_graph, 3},       {"doctor", sci_latency_doctor, 2}};
+        {"help", sci_latency_help, 2},      {"latest", sci_answer_nothing, 2},
+        {"history", sci_answer_nothing, 3}, {"histogram", sci_answer_nothing, -2},
+        {"reset", sci_answer_zero, -2},     {"graph", sci_latency_graph, 3},
+        {"doctor", sci_latency_doctor, 2}};
     sci_subcommand_list list = {subcommands, SCI_COUNT(subcommands)};
     return list;
 }
@@ -315,13 +348,28 @@ static void sci_debug_object(sci_call *call)
     (void)sci_format(text, sizeof text,
                      "Value at:0x0 refcount:1 encoding:%s serializedlength:%zu lru:0 "
                      "lru_seconds_idle:0",
-                     sci_type_of((sci_type)entry->type)->name, sci_entry_bytes(entry));
+                     sci_entry_encoding(entry), sci_entry_bytes(entry));
     sci_answer_simple(call, text);
+}
+
+static void sci_debug_help(sci_call *call)
+{
+    static const char *const lines[] = {
+        "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "OBJECT <key>",
+        "    Show low level info about <key> and its value.",
+        "SET-ACTIVE-EXPIRE <0|1>",
+        "    With 0, what has expired goes only when it is looked up.",
+        "SLEEP <seconds>",
+        "    Answer this connection so much later. Others are served meanwhile.",
+    };
+    sci_answer_help(call, lines, SCI_COUNT(lines));
 }
 
 SCI_PRIVATE sci_subcommand_list sci_debug_subcommands(void)
 {
     static const sci_subcommand subcommands[] = {
+        {"help", sci_debug_help, 2},
         {"sleep", sci_debug_sleep, 3},
         {"set-active-expire", sci_debug_set_active_expire, 3},
         {"object", sci_debug_object, -3}};

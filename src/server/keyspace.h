@@ -162,6 +162,8 @@ SCI_PRIVATE sci_entry *sci_db_random(sci_db *db, uint64_t random);
 /* Make the table's size fit its count, some steps' worth; called by the server now and then. True
    while there is more to do. */
 SCI_PRIVATE bool sci_db_tidy(sci_db *db, size_t steps);
+/* As OBJECT ENCODING answers: what Redis would most likely use. */
+SCI_PRIVATE const char *sci_entry_encoding(const sci_entry *entry);
 /* Bytes that the entry and its value take. */
 SCI_PRIVATE size_t sci_entry_bytes(const sci_entry *entry);
 /* The commands that make an entry anew, expiry included. */

@@ -71,10 +71,10 @@ static bool sci_trackers_have(const sci_trackers *trackers, uint64_t id)
 static void sci_tracking_tell_own(sc_server *server)
 {
     sci_members *keys = server->own_changes;
-    sci_session *session = sci_session_find(server, server->own_changes_by);
     sci_members_iterator iterator = {0, 0};
-    if (!keys)
+    if (SCI_LIKELY(!keys))
         return;
+    sci_session *session = sci_session_find(server, server->own_changes_by);
     server->own_changes = NULL;
     for (const sci_member *member; session && (member = sci_members_next(keys, &iterator));) {
         const sc_slice key = sci_member_name(member);

@@ -233,6 +233,8 @@ static void the_memory_of_a_key_is_told(void **state)
     assert_reply(session, "MEMORY USAGE b", "$-1\r\n");
     assert_reply(session, "MEMORY USAGE a SAMPLES -1", "-ERR syntax error\r\n");
     assert_reply(session, "MEMORY PURGE", "+OK\r\n");
+    assert_reply_has(session, "MEMORY HELP", "+USAGE <key> [SAMPLES <count>]\r\n");
+    assert_reply_has(session, "DEBUG OBJECT a", "encoding:hashtable ");
     assert_reply_has(session, "MEMORY STATS", "keys.count\r\n:1\r\n");
 }
 

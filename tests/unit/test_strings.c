@@ -214,7 +214,7 @@ static void assert_logged(const char *line, const char *expected)
     sci_log_config config = {"log", SC_SYNC_NEVER, false, (uint64_t)1 << 40, &files.table};
     sci_session *session = session_new();
     size_t from;
-    disk_init(&files, 1 << 20);
+    disk_init(&files, 1 << 20, sc_fail);
     assert_int_equal(sci_log_open(test.server, &config, &test.server->log), SC_OK);
     fill(session);
     (void)disk_look(&files, "log", &from);
