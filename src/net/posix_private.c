@@ -12,6 +12,13 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+/* The sticky bit is of XSI: where the headers hide it, its number is known. */
+#if defined(S_ISVTX)
+#define SCI_POSIX_STICKY S_ISVTX
+#else
+#define SCI_POSIX_STICKY 01000
+#endif
+
 /* Of a long path, so that the reason behind it has room. */
 #define SCI_PRIVATE_SHOWN_BYTES 256
 
@@ -47,7 +54,7 @@ SCI_PRIVATE sc_status sci_posix_check_folder(const char *path)
     if (there.st_uid != geteuid() && there.st_uid != 0)
         return sci_posix_private_fail(folder,
                                       "the folder is another user's: choose one of your own");
-    if ((there.st_mode & (S_IWGRP | S_IWOTH)) && !(there.st_mode & S_ISVTX))
+    if ((there.st_mode & (S_IWGRP | S_IWOTH)) && !(there.st_mode & SCI_POSIX_STICKY))
         return sci_posix_private_fail(
             folder, "other users may write in the folder: take that right away (chmod go-w), or "
                     "choose another");

@@ -249,7 +249,7 @@ static void sci_command_lrange(sci_call *call)
 {
     sci_deque *list;
     int64_t first, last;
-    size_t start;
+    size_t start = 0;
     sc_slice element = sc_bytes(NULL, 0);
     if (!sci_arg_i64(call, 2, &first) || !sci_arg_i64(call, 3, &last) ||
         !sci_lists_for_read(call, call->argv[1], &list))

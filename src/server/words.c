@@ -80,6 +80,6 @@ SCI_PRIVATE bool sci_sync_from_text(sc_slice text, sc_sync *when)
     size_t i = sci_name_find(text, sci_sync_names, SCI_COUNT(sci_sync_names));
     if (i == SCI_COUNT(sci_sync_names))
         return false;
-    *when = (sc_sync)sci_min_size(i, SC_SYNC_NEVER);
+    *when = (sc_sync)i;
     return true;
 }
