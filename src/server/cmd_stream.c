@@ -306,7 +306,7 @@ static void sci_cmd_xtrim(sci_call *call)
     sci_changed(call, key, SCI_EVENT_STREAM, "xtrim");
     if (options.trim.is_approximate) {
         char length[SCI_I64_TEXT_BYTES];
-        sc_slice argv[] = {sc_text("XTRIM"), key, sc_text("MAXLEN"),
+        sc_slice argv[4] = {sc_text("XTRIM"), key, sc_text("MAXLEN"),
                            sc_bytes(length, sci_u64_to_text(stream->length, length))};
         sci_log_instead(call, argv, SCI_COUNT(argv));
     }

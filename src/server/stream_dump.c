@@ -101,8 +101,8 @@ static sc_status sci_stream_dump_entries(const sci_stream *stream, sc_slice key,
 /* What makes a key without an entry: one that is trimmed away at once. */
 static sc_status sci_stream_dump_empty(sc_slice key, sci_dump *dump)
 {
-    sc_slice argv[] = {sc_text("XADD"), key,          sc_text("MAXLEN"), sc_text("0"),
-                       sc_text("0-1"),  sc_text("x"), sc_text("y")};
+    sc_slice argv[7] = {sc_text("XADD"), key,          sc_text("MAXLEN"), sc_text("0"),
+                        sc_text("0-1"),  sc_text("x"), sc_text("y")};
     return dump->command(dump, argv, SCI_COUNT(argv));
 }
 
@@ -114,13 +114,13 @@ static sc_status sci_stream_dump_ids(const sci_stream *stream, sc_slice key, sci
     sc_slice last = sc_bytes(last_id, sci_stream_id_to_text(stream->last_id, last_id));
     sc_slice max_deleted =
         sc_bytes(max_deleted_id, sci_stream_id_to_text(stream->max_deleted_id, max_deleted_id));
-    sc_slice argv[] = {sc_text("XSETID"),
-                       key,
-                       last,
-                       sc_text("ENTRIESADDED"),
-                       sc_bytes(added, sci_u64_to_text(stream->entries_added, added)),
-                       sc_text("MAXDELETEDID"),
-                       max_deleted};
+    sc_slice argv[7] = {sc_text("XSETID"),
+                        key,
+                        last,
+                        sc_text("ENTRIESADDED"),
+                        sc_bytes(added, sci_u64_to_text(stream->entries_added, added)),
+                        sc_text("MAXDELETEDID"),
+                        max_deleted};
     if (sci_stream_id_compare(stream->last_id, stream->max_deleted_id) >= 0)
         return dump->command(dump, argv, SCI_COUNT(argv));
     /* The last id was set back since: this cannot be said at once. */
