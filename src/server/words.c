@@ -80,6 +80,6 @@ SCI_PRIVATE bool sci_sync_from_text(sc_slice text, sc_sync *when)
     size_t i = sci_name_find(text, sci_sync_names, SCI_COUNT(sci_sync_names));
     if (i == SCI_COUNT(sci_sync_names))
         return false;
-    *when = (sc_sync)i;
+    *when = i < SC_SYNC_NEVER ? (sc_sync)i : SC_SYNC_NEVER; /* whatever its name */
     return true;
 }
