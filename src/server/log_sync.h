@@ -43,7 +43,7 @@ SCI_PRIVATE void sci_log_syncer_stop(sci_log_syncer *syncer);
 /* Stops, and frees. `is_child`: of a fork, where there is no such thread. */
 SCI_PRIVATE void sci_log_syncer_free(sci_log_syncer *syncer, bool is_child);
 
-/* Do not touch the file for now (and do again); false: something is under way. */
+/* Leave the file alone until told otherwise (and take it up again); false: something is under way. */
 SCI_PRIVATE bool sci_log_syncer_hold(sci_log_syncer *syncer, bool is_held);
 /* From now on it is this file, whose first `synced` bytes are on the disk; NULL: none. Before, it is
    held, or idle. */
