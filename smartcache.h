@@ -583,6 +583,10 @@
    rewritten it is rewritten, a slice at a time, while the server goes on. When the disk is full,
    commands that write are refused (MISCONF) before they change anything, until there is room.
 
+   What has expired is never seen again; its `expired` event and its memory follow within
+   milliseconds, also among millions of keys. When a million are due in the same instant that takes
+   half a second, in slices of a millisecond between which commands are served.
+
    Commands, with the replies and error texts of Redis 7: of connections AUTH HELLO SELECT PING ECHO
    QUIT RESET CLIENT; of the server INFO CONFIG DBSIZE FLUSHDB FLUSHALL TIME COMMAND SAVE
    BGREWRITEAOF MEMORY LASTSAVE SHUTDOWN SWAPDB; of keys all but DUMP, RESTORE, SORT and MIGRATE; of
@@ -11654,6 +11658,10 @@ static inline sci_entry *sci_db_next_to_expire(const sci_db *db)
     return db->expiry_count ? db->expiries[0].entry : NULL;
 }
 
+/* An entry that has expired at `now_ms`, or NULL. Of many, one with none below it in the heap: its
+   place is filled without moving others, which would touch as many entries as the heap is deep. */
+SCI_PRIVATE sci_entry *sci_db_due(const sci_db *db, int64_t now_ms);
+
 /* Walk: calls `visit` for the entries of one step and returns the next cursor, 0 at the end. Every
    entry that is there from the first call (cursor 0) to the last is visited at least once, however
    the table changes size (the cursor counts with its bits reversed, as SCAN's does). `visit` must
@@ -12034,6 +12042,7 @@ struct sci_session {
     sci_link link;      /* in server->sessions */
     sci_map_node by_id; /* in server->sessions_by_id */
     sci_link resume;    /* in server->resumed, or server->pause.held */
+    sci_link writer;    /* in server->writers */
     sc_server *server;
     uint64_t id;
     sci_db *db;
@@ -12050,7 +12059,6 @@ struct sci_session {
     bool is_broken;   /* `out` is not to be sent any more: close at once */
     bool is_notified; /* since its carrier last looked */
     bool is_internal; /* the server's own: not listed, not counted */
-    bool has_written; /* since the last sci_server_commit */
     bool is_pausing;  /* its output is too large: nothing is executed until it was sent */
     bool is_muted;    /* CLIENT REPLY OFF: answers go to server->unheard */
     bool skips_next;  /* CLIENT REPLY SKIP: the next one does */
@@ -12157,7 +12165,7 @@ struct sc_server {
     sci_link prefixes;
     sci_link changed_prefixes;
 
-    bool has_writers; /* some session has written since the last sci_server_commit */
+    sci_link writers; /* sessions that have written since the last sci_server_commit */
     sci_log *log;     /* owned; NULL: memory alone */
     sci_server_stats stats;
     sci_ticker ticker;
@@ -17309,6 +17317,22 @@ static void sci_expiry_shrink(sci_db *db)
     db->expiry_cap = cap;
 }
 
+SCI_PRIVATE sci_entry *sci_db_due(const sci_db *db, int64_t now_ms)
+{
+    size_t at = 0;
+    if (db->expiry_count == 0 || db->expiries[0].at_ms > now_ms)
+        return NULL;
+    for (;;) {
+        size_t child = at * SCI_EXPIRY_CHILDREN + 1;
+        size_t end = sci_min_size(child + SCI_EXPIRY_CHILDREN, db->expiry_count);
+        while (child < end && db->expiries[child].at_ms > now_ms)
+            child++;
+        if (child >= end)
+            return db->expiries[at].entry;
+        at = child;
+    }
+}
+
 SCI_PRIVATE sc_status sci_db_expire_at(sci_db *db, sci_entry *entry, int64_t at_ms)
 {
     sci_expiry expiry;
@@ -18360,8 +18384,8 @@ SCI_PRIVATE bool sci_evict_make_room(sc_server *server)
 static bool sci_expire_turn(sc_server *server, sci_db *db)
 {
     for (size_t i = 0; i < SCI_EXPIRE_TURN; i++) {
-        sci_entry *entry = sci_db_next_to_expire(db);
-        if (!entry || sci_db_expiry_ms(db, entry) > server->now_ms)
+        sci_entry *entry = sci_db_due(db, server->now_ms);
+        if (!entry)
             return true;
         sci_entry_vanish(server, db, entry, SCI_EVENT_EXPIRED);
     }
@@ -29991,10 +30015,8 @@ SCI_PRIVATE void sci_call_run(sci_call *call)
         sci_tracking_note_read(call);
     if (call->changes == 0 || call->is_loading)
         return;
-    if (session && server->log) {
-        session->has_written = true;
-        server->has_writers = true;
-    }
+    if (session && server->log && !sci_link_is_in_list(&session->writer))
+        sci_list_append(&server->writers, &session->writer);
     if (server->log && !call->is_log_replaced)
         sci_log_append(server->log, db->index, call->argv, call->argc);
 }
@@ -32551,6 +32573,7 @@ SCI_PRIVATE sci_session *sci_session_open(sc_server *server, const char *peer, b
     sci_list_init(&session->tracking.prefixes);
     sci_wait_init(session);
     sci_list_init(&session->resume);
+    sci_list_init(&session->writer);
     sci_list_init(&session->link);
     sci_list_append(&server->sessions, &session->link);
     sc_slice id = sci_session_id_bytes(&session->id);
@@ -32569,6 +32592,7 @@ SCI_PRIVATE void sci_session_close(sci_session *session)
     sci_pubsub_leave(session);
     sci_tracking_leave(session);
     sci_list_remove(&session->resume);
+    sci_list_remove(&session->writer);
     sci_list_remove(&session->link);
     sci_map_remove(&server->sessions_by_id, &session->by_id);
     server->session_count--;
@@ -32910,6 +32934,7 @@ SCI_PRIVATE sc_status sci_server_create(const sc_server_config *config, sc_serve
     sci_list_init(&created->sessions);
     sci_list_init(&created->ready_keys);
     sci_list_init(&created->resumed);
+    sci_list_init(&created->writers);
     sci_list_init(&created->pause.held);
     sci_bytes_init(&created->unheard, &memory);
     sci_list_init(&created->patterns);
@@ -33021,17 +33046,14 @@ SCI_PRIVATE void sci_server_commit(sc_server *server)
     if (!server->log)
         return;
     sc_status status = sci_log_commit(server->log);
-    for (sci_link *link = server->sessions.next; link != &server->sessions && server->has_writers;
-         link = link->next) {
-        sci_session *session = SCI_CONTAINER(link, sci_session, link);
-        if (status != SC_OK && session->has_written) {
-            session->is_broken = true; /* nobody may take a lost write for done */
-            sci_session_end(session);
-            sci_session_notify(session);
-        }
-        session->has_written = false;
+    for (sci_link *link; (link = sci_list_take_first(&server->writers)) != NULL;) {
+        sci_session *session = SCI_CONTAINER(link, sci_session, writer);
+        if (status == SC_OK)
+            continue;
+        session->is_broken = true; /* nobody may take a lost write for done */
+        sci_session_end(session);
+        sci_session_notify(session);
     }
-    server->has_writers = false;
 }
 
 /* MARK: - Server: ticker (Private) */

@@ -583,6 +583,10 @@
    rewritten it is rewritten, a slice at a time, while the server goes on. When the disk is full,
    commands that write are refused (MISCONF) before they change anything, until there is room.
 
+   What has expired is never seen again; its `expired` event and its memory follow within
+   milliseconds, also among millions of keys. When a million are due in the same instant that takes
+   half a second, in slices of a millisecond between which commands are served.
+
    Commands, with the replies and error texts of Redis 7: of connections AUTH HELLO SELECT PING ECHO
    QUIT RESET CLIENT; of the server INFO CONFIG DBSIZE FLUSHDB FLUSHALL TIME COMMAND SAVE
    BGREWRITEAOF MEMORY LASTSAVE SHUTDOWN SWAPDB; of keys all but DUMP, RESTORE, SORT and MIGRATE; of

@@ -100,10 +100,8 @@ SCI_PRIVATE void sci_call_run(sci_call *call)
         sci_tracking_note_read(call);
     if (call->changes == 0 || call->is_loading)
         return;
-    if (session && server->log) {
-        session->has_written = true;
-        server->has_writers = true;
-    }
+    if (session && server->log && !sci_link_is_in_list(&session->writer))
+        sci_list_append(&server->writers, &session->writer);
     if (server->log && !call->is_log_replaced)
         sci_log_append(server->log, db->index, call->argv, call->argc);
 }

@@ -318,8 +318,8 @@ SCI_PRIVATE bool sci_evict_make_room(sc_server *server)
 static bool sci_expire_turn(sc_server *server, sci_db *db)
 {
     for (size_t i = 0; i < SCI_EXPIRE_TURN; i++) {
-        sci_entry *entry = sci_db_next_to_expire(db);
-        if (!entry || sci_db_expiry_ms(db, entry) > server->now_ms)
+        sci_entry *entry = sci_db_due(db, server->now_ms);
+        if (!entry)
             return true;
         sci_entry_vanish(server, db, entry, SCI_EVENT_EXPIRED);
     }

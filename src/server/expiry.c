@@ -80,6 +80,22 @@ static void sci_expiry_shrink(sci_db *db)
     db->expiry_cap = cap;
 }
 
+SCI_PRIVATE sci_entry *sci_db_due(const sci_db *db, int64_t now_ms)
+{
+    size_t at = 0;
+    if (db->expiry_count == 0 || db->expiries[0].at_ms > now_ms)
+        return NULL;
+    for (;;) {
+        size_t child = at * SCI_EXPIRY_CHILDREN + 1;
+        size_t end = sci_min_size(child + SCI_EXPIRY_CHILDREN, db->expiry_count);
+        while (child < end && db->expiries[child].at_ms > now_ms)
+            child++;
+        if (child >= end)
+            return db->expiries[at].entry;
+        at = child;
+    }
+}
+
 SCI_PRIVATE sc_status sci_db_expire_at(sci_db *db, sci_entry *entry, int64_t at_ms)
 {
     sci_expiry expiry;

@@ -151,6 +151,10 @@ static inline sci_entry *sci_db_next_to_expire(const sci_db *db)
     return db->expiry_count ? db->expiries[0].entry : NULL;
 }
 
+/* An entry that has expired at `now_ms`, or NULL. Of many, one with none below it in the heap: its
+   place is filled without moving others, which would touch as many entries as the heap is deep. */
+SCI_PRIVATE sci_entry *sci_db_due(const sci_db *db, int64_t now_ms);
+
 /* Walk: calls `visit` for the entries of one step and returns the next cursor, 0 at the end. Every
    entry that is there from the first call (cursor 0) to the last is visited at least once, however
    the table changes size (the cursor counts with its bits reversed, as SCAN's does). `visit` must

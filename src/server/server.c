@@ -186,6 +186,7 @@ SCI_PRIVATE sc_status sci_server_create(const sc_server_config *config, sc_serve
     sci_list_init(&created->sessions);
     sci_list_init(&created->ready_keys);
     sci_list_init(&created->resumed);
+    sci_list_init(&created->writers);
     sci_list_init(&created->pause.held);
     sci_bytes_init(&created->unheard, &memory);
     sci_list_init(&created->patterns);
@@ -297,15 +298,12 @@ SCI_PRIVATE void sci_server_commit(sc_server *server)
     if (!server->log)
         return;
     sc_status status = sci_log_commit(server->log);
-    for (sci_link *link = server->sessions.next; link != &server->sessions && server->has_writers;
-         link = link->next) {
-        sci_session *session = SCI_CONTAINER(link, sci_session, link);
-        if (status != SC_OK && session->has_written) {
-            session->is_broken = true; /* nobody may take a lost write for done */
-            sci_session_end(session);
-            sci_session_notify(session);
-        }
-        session->has_written = false;
+    for (sci_link *link; (link = sci_list_take_first(&server->writers)) != NULL;) {
+        sci_session *session = SCI_CONTAINER(link, sci_session, writer);
+        if (status == SC_OK)
+            continue;
+        session->is_broken = true; /* nobody may take a lost write for done */
+        sci_session_end(session);
+        sci_session_notify(session);
     }
-    server->has_writers = false;
 }

@@ -64,6 +64,7 @@ struct sci_session {
     sci_link link;      /* in server->sessions */
     sci_map_node by_id; /* in server->sessions_by_id */
     sci_link resume;    /* in server->resumed, or server->pause.held */
+    sci_link writer;    /* in server->writers */
     sc_server *server;
     uint64_t id;
     sci_db *db;
@@ -80,7 +81,6 @@ struct sci_session {
     bool is_broken;   /* `out` is not to be sent any more: close at once */
     bool is_notified; /* since its carrier last looked */
     bool is_internal; /* the server's own: not listed, not counted */
-    bool has_written; /* since the last sci_server_commit */
     bool is_pausing;  /* its output is too large: nothing is executed until it was sent */
     bool is_muted;    /* CLIENT REPLY OFF: answers go to server->unheard */
     bool skips_next;  /* CLIENT REPLY SKIP: the next one does */
@@ -187,7 +187,7 @@ struct sc_server {
     sci_link prefixes;
     sci_link changed_prefixes;
 
-    bool has_writers; /* some session has written since the last sci_server_commit */
+    sci_link writers; /* sessions that have written since the last sci_server_commit */
     sci_log *log;     /* owned; NULL: memory alone */
     sci_server_stats stats;
     sci_ticker ticker;

@@ -78,6 +78,7 @@ SCI_PRIVATE sci_session *sci_session_open(sc_server *server, const char *peer, b
     sci_list_init(&session->tracking.prefixes);
     sci_wait_init(session);
     sci_list_init(&session->resume);
+    sci_list_init(&session->writer);
     sci_list_init(&session->link);
     sci_list_append(&server->sessions, &session->link);
     sc_slice id = sci_session_id_bytes(&session->id);
@@ -96,6 +97,7 @@ SCI_PRIVATE void sci_session_close(sci_session *session)
     sci_pubsub_leave(session);
     sci_tracking_leave(session);
     sci_list_remove(&session->resume);
+    sci_list_remove(&session->writer);
     sci_list_remove(&session->link);
     sci_map_remove(&server->sessions_by_id, &session->by_id);
     server->session_count--;

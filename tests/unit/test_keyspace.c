@@ -538,6 +538,24 @@ static void entries_expire_in_the_order_of_their_times(void **state)
     assert_true(test.db.expiry_cap < 100);
 }
 
+static void what_is_due_is_found_in_any_number_and_what_is_not_stays(void **state)
+{
+    (void)state;
+    enum { DUE_MS = 2500 };
+    size_t due = 0;
+    for (size_t i = 0; i < CROWD; i++) {
+        int64_t at_ms = (int64_t)chance_below(2 * DUE_MS);
+        due += at_ms <= DUE_MS;
+        assert_int_equal(sci_db_expire_at(&test.db, put(i), at_ms), SC_OK);
+    }
+    for (sci_entry *entry; (entry = sci_db_due(&test.db, DUE_MS)) != NULL; due--) {
+        assert_true(sci_db_expiry_ms(&test.db, entry) <= DUE_MS);
+        sci_db_delete(&test.db, entry);
+    }
+    assert_int_equal(due, 0);
+    assert_true(sci_db_expiry_ms(&test.db, sci_db_next_to_expire(&test.db)) > DUE_MS);
+}
+
 /* --- strings */
 
 static void a_value_may_lie_in_the_entry_that_it_is_set_to(void **state)
@@ -720,6 +738,7 @@ int main(void)
         keyspace_test(every_entry_is_chosen_by_chance_about_as_often),
         keyspace_test(the_last_entry_of_a_large_table_is_found_by_chance),
         keyspace_test(entries_expire_in_the_order_of_their_times),
+        keyspace_test(what_is_due_is_found_in_any_number_and_what_is_not_stays),
         keyspace_test(a_value_may_lie_in_the_entry_that_it_is_set_to),
         keyspace_test(a_string_that_grows_by_small_pieces_is_copied_seldom),
         keyspace_test(a_number_that_gets_a_digit_mostly_needs_no_memory),
