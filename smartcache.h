@@ -3129,6 +3129,11 @@ SCI_PRIVATE void sci_map_put(sci_map *map, sci_map_node *node, sc_slice key, uin
 /* Remove a node that is in the map. */
 SCI_PRIVATE void sci_map_remove(sci_map *map, sci_map_node *node);
 
+/* For structs of `size` bytes that begin with their node and have their key, copied, behind them:
+   make one, zeroed, and put it as above (NULL: no memory); remove it and free it. */
+SCI_PRIVATE void *sci_map_make(sci_map *map, size_t size, sc_slice key, uint64_t hash);
+SCI_PRIVATE void sci_map_unmake(sci_map *map, size_t size, sci_map_node *node);
+
 SCI_PRIVATE void sci_map_init(sci_map *map, const sc_memory *memory, sci_hash_seed seed)
 {
     memset(map, 0, sizeof *map);
@@ -3229,6 +3234,24 @@ SCI_PRIVATE void sci_map_remove(sci_map *map, sci_map_node *node)
     /* An eighth full is far from both doubling and halving again. */
     if (map->bucket_count > SCI_MAP_INLINE_BUCKETS && map->count < map->bucket_count / 8)
         sci_map_rehash(map, map->bucket_count / 2);
+}
+
+SCI_PRIVATE void *sci_map_make(sci_map *map, size_t size, sc_slice key, uint64_t hash)
+{
+    char *made = (char *)sci_alloc_zeroed(&map->memory, size + key.len);
+    if (!made)
+        return NULL;
+    if (key.len)
+        memcpy(made + size, key.data, key.len);
+    sci_map_put(map, (sci_map_node *)(void *)made, sc_bytes(made + size, key.len), hash);
+    return made;
+}
+
+SCI_PRIVATE void sci_map_unmake(sci_map *map, size_t size, sci_map_node *node)
+{
+    size_t key_len = node->key.len;
+    sci_map_remove(map, node);
+    sci_free(&map->memory, node, size + key_len);
 }
 
 /* MARK: - Timer heap (Private) */
@@ -18839,18 +18862,15 @@ static sci_server_channel *sci_channel_get(sc_server *server, sci_channel_kind k
     sci_server_channel *channel = sci_channel_find(server, kind, name);
     if (channel)
         return channel;
-    channel = (sci_server_channel *)sci_alloc_zeroed(&server->memory, sizeof *channel + name.len);
+    sci_map *map = &server->channels[kind];
+    uint64_t hash = sci_map_hash(map, name);
+    channel = (sci_server_channel *)sci_map_make(map, sizeof *channel, name, hash);
     if (!channel)
         return NULL;
-    char *copy = (char *)(channel + 1);
-    if (name.len)
-        memcpy(copy, name.data, name.len);
     sci_list_init(&channel->subscribers);
     sci_list_init(&channel->pattern);
     if (kind == SCI_PATTERN)
         sci_list_append(&server->patterns, &channel->pattern);
-    sci_map *map = &server->channels[kind];
-    sci_map_put(map, &channel->node, sc_bytes(copy, name.len), sci_map_hash(map, name));
     return channel;
 }
 
@@ -18859,10 +18879,8 @@ static void sci_channel_release(sc_server *server, sci_channel_kind kind,
 {
     if (!sci_list_is_empty(&channel->subscribers))
         return;
-    size_t size = sizeof *channel + sci_channel_name(channel).len;
-    sci_map_remove(&server->channels[kind], &channel->node);
     sci_list_remove(&channel->pattern);
-    sci_free(&server->memory, channel, size);
+    sci_map_unmake(&server->channels[kind], sizeof *channel, &channel->node);
 }
 
 /* Goes through both lists at once, to the end of the shorter one. */
@@ -19648,11 +19666,6 @@ struct sci_watch_link {
     bool was_expired; /* it is expired already: vanishing is no change */
 };
 
-static size_t sci_watched_key_size(const sci_watched_key *key)
-{
-    return sizeof *key + key->node.key.len;
-}
-
 static void sci_watch_remove(sci_watch_link *watch)
 {
     sc_server *server = watch->session->server;
@@ -19660,10 +19673,8 @@ static void sci_watch_remove(sci_watch_link *watch)
     sci_list_remove(&watch->of_session);
     sci_list_remove(&watch->of_key);
     sci_free(&server->memory, watch, sizeof *watch);
-    if (!sci_list_is_empty(&key->sessions))
-        return;
-    sci_map_remove(&server->watched, &key->node);
-    sci_free(&server->memory, key, sci_watched_key_size(key));
+    if (sci_list_is_empty(&key->sessions))
+        sci_map_unmake(&server->watched, sizeof *key, &key->node);
 }
 
 static void sci_unwatch_all(sci_session *session)
@@ -19681,14 +19692,9 @@ static sci_watched_key *sci_watched_key_get(sc_server *server, sc_slice name)
     if (node)
         return SCI_CONTAINER(node, sci_watched_key, node);
     sci_watched_key *key =
-        (sci_watched_key *)sci_alloc_zeroed(&server->memory, sizeof *key + name.len);
-    if (!key)
-        return NULL;
-    char *copy = (char *)(key + 1);
-    if (name.len)
-        memcpy(copy, name.data, name.len);
-    sci_list_init(&key->sessions);
-    sci_map_put(&server->watched, &key->node, sc_bytes(copy, name.len), hash);
+        (sci_watched_key *)sci_map_make(&server->watched, sizeof *key, name, hash);
+    if (key)
+        sci_list_init(&key->sessions);
     return key;
 }
 
@@ -20002,11 +20008,6 @@ typedef struct sci_wait_link {
     uint64_t served; /* the round in which it was looked at */
 } sci_wait_link;
 
-static size_t sci_awaited_key_size(const sci_awaited_key *key)
-{
-    return sizeof *key + key->node.key.len;
-}
-
 SCI_PRIVATE void sci_wait_init(sci_session *session)
 {
     sci_list_init(&session->wait.keys);
@@ -20023,9 +20024,8 @@ static void sci_awaited_key_release(sc_server *server, sci_awaited_key *key)
 {
     if (!sci_list_is_empty(&key->sessions) || key->is_being_served)
         return;
-    sci_map_remove(&server->waits, &key->node);
     sci_list_remove(&key->ready);
-    sci_free(&server->memory, key, sci_awaited_key_size(key));
+    sci_map_unmake(&server->waits, sizeof *key, &key->node);
 }
 
 static void sci_wait_link_remove(sci_wait_link *link)
@@ -20043,16 +20043,12 @@ static sci_awaited_key *sci_awaited_key_get(sc_server *server, sc_slice name)
     sci_awaited_key *key = sci_awaited_key_find(server, name);
     if (key)
         return key;
-    key = (sci_awaited_key *)sci_alloc_zeroed(&server->memory, sizeof *key + name.len);
+    uint64_t hash = sci_map_hash(&server->waits, name);
+    key = (sci_awaited_key *)sci_map_make(&server->waits, sizeof *key, name, hash);
     if (!key)
         return NULL;
-    char *copy = (char *)(key + 1);
-    if (name.len)
-        memcpy(copy, name.data, name.len);
     sci_list_init(&key->sessions);
     sci_list_init(&key->ready);
-    sci_map_put(&server->waits, &key->node, sc_bytes(copy, name.len),
-                sci_map_hash(&server->waits, name));
     return key;
 }
 

@@ -34,3 +34,8 @@ SCI_PRIVATE sci_map_node *sci_map_find(const sci_map *map, sc_slice key, uint64_
 SCI_PRIVATE void sci_map_put(sci_map *map, sci_map_node *node, sc_slice key, uint64_t hash);
 /* Remove a node that is in the map. */
 SCI_PRIVATE void sci_map_remove(sci_map *map, sci_map_node *node);
+
+/* For structs of `size` bytes that begin with their node and have their key, copied, behind them:
+   make one, zeroed, and put it as above (NULL: no memory); remove it and free it. */
+SCI_PRIVATE void *sci_map_make(sci_map *map, size_t size, sc_slice key, uint64_t hash);
+SCI_PRIVATE void sci_map_unmake(sci_map *map, size_t size, sci_map_node *node);

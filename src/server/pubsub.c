@@ -40,18 +40,15 @@ static sci_server_channel *sci_channel_get(sc_server *server, sci_channel_kind k
     sci_server_channel *channel = sci_channel_find(server, kind, name);
     if (channel)
         return channel;
-    channel = (sci_server_channel *)sci_alloc_zeroed(&server->memory, sizeof *channel + name.len);
+    sci_map *map = &server->channels[kind];
+    uint64_t hash = sci_map_hash(map, name);
+    channel = (sci_server_channel *)sci_map_make(map, sizeof *channel, name, hash);
     if (!channel)
         return NULL;
-    char *copy = (char *)(channel + 1);
-    if (name.len)
-        memcpy(copy, name.data, name.len);
     sci_list_init(&channel->subscribers);
     sci_list_init(&channel->pattern);
     if (kind == SCI_PATTERN)
         sci_list_append(&server->patterns, &channel->pattern);
-    sci_map *map = &server->channels[kind];
-    sci_map_put(map, &channel->node, sc_bytes(copy, name.len), sci_map_hash(map, name));
     return channel;
 }
 
@@ -60,10 +57,8 @@ static void sci_channel_release(sc_server *server, sci_channel_kind kind,
 {
     if (!sci_list_is_empty(&channel->subscribers))
         return;
-    size_t size = sizeof *channel + sci_channel_name(channel).len;
-    sci_map_remove(&server->channels[kind], &channel->node);
     sci_list_remove(&channel->pattern);
-    sci_free(&server->memory, channel, size);
+    sci_map_unmake(&server->channels[kind], sizeof *channel, &channel->node);
 }
 
 /* Goes through both lists at once, to the end of the shorter one. */

@@ -26,11 +26,6 @@ struct sci_watch_link {
     bool was_expired; /* it is expired already: vanishing is no change */
 };
 
-static size_t sci_watched_key_size(const sci_watched_key *key)
-{
-    return sizeof *key + key->node.key.len;
-}
-
 static void sci_watch_remove(sci_watch_link *watch)
 {
     sc_server *server = watch->session->server;
@@ -38,10 +33,8 @@ static void sci_watch_remove(sci_watch_link *watch)
     sci_list_remove(&watch->of_session);
     sci_list_remove(&watch->of_key);
     sci_free(&server->memory, watch, sizeof *watch);
-    if (!sci_list_is_empty(&key->sessions))
-        return;
-    sci_map_remove(&server->watched, &key->node);
-    sci_free(&server->memory, key, sci_watched_key_size(key));
+    if (sci_list_is_empty(&key->sessions))
+        sci_map_unmake(&server->watched, sizeof *key, &key->node);
 }
 
 static void sci_unwatch_all(sci_session *session)
@@ -59,14 +52,9 @@ static sci_watched_key *sci_watched_key_get(sc_server *server, sc_slice name)
     if (node)
         return SCI_CONTAINER(node, sci_watched_key, node);
     sci_watched_key *key =
-        (sci_watched_key *)sci_alloc_zeroed(&server->memory, sizeof *key + name.len);
-    if (!key)
-        return NULL;
-    char *copy = (char *)(key + 1);
-    if (name.len)
-        memcpy(copy, name.data, name.len);
-    sci_list_init(&key->sessions);
-    sci_map_put(&server->watched, &key->node, sc_bytes(copy, name.len), hash);
+        (sci_watched_key *)sci_map_make(&server->watched, sizeof *key, name, hash);
+    if (key)
+        sci_list_init(&key->sessions);
     return key;
 }
 

@@ -26,11 +26,6 @@ typedef struct sci_wait_link {
     uint64_t served; /* the round in which it was looked at */
 } sci_wait_link;
 
-static size_t sci_awaited_key_size(const sci_awaited_key *key)
-{
-    return sizeof *key + key->node.key.len;
-}
-
 SCI_PRIVATE void sci_wait_init(sci_session *session)
 {
     sci_list_init(&session->wait.keys);
@@ -47,9 +42,8 @@ static void sci_awaited_key_release(sc_server *server, sci_awaited_key *key)
 {
     if (!sci_list_is_empty(&key->sessions) || key->is_being_served)
         return;
-    sci_map_remove(&server->waits, &key->node);
     sci_list_remove(&key->ready);
-    sci_free(&server->memory, key, sci_awaited_key_size(key));
+    sci_map_unmake(&server->waits, sizeof *key, &key->node);
 }
 
 static void sci_wait_link_remove(sci_wait_link *link)
@@ -67,16 +61,12 @@ static sci_awaited_key *sci_awaited_key_get(sc_server *server, sc_slice name)
     sci_awaited_key *key = sci_awaited_key_find(server, name);
     if (key)
         return key;
-    key = (sci_awaited_key *)sci_alloc_zeroed(&server->memory, sizeof *key + name.len);
+    uint64_t hash = sci_map_hash(&server->waits, name);
+    key = (sci_awaited_key *)sci_map_make(&server->waits, sizeof *key, name, hash);
     if (!key)
         return NULL;
-    char *copy = (char *)(key + 1);
-    if (name.len)
-        memcpy(copy, name.data, name.len);
     sci_list_init(&key->sessions);
     sci_list_init(&key->ready);
-    sci_map_put(&server->waits, &key->node, sc_bytes(copy, name.len),
-                sci_map_hash(&server->waits, name));
     return key;
 }
 
