@@ -18,6 +18,8 @@ typedef struct server_test {
     fault_memory memory;
     sc_clock clock;
     int64_t now_ms; /* both clocks; a test moves it */
+    sc_random random;
+    uint64_t random_state; /* the same numbers in each run */
     sc_server *server;
     char reply[SERVER_TEST_REPLY_BYTES];
 } server_test;
@@ -34,6 +36,20 @@ static int64_t server_test_wall_ms(void *user)
     return ((const server_test *)user)->now_ms;
 }
 
+/* Vigna, "An experimental exploration of Marsaglia's xorshift generators, scrambled", 2016. */
+static sc_status server_test_random(void *user, void *bytes, size_t len)
+{
+    uint64_t state = ((server_test *)user)->random_state;
+    for (size_t i = 0; i < len; i++) {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        ((unsigned char *)bytes)[i] = (unsigned char)(state * UINT64_C(2685821657736338717) >> 56);
+    }
+    ((server_test *)user)->random_state = state;
+    return SC_OK;
+}
+
 /* The configuration that tests begin with. */
 static sc_server_config server_test_config(void)
 {
@@ -42,8 +58,11 @@ static sc_server_config server_test_config(void)
     test.clock.user = &test;
     test.clock.monotonic_ns = server_test_monotonic_ns;
     test.clock.wall_ms = server_test_wall_ms;
+    test.random.user = &test;
+    test.random.fill = server_test_random;
     config.memory = &test.memory.table;
     config.clock = &test.clock;
+    config.random = &test.random;
     return config;
 }
 
@@ -52,6 +71,7 @@ static inline int server_test_setup(void **state)
     (void)state;
     memset(&test, 0, sizeof test);
     test.now_ms = 1700000000000;
+    test.random_state = 1;
     fault_memory_init(&test.memory);
     sc_server_config config = server_test_config();
     return sci_server_create(&config, &test.server) == SC_OK ? 0 : -1;

@@ -790,7 +790,7 @@ static sc_status load_command(sci_dump *dump, const sc_slice *argv, size_t argc)
     assert_true(sci_slice_equal(argv[0], sc_text("ZADD")));
     assert_true(sci_slice_equal(argv[1], sc_text("key")));
     for (size_t i = 2; i < argc; i += 2) {
-        double score;
+        double score = 0;
         assert_true(sci_word_to_double(argv[i], &score));
         assert_int_equal(sci_sorted_put(&test.counted.table, into->set, argv[i + 1], score), SC_OK);
     }
