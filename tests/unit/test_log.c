@@ -575,11 +575,8 @@ static void what_is_no_log_is_refused_and_left_alone(void **state)
         "*1\r\n$5\r\nMULTI\r\n*2\r\n$4\r\nECHO\r\n$58\r\nsmartcache:log:1:"
         "5de794b08fe8b2af7197107095c97c12:12345678\r\n";
     static const char *const texts[] = {
-        "127.0.0.1 localhost\n",
-        "no line end",
-        "SET a 1\n*3\r\n$3\r\nSET\r\nx\r\n",
-        "SET a 1\nNONSENSE\n",
-        foreign_seal,
+        "127.0.0.1 localhost\n", "no line end", "SET a 1\n*3\r\n$3\r\nSET\r\nx\r\n",
+        "SET a 1\nNONSENSE\n",   foreign_seal,
     };
     (void)state;
     for (size_t i = 0; i < SCI_COUNT(texts); i++) {
