@@ -260,11 +260,18 @@ fuzz-smoke:
 	@$(MAKE) --no-print-directory $(PARALLEL) fuzz
 	@tests/fuzz/smoke $(SECONDS_OF_FUZZING) $(FUZZ)
 
-build/fuzz/%: tests/fuzz/%.c smartcache.h
-	@mkdir -p $(@D)
+FUZZ_FLAGS = -std=gnu99 -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
+             -DSMARTCACHE_ASSERT= -DSCI_PRIVATE=extern
+build/fuzz/%: tests/fuzz/%.c smartcache.h build/fuzz/rooms.o
 	@echo 'build $@'
-	@$(CLANG) -std=gnu99 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-	    -DSMARTCACHE_ASSERT= -DSMARTCACHE_STATIC= -Wno-unused-function -I. -Itests $(DEPENDENCIES) -o $@ $< -pthread -lm
+	@$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer -Wno-unused-function -Ibuild/fuzz/rooms -Isrc -Itests \
+	    $(DEPENDENCIES) -o $@ $< build/fuzz/rooms.o -pthread -lm
+
+build/fuzz/rooms.o: tests/rooms tests/compile/implement.c smartcache.h
+	@mkdir -p build/fuzz/rooms
+	@echo 'build $@'
+	@tests/rooms >build/fuzz/rooms/smartcache.h
+	@$(CLANG) $(FUZZ_FLAGS) -I. -c -o $@ tests/compile/implement.c
 
 # --- the simulator: one thread, virtual time
 
