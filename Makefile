@@ -84,7 +84,7 @@ smartcache.h: tools/amalgamate $(ROOMS)
 test:
 	@tests/setup.sh test examples
 	@tests/header_is_current
-	-@$(MAKE) --no-print-directory --keep-going $(PARALLEL) programs $(EXAMPLES)
+	-@$(MAKE) --no-print-directory --keep-going $(PARALLEL) programs $(EXAMPLES) build/smartcache-server
 	@tests/run $(UNIT) $(REDIS) $(PORTS) $(INTEROP) tests/examples_run tests/readme_snippets
 
 programs: $(UNIT) $(REDIS) $(PORTS)
@@ -98,7 +98,7 @@ unit: $(UNIT)
 ports: $(PORTS)
 	@tests/run $(PORTS)
 
-redis: $(REDIS)
+redis: $(REDIS) build/smartcache-server
 	@tests/run $(REDIS) $(INTEROP)
 
 # The same tests against the embedded server.

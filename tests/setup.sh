@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what a group of targets needs and this machine lacks: `tests/setup.sh GROUP...`. Groups:
-#     test      compiler, cmocka, OpenSSL, what lwIP needs, redis-server, node with the packages of tests/interop
+#     test      compiler, cmocka, OpenSSL, what lwIP needs, redis-server, clients in node and Python
 #     layers    gcc and g++
 #     matrix    gcc, clang, tcc, the 32-bit and the bare cross compiler, musl, pmccabe, what ports include
 #     sanitize  test, clang and its run-time libraries
@@ -91,6 +91,8 @@ need_test()
     need_lwip
     need_command redis-server redis-server
     need_command redis-cli redis-tools
+    need_command redis-benchmark redis-tools
+    /usr/bin/python3 -c 'import redis' >/dev/null 2>&1 || need python3-redis
     [ ! -f tests/interop/package.json ] || need_command npm npm
     [ ! -f tests/interop/package.json ] || need_command node nodejs
 }
