@@ -22,14 +22,21 @@ B = build/$(CONFIG)
 TEST_FLAGS = -std=gnu99 $(TEST_OPTIMISE) -g -Wall -Wextra -DSMARTCACHE_ASSERT= -I. -Itests -Itests/support \
              $(CONFIG_FLAGS)
 # Unit tests see private functions: by the headers of the rooms, before an object in which they are
-# public; or, those that look into a single file, by compiling the whole, without the server where it
-# is not what is tested.
-UNIT_FLAGS = $(UNIT_VIEW) $(TEST_FLAGS) -Wno-unused-function
-UNIT_VIEW = -I$B/rooms -Isrc -DSCI_PRIVATE=extern
-WHOLE = admin deque sorted
-WHOLE_SERVERLESS = base files lockmap lookup names poller reader resp transport
-$(WHOLE:%=$B/unit/test_%): UNIT_VIEW = -DSMARTCACHE_STATIC=
-$(WHOLE_SERVERLESS:%=$B/unit/test_%): UNIT_VIEW = -DSMARTCACHE_STATIC= -DSMARTCACHE_NO_SERVER=
+# public. Some look into files, of which they have their own copy then.
+UNIT_FLAGS = -I$B/rooms -Isrc -DSCI_PRIVATE=extern $(INTO_$*:%=-include %) $(TEST_FLAGS) -Wno-unused-function
+INTO_test_admin = server/cmd_info.c
+INTO_test_base = base/platform_posix.c
+INTO_test_deque = server/deque.c
+INTO_test_files = net/posix_files.c
+INTO_test_lockmap = coord/lockmap.c
+INTO_test_lookup = net/posix_resolve.c
+INTO_test_names = coord/names.c
+INTO_test_poller = net/posix_poll.c
+INTO_test_reader = resp/reader.c
+INTO_test_resp = resp/writer.c
+INTO_test_sorted = server/sorted.c server/sorted_tree.c server/sorted_index.c
+INTO_test_transport = net/posix_socket.c net/posix_poll.c
+COMMA = ,
 DEPENDENCIES = -MMD -MP -MF $@.d
 
 ROOMS = $(shell find src -type f)
@@ -109,7 +116,8 @@ embedded: $(EMBEDDED) build/smartcache-server
 $B/unit/%: tests/unit/%.c smartcache.h $B/libsupport.a $B/librooms.a
 	@mkdir -p $(@D)
 	@echo 'build $@'
-	@$(CC) $(UNIT_FLAGS) $(DEPENDENCIES) -o $@ $< $B/libsupport.a $B/librooms.a -lcmocka -pthread -lm
+	@$(CC) $(UNIT_FLAGS) $(DEPENDENCIES) $(if $(INTO_$*),-Wl$(COMMA)-z$(COMMA)muldefs) \
+	    -o $@ $< $B/libsupport.a $B/librooms.a -lcmocka -pthread -lm
 
 $B/librooms.a: tests/rooms tests/compile/implement.c smartcache.h
 	@mkdir -p $B/rooms
