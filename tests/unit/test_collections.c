@@ -3,11 +3,15 @@
 #define SMARTCACHE_IMPLEMENTATION
 #include "smartcache.h"
 
-#include "server_test.h"
+#include "server_memory_test.h"
 
 static const char *const filling[] = {
     "HSET h a 1 b 2 c three", "SADD s a b c d e f", "SADD t d e f g", "SADD u f", "SADD str x",
 };
+
+/* All that the keys hold. */
+static const char *const all_keys[] = {"HGETALL h",  "HGETALL H",  "HGETALL n",  "SMEMBERS s",
+                                       "SMEMBERS t", "SMEMBERS S", "SMEMBERS m", "SMEMBERS d"};
 
 /* A long hash and a long set besides: tables, not packed. */
 static void fill(sci_session *session)
@@ -23,55 +27,7 @@ static void fill(sci_session *session)
     }
 }
 
-#define STATE_BYTES ((size_t)1 << 20)
-
-/* All that the keys hold, as text. */
-static void take_state(char *state)
-{
-    static const char *const questions[] = {"HGETALL h",  "HGETALL H",  "HGETALL n",  "SMEMBERS s",
-                                            "SMEMBERS t", "SMEMBERS S", "SMEMBERS m", "SMEMBERS d"};
-    sci_session *session = session_new();
-    size_t len = 0;
-    for (size_t i = 0; i < SCI_COUNT(questions); i++) {
-        const char *reply = session_ask(session, questions[i]);
-        assert_true(len + strlen(reply) < STATE_BYTES);
-        memcpy(state + len, reply, strlen(reply) + 1);
-        len += strlen(reply);
-    }
-    sci_session_close(session);
-}
-
-static void restart(void)
-{
-    sc_server_config config = server_test_config();
-    sci_server_free(test.server);
-    test.server = NULL;
-    assert_int_equal(sci_server_create(&config, &test.server), SC_OK);
-}
-
-/* Each allocation of the command fails in turn. When it is answered by an error, nothing has
-   changed. */
-static void fail_each_allocation(const char *line, char *before, char *after)
-{
-    for (size_t request = 1;; request++) {
-        restart();
-        sci_session *session = session_new();
-        fill(session);
-        take_state(before);
-        fault_memory_restart_counts(&test.memory);
-        fault_memory_fail(&test.memory, request, true);
-        bool is_refused = session_ask(session, line)[0] == '-';
-        fault_memory_fail(&test.memory, 0, false);
-        size_t failures = fault_memory_failures(&test.memory);
-        take_state(after);
-        if (is_refused)
-            assert_string_equal(after, before);
-        else
-            assert_true(failures == 0 || session->is_broken || strncmp(line, "SMOVE", 5) == 0);
-        if (failures == 0)
-            return;
-    }
-}
+static const server_memory_test memory_test = {fill, all_keys, SCI_COUNT(all_keys), "SMOVE"};
 
 static void without_memory_a_command_changes_nothing(void **state)
 {
@@ -96,11 +52,8 @@ static void without_memory_a_command_changes_nothing(void **state)
         "SPOP S 20",
     };
     (void)state;
-    char *before = (char *)malloc(STATE_BYTES), *after = (char *)malloc(STATE_BYTES);
     for (size_t i = 0; i < SCI_COUNT(lines); i++)
-        fail_each_allocation(lines[i], before, after);
-    free(before);
-    free(after);
+        server_memory_test_command(&memory_test, lines[i]);
 }
 
 static void an_emptied_hash_or_set_is_gone(void **state)
@@ -145,10 +98,10 @@ static void a_dump_makes_the_same_again_in_bounded_pieces(void **state)
 {
     sci_session *session = session_new();
     static dumped to;
-    static char before[STATE_BYTES], after[STATE_BYTES];
+    static char before[SERVER_MEMORY_TEST_STATE_BYTES], after[SERVER_MEMORY_TEST_STATE_BYTES];
     (void)state;
     fill(session);
-    take_state(before);
+    server_memory_test_state(&memory_test, before);
     memset(&to, 0, sizeof to);
     to.dump.command = dumped_take;
     static const char *const keys[] = {"h", "H", "s", "t", "S"};
@@ -157,13 +110,13 @@ static void a_dump_makes_the_same_again_in_bounded_pieces(void **state)
         assert_int_equal(sci_entry_dump(session->db, entry, &to.dump), SC_OK);
     }
     assert_true(to.commands > 8 && to.longest < 140);
-    restart();
+    server_test_restart();
     session = session_new();
     for (char *line = to.text, *end; (end = strchr(line, '\n')); line = end + 1) {
         *end = '\0';
         assert_int_equal(session_ask(session, line)[0], ':');
     }
-    take_state(after);
+    server_memory_test_state(&memory_test, after);
     assert_string_equal(after, before);
 }
 

@@ -5,7 +5,7 @@
 #include "smartcache.h"
 
 #include "folder.h"
-#include "server_test.h"
+#include "server_memory_test.h"
 
 typedef struct fact {
     const char *line;
@@ -222,14 +222,6 @@ static size_t read_file(const char *path, char *bytes, size_t cap)
     return len;
 }
 
-static void restart(void)
-{
-    sc_server_config config = server_test_config();
-    sci_server_free(test.server);
-    test.server = NULL;
-    assert_int_equal(sci_server_create(&config, &test.server), SC_OK);
-}
-
 static void open_log(const char *path)
 {
     sc_files files;
@@ -259,7 +251,7 @@ static void the_log_gets_what_does_not_wait(void **state)
         for (size_t i = 0; i < SCI_COUNT(logged); i++) {
             char path[512];
             (void)snprintf(path, sizeof path, "%s/log-%d-%zu", test_folder(), is_waiting, i);
-            restart();
+            server_test_restart();
             open_log(path);
             sci_session *giver = session_new();
             sci_session *taker = session_new();
@@ -294,47 +286,9 @@ static void fill(sci_session *session)
     }
 }
 
-#define STATE_BYTES ((size_t)1 << 16)
-
-static void take_state(char *state)
-{
-    static const char *const questions[] = {"LRANGE l 0 -1", "LRANGE m 0 -1", "LRANGE n 0 -1",
-                                            "LRANGE L 0 -1"};
-    sci_session *session = session_new();
-    size_t len = 0;
-    for (size_t i = 0; i < SCI_COUNT(questions); i++) {
-        const char *reply = session_ask(session, questions[i]);
-        assert_true(len + strlen(reply) < STATE_BYTES);
-        memcpy(state + len, reply, strlen(reply) + 1);
-        len += strlen(reply);
-    }
-    sci_session_close(session);
-}
-
-/* Each allocation of the command fails in turn. When it is answered by an error, nothing has
-   changed. */
-static void fail_each_allocation(const char *line)
-{
-    static char before[STATE_BYTES], after[STATE_BYTES];
-    for (size_t request = 1;; request++) {
-        restart();
-        sci_session *session = session_new();
-        fill(session);
-        take_state(before);
-        fault_memory_restart_counts(&test.memory);
-        fault_memory_fail(&test.memory, request, true);
-        bool is_refused = session_ask(session, line)[0] == '-';
-        fault_memory_fail(&test.memory, 0, false);
-        size_t failures = fault_memory_failures(&test.memory);
-        take_state(after);
-        if (is_refused)
-            assert_string_equal(after, before);
-        if (failures == 0)
-            return;
-        assert_true(is_refused || session->is_broken);
-        assert_true(request < 50);
-    }
-}
+static const char *const all_keys[] = {"LRANGE l 0 -1", "LRANGE m 0 -1", "LRANGE n 0 -1",
+                                       "LRANGE L 0 -1"};
+static const server_memory_test memory_test = {fill, all_keys, SCI_COUNT(all_keys), NULL};
 
 static void without_memory_a_command_changes_nothing(void **state)
 {
@@ -355,7 +309,7 @@ static void without_memory_a_command_changes_nothing(void **state)
         "BLMOVE L m LEFT LEFT 0",
     };
     for (size_t i = 0; i < SCI_COUNT(lines); i++)
-        fail_each_allocation(lines[i]);
+        server_memory_test_command(&memory_test, lines[i]);
 }
 
 int main(void)
