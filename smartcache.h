@@ -12175,7 +12175,7 @@ struct sc_server {
     sci_link ready_keys; /* of them */
     sci_link resumed;    /* sessions whose wait is over */
     uint64_t last_round; /* of serving those that wait */
-    bool is_serving;
+    bool is_resuming;
     sci_pause pause;
     sci_bytes unheard; /* answers of those who want none */
     sci_map watched; /* key -> sci_watch_link, private to transaction.c */
@@ -18560,21 +18560,18 @@ static inline bool sci_wait_is_on(const sci_session *session)
     return sci_bytes_len(&session->wait.command) > 0;
 }
 SCI_PRIVATE void sci_wait_init(sci_session *session);
-/* Is there anything for sci_wait_serve? */
-static inline bool sci_wait_is_due(const sc_server *server)
-{
-    return !sci_list_is_empty(&server->ready_keys) || !sci_list_is_empty(&server->resumed);
-}
-/* Run again the commands of those whose keys have become ready, who has waited longest first, and
-   what sessions whose wait is over have received meanwhile. Called after each command or
-   transaction, outside of any. */
+/* Run again the commands of those whose keys have become ready, who has waited longest first.
+   Called after each command or transaction, outside of any. */
 SCI_PRIVATE void sci_wait_serve(sc_server *server);
+/* Run what sessions whose wait is over have received meanwhile, in the order in which it was over.
+   As in Redis, all that was received together with the command that ended it is executed before. */
+SCI_PRIVATE void sci_wait_resume(sc_server *server);
 /* The keys of a database are others now. */
 SCI_PRIVATE void sci_wait_db_changed(sc_server *server, sci_db *db);
 /* Answer nil to those whose time is up. */
 SCI_PRIVATE void sci_wait_expire(sc_server *server, int64_t now_ns);
 /* End a wait as if its time was up (CLIENT UNBLOCK id TIMEOUT), or with an error reply. The session
-   goes on at the next sci_wait_serve. */
+   goes on at the next sci_wait_resume. */
 SCI_PRIVATE void sci_wait_end(sci_session *session, const char *error);
 /* End it without an answer: the session closes. */
 SCI_PRIVATE void sci_wait_leave(sci_session *session);
@@ -19884,10 +19881,9 @@ static void sci_exec_all(sci_call *call)
     sci_request request;
     sci_bytes queued;
     size_t count = session->transaction.count;
-    /* The session's own is emptied first: RESET may be among the commands. */
     sci_bytes_init(&queued, &server->memory);
     sci_bytes_swap(&queued, &session->transaction.queued);
-    sci_transaction_discard(session);
+    sci_unwatch_all(session);
     sci_request_init(&request, &server->memory, &session->request.limits);
     sc_slice at = sci_bytes_slice(&queued);
     sci_answer_array(call, count);
@@ -19897,6 +19893,7 @@ static void sci_exec_all(sci_call *call)
         sci_exec_one(call, &request, &at);
     if (server->log)
         sci_log_end(server->log);
+    sci_transaction_reset(&session->transaction); /* not before: CLIENT INFO may be among them */
     sci_request_free(&request);
     sci_bytes_free(&queued);
 }
@@ -20150,7 +20147,7 @@ SCI_PRIVATE bool sci_wait_hides(const sci_call *call, sc_slice key)
     return !sci_slice_equal(key, call->ready_key) && sci_wait_has_key(call->session, key);
 }
 
-/* Answered: what was received meanwhile is executed when all have been served. */
+/* Answered: what was received meanwhile is executed by sci_wait_resume. */
 static void sci_wait_is_over(sci_session *session)
 {
     sci_wait_leave(session);
@@ -20214,21 +20211,24 @@ static void sci_awaited_key_serve(sc_server *server, sci_awaited_key *key)
 
 SCI_PRIVATE void sci_wait_serve(sc_server *server)
 {
-    if (server->is_serving)
+    sci_link *link;
+    /* Keys that become ready meanwhile come to the end of the list. */
+    while ((link = sci_list_take_first(&server->ready_keys)) != NULL)
+        sci_awaited_key_serve(server, SCI_CONTAINER(link, sci_awaited_key, ready));
+}
+
+SCI_PRIVATE void sci_wait_resume(sc_server *server)
+{
+    sci_link *link;
+    if (server->is_resuming)
         return;
-    server->is_serving = true; /* what happens here is seen by the loops */
-    while (!sci_list_is_empty(&server->ready_keys) || !sci_list_is_empty(&server->resumed)) {
-        sci_link *link = sci_list_take_first(&server->ready_keys);
-        if (link) {
-            sci_awaited_key_serve(server, SCI_CONTAINER(link, sci_awaited_key, ready));
-            continue;
-        }
-        link = sci_list_take_first(&server->resumed);
+    server->is_resuming = true;
+    while ((link = sci_list_take_first(&server->resumed)) != NULL) {
         sci_session *session = SCI_CONTAINER(link, sci_session, resume);
         sci_pause_release(session);
         sci_session_run(session);
     }
-    server->is_serving = false;
+    server->is_resuming = false;
 }
 
 SCI_PRIVATE void sci_wait_end(sci_session *session, const char *error)
@@ -20249,7 +20249,7 @@ SCI_PRIVATE void sci_wait_expire(sc_server *server, int64_t now_ns)
         sci_wait *wait = SCI_CONTAINER(node, sci_wait, timer);
         sci_wait_end(SCI_CONTAINER(wait, sci_session, wait), NULL);
     }
-    sci_wait_serve(server);
+    sci_wait_resume(server);
 }
 
 /* MARK: - Server: pauses (Private) */
@@ -20281,7 +20281,7 @@ SCI_PRIVATE int64_t sci_pause_tick(sc_server *server, int64_t now_ns)
     if (now_ns < server->pause.until_ns)
         return server->pause.until_ns;
     sci_pause_end(server);
-    sci_wait_serve(server);
+    sci_wait_resume(server);
     return INT64_MAX;
 }
 
@@ -20501,22 +20501,21 @@ static void sci_command_auth(sci_call *call)
     }
 }
 
-typedef struct sci_hello {
-    const sc_slice *user; /* NULL: no AUTH; the password follows */
-    const sc_slice *name; /* NULL: no SETNAME */
-} sci_hello;
-
-static bool sci_hello_parse(sci_call *call, sci_hello *hello)
+/* Each option takes effect as it is read, also before one that is wrong. False after answering what
+   is. */
+static bool sci_hello_options(sci_call *call)
 {
+    const sc_slice *argv = call->argv;
     for (size_t i = 2; i < call->argc; i++) {
-        sc_slice word = call->argv[i];
+        sc_slice word = argv[i];
         size_t more = call->argc - 1 - i;
         if (sci_word_is(word, "auth") && more >= 2) {
-            hello->user = &call->argv[i + 1];
+            if (!sci_auth_try(call, argv[i + 1], argv[i + 2]))
+                return false;
             i += 2;
         } else if (sci_word_is(word, "setname") && more >= 1) {
-            hello->name = &call->argv[++i];
-            if (!sci_client_name_check(call, *hello->name))
+            i++;
+            if (!sci_client_name_check(call, argv[i]) || !sci_client_name_set(call, argv[i]))
                 return false;
         } else {
             sci_answer_error(call, "ERR Syntax error in HELLO option '%.*s'", (int)word.len,
@@ -20542,10 +20541,8 @@ static bool sci_hello_version(sci_call *call)
 
 static void sci_command_hello(sci_call *call)
 {
-    sci_hello hello = {NULL, NULL};
-    sci_session *session = call->session;
-    if (!sci_hello_version(call) || !sci_hello_parse(call, &hello) ||
-        (hello.user && !sci_auth_try(call, hello.user[0], hello.user[1])))
+    const sci_session *session = call->session;
+    if (!sci_hello_version(call) || !sci_hello_options(call))
         return;
     if (!session->is_authenticated) {
         sci_answer_error(call, "NOAUTH HELLO must be called with the client already authenticated, "
@@ -20554,8 +20551,6 @@ static void sci_command_hello(sci_call *call)
                                "the same time");
         return;
     }
-    if (hello.name && !sci_client_name_set(call, *hello.name))
-        return;
     sci_answer_array(call, 14);
     sci_answer_text(call, "server");
     sci_answer_text(call, "redis");
@@ -21557,10 +21552,12 @@ static void sci_command_eval(sci_call *call)
         sci_script_refuse(call, name);
 }
 
+/* What cannot be a script's name is none, before anything else is looked at. */
 static void sci_command_evalsha(sci_call *call)
 {
-    size_t keys;
-    if (!sci_script_key_count(call, &keys))
+    size_t keys = 0;
+    bool may_be_name = call->argv[1].len == SCI_SHA1_HEX_BYTES - 1;
+    if (may_be_name && !sci_script_key_count(call, &keys))
         return;
     const sci_native_script *script = sci_script_find(call->server, call->argv[1]);
     if (script)
@@ -28372,12 +28369,12 @@ static bool sci_swapdb_arg(sci_call *call, size_t i, const char *which, int64_t 
 static void sci_swapdb(sci_call *call, sci_db *a, sci_db *b)
 {
     sc_server *server = call->server;
-    sci_db held = *a;
     const int a_index = a->index, b_index = b->index;
     if (server->log)
         sci_log_before_swap(server->log, a, b);
     sci_watch_flushed(server, a);
     sci_watch_flushed(server, b);
+    const sci_db held = *a; /* not before: a look at a database may change its table */
     *a = *b;
     *b = held;
     a->index = a_index;
@@ -30159,7 +30156,7 @@ SCI_PRIVATE void sci_command_dispatch(sci_session *session, const sc_slice *argv
     else
         sci_call_run(&call);
     sci_call_done(&call);
-    if (sci_wait_is_due(server))
+    if (!sci_list_is_empty(&server->ready_keys))
         sci_wait_serve(server);
 }
 
@@ -32680,7 +32677,7 @@ static void sci_session_check_size(sci_session *session)
     sci_session_refuse(session, SC_ERR_PROTOCOL);
 }
 
-SCI_PRIVATE void sci_session_run(sci_session *session)
+static void sci_session_execute_received(sci_session *session)
 {
     sci_bytes *in = &session->in;
     if (sci_bytes_len(in) == 0 || !sci_session_may_execute(session))
@@ -32697,9 +32694,20 @@ SCI_PRIVATE void sci_session_run(sci_session *session)
         sci_session_check_size(session);
 }
 
-SCI_PRIVATE void sci_session_feed(sci_session *session, sc_slice bytes)
+static void sci_session_resume_others(sci_session *session)
 {
-    session->server->stats.bytes_in += bytes.len;
+    if (SCI_UNLIKELY(!sci_list_is_empty(&session->server->resumed)))
+        sci_wait_resume(session->server);
+}
+
+SCI_PRIVATE void sci_session_run(sci_session *session)
+{
+    sci_session_execute_received(session);
+    sci_session_resume_others(session);
+}
+
+static void sci_session_take(sci_session *session, sc_slice bytes)
+{
     if (session->is_ended)
         return;
     if (sci_bytes_len(&session->in) == 0 && sci_session_may_execute(session)) {
@@ -32712,7 +32720,14 @@ SCI_PRIVATE void sci_session_feed(sci_session *session, sc_slice bytes)
     if (sci_bytes_append(&session->in, bytes) != SC_OK)
         sci_session_refuse(session, SC_ERR_MEMORY);
     else
-        sci_session_run(session);
+        sci_session_execute_received(session);
+}
+
+SCI_PRIVATE void sci_session_feed(sci_session *session, sc_slice bytes)
+{
+    session->server->stats.bytes_in += bytes.len;
+    sci_session_take(session, bytes);
+    sci_session_resume_others(session);
 }
 
 SCI_PRIVATE char *sci_session_room(sci_session *session, size_t least, size_t *cap)

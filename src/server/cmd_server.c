@@ -61,12 +61,12 @@ static bool sci_swapdb_arg(sci_call *call, size_t i, const char *which, int64_t 
 static void sci_swapdb(sci_call *call, sci_db *a, sci_db *b)
 {
     sc_server *server = call->server;
-    sci_db held = *a;
     const int a_index = a->index, b_index = b->index;
     if (server->log)
         sci_log_before_swap(server->log, a, b);
     sci_watch_flushed(server, a);
     sci_watch_flushed(server, b);
+    const sci_db held = *a; /* not before: a look at a database may change its table */
     *a = *b;
     *b = held;
     a->index = a_index;

@@ -85,6 +85,32 @@ static void an_exchange_breaks_the_transaction_of_who_watches_what_goes_or_comes
     }
 }
 
+/* Looking for watched keys may give a database another table. */
+static void an_exchange_keeps_all_keys_while_a_table_grows(void **state)
+{
+    enum { KEYS = 16, WATCHING = 2 };
+    sci_session *session = session_new();
+    sci_session *watching[WATCHING] = {session_new(), session_new()};
+    char line[32];
+    (void)state;
+    for (int i = 0; i < KEYS; i++) {
+        for (size_t k = 0; k < WATCHING; k++) {
+            snprintf(line, sizeof line, "WATCH k%d", i);
+            assert_reply(watching[k], line, "+OK\r\n");
+        }
+    }
+    for (int i = 0; i < KEYS; i++) {
+        snprintf(line, sizeof line, "SET k%d v", i);
+        assert_reply(session, line, "+OK\r\n");
+    }
+    assert_reply(session, "SWAPDB 0 1", "+OK\r\n");
+    assert_reply(session, "SELECT 1", "+OK\r\n");
+    for (int i = 0; i < KEYS; i++) {
+        snprintf(line, sizeof line, "GET k%d", i);
+        assert_reply(session, line, "$1\r\nv\r\n");
+    }
+}
+
 /* --- Configuration */
 
 static void configuration_is_told_by_pattern(void **state)
@@ -340,6 +366,7 @@ int main(void)
         server_unit_test(databases_are_exchanged),
         server_unit_test(an_exchange_serves_who_waits_for_a_key_that_comes),
         server_unit_test(an_exchange_breaks_the_transaction_of_who_watches_what_goes_or_comes),
+        server_unit_test(an_exchange_keeps_all_keys_while_a_table_grows),
         server_unit_test(configuration_is_told_by_pattern),
         server_unit_test(configuration_is_set_as_it_is_told),
         server_unit_test(a_wrong_configuration_changes_nothing),
