@@ -58,22 +58,21 @@ static void sci_command_auth(sci_call *call)
     }
 }
 
-typedef struct sci_hello {
-    const sc_slice *user; /* NULL: no AUTH; the password follows */
-    const sc_slice *name; /* NULL: no SETNAME */
-} sci_hello;
-
-static bool sci_hello_parse(sci_call *call, sci_hello *hello)
+/* Each option takes effect as it is read, also before one that is wrong. False after answering what
+   is. */
+static bool sci_hello_options(sci_call *call)
 {
+    const sc_slice *argv = call->argv;
     for (size_t i = 2; i < call->argc; i++) {
-        sc_slice word = call->argv[i];
+        sc_slice word = argv[i];
         size_t more = call->argc - 1 - i;
         if (sci_word_is(word, "auth") && more >= 2) {
-            hello->user = &call->argv[i + 1];
+            if (!sci_auth_try(call, argv[i + 1], argv[i + 2]))
+                return false;
             i += 2;
         } else if (sci_word_is(word, "setname") && more >= 1) {
-            hello->name = &call->argv[++i];
-            if (!sci_client_name_check(call, *hello->name))
+            i++;
+            if (!sci_client_name_check(call, argv[i]) || !sci_client_name_set(call, argv[i]))
                 return false;
         } else {
             sci_answer_error(call, "ERR Syntax error in HELLO option '%.*s'", (int)word.len,
@@ -99,10 +98,8 @@ static bool sci_hello_version(sci_call *call)
 
 static void sci_command_hello(sci_call *call)
 {
-    sci_hello hello = {NULL, NULL};
-    sci_session *session = call->session;
-    if (!sci_hello_version(call) || !sci_hello_parse(call, &hello) ||
-        (hello.user && !sci_auth_try(call, hello.user[0], hello.user[1])))
+    const sci_session *session = call->session;
+    if (!sci_hello_version(call) || !sci_hello_options(call))
         return;
     if (!session->is_authenticated) {
         sci_answer_error(call, "NOAUTH HELLO must be called with the client already authenticated, "
@@ -111,8 +108,6 @@ static void sci_command_hello(sci_call *call)
                                "the same time");
         return;
     }
-    if (hello.name && !sci_client_name_set(call, *hello.name))
-        return;
     sci_answer_array(call, 14);
     sci_answer_text(call, "server");
     sci_answer_text(call, "redis");

@@ -304,10 +304,12 @@ static void sci_command_eval(sci_call *call)
         sci_script_refuse(call, name);
 }
 
+/* What cannot be a script's name is none, before anything else is looked at. */
 static void sci_command_evalsha(sci_call *call)
 {
-    size_t keys;
-    if (!sci_script_key_count(call, &keys))
+    size_t keys = 0;
+    bool may_be_name = call->argv[1].len == SCI_SHA1_HEX_BYTES - 1;
+    if (may_be_name && !sci_script_key_count(call, &keys))
         return;
     const sci_native_script *script = sci_script_find(call->server, call->argv[1]);
     if (script)

@@ -244,10 +244,9 @@ static void sci_exec_all(sci_call *call)
     sci_request request;
     sci_bytes queued;
     size_t count = session->transaction.count;
-    /* The session's own is emptied first: RESET may be among the commands. */
     sci_bytes_init(&queued, &server->memory);
     sci_bytes_swap(&queued, &session->transaction.queued);
-    sci_transaction_discard(session);
+    sci_unwatch_all(session);
     sci_request_init(&request, &server->memory, &session->request.limits);
     sc_slice at = sci_bytes_slice(&queued);
     sci_answer_array(call, count);
@@ -257,6 +256,7 @@ static void sci_exec_all(sci_call *call)
         sci_exec_one(call, &request, &at);
     if (server->log)
         sci_log_end(server->log);
+    sci_transaction_reset(&session->transaction); /* not before: CLIENT INFO may be among them */
     sci_request_free(&request);
     sci_bytes_free(&queued);
 }

@@ -102,6 +102,16 @@ static void hello_speaks_the_second_protocol_alone(void **state)
     assert_reply(session, "HELLO 2 SETNAME \"a b\"", BAD_NAME);
 }
 
+static void options_of_hello_take_effect_in_their_order(void **state)
+{
+    sci_session *session = session_new();
+    (void)state;
+    assert_reply(session, "HELLO 2 SETNAME a SETNAME b more",
+                 "-ERR Syntax error in HELLO option 'more'\r\n");
+    assert_reply(session, "CLIENT GETNAME", "$1\r\nb\r\n");
+    assert_reply(session, "HELLO 2 AUTH joe x more", WRONG_PASSWORD);
+}
+
 static void reset_leaves_nothing_as_it_was(void **state)
 {
     sci_session *session = session_new();
@@ -232,6 +242,19 @@ static void letters_tell_what_a_client_does(void **state)
     const char *line = session_ask(other, "CLIENT LIST ID 1");
     assert_string_equal(field_of(line, "flags"), "xtBdT");
     assert_string_equal(field_of(line, "multi"), "1");
+}
+
+static void a_transaction_is_told_until_its_end(void **state)
+{
+    sci_session *session = session_new();
+    (void)state;
+    assert_reply(session, "MULTI\r\nCLIENT INFO", "+OK\r\n+QUEUED\r\n");
+    const char *line = session_ask(session, "EXEC");
+    assert_string_equal(field_of(line, "flags"), "x");
+    assert_string_equal(field_of(line, "multi"), "1");
+    line = session_ask(session, "CLIENT INFO");
+    assert_string_equal(field_of(line, "flags"), "N");
+    assert_string_equal(field_of(line, "multi"), "-1");
 }
 
 static void what_is_no_subcommand_fails_a_transaction(void **state)
@@ -548,6 +571,7 @@ int main(void)
         password_test(hello_takes_the_password_too),
         server_unit_test(no_password_is_asked_for_where_there_is_none),
         server_unit_test(hello_speaks_the_second_protocol_alone),
+        server_unit_test(options_of_hello_take_effect_in_their_order),
         server_unit_test(reset_leaves_nothing_as_it_was),
         server_unit_test(a_session_has_the_database_that_it_selects),
         server_unit_test(ping_answers_as_a_message_to_a_subscriber),
@@ -555,6 +579,7 @@ int main(void)
         server_unit_test(a_name_is_kept_until_it_is_emptied),
         server_unit_test(a_list_has_a_line_for_each_client),
         server_unit_test(letters_tell_what_a_client_does),
+        server_unit_test(a_transaction_is_told_until_its_end),
         server_unit_test(what_is_no_subcommand_fails_a_transaction),
         server_unit_test(a_killed_client_is_gone_at_once),
         server_unit_test(filters_choose_whom_to_kill),
