@@ -248,7 +248,7 @@ SCI_PRIVATE void sci_command_dispatch(sci_session *session, const sc_slice *argv
     else
         sci_call_run(&call);
     sci_call_done(&call);
-    if (sci_wait_is_due(server))
+    if (!sci_list_is_empty(&server->ready_keys))
         sci_wait_serve(server);
 }
 

@@ -33,7 +33,7 @@ SCI_PRIVATE int64_t sci_pause_tick(sc_server *server, int64_t now_ns)
     if (now_ns < server->pause.until_ns)
         return server->pause.until_ns;
     sci_pause_end(server);
-    sci_wait_serve(server);
+    sci_wait_resume(server);
     return INT64_MAX;
 }
 

@@ -174,7 +174,7 @@ struct sc_server {
     sci_link ready_keys; /* of them */
     sci_link resumed;    /* sessions whose wait is over */
     uint64_t last_round; /* of serving those that wait */
-    bool is_serving;
+    bool is_resuming;
     sci_pause pause;
     sci_bytes unheard; /* answers of those who want none */
     sci_map watched; /* key -> sci_watch_link, private to transaction.c */

@@ -189,7 +189,7 @@ static void sci_session_check_size(sci_session *session)
     sci_session_refuse(session, SC_ERR_PROTOCOL);
 }
 
-SCI_PRIVATE void sci_session_run(sci_session *session)
+static void sci_session_execute_received(sci_session *session)
 {
     sci_bytes *in = &session->in;
     if (sci_bytes_len(in) == 0 || !sci_session_may_execute(session))
@@ -206,9 +206,20 @@ SCI_PRIVATE void sci_session_run(sci_session *session)
         sci_session_check_size(session);
 }
 
-SCI_PRIVATE void sci_session_feed(sci_session *session, sc_slice bytes)
+static void sci_session_resume_others(sci_session *session)
 {
-    session->server->stats.bytes_in += bytes.len;
+    if (SCI_UNLIKELY(!sci_list_is_empty(&session->server->resumed)))
+        sci_wait_resume(session->server);
+}
+
+SCI_PRIVATE void sci_session_run(sci_session *session)
+{
+    sci_session_execute_received(session);
+    sci_session_resume_others(session);
+}
+
+static void sci_session_take(sci_session *session, sc_slice bytes)
+{
     if (session->is_ended)
         return;
     if (sci_bytes_len(&session->in) == 0 && sci_session_may_execute(session)) {
@@ -221,7 +232,14 @@ SCI_PRIVATE void sci_session_feed(sci_session *session, sc_slice bytes)
     if (sci_bytes_append(&session->in, bytes) != SC_OK)
         sci_session_refuse(session, SC_ERR_MEMORY);
     else
-        sci_session_run(session);
+        sci_session_execute_received(session);
+}
+
+SCI_PRIVATE void sci_session_feed(sci_session *session, sc_slice bytes)
+{
+    session->server->stats.bytes_in += bytes.len;
+    sci_session_take(session, bytes);
+    sci_session_resume_others(session);
 }
 
 SCI_PRIVATE char *sci_session_room(sci_session *session, size_t least, size_t *cap)

@@ -168,7 +168,7 @@ SCI_PRIVATE bool sci_wait_hides(const sci_call *call, sc_slice key)
     return !sci_slice_equal(key, call->ready_key) && sci_wait_has_key(call->session, key);
 }
 
-/* Answered: what was received meanwhile is executed when all have been served. */
+/* Answered: what was received meanwhile is executed by sci_wait_resume. */
 static void sci_wait_is_over(sci_session *session)
 {
     sci_wait_leave(session);
@@ -232,21 +232,24 @@ static void sci_awaited_key_serve(sc_server *server, sci_awaited_key *key)
 
 SCI_PRIVATE void sci_wait_serve(sc_server *server)
 {
-    if (server->is_serving)
+    sci_link *link;
+    /* Keys that become ready meanwhile come to the end of the list. */
+    while ((link = sci_list_take_first(&server->ready_keys)) != NULL)
+        sci_awaited_key_serve(server, SCI_CONTAINER(link, sci_awaited_key, ready));
+}
+
+SCI_PRIVATE void sci_wait_resume(sc_server *server)
+{
+    sci_link *link;
+    if (server->is_resuming)
         return;
-    server->is_serving = true; /* what happens here is seen by the loops */
-    while (!sci_list_is_empty(&server->ready_keys) || !sci_list_is_empty(&server->resumed)) {
-        sci_link *link = sci_list_take_first(&server->ready_keys);
-        if (link) {
-            sci_awaited_key_serve(server, SCI_CONTAINER(link, sci_awaited_key, ready));
-            continue;
-        }
-        link = sci_list_take_first(&server->resumed);
+    server->is_resuming = true;
+    while ((link = sci_list_take_first(&server->resumed)) != NULL) {
         sci_session *session = SCI_CONTAINER(link, sci_session, resume);
         sci_pause_release(session);
         sci_session_run(session);
     }
-    server->is_serving = false;
+    server->is_resuming = false;
 }
 
 SCI_PRIVATE void sci_wait_end(sci_session *session, const char *error)
@@ -267,5 +270,5 @@ SCI_PRIVATE void sci_wait_expire(sc_server *server, int64_t now_ns)
         sci_wait *wait = SCI_CONTAINER(node, sci_wait, timer);
         sci_wait_end(SCI_CONTAINER(wait, sci_session, wait), NULL);
     }
-    sci_wait_serve(server);
+    sci_wait_resume(server);
 }

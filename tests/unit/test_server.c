@@ -246,6 +246,30 @@ static void what_follows_a_wait_is_executed_afterwards(void **state)
     assert_string_equal(session_take(waiter), "*2\r\n$1\r\nm\r\n$1\r\ny\r\n:2\r\n");
 }
 
+static void what_came_with_the_gift_is_executed_before_what_follows_a_wait(void **state)
+{
+    sci_session *waiter = session_new();
+    sci_session *giver = session_new();
+    (void)state;
+    assert_reply(waiter, "BLPOP l 0\r\nINCR n", "");
+    assert_reply(giver, "RPUSH l x\r\nINCR n", ":1\r\n:1\r\n");
+    assert_string_equal(session_take(waiter), "*2\r\n$1\r\nl\r\n$1\r\nx\r\n:2\r\n");
+}
+
+/* Each command that follows serves those that wait for it before the next. */
+static void what_follows_a_wait_serves_others_at_once(void **state)
+{
+    sci_session *first = session_new();
+    sci_session *second = session_new();
+    sci_session *giver = session_new();
+    (void)state;
+    assert_reply(second, "BLPOP m 0", "");
+    assert_reply(first, "BLPOP l 0\r\nRPUSH m y\r\nLLEN m", "");
+    assert_reply(giver, "RPUSH l x", ":1\r\n");
+    assert_string_equal(session_take(first), "*2\r\n$1\r\nl\r\n$1\r\nx\r\n:1\r\n:0\r\n");
+    assert_string_equal(session_take(second), "*2\r\n$1\r\nm\r\n$1\r\ny\r\n");
+}
+
 static void the_key_that_was_ready_first_serves(void **state)
 {
     sci_session *waiter = session_new();
@@ -398,6 +422,9 @@ static void other_scripts_are_refused_with_words(void **state)
     sci_session *session = session_new();
     (void)state;
     assert_reply(session, "EVALSHA abc 0", "-NOSCRIPT No matching script. Please use EVAL.\r\n");
+    assert_reply(session, "EVALSHA abc x", "-NOSCRIPT No matching script. Please use EVAL.\r\n");
+    assert_reply(session, "EVALSHA 0123456789012345678901234567890123456789 x",
+                 "-ERR value is not an integer or out of range\r\n");
     assert_non_null(strstr(session_ask(session, "EVAL \"return 1\" 0"),
                            "runs no Lua but the scripts of smartcache itself"));
     assert_reply(session, "EVAL x 1",
@@ -490,6 +517,8 @@ int main(void)
         server_unit_test(a_closed_session_leaves_its_watches),
         server_unit_test(who_waits_is_served_in_the_order_of_arrival),
         server_unit_test(what_follows_a_wait_is_executed_afterwards),
+        server_unit_test(what_came_with_the_gift_is_executed_before_what_follows_a_wait),
+        server_unit_test(what_follows_a_wait_serves_others_at_once),
         server_unit_test(the_key_that_was_ready_first_serves),
         server_unit_test(a_key_of_another_type_serves_nobody),
         server_unit_test(a_wait_ends_with_its_time),
