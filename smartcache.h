@@ -12057,7 +12057,8 @@ typedef struct sci_tracking {
     bool no_loop;
     bool is_chosen;         /* CLIENT CACHING was said, which holds for the next command */
     bool has_lost_redirect; /* a message could not be delivered */
-    uint64_t redirect;      /* id of the session that gets the messages; 0: none does */
+    uint64_t redirect;      /* id of the session that gets the messages; 0: none does. It stays
+                               when it is turned off */
     sci_link prefixes;      /* private to tracking.c */
 } sci_tracking;
 
@@ -19781,6 +19782,10 @@ static bool sci_watch_has_expired(const sci_session *session, int64_t now_ms)
 SCI_PRIVATE void sci_transaction_queue(sci_call *call)
 {
     sci_transaction *transaction = &call->session->transaction;
+    if (transaction->is_failed || call->session->has_lost_watch) {
+        sci_answer_simple(call, "QUEUED"); /* EXEC will be refused: nothing is kept for it */
+        return;
+    }
     if (sci_write_command(&transaction->queued, call->argv, call->argc) != SC_OK) {
         transaction->is_failed = true;
         sci_answer_no_memory(call);
@@ -22023,7 +22028,10 @@ SCI_PRIVATE void sci_client_tracking(sci_call *call)
     if (sci_word_is(call->argv[2], "on")) {
         sci_tracking_turn_on(call, &options);
     } else if (sci_word_is(call->argv[2], "off")) {
+        sci_tracking *tracking = &call->session->tracking;
+        const uint64_t redirect = tracking->redirect;
         sci_tracking_leave(call->session);
+        tracking->redirect = redirect; /* who is told what this transaction has changed before */
         sci_answer_ok(call);
     } else {
         sci_answer_syntax_error(call);

@@ -176,7 +176,10 @@ SCI_PRIVATE void sci_client_tracking(sci_call *call)
     if (sci_word_is(call->argv[2], "on")) {
         sci_tracking_turn_on(call, &options);
     } else if (sci_word_is(call->argv[2], "off")) {
+        sci_tracking *tracking = &call->session->tracking;
+        const uint64_t redirect = tracking->redirect;
         sci_tracking_leave(call->session);
+        tracking->redirect = redirect; /* who is told what this transaction has changed before */
         sci_answer_ok(call);
     } else {
         sci_answer_syntax_error(call);

@@ -56,7 +56,8 @@ typedef struct sci_tracking {
     bool no_loop;
     bool is_chosen;         /* CLIENT CACHING was said, which holds for the next command */
     bool has_lost_redirect; /* a message could not be delivered */
-    uint64_t redirect;      /* id of the session that gets the messages; 0: none does */
+    uint64_t redirect;      /* id of the session that gets the messages; 0: none does. It stays
+                               when it is turned off */
     sci_link prefixes;      /* private to tracking.c */
 } sci_tracking;
 

@@ -144,6 +144,10 @@ static bool sci_watch_has_expired(const sci_session *session, int64_t now_ms)
 SCI_PRIVATE void sci_transaction_queue(sci_call *call)
 {
     sci_transaction *transaction = &call->session->transaction;
+    if (transaction->is_failed || call->session->has_lost_watch) {
+        sci_answer_simple(call, "QUEUED"); /* EXEC will be refused: nothing is kept for it */
+        return;
+    }
     if (sci_write_command(&transaction->queued, call->argv, call->argc) != SC_OK) {
         transaction->is_failed = true;
         sci_answer_no_memory(call);

@@ -131,6 +131,24 @@ static void a_refused_command_fails_the_transaction(void **state)
     assert_reply(session, "GET a", "$-1\r\n");
 }
 
+static void a_transaction_that_will_fail_keeps_nothing(void **state)
+{
+    sci_session *session = session_new();
+    (void)state;
+    session_ask(session, "MULTI");
+    assert_reply(session, "SET a 1", "+QUEUED\r\n");
+    session_ask(session, "GET");
+    assert_reply(session, "SET b 1", "+QUEUED\r\n");
+    assert_int_equal(session->transaction.count, 1);
+    session_ask(session, "DISCARD");
+    session_ask(session, "WATCH a");
+    session_ask(session_new(), "SET a 2");
+    session_ask(session, "MULTI");
+    assert_reply(session, "SET b 1", "+QUEUED\r\n");
+    assert_int_equal(session->transaction.count, 0);
+    assert_reply(session, "EXEC", "*-1\r\n");
+}
+
 static void an_exec_that_is_refused_ends_the_transaction(void **state)
 {
     sci_session *session = session_new();
@@ -509,6 +527,7 @@ int main(void)
         server_unit_test(a_session_whose_answers_are_not_taken_executes_no_more),
         server_unit_test(a_transaction_is_executed_at_once),
         server_unit_test(a_refused_command_fails_the_transaction),
+        server_unit_test(a_transaction_that_will_fail_keeps_nothing),
         server_unit_test(an_exec_that_is_refused_ends_the_transaction),
         server_unit_test(a_watched_key_that_changed_stops_the_transaction),
         server_unit_test(a_watched_key_of_another_database_is_another_key),

@@ -138,6 +138,16 @@ static void a_command_opted_out_is_not_tracked(void **state)
     assert_string_equal(session_take(listener), INVALIDATE "*1\r\n$2\r\nin\r\n");
 }
 
+static void what_a_transaction_changed_is_told_though_it_turned_tracking_off(void **state)
+{
+    sci_session *listener = listener_new(), *tracker = tracker_new(listener, "");
+    (void)state;
+    session_ask(tracker, "MULTI\r\nHGET k a\r\nHSET k a 1\r\nCLIENT TRACKING off");
+    session_ask(tracker, "EXEC");
+    assert_string_equal(session_take(listener), INVALIDATE "*1\r\n$1\r\nk\r\n");
+    assert_reply(tracker, "CLIENT GETREDIR", ":-1\r\n");
+}
+
 static void prefixes_are_told_all_at_once_before_output_is_sent(void **state)
 {
     sci_session *listener = listener_new();
@@ -300,6 +310,7 @@ int main(void)
         server_unit_test(noloop_spares_the_writer_and_untracks_all_the_same),
         server_unit_test(a_chosen_command_is_the_next_one_or_the_next_transaction),
         server_unit_test(a_command_opted_out_is_not_tracked),
+        server_unit_test(what_a_transaction_changed_is_told_though_it_turned_tracking_off),
         server_unit_test(prefixes_are_told_all_at_once_before_output_is_sent),
         server_unit_test(noloop_with_prefixes_leaves_out_ones_own_keys),
         server_unit_test(a_flush_is_told_as_nil),
