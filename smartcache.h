@@ -12185,6 +12185,7 @@ struct sc_server {
     sci_link patterns;                   /* those of SCI_PATTERN, for publishing */
     struct sci_members *tracked;         /* private to tracking.c, as these: */
     struct sci_members *own_changes;
+    bool is_own_flush;
     uint64_t own_changes_by;
     sci_link prefixes;
     sci_link changed_prefixes;
@@ -18517,7 +18518,7 @@ SCI_PRIVATE void sci_tracking_note_keys(sci_session *session, const sc_slice *ke
 /* A key has changed, expired or was evicted; `by` is the session that did it, or NULL. */
 SCI_PRIVATE void sci_tracking_key_changed(sc_server *server, sc_slice key, const sci_session *by);
 /* All keys are gone. */
-SCI_PRIVATE void sci_tracking_flushed(sc_server *server);
+SCI_PRIVATE void sci_tracking_flushed(sc_server *server, const sci_session *by);
 /* Tell those that track prefixes what has changed since the last time. */
 SCI_PRIVATE void sci_tracking_tell_prefixes(sc_server *server);
 /* A command has been answered, queued or refused (NULL: there is none of that name): CLIENT CACHING
@@ -19210,31 +19211,47 @@ static bool sci_trackers_have(const sci_trackers *trackers, uint64_t id)
     return false;
 }
 
+static void sci_tracking_forget_own(sc_server *server)
+{
+    if (server->own_changes)
+        sci_members_release(server->own_changes);
+    server->own_changes = NULL;
+    server->is_own_flush = false;
+}
+
 /* What a session has changed itself it is told when its command is done. */
 static void sci_tracking_tell_own(sc_server *server)
 {
     sci_members *keys = server->own_changes;
     sci_members_iterator iterator = {0, 0};
-    if (SCI_LIKELY(!keys))
+    if (SCI_LIKELY(!keys && !server->is_own_flush))
         return;
     sci_session *session = sci_session_find(server, server->own_changes_by);
-    server->own_changes = NULL;
-    for (const sci_member *member; session && (member = sci_members_next(keys, &iterator));) {
+    for (const sci_member *member; session && keys && (member = sci_members_next(keys, &iterator));) {
         const sc_slice key = sci_member_name(member);
         sci_tracking_tell(session, &key, 1);
     }
-    sci_members_release(keys);
+    if (session && server->is_own_flush)
+        sci_tracking_tell(session, NULL, 0);
+    sci_tracking_forget_own(server);
+}
+
+/* What follows is a session's own change. */
+static void sci_tracking_begin_own(const sci_session *session)
+{
+    sc_server *server = session->server;
+    if (server->own_changes_by != session->id)
+        sci_tracking_tell_own(server);
+    server->own_changes_by = session->id;
 }
 
 static void sci_tracking_tell_later(sci_session *session, sc_slice key)
 {
     sc_server *server = session->server;
     bool is_new;
-    if (server->own_changes && server->own_changes_by != session->id)
-        sci_tracking_tell_own(server);
+    sci_tracking_begin_own(session);
     if (!server->own_changes)
         server->own_changes = sci_members_new(&server->memory, &server->hash_seed, false);
-    server->own_changes_by = session->id;
     if (!server->own_changes ||
         !sci_members_put(server->own_changes, key, sc_bytes(NULL, 0), &is_new))
         sci_tracking_tell(session, &key, 1);
@@ -19366,14 +19383,17 @@ SCI_PRIVATE void sci_tracking_note_read(sci_call *call)
         sci_tracking_note_keys(call->session, &call->argv[i], 1);
 }
 
-SCI_PRIVATE void sci_tracking_forget_keys(sc_server *server)
+static void sci_tracking_forget_read(sc_server *server)
 {
     if (server->tracked)
         sci_members_release(server->tracked);
     server->tracked = NULL;
-    if (server->own_changes)
-        sci_members_release(server->own_changes);
-    server->own_changes = NULL;
+}
+
+SCI_PRIVATE void sci_tracking_forget_keys(sc_server *server)
+{
+    sci_tracking_forget_read(server);
+    sci_tracking_forget_own(server);
 }
 
 /* --- Prefixes */
@@ -19583,14 +19603,20 @@ SCI_PRIVATE void sci_tracking_key_changed(sc_server *server, sc_slice key, const
         sci_tracking_end_key(server, key, by);
 }
 
-SCI_PRIVATE void sci_tracking_flushed(sc_server *server)
+SCI_PRIVATE void sci_tracking_flushed(sc_server *server, const sci_session *by)
 {
     for (sci_link *link = server->sessions.next; link != &server->sessions; link = link->next) {
         sci_session *session = SCI_CONTAINER(link, sci_session, link);
-        if (session->tracking.is_on)
+        if (!session->tracking.is_on)
+            continue;
+        if (session != by) {
             sci_tracking_tell(session, NULL, 0);
+            continue;
+        }
+        sci_tracking_begin_own(session);
+        server->is_own_flush = true;
     }
-    sci_tracking_forget_keys(server);
+    sci_tracking_forget_read(server);
 }
 
 SCI_PRIVATE void sci_tracking_command_done(sci_session *session, const sci_command *command)
@@ -28347,7 +28373,7 @@ static void sci_flush(sci_call *call, sci_db *db)
     if (server->log)
         sci_log_before_flush(server->log, db);
     sci_watch_flushed(server, db);
-    sci_tracking_flushed(server);
+    sci_tracking_flushed(server, call->session);
     for (int i = 0; i < server->db_count; i++)
         if (!db || db == &server->dbs[i])
             sci_db_clear(&server->dbs[i]);

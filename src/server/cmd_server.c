@@ -31,7 +31,7 @@ static void sci_flush(sci_call *call, sci_db *db)
     if (server->log)
         sci_log_before_flush(server->log, db);
     sci_watch_flushed(server, db);
-    sci_tracking_flushed(server);
+    sci_tracking_flushed(server, call->session);
     for (int i = 0; i < server->db_count; i++)
         if (!db || db == &server->dbs[i])
             sci_db_clear(&server->dbs[i]);

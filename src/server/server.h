@@ -184,6 +184,7 @@ struct sc_server {
     sci_link patterns;                   /* those of SCI_PATTERN, for publishing */
     struct sci_members *tracked;         /* private to tracking.c, as these: */
     struct sci_members *own_changes;
+    bool is_own_flush;
     uint64_t own_changes_by;
     sci_link prefixes;
     sci_link changed_prefixes;

@@ -12,7 +12,7 @@ SCI_PRIVATE void sci_tracking_note_keys(sci_session *session, const sc_slice *ke
 /* A key has changed, expired or was evicted; `by` is the session that did it, or NULL. */
 SCI_PRIVATE void sci_tracking_key_changed(sc_server *server, sc_slice key, const sci_session *by);
 /* All keys are gone. */
-SCI_PRIVATE void sci_tracking_flushed(sc_server *server);
+SCI_PRIVATE void sci_tracking_flushed(sc_server *server, const sci_session *by);
 /* Tell those that track prefixes what has changed since the last time. */
 SCI_PRIVATE void sci_tracking_tell_prefixes(sc_server *server);
 /* A command has been answered, queued or refused (NULL: there is none of that name): CLIENT CACHING

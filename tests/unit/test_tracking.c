@@ -148,6 +148,17 @@ static void what_a_transaction_changed_is_told_though_it_turned_tracking_off(voi
     assert_reply(tracker, "CLIENT GETREDIR", ":-1\r\n");
 }
 
+static void what_a_transaction_changed_is_told_though_it_flushed(void **state)
+{
+    sci_session *listener = listener_new(), *tracker = tracker_new(listener, "");
+    (void)state;
+    session_ask(tracker, "MULTI\r\nHGET k a\r\nHSET k a 1\r\nCLIENT TRACKING off\r\nFLUSHDB");
+    session_ask(tracker, "EXEC");
+    assert_string_equal(session_take(listener), INVALIDATE "*1\r\n$1\r\nk\r\n");
+    session_ask(tracker_new(listener, ""), "MULTI\r\nFLUSHDB\r\nCLIENT TRACKING off\r\nEXEC");
+    assert_string_equal(session_take(listener), INVALIDATE "$-1\r\n");
+}
+
 static void prefixes_are_told_all_at_once_before_output_is_sent(void **state)
 {
     sci_session *listener = listener_new();
@@ -180,7 +191,7 @@ static void a_flush_is_told_as_nil(void **state)
     sci_session *writer = session_new();
     (void)state;
     session_ask(tracker, "HGET k a");
-    sci_tracking_flushed(test.server);
+    sci_tracking_flushed(test.server, NULL);
     assert_string_equal(session_take(listener), INVALIDATE "$-1\r\n");
     session_ask(writer, "HSET k a 1");
     assert_string_equal(session_take(listener), "");
@@ -311,6 +322,7 @@ int main(void)
         server_unit_test(a_chosen_command_is_the_next_one_or_the_next_transaction),
         server_unit_test(a_command_opted_out_is_not_tracked),
         server_unit_test(what_a_transaction_changed_is_told_though_it_turned_tracking_off),
+        server_unit_test(what_a_transaction_changed_is_told_though_it_flushed),
         server_unit_test(prefixes_are_told_all_at_once_before_output_is_sent),
         server_unit_test(noloop_with_prefixes_leaves_out_ones_own_keys),
         server_unit_test(a_flush_is_told_as_nil),
