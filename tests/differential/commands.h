@@ -48,6 +48,8 @@ typedef enum kind {
 } kind;
 
 kind kind_of(const step *one);
+/* A wait that is over by itself in a moment. */
+bool step_waits_shortly(const step *one);
 
 /* The command's name and, for a container such as CLIENT, its subcommand, of a rule or a step: both
    in lower case, the second "" when there is none. */

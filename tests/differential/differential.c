@@ -131,6 +131,9 @@ static void run_list(run *runner, steps *list, uint64_t seed, const options *wan
             count = shrink(runner, pointers, count, &list->memory);
             result->shortest = count;
             print_difference(runner, pointers, count, seed, wanted);
+        } else {
+            printf("the like again: %s, seed %llu\n", runner->found.where,
+                   (unsigned long long)seed);
         }
     }
     free((void *)pointers);

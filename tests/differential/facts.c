@@ -9,6 +9,7 @@
 
 /* Expiries are either further away than a run takes, or past. */
 #define NEAR_SECONDS 99999
+#define FARTHEST_SECONDS INT64_C(2000000000) /* of those that are drawn (draw.c) */
 #define NEAR_AT_FIRST 1600000000
 #define NEAR_AT_LAST 3900000000
 /* Waits are for ever, or as short as this. */
@@ -216,30 +217,48 @@ static bool has_foreign_id(const command_name *name, const step *one)
     return false;
 }
 
-static bool is_middling_wait(word text, double unit)
+/* How long it would wait; 0 where that is no number. */
+static double seconds_of(word text, double unit)
 {
     char copy[64];
-    char *end;
-    double seconds;
     if (text.len == 0 || text.len >= sizeof copy)
-        return false;
+        return 0;
     memcpy(copy, text.at, text.len);
     copy[text.len] = '\0';
-    seconds = strtod(copy, &end) * unit;
-    return end != copy && seconds > SHORT_WAIT_S && seconds < LONG_WAIT_S;
+    return strtod(copy, NULL) * unit;
 }
 
-static bool waits_middling(const command_name *name, kind what, const step *one)
+static bool is_blocking(const command_name *name)
+{
+    const fact *known = fact_of(name);
+    return (known && known->what == KIND_BLOCKING) || strcmp(name->name, "xread") == 0;
+}
+
+/* 0: not at all, or for ever. */
+static double wait_of(const command_name *name, const step *one)
 {
     size_t i;
-    if (what != KIND_BLOCKING || one->argc < 2)
-        return false;
+    if (!is_blocking(name) || one->argc < 2)
+        return 0;
     if (strcmp(name->name, "xread") != 0)
-        return is_middling_wait(one->argv[strstr(name->name, "mpop") ? 1 : one->argc - 1], 1.0);
+        return seconds_of(one->argv[strstr(name->name, "mpop") ? 1 : one->argc - 1], 1.0);
     for (i = 1; i + 1 < one->argc; i++)
-        if (word_is(one->argv[i], "BLOCK") && is_middling_wait(one->argv[i + 1], 0.001))
-            return true;
-    return false;
+        if (word_is(one->argv[i], "BLOCK"))
+            return seconds_of(one->argv[i + 1], 0.001);
+    return 0;
+}
+
+bool step_waits_shortly(const step *one)
+{
+    command_name name = name_of_step(one);
+    double wait = wait_of(&name, one);
+    return wait > 0 && wait <= SHORT_WAIT_S;
+}
+
+static bool waits_middling(const command_name *name, const step *one)
+{
+    double wait = wait_of(name, one);
+    return wait > SHORT_WAIT_S && wait < LONG_WAIT_S;
 }
 
 /* As strtoul would take it, in any range. */
@@ -260,12 +279,34 @@ static bool has_word(const step *one, const char *text)
     return false;
 }
 
-/* What means nothing: a range by name where scores differ, a cursor that no scan gave; and what only
-   redis speaks, RESP3. */
+/* A time left, compared with another that was said in the same way: which is later hangs on the
+   millisecond in which each was said. Drawn ones differ enough, these may come again. */
+static bool is_race_of_times(const command_name *name, const step *one)
+{
+    bool is_ms = strcmp(name->name, "pexpire") == 0;
+    if (!is_ms && strcmp(name->name, "expire") != 0)
+        return false;
+    return one->argc > 3 && (has_word(one, "GT") || has_word(one, "LT")) &&
+           is_between(one->argv[2], FARTHEST_SECONDS * (is_ms ? 1000 : 1) + 1, INT64_MAX);
+}
+
+static bool has_nul(const step *one)
+{
+    size_t i;
+    for (i = 1; i < one->argc; i++)
+        if (memchr(one->argv[i].at, '\0', one->argv[i].len))
+            return true;
+    return false;
+}
+
+/* What means nothing: a range by name where scores differ, a cursor that no scan gave, a parameter
+   with a NUL in it, behind which redis does not look; and what only redis speaks, RESP3. */
 static bool is_unspecified(const command_name *name, kind what, const step *one)
 {
     size_t cursor = strcmp(name->name, "scan") == 0 ? 1 : 2;
     if (strcmp(name->name, "hello") == 0 && one->argc > 1 && is_between(one->argv[1], 3, 3))
+        return true;
+    if (strcmp(name->name, "config") == 0 && has_nul(one))
         return true;
     if (what == KIND_SCAN && one->argc > cursor && !word_is(one->argv[cursor], "0") &&
         is_number(one->argv[cursor]))
@@ -284,8 +325,8 @@ kind kind_of(const step *one)
     if (strcmp(name.name, "xadd") == 0 && has_word(one, "*"))
         what = KIND_ADD_NOW;
     if (is_near_expiry(name.name, one) || is_too_large(name.name, one) ||
-        has_foreign_id(&name, one) || is_unspecified(&name, what, one) ||
-        waits_middling(&name, what, one))
+        has_foreign_id(&name, one) || is_race_of_times(&name, one) || is_unspecified(&name, what, one) ||
+        waits_middling(&name, one))
         return KIND_REFUSED;
     return what;
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PATIENCE_MS 5000
+#define PATIENCE_MS 20000 /* a difference costs so much; a busy machine must not make one */
 #define BATCH_BYTES 60000
 #define STEPS_A_STATE 1500 /* between comparisons of the whole state */
 #define STEPS_A_LISTEN 300 /* between looks at what subscribers got */
@@ -166,9 +166,9 @@ static bool compare_reply(run *runner, line_state *line, const step *what, reply
         is_equal = run_compare(runner, mode_of(what), what, a, b);
     if (strcmp(name.name, "multi") == 0 && reply_is(a, "+OK\r\n"))
         line->is_in_multi = true;
-    if (((strcmp(name.name, "exec") == 0 || strcmp(name.name, "discard") == 0) &&
-         what->argc == 1) ||
-        reply_is(a, "+RESET\r\n")) {
+    /* EXEC ends it also when it is refused, DISCARD does not. */
+    if (strcmp(name.name, "exec") == 0 ||
+        (strcmp(name.name, "discard") == 0 && what->argc == 1) || reply_is(a, "+RESET\r\n")) {
         line->is_in_multi = false;
         line->queued_count = 0;
     }
@@ -372,17 +372,6 @@ static bool send_plain(run *runner, const step *one)
     return end->out_len < BATCH_BYTES || run_settle(runner);
 }
 
-/* A wait that is over by itself in a moment; it must be before anything else happens. */
-static bool waits_shortly(const step *one)
-{
-    size_t i;
-    for (i = 1; i < one->argc; i++)
-        if ((one->argv[i].len > 3 && memcmp(one->argv[i].at, "0.0", 3) == 0) ||
-            (i > 1 && word_is(one->argv[i - 1], "BLOCK") && word_is(one->argv[i], "5")))
-            return true;
-    return false;
-}
-
 static bool send_alone(run *runner, const step *one, kind what)
 {
     if (!run_settle(runner))
@@ -396,7 +385,8 @@ static bool send_alone(run *runner, const step *one, kind what)
         write_step(runner, one);
     }
     flush_line(runner, one->line);
-    if (what == KIND_BLOCKING && waits_shortly(one))
+    /* A wait that is over by itself must be before anything else happens. */
+    if (what == KIND_BLOCKING && step_waits_shortly(one))
         return settle_line(runner, one->line);
     return run_settle_all(runner, true);
 }
@@ -447,8 +437,9 @@ static bool send_step(run *runner, const step *one)
     if (somebody_is_queued(runner) && !run_settle(runner))
         return false;
     if (is_waiting(line) && !(runner->has_batch && runner->batch_line == one->line)) {
-        /* It waits for a key. A few more commands may queue up behind. */
-        if (line->count - line->first > 2)
+        /* It waits for a key. A few more commands may queue up behind, but none whose time would
+           begin at a moment that is nobody's. */
+        if (line->count - line->first > 2 || step_waits_shortly(one))
             return true;
         return send_alone(runner, one, KIND_BARRIER);
     }
@@ -483,7 +474,21 @@ static bool send_all(run *runner, const step *const *list, size_t count)
            run_compare_state(runner);
 }
 
-bool run_steps(run *runner, const step *const *list, size_t count)
+/* That a server died says more than how it was noticed. */
+static void note_death(run *runner)
+{
+    size_t i;
+    for (i = 0; i < 2; i++) {
+        char how[64];
+        if (!side_was_lost(&runner->sides[i], how, sizeof how))
+            continue;
+        snprintf(runner->found.where, sizeof runner->found.where, "%s: the server %s",
+                 runner->sides[i].name, how);
+        return;
+    }
+}
+
+static bool start_and_send(run *runner, const step *const *list, size_t count)
 {
     size_t i;
     difference_clear(&runner->found);
@@ -497,4 +502,12 @@ bool run_steps(run *runner, const step *const *list, size_t count)
             return run_differs(runner, i ? "our server does not start" : "redis does not start",
                                NULL, nothing, nothing);
     return send_all(runner, list, count);
+}
+
+bool run_steps(run *runner, const step *const *list, size_t count)
+{
+    if (start_and_send(runner, list, count))
+        return true;
+    note_death(runner);
+    return false;
 }

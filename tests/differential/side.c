@@ -13,7 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PATIENCE_MS 10000
+#define PATIENCE_MS 30000
+#define END_PATIENCE_MS 2000
 #define FIRST_BYTES 65536
 
 void side_init(side *server, const char *name, const char *url)
@@ -44,14 +45,28 @@ void side_init_program(side *server, const char *name, const char *program)
 
 static bool side_has_died(side *server)
 {
-    int how;
-    if (!server->pid || waitpid(server->pid, &how, WNOHANG) != server->pid)
+    if (!server->pid || waitpid(server->pid, &server->end, WNOHANG) != server->pid)
         return false;
     server->pid = 0;
-    if (WIFSIGNALED(how))
-        fprintf(stderr, "%s was ended by signal %d\n", server->name, WTERMSIG(how));
+    return true;
+}
+
+bool side_was_lost(side *server, char *how, size_t cap)
+{
+    int64_t end_ms = wait_now_ms() + END_PATIENCE_MS;
+    if (!server->program || server->lines[LINE_CONTROL].descriptor < 0)
+        return false;
+    side_drain(server, LINE_CONTROL);
+    if (!server->lines[LINE_CONTROL].has_ended)
+        return false;
+    while (server->pid && !side_has_died(server) && wait_now_ms() < end_ms)
+        wait_a_moment();
+    if (server->pid)
+        return false; /* it closes connections, and lives */
+    if (WIFSIGNALED(server->end))
+        snprintf(how, cap, "was ended by signal %d", WTERMSIG(server->end));
     else
-        fprintf(stderr, "%s ended with status %d\n", server->name, WEXITSTATUS(how));
+        snprintf(how, cap, "ended with status %d", WEXITSTATUS(server->end));
     return true;
 }
 

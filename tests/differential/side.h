@@ -35,6 +35,7 @@ typedef struct side {
     endpoint where;
     const char *program; /* starts this when it does not run; NULL: somebody else does */
     pid_t pid;           /* of the program; 0: it does not run */
+    int end;             /* as waitpid tells it, when it has died */
     line_end lines[LINE_COUNT];
 } side;
 
@@ -43,6 +44,9 @@ void side_init(side *server, const char *name, const char *url);
 /* A program that side_reset starts, again when it has died. */
 void side_init_program(side *server, const char *name, const char *program);
 void side_free(side *server);
+
+/* Has its program ended? Then `how` tells in words. */
+bool side_was_lost(side *server, char *how, size_t cap);
 
 /* Connect all lines anew. False: the server cannot be reached. */
 bool side_reset(side *server);

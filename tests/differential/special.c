@@ -330,12 +330,12 @@ static bool run_add_now(run *runner, const step *one)
     size_t i;
     memcpy(words, one->argv, one->argc * sizeof *words);
     if (added.len > 0 && *added.at == '$' && !reply_is_nil(added)) {
-        for (i = 2; !word_is(words[i], "*"); i++)
+        for (i = 2; i + 1 < one->argc && !word_is(words[i], "*"); i++)
             continue;
         if (i == 2 && !is_plausible_id(reply_text(added)))
             return run_differs(runner, "the id from the clock", one, ask_step(runner, 0, one),
                                added);
-        if (is_plausible_id(reply_text(added)))
+        if (word_is(words[i], "*") && is_plausible_id(reply_text(added)))
             words[i] = reply_text(added);
     }
     return run_compare(runner, MODE_EXACT, one, ask(runner, 0, one->line, words, one->argc),
