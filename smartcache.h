@@ -25088,7 +25088,11 @@ static void sci_lists_shrunk(sci_call *call, sc_slice key, sci_entry *entry)
         sci_entry_delete(call, entry);
         sci_notify(call, SCI_EVENT_GENERIC, "del", key);
     }
-    sci_key_changed(call, key);
+    /* Who brought the element to one that waits has told of the key, and nobody saw it since. */
+    if (call->is_retried)
+        call->changes++;
+    else
+        sci_key_changed(call, key);
 }
 
 SCI_PRIVATE void sci_lists_popped(sci_call *call, sc_slice key, sci_entry *entry,
@@ -25478,6 +25482,8 @@ static bool sci_lists_move_within(sci_call *call, sci_entry *entry, sci_deque_si
     }
     sci_notify(call, SCI_EVENT_LIST, to == SCI_DEQUE_FRONT ? "lpush" : "rpush", call->argv[1]);
     sci_answer_bulk(call, sci_deque_peek(list, to));
+    if (call->is_retried)
+        sci_key_changed(call, call->argv[1]); /* of the pushing */
     sci_lists_popped(call, call->argv[1], entry, from);
     return true;
 }

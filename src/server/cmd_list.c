@@ -115,7 +115,11 @@ static void sci_lists_shrunk(sci_call *call, sc_slice key, sci_entry *entry)
         sci_entry_delete(call, entry);
         sci_notify(call, SCI_EVENT_GENERIC, "del", key);
     }
-    sci_key_changed(call, key);
+    /* Who brought the element to one that waits has told of the key, and nobody saw it since. */
+    if (call->is_retried)
+        call->changes++;
+    else
+        sci_key_changed(call, key);
 }
 
 SCI_PRIVATE void sci_lists_popped(sci_call *call, sc_slice key, sci_entry *entry,

@@ -42,6 +42,8 @@ static bool sci_lists_move_within(sci_call *call, sci_entry *entry, sci_deque_si
     }
     sci_notify(call, SCI_EVENT_LIST, to == SCI_DEQUE_FRONT ? "lpush" : "rpush", call->argv[1]);
     sci_answer_bulk(call, sci_deque_peek(list, to));
+    if (call->is_retried)
+        sci_key_changed(call, call->argv[1]); /* of the pushing */
     sci_lists_popped(call, call->argv[1], entry, from);
     return true;
 }

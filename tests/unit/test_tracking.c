@@ -185,6 +185,22 @@ static void noloop_with_prefixes_leaves_out_ones_own_keys(void **state)
     assert_string_equal(session_take(listener), INVALIDATE "*2\r\n$1\r\nb\r\n$1\r\nc\r\n");
 }
 
+/* Noloop: the change is that of who pushed, also where another has waited for it. */
+static void an_element_for_one_that_waits_changes_its_list_once(void **state)
+{
+    sci_session *listener = listener_new();
+    sci_session *pusher = tracker_new(listener, "BCAST NOLOOP");
+    sci_session *waiting = session_new();
+    (void)state;
+    assert_reply(waiting, "BLPOP l 0", "");
+    assert_reply(pusher, "RPUSH l x", ":1\r\n");
+    assert_string_equal(session_take(listener), "");
+    assert_string_equal(session_take(waiting), "*2\r\n$1\r\nl\r\n$1\r\nx\r\n");
+    assert_reply(waiting, "BLMOVE l m LEFT LEFT 0", "");
+    assert_reply(pusher, "RPUSH l x", ":1\r\n");
+    assert_string_equal(session_take(listener), INVALIDATE "*1\r\n$1\r\nm\r\n");
+}
+
 static void a_flush_is_told_as_nil(void **state)
 {
     sci_session *listener = listener_new(), *tracker = tracker_new(listener, "");
@@ -325,6 +341,7 @@ int main(void)
         server_unit_test(what_a_transaction_changed_is_told_though_it_flushed),
         server_unit_test(prefixes_are_told_all_at_once_before_output_is_sent),
         server_unit_test(noloop_with_prefixes_leaves_out_ones_own_keys),
+        server_unit_test(an_element_for_one_that_waits_changes_its_list_once),
         server_unit_test(a_flush_is_told_as_nil),
         server_unit_test(a_target_that_does_not_subscribe_misses_messages),
         server_unit_test(a_target_that_is_gone_is_told_by_trackinginfo),
