@@ -20018,12 +20018,12 @@ SCI_PRIVATE void sci_pause_release(sci_session *session);
  */
 SCI_PRIVATE int64_t sci_pause_tick(sc_server *server, int64_t now_ns);
 
-/* A key that sessions wait for, whatever the database. */
+/* A key of a database that sessions wait for. */
 typedef struct sci_awaited_key {
     sci_map_node node; /* in server->waits; its key follows this struct */
+    sci_db *db;
     sci_link sessions; /* sci_wait_link.of_key: the order of arrival */
     sci_link ready;    /* in server->ready_keys */
-    sci_db *ready_db;  /* where it is ready */
     bool is_being_served;
 } sci_awaited_key;
 
@@ -20032,7 +20032,6 @@ typedef struct sci_wait_link {
     sci_link of_key;
     sci_session *session;
     sci_awaited_key *key;
-    sci_db *db;
     uint64_t served; /* the round in which it was looked at */
 } sci_wait_link;
 
@@ -20042,9 +20041,17 @@ SCI_PRIVATE void sci_wait_init(sci_session *session)
     sci_bytes_init(&session->wait.command, &session->server->memory);
 }
 
-static sci_awaited_key *sci_awaited_key_find(sc_server *server, sc_slice name)
+/* A name of two databases has two hashes, so that the map tells them apart: the factor is odd. */
+static uint64_t sci_awaited_key_hash(const sc_server *server, const sci_db *db, sc_slice name)
 {
-    sci_map_node *node = sci_map_find(&server->waits, name, sci_map_hash(&server->waits, name));
+    const uint64_t number = (uint64_t)db->index;
+    return sci_map_hash(&server->waits, name) + number * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static sci_awaited_key *sci_awaited_key_find(sc_server *server, const sci_db *db, sc_slice name)
+{
+    const uint64_t hash = sci_awaited_key_hash(server, db, name);
+    sci_map_node *node = sci_map_find(&server->waits, name, hash);
     return node ? SCI_CONTAINER(node, sci_awaited_key, node) : NULL;
 }
 
@@ -20066,15 +20073,16 @@ static void sci_wait_link_remove(sci_wait_link *link)
     sci_awaited_key_release(server, key);
 }
 
-static sci_awaited_key *sci_awaited_key_get(sc_server *server, sc_slice name)
+static sci_awaited_key *sci_awaited_key_get(sc_server *server, sci_db *db, sc_slice name)
 {
-    sci_awaited_key *key = sci_awaited_key_find(server, name);
+    sci_awaited_key *key = sci_awaited_key_find(server, db, name);
     if (key)
         return key;
-    uint64_t hash = sci_map_hash(&server->waits, name);
+    uint64_t hash = sci_awaited_key_hash(server, db, name);
     key = (sci_awaited_key *)sci_map_make(&server->waits, sizeof *key, name, hash);
     if (!key)
         return NULL;
+    key->db = db;
     sci_list_init(&key->sessions);
     sci_list_init(&key->ready);
     return key;
@@ -20096,13 +20104,12 @@ static sc_status sci_wait_add_key(sci_call *call, sc_slice name)
     sci_wait_link *link = (sci_wait_link *)sci_alloc_zeroed(&server->memory, sizeof *link);
     if (!link)
         return SC_ERR_MEMORY;
-    link->key = sci_awaited_key_get(server, name);
+    link->key = sci_awaited_key_get(server, call->db, name);
     if (!link->key) {
         sci_free(&server->memory, link, sizeof *link);
         return SC_ERR_MEMORY;
     }
     link->session = session;
-    link->db = call->db;
     sci_list_init(&link->of_session);
     sci_list_init(&link->of_key);
     sci_list_append(&session->wait.keys, &link->of_session);
@@ -20153,10 +20160,9 @@ SCI_PRIVATE void sci_key_ready(sci_call *call, sc_slice key)
     sc_server *server = call->server;
     if (server->waits.count == 0)
         return;
-    sci_awaited_key *awaited = sci_awaited_key_find(server, key);
+    sci_awaited_key *awaited = sci_awaited_key_find(server, call->db, key);
     if (!awaited || sci_link_is_in_list(&awaited->ready))
         return;
-    awaited->ready_db = call->db;
     sci_list_append(&server->ready_keys, &awaited->ready);
 }
 
@@ -20165,10 +20171,9 @@ SCI_PRIVATE void sci_wait_db_changed(sc_server *server, sci_db *db)
     for (size_t i = 0; server->waits.count > 0 && i < server->waits.bucket_count; i++) {
         for (sci_map_node *node = server->waits.buckets[i]; node; node = node->next) {
             sci_awaited_key *awaited = SCI_CONTAINER(node, sci_awaited_key, node);
-            if (sci_link_is_in_list(&awaited->ready) || !sci_db_find(db, node->key))
-                continue;
-            awaited->ready_db = db;
-            sci_list_append(&server->ready_keys, &awaited->ready);
+            if (awaited->db == db && !sci_link_is_in_list(&awaited->ready) &&
+                sci_db_find(db, node->key))
+                sci_list_append(&server->ready_keys, &awaited->ready);
         }
     }
 }
@@ -20203,7 +20208,7 @@ static bool sci_wait_retry(sci_session *session, sci_wait_link *link)
     }
     sci_call_init(&call, server, session, sci_command_find(server, request.words[0]), request.words,
                   request.word_count);
-    call.db = link->db;
+    call.db = link->key->db;
     call.is_retried = true;
     call.ready_key = link->key->node.key;
     sci_call_run(&call);
@@ -20211,12 +20216,12 @@ static bool sci_wait_retry(sci_session *session, sci_wait_link *link)
     return !call.is_blocked;
 }
 
-/* The first that waits in this database and was not looked at in this round. */
-static sci_wait_link *sci_awaited_key_next(sci_awaited_key *key, sci_db *db, uint64_t round)
+/* The first that was not looked at in this round. */
+static sci_wait_link *sci_awaited_key_next(sci_awaited_key *key, uint64_t round)
 {
     for (sci_link *at = key->sessions.next; at != &key->sessions; at = at->next) {
         sci_wait_link *link = SCI_CONTAINER(at, sci_wait_link, of_key);
-        if (link->db == db && link->served != round)
+        if (link->served != round)
             return link;
     }
     return NULL;
@@ -20224,12 +20229,11 @@ static sci_wait_link *sci_awaited_key_next(sci_awaited_key *key, sci_db *db, uin
 
 static void sci_awaited_key_serve(sc_server *server, sci_awaited_key *key)
 {
-    sci_db *db = key->ready_db;
     uint64_t round = ++server->last_round;
     key->is_being_served = true;
     for (;;) {
-        sci_wait_link *link = sci_awaited_key_next(key, db, round);
-        if (!link || !sci_db_find(db, key->node.key))
+        sci_wait_link *link = sci_awaited_key_next(key, round);
+        if (!link || !sci_db_find(key->db, key->node.key))
             break;
         sci_session *session = link->session;
         link->served = round;

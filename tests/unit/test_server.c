@@ -301,6 +301,19 @@ static void the_key_that_was_ready_first_serves(void **state)
     assert_string_equal(session_take(waiter), "*2\r\n$1\r\nb\r\n$1\r\n1\r\n");
 }
 
+static void a_key_of_two_databases_is_ready_in_both(void **state)
+{
+    sci_session *waiters[2] = {session_new(), session_new()};
+    sci_session *giver = session_new();
+    (void)state;
+    session_ask(waiters[0], "BLPOP k 0");
+    session_ask(waiters[1], "SELECT 1\r\nBLPOP k 0");
+    session_ask(giver, "MULTI\r\nSELECT 2\r\nRPUSH k a\r\nSELECT 1\r\nRPUSH k b\r\nSELECT 0");
+    session_ask(giver, "RPUSH k c\r\nEXEC");
+    assert_string_equal(session_take(waiters[0]), "*2\r\n$1\r\nk\r\n$1\r\nc\r\n");
+    assert_string_equal(session_take(waiters[1]), "*2\r\n$1\r\nk\r\n$1\r\nb\r\n");
+}
+
 static void a_key_of_another_type_serves_nobody(void **state)
 {
     sci_session *waiter = session_new();
@@ -539,6 +552,7 @@ int main(void)
         server_unit_test(what_came_with_the_gift_is_executed_before_what_follows_a_wait),
         server_unit_test(what_follows_a_wait_serves_others_at_once),
         server_unit_test(the_key_that_was_ready_first_serves),
+        server_unit_test(a_key_of_two_databases_is_ready_in_both),
         server_unit_test(a_key_of_another_type_serves_nobody),
         server_unit_test(a_wait_ends_with_its_time),
         server_unit_test(nothing_waits_inside_a_transaction),
