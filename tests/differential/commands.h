@@ -44,6 +44,7 @@ typedef enum kind {
     KIND_POP,      /* SPOP */
     KIND_SCAN,
     KIND_ADD_NOW, /* XADD with an id from the clock */
+    KIND_SET_ID,  /* XSETID */
     KIND_REFUSED  /* must not be sent: it would be too large, or hang on the clock */
 } kind;
 

@@ -118,6 +118,7 @@ static const fact facts[] = {
     {"sscan", NULL, MODE_EXACT, KIND_SCAN},
     {"hscan", NULL, MODE_EXACT, KIND_SCAN},
     {"zscan", NULL, MODE_EXACT, KIND_SCAN},
+    {"xsetid", NULL, MODE_EXACT, KIND_SET_ID},
 };
 
 static const fact *fact_of(const command_name *name)

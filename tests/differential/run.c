@@ -427,7 +427,8 @@ static bool send_step(run *runner, const step *one)
         return true;
     if (one->line >= LINE_SUBSCRIBER)
         return send_to_subscriber(runner, one);
-    if (what == KIND_RANDOM || what == KIND_POP || what == KIND_SCAN || what == KIND_ADD_NOW) {
+    if (what == KIND_RANDOM || what == KIND_POP || what == KIND_SCAN || what == KIND_ADD_NOW ||
+        what == KIND_SET_ID) {
         if (!run_settle(runner))
             return false;
         return is_waiting(line) || line->is_in_multi || run_special(runner, what, one);

@@ -343,6 +343,56 @@ static bool run_add_now(run *runner, const step *one)
            run_settle_all(runner, false);
 }
 
+/* --- XSETID */
+
+/* The ms and the number of "ms" or "ms-number". False: it is no id. */
+static bool read_id(word text, uint64_t id[2])
+{
+    size_t part = 0;
+    size_t i;
+    id[0] = id[1] = 0;
+    for (i = 0; i < text.len; i++) {
+        if (text.at[i] == '-' && part == 0)
+            part = 1;
+        else if (text.at[i] >= '0' && text.at[i] <= '9')
+            id[part] = id[part] * 10 + (uint64_t)(text.at[i] - '0');
+        else
+            return false;
+    }
+    return text.len > 0;
+}
+
+/* The id of the last entry that a stream had. False: there is no stream. */
+static bool last_id_of(run *runner, const step *one, uint64_t id[2])
+{
+    word words[3];
+    size_t count;
+    reply *fields;
+    bool is_known = false;
+    size_t i;
+    words[0] = text_word("XINFO");
+    words[1] = text_word("STREAM");
+    words[2] = one->argv[1];
+    fields = reply_elements(ask(runner, 0, one->line, words, 3), &count);
+    for (i = 0; fields && i + 1 < count; i++)
+        if (word_is(reply_text(fields[i]), "last-generated-id"))
+            is_known = read_id(reply_text(fields[i + 1]), id);
+    free(fields);
+    return is_known;
+}
+
+/* An id is not set back: redis then gets entries that are out of order behind deleted ones, and
+   trims by MINID up to the first of those (meant.c). */
+static bool run_set_id(run *runner, const step *one)
+{
+    uint64_t last[2];
+    uint64_t wanted[2];
+    if (one->argc > 2 && last_id_of(runner, one, last) && read_id(one->argv[2], wanted) &&
+        (wanted[0] < last[0] || (wanted[0] == last[0] && wanted[1] < last[1])))
+        return true;
+    return run_compare(runner, MODE_EXACT, one, ask_step(runner, 0, one), ask_step(runner, 1, one));
+}
+
 bool run_special(run *runner, kind what, const step *one)
 {
     switch (what) {
@@ -350,6 +400,8 @@ bool run_special(run *runner, kind what, const step *one)
         return run_random(runner, one);
     case KIND_POP:
         return run_pop(runner, one);
+    case KIND_SET_ID:
+        return run_set_id(runner, one);
     case KIND_SCAN:
         return one->argc < (word_is(one->argv[0], "scan") ? 2 : 3)
                    ? run_compare(runner, MODE_EXACT, one, ask_step(runner, 0, one),
