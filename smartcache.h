@@ -20670,6 +20670,21 @@ static void sci_command_reset(sci_call *call)
 
 /* --- ACL: what there is to say of the only user */
 
+/* Commands are not listed by category. */
+static void sci_acl_refuse_category(sci_call *call, const char *const *categories, size_t count)
+{
+    enum { QUOTED_BYTES = 128 };
+    const sc_slice word = call->argv[2];
+    bool is_known = call->argc > 3;
+    for (size_t i = 0; i < count; i++)
+        is_known |= sci_word_is(word, categories[i]);
+    if (is_known)
+        sci_answer_wrong_subcommand(call);
+    else
+        sci_answer_error(call, "ERR Unknown category '%.*s'",
+                         (int)sci_min_size(word.len, QUOTED_BYTES), word.data);
+}
+
 static void sci_acl_cat(sci_call *call)
 {
     static const char *const categories[] = {
@@ -20677,7 +20692,7 @@ static void sci_acl_cat(sci_call *call)
         "string",   "bitmap", "hyperloglog", "geo",       "stream",     "pubsub",      "admin",
         "fast",     "slow",   "blocking",    "dangerous", "connection", "transaction", "scripting"};
     if (call->argc > 2) {
-        sci_answer_wrong_subcommand(call);
+        sci_acl_refuse_category(call, categories, SCI_COUNT(categories));
         return;
     }
     sci_answer_array(call, SCI_COUNT(categories));
@@ -29587,15 +29602,17 @@ typedef struct sci_counted_keys {
     const char *name;
     int first; /* a key of its own, or 0 */
     int number_at;
+    int least; /* keys */
 } sci_counted_keys;
 
 static const sci_counted_keys *sci_counted_keys_find(const sci_command *command)
 {
     static const sci_counted_keys all[] = {
-        {"zunion", 0, 1},     {"zinter", 0, 1},     {"zdiff", 0, 1},       {"zintercard", 0, 1},
-        {"zmpop", 0, 1},      {"bzmpop", 0, 2},     {"zunionstore", 1, 2}, {"zinterstore", 1, 2},
-        {"zdiffstore", 1, 2}, {"sintercard", 0, 1}, {"lmpop", 0, 1},       {"blmpop", 0, 2},
-        {"eval", 0, 2},       {"evalsha", 0, 2},
+        {"zunion", 0, 1, 1},      {"zinter", 0, 1, 1},      {"zdiff", 0, 1, 1},
+        {"zintercard", 0, 1, 1},  {"zmpop", 0, 1, 1},       {"bzmpop", 0, 2, 1},
+        {"zunionstore", 1, 2, 1}, {"zinterstore", 1, 2, 1}, {"zdiffstore", 1, 2, 1},
+        {"sintercard", 0, 1, 1},  {"lmpop", 0, 1, 1},       {"blmpop", 0, 2, 1},
+        {"eval", 0, 2, 0},        {"evalsha", 0, 2, 0},
     };
     for (size_t i = 0; i < SCI_COUNT(all); i++)
         if (strcmp(all[i].name, command->name) == 0)
@@ -29616,7 +29633,7 @@ static bool sci_keys_of_streams(const sc_slice *argv, size_t argc, sci_keys *key
             continue;
         keys->first = i + 1;
         keys->count = (argc - i - 1) / 2;
-        return keys->count > 0 && (argc - i - 1) % 2 == 0;
+        return keys->count > 0; /* also where an id too few follows */
     }
     return false;
 }
@@ -29626,7 +29643,7 @@ static bool sci_keys_of_counted(const sci_counted_keys *counted, const sc_slice 
 {
     const size_t at = (size_t)counted->number_at;
     int64_t count;
-    if (at >= argc || !sci_text_to_i64(argv[at], &count) || count < 0 ||
+    if (at >= argc || !sci_text_to_i64(argv[at], &count) || count < counted->least ||
         (uint64_t)count > argc - at - 1)
         return false;
     keys->own = (size_t)counted->first;

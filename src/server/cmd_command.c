@@ -13,15 +13,17 @@ typedef struct sci_counted_keys {
     const char *name;
     int first; /* a key of its own, or 0 */
     int number_at;
+    int least; /* keys */
 } sci_counted_keys;
 
 static const sci_counted_keys *sci_counted_keys_find(const sci_command *command)
 {
     static const sci_counted_keys all[] = {
-        {"zunion", 0, 1},     {"zinter", 0, 1},     {"zdiff", 0, 1},       {"zintercard", 0, 1},
-        {"zmpop", 0, 1},      {"bzmpop", 0, 2},     {"zunionstore", 1, 2}, {"zinterstore", 1, 2},
-        {"zdiffstore", 1, 2}, {"sintercard", 0, 1}, {"lmpop", 0, 1},       {"blmpop", 0, 2},
-        {"eval", 0, 2},       {"evalsha", 0, 2},
+        {"zunion", 0, 1, 1},      {"zinter", 0, 1, 1},      {"zdiff", 0, 1, 1},
+        {"zintercard", 0, 1, 1},  {"zmpop", 0, 1, 1},       {"bzmpop", 0, 2, 1},
+        {"zunionstore", 1, 2, 1}, {"zinterstore", 1, 2, 1}, {"zdiffstore", 1, 2, 1},
+        {"sintercard", 0, 1, 1},  {"lmpop", 0, 1, 1},       {"blmpop", 0, 2, 1},
+        {"eval", 0, 2, 0},        {"evalsha", 0, 2, 0},
     };
     for (size_t i = 0; i < SCI_COUNT(all); i++)
         if (strcmp(all[i].name, command->name) == 0)
@@ -42,7 +44,7 @@ static bool sci_keys_of_streams(const sc_slice *argv, size_t argc, sci_keys *key
             continue;
         keys->first = i + 1;
         keys->count = (argc - i - 1) / 2;
-        return keys->count > 0 && (argc - i - 1) % 2 == 0;
+        return keys->count > 0; /* also where an id too few follows */
     }
     return false;
 }
@@ -52,7 +54,7 @@ static bool sci_keys_of_counted(const sci_counted_keys *counted, const sc_slice 
 {
     const size_t at = (size_t)counted->number_at;
     int64_t count;
-    if (at >= argc || !sci_text_to_i64(argv[at], &count) || count < 0 ||
+    if (at >= argc || !sci_text_to_i64(argv[at], &count) || count < counted->least ||
         (uint64_t)count > argc - at - 1)
         return false;
     keys->own = (size_t)counted->first;

@@ -192,6 +192,21 @@ static void sci_command_reset(sci_call *call)
 
 /* --- ACL: what there is to say of the only user */
 
+/* Commands are not listed by category. */
+static void sci_acl_refuse_category(sci_call *call, const char *const *categories, size_t count)
+{
+    enum { QUOTED_BYTES = 128 };
+    const sc_slice word = call->argv[2];
+    bool is_known = call->argc > 3;
+    for (size_t i = 0; i < count; i++)
+        is_known |= sci_word_is(word, categories[i]);
+    if (is_known)
+        sci_answer_wrong_subcommand(call);
+    else
+        sci_answer_error(call, "ERR Unknown category '%.*s'",
+                         (int)sci_min_size(word.len, QUOTED_BYTES), word.data);
+}
+
 static void sci_acl_cat(sci_call *call)
 {
     static const char *const categories[] = {
@@ -199,7 +214,7 @@ static void sci_acl_cat(sci_call *call)
         "string",   "bitmap", "hyperloglog", "geo",       "stream",     "pubsub",      "admin",
         "fast",     "slow",   "blocking",    "dangerous", "connection", "transaction", "scripting"};
     if (call->argc > 2) {
-        sci_answer_wrong_subcommand(call);
+        sci_acl_refuse_category(call, categories, SCI_COUNT(categories));
         return;
     }
     sci_answer_array(call, SCI_COUNT(categories));

@@ -270,8 +270,12 @@ static void commands_are_told_with_their_keys(void **state)
     (void)state;
     assert_reply(session, "COMMAND GETKEYS ZUNIONSTORE d 2 a b WEIGHTS 1 2",
                  "*3\r\n$1\r\nd\r\n$1\r\na\r\n$1\r\nb\r\n");
+    assert_reply(session, "COMMAND GETKEYS XREAD STREAMS a 1 2", "*1\r\n$1\r\na\r\n");
     assert_reply(session, "COMMAND GETKEYS ZADD k 1 a", "*1\r\n$1\r\nk\r\n");
     assert_reply(session, "COMMAND GETKEYS BZPOPMIN a b 0", "*2\r\n$1\r\na\r\n$1\r\nb\r\n");
+    assert_reply(session, "COMMAND GETKEYS EVALSHA a 0", "*0\r\n");
+    assert_reply(session, "COMMAND GETKEYS ZUNION 0 a",
+                 "-ERR Invalid arguments specified for command\r\n");
     assert_reply(session, "COMMAND GETKEYS ZUNION x a",
                  "-ERR Invalid arguments specified for command\r\n");
     assert_reply(session, "COMMAND GETKEYS ZUNION 2 a",

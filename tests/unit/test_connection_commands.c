@@ -241,7 +241,7 @@ static void letters_tell_what_a_client_does(void **state)
     assert_reply(session, "PING", "+QUEUED\r\n");
     const char *line = session_ask(other, "CLIENT LIST ID 1");
     assert_string_equal(field_of(line, "flags"), "xtBdT");
-    assert_string_equal(field_of(line, "multi"), "1");
+    assert_string_equal(field_of(line, "multi"), "0"); /* nothing is kept for what will fail */
 }
 
 static void a_transaction_is_told_until_its_end(void **state)
@@ -527,6 +527,9 @@ static void there_is_one_user(void **state)
     assert_reply(session, "ACL GETUSER joe", "$-1\r\n");
     assert_memory_equal(session_ask(session, "ACL GETUSER default"), "*12\r\n$5\r\nflags", 14);
     assert_memory_equal(session_ask(session, "ACL CAT"), "*21\r\n$8\r\nkeyspace\r\n", 19);
+    assert_reply(session, "ACL CAT nothing", "-ERR Unknown category 'nothing'\r\n");
+    assert_reply(session, "ACL CAT nothing more",
+                 "-ERR unknown subcommand or wrong number of arguments for 'CAT'. Try ACL HELP.\r\n");
     assert_reply(session, "ACL SETUSER joe",
                  "-ERR unknown subcommand 'SETUSER'. Try ACL HELP.\r\n");
 }
