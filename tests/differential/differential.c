@@ -146,7 +146,7 @@ static void run_random_lists(run *runner, const options *wanted, outcome *result
     uint64_t number;
     int64_t end_ms = wait_now_ms() + (int64_t)(wanted->seconds * 1000);
     memset(&list, 0, sizeof list);
-    catalogue_init(&known, &runner->sides[1], stdout);
+    catalogue_init(&known, &runner->sides[0], &runner->sides[1], stdout);
     result->absent = known.absent;
     for (number = 0;
          result->commands < wanted->commands && (wanted->seconds <= 0 || wait_now_ms() < end_ms) &&

@@ -29,7 +29,8 @@ static void lower_word(char out[NAME_BYTES], const char *at, size_t len)
 static bool is_container(const char *name)
 {
     static const char *const containers[] = {"client", "object", "config", "script",
-                                             "memory", "pubsub", "command"};
+                                             "memory", "pubsub", "command", "acl",
+                                             "xinfo", "slowlog", "latency"};
     size_t i;
     for (i = 0; i < COUNT_OF(containers); i++)
         if (strcmp(name, containers[i]) == 0)
@@ -90,7 +91,13 @@ static const fact facts[] = {
     {"pubsub", "help", MODE_SHAPE, KIND_PLAIN},
     {"pubsub", "channels", MODE_UNORDERED, KIND_PLAIN},
     {"config", "get", MODE_PAIRS, KIND_PLAIN},
+    {"command", "getkeys", MODE_EXACT, KIND_PLAIN},
     {"command", NULL, MODE_SHAPE, KIND_PLAIN},
+    {"latency", "reset", MODE_SHAPE, KIND_PLAIN},
+    {"latency", "latest", MODE_SHAPE, KIND_PLAIN},
+    {"slowlog", "get", MODE_SHAPE, KIND_PLAIN},
+    {"slowlog", "len", MODE_SHAPE, KIND_PLAIN},
+    {"pubsub", "shardchannels", MODE_UNORDERED, KIND_PLAIN},
     {"hello", NULL, MODE_IDS, KIND_PLAIN},
     {"client", "help", MODE_SHAPE, KIND_PLAIN},
     {"client", "id", MODE_IDS, KIND_PLAIN},
@@ -301,13 +308,16 @@ static bool has_nul(const step *one)
 }
 
 /* What means nothing: a range by name where scores differ, a cursor that no scan gave, a parameter
-   with a NUL in it, behind which redis does not look; and what only redis speaks, RESP3. */
+   with a NUL in it, behind which redis does not look; and what only redis has, RESP3 and replicas to
+   wait for. */
 static bool is_unspecified(const command_name *name, kind what, const step *one)
 {
     size_t cursor = strcmp(name->name, "scan") == 0 ? 1 : 2;
     if (strcmp(name->name, "hello") == 0 && one->argc > 1 && is_between(one->argv[1], 3, 3))
         return true;
     if (strcmp(name->name, "config") == 0 && has_nul(one))
+        return true;
+    if (strcmp(name->name, "wait") == 0 && one->argc > 1 && is_between(one->argv[1], 1, INT64_MAX))
         return true;
     if (what == KIND_SCAN && one->argc > cursor && !word_is(one->argv[cursor], "0") &&
         is_number(one->argv[cursor]))

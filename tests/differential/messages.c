@@ -103,7 +103,8 @@ static void forget_what_is_left(messages *list)
     for (i = 0; i < list->count; i++) {
         reply *one = &list->all[i];
         if (reply_begins(*one, "*3\r\n$11\r\nunsubscribe\r\n") ||
-            reply_begins(*one, "*3\r\n$12\r\npunsubscribe\r\n"))
+            reply_begins(*one, "*3\r\n$12\r\npunsubscribe\r\n") ||
+            reply_begins(*one, "*3\r\n$12\r\nsunsubscribe\r\n"))
             while (one->len > 0 && one->at[one->len - 1] != ':')
                 one->len--;
     }
@@ -113,6 +114,7 @@ static const char *run_of(reply one)
 {
     static const char *const heads[] = {"*3\r\n$11\r\nunsubscribe\r\n",
                                         "*3\r\n$12\r\npunsubscribe\r\n",
+                                        "*3\r\n$12\r\nsunsubscribe\r\n",
                                         "*4\r\n$8\r\npmessage\r\n"};
     size_t i;
     for (i = 0; i < sizeof heads / sizeof heads[0]; i++)
@@ -156,7 +158,8 @@ static void sort_runs(messages *list, bool all_unsubscribed)
 static bool is_unsubscribing_all(const step *last)
 {
     return last && last->argc == 1 &&
-           (word_is(last->argv[0], "unsubscribe") || word_is(last->argv[0], "punsubscribe"));
+           (word_is(last->argv[0], "unsubscribe") || word_is(last->argv[0], "punsubscribe") ||
+            word_is(last->argv[0], "sunsubscribe"));
 }
 
 static bool same_messages(run *runner, const messages *a, const messages *b, const char *where,

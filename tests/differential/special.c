@@ -373,6 +373,7 @@ static bool last_id_of(run *runner, const step *one, uint64_t id[2])
     words[0] = text_word("XINFO");
     words[1] = text_word("STREAM");
     words[2] = one->argv[1];
+    (void)ask(runner, 1, one->line, words, 3); /* so that both tell of a key that is not there */
     fields = reply_elements(ask(runner, 0, one->line, words, 3), &count);
     for (i = 0; fields && i + 1 < count; i++)
         if (word_is(reply_text(fields[i]), "last-generated-id"))

@@ -60,13 +60,51 @@ static bool is_served(side *server, const command_name *name)
     return knows;
 }
 
-static void say_absent(catalogue *known, const command_name *name, FILE *report)
+/* By a name that COMMAND LIST tells: "get", or "client|list", which is asked for without words. */
+static bool is_known(side *server, const char *name)
 {
-    const char *reason = meant_absence(name);
-    if (!reason)
-        known->absent++;
-    fprintf(report, "not served: %s%s%s%s%s\n", name->name, name->sub[0] ? " " : "", name->sub,
-            reason ? ": " : "", reason ? reason : " (no reason is known)");
+    const char *words[4] = {"COMMAND", "INFO", NULL, NULL};
+    const char *bar = strchr(name, '|');
+    command_name parts;
+    reply answer;
+    size_t count;
+    reply *elements;
+    bool is_nil;
+    if (bar) {
+        snprintf(parts.name, sizeof parts.name, "%.*s", (int)(bar - name), name);
+        snprintf(parts.sub, sizeof parts.sub, "%s", bar + 1);
+        return is_served(server, &parts);
+    }
+    words[2] = name;
+    answer = side_ask(server, LINE_CONTROL, words);
+    elements = reply_elements(answer, &count);
+    is_nil = count != 1 || reply_is_nil(elements[0]);
+    free(elements);
+    return !is_nil;
+}
+
+/* All that redis serves and the other does not must have a reason. */
+static size_t count_absent(side *redis, side *server, FILE *report)
+{
+    static const char *const words[] = {"COMMAND", "LIST", NULL};
+    reply list = side_ask(redis, LINE_CONTROL, words);
+    size_t count;
+    size_t absent = 0;
+    size_t i;
+    reply *names = reply_elements(list, &count);
+    if (!names)
+        die("%s does not know COMMAND LIST, which the tester needs", redis->name);
+    for (i = 0; i < count; i++) {
+        char name[2 * NAME_BYTES];
+        word text = reply_text(names[i]);
+        snprintf(name, sizeof name, "%.*s", (int)text.len, text.at);
+        if (is_known(server, name) || meant_absence(name))
+            continue;
+        fprintf(report, "not served: %s, and no reason is known\n", name);
+        absent++;
+    }
+    free(names);
+    return absent;
 }
 
 /* The tester asks by these whether all is there and the same. */
@@ -96,16 +134,14 @@ static void find_basic(catalogue *known, side *server)
     }
 }
 
-void catalogue_init(catalogue *known, side *server, FILE *report)
+void catalogue_init(catalogue *known, side *redis, side *server, FILE *report)
 {
-    command_name told[512];
-    size_t told_count = 0;
     size_t g;
     size_t r;
-    size_t i;
     memset(known, 0, sizeof *known);
     check_needs(server);
     find_basic(known, server);
+    known->absent = count_absent(redis, server, report);
     for (g = 0; g < group_count; g++) {
         known->rules[g] = (const rule **)calloc(groups[g].count, sizeof(rule *));
         if (!known->rules[g])
@@ -113,17 +149,10 @@ void catalogue_init(catalogue *known, side *server, FILE *report)
         for (r = 0; r < groups[g].count; r++) {
             const rule *one = &groups[g].rules[r];
             command_name name = name_of_rule(one->text);
-            if (is_served(server, &name)) {
-                known->rules[g][known->counts[g]++] = one;
-                known->weights[g] += one->weight;
+            if (!is_served(server, &name))
                 continue;
-            }
-            for (i = 0; i < told_count && memcmp(&told[i], &name, sizeof name) != 0; i++)
-                continue;
-            if (i == told_count && told_count < COUNT_OF(told)) {
-                told[told_count++] = name;
-                say_absent(known, &name, report);
-            }
+            known->rules[g][known->counts[g]++] = one;
+            known->weights[g] += one->weight;
         }
     }
 }

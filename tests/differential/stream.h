@@ -14,9 +14,9 @@ typedef struct catalogue {
     size_t absent; /* commands that are not served without a known reason */
 } catalogue;
 
-/* Ask the server what it knows; says in `report` what it does not. Ends the process when it lacks
-   what the tester itself needs. */
-void catalogue_init(catalogue *known, side *server, FILE *report);
+/* Ask `server` what it knows of what `redis` does; says in `report` what it does not. Ends the
+   process when it lacks what the tester itself needs. */
+void catalogue_init(catalogue *known, side *redis, side *server, FILE *report);
 void catalogue_free(catalogue *known);
 
 /* `count` steps and a few more. `only` NULL: groups are drawn. */
