@@ -588,19 +588,35 @@
    half a second, in slices of a millisecond between which commands are served.
 
    Commands, with the replies and error texts of Redis 7: of connections AUTH HELLO SELECT PING ECHO
-   QUIT RESET CLIENT; of the server INFO CONFIG DBSIZE FLUSHDB FLUSHALL TIME COMMAND SAVE
+   QUIT RESET CLIENT ACL; of the server INFO CONFIG DBSIZE FLUSHDB FLUSHALL TIME COMMAND SAVE
    BGREWRITEAOF MEMORY LASTSAVE SHUTDOWN SWAPDB; of keys all but DUMP, RESTORE, SORT and MIGRATE; of
-   strings, hashes, lists, sets, sorted sets all; of streams all but consumer groups;
-   publish/subscribe, transactions, client-side caching (CLIENT TRACKING with REDIRECT). Lua is not
-   there: EVAL and EVALSHA know the scripts of this library alone.
+   strings all but LCS, BITOP and BITFIELD; of hashes, lists, sets, sorted sets all; of streams all
+   but consumer groups; publish/subscribe, transactions, client-side caching (CLIENT TRACKING with
+   REDIRECT). Lua is not there: EVAL and EVALSHA know the scripts of this library alone.
 
-   What differs from Redis, and why: HELLO 3 is answered by NOPROTO, since RESP3 is not spoken here
-   (node-redis 6 asks for it: give it RESP: 2). LCS, BITOP, BITFIELD, SORT, DUMP, RESTORE and
-   consumer groups are not there: a cache needs none of them. SHUTDOWN ends a server that listens,
-   and is refused by one inside of a process. SAVE, BGSAVE and BGREWRITEAOF are errors without a log
-   rather than an OK that saves nothing. SCAN passes over what has expired and leaves it to the
-   server's tick. XADD key MINID removes what is below, also after XSETID. CLIENT LIST has no figures
-   for argv-mem, oll and omem. CLIENT NO-TOUCH and SET ... IFEQ are of newer versions.
+   What differs from Redis, and why:
+
+       HELLO 3             is answered by NOPROTO: RESP3 is not spoken (node-redis 6 asks for it:
+                           give it RESP: 2)
+       not there, since    LCS, BITOP, BITFIELD, SORT, HyperLogLogs, GEO..., consumer groups; DUMP,
+       a cache needs it    RESTORE, MIGRATE; FUNCTION, EVAL_RO; CLUSTER and replication; changes of
+       not                 ACL, for there is one user; MODULE, MONITOR
+       WAIT                answers 0 at once: there are no replicas to wait for
+       SHUTDOWN            ends a server that listens, and is refused by one inside of a process
+       SAVE, BGSAVE,       are errors without a log, rather than an OK that saves nothing
+       BGREWRITEAOF
+       SCAN                passes over what has expired, and leaves it to the server's tick
+       MINID               of XADD and XTRIM removes all that is below, also after XSETID has set
+                           the id back before deleted entries, where Redis stops
+       CLIENT TRACKING     with BCAST, the keys of one message come in the order of their changes
+       CLIENT LIST         has no figures for argv-mem, oll and omem; INFO, MEMORY, OBJECT FREQ and
+                           IDLETIME tell this server's own
+       ACL CAT             lists the categories, not the commands of one
+       COMMAND             tells no subcommands, and COMMAND DOCS wants names
+       SLOWLOG, LATENCY    are empty: nothing is measured
+       CONFIG SET          refuses a NUL byte, behind which Redis does not look
+       CLIENT NO-TOUCH,    are there, as in newer versions
+       SET ... IFEQ
 
    MARK: - Threads and the scheduler
 
