@@ -19376,9 +19376,9 @@ static void sci_tracking_note_moving(const sci_call *call)
     const sc_slice name = sc_text(call->command->name);
     int64_t count;
     for (size_t i = 0; i < SCI_COUNT(counted); i++) {
-        if (sci_word_is(name, counted[i]) && sci_text_to_i64(call->argv[1], &count) && count > 0)
-            sci_tracking_note_keys(call->session, call->argv + 2,
-                                   sci_min_size((size_t)count, call->argc - 2));
+        if (sci_word_is(name, counted[i]) && sci_text_to_i64(call->argv[1], &count) && count > 0 &&
+            (uint64_t)count <= call->argc - 2)
+            sci_tracking_note_keys(call->session, call->argv + 2, (size_t)count);
     }
     if (sci_word_is(name, "xread"))
         sci_tracking_note_streams(call);

@@ -82,6 +82,9 @@ static void keys_without_a_place_of_their_own_are_tracked(void **state)
     assert_string_equal(session_take(listener), "");
     session_ask(writer, "SADD t a");
     assert_string_equal(session_take(listener), INVALIDATE "*1\r\n$1\r\nt\r\n");
+    session_ask(tracker, "SINTERCARD 3 s t");
+    session_ask(writer, "SADD t b");
+    assert_string_equal(session_take(listener), "");
 }
 
 static void noloop_spares_the_writer_and_untracks_all_the_same(void **state)
