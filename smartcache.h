@@ -611,6 +611,7 @@
        CLIENT TRACKING     with BCAST, the keys of one message come in the order of their changes
        CLIENT LIST         has no figures for argv-mem, oll and omem; INFO, MEMORY, OBJECT FREQ and
                            IDLETIME tell this server's own
+       errors              quote at most 500 bytes of a word
        ACL CAT             lists the categories, not the commands of one
        COMMAND             tells no subcommands, and COMMAND DOCS wants names
        SLOWLOG, LATENCY    are empty: nothing is measured

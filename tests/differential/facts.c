@@ -28,9 +28,9 @@ static void lower_word(char out[NAME_BYTES], const char *at, size_t len)
 
 static bool is_container(const char *name)
 {
-    static const char *const containers[] = {"client", "object", "config", "script",
-                                             "memory", "pubsub", "command", "acl",
-                                             "xinfo", "slowlog", "latency"};
+    static const char *const containers[] = {"client", "object",  "config",  "script",
+                                             "memory", "pubsub",  "command", "acl",
+                                             "xinfo",  "slowlog", "latency"};
     size_t i;
     for (i = 0; i < COUNT_OF(containers); i++)
         if (strcmp(name, containers[i]) == 0)
@@ -336,8 +336,8 @@ kind kind_of(const step *one)
     if (strcmp(name.name, "xadd") == 0 && has_word(one, "*"))
         what = KIND_ADD_NOW;
     if (is_near_expiry(name.name, one) || is_too_large(name.name, one) ||
-        has_foreign_id(&name, one) || is_race_of_times(&name, one) || is_unspecified(&name, what, one) ||
-        waits_middling(&name, one))
+        has_foreign_id(&name, one) || is_race_of_times(&name, one) ||
+        is_unspecified(&name, what, one) || waits_middling(&name, one))
         return KIND_REFUSED;
     return what;
 }

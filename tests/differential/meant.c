@@ -17,7 +17,7 @@
    - figures: INFO, MEMORY, OBJECT, COMMAND, and sizes in CLIENT LIST. */
 typedef struct meant {
     const char *name;
-    const char *sub; /* "": none */
+    const char *sub;   /* "": none */
     const char *redis; /* how the replies begin */
     const char *ours;
     const char *reason;
@@ -27,6 +27,19 @@ static const meant replies[] = {
     {"acl", "cat", "*", "-ERR", "commands are not listed by category"},
 };
 static uint64_t met[COUNT_OF(replies)];
+
+/* Errors that quote a word are cut at this (SC_ERROR_TEXT_BYTES, with the line's ends), or before a
+   line end that would be the last. */
+#define LONGEST_ERROR 514
+#define LINE_ENDS 8
+static uint64_t cut_errors;
+
+static bool is_cut_error(reply redis, reply ours)
+{
+    return reply_is_error(redis) && reply_is_error(ours) && ours.len <= LONGEST_ERROR &&
+           ours.len > LONGEST_ERROR - LINE_ENDS && redis.len > ours.len &&
+           memcmp(redis.at, ours.at, ours.len - 2) == 0;
+}
 
 /* --- What is not served */
 
@@ -57,11 +70,14 @@ const char *meant_reason(const step *what, reply redis, reply ours)
     size_t i;
     if (!what)
         return NULL;
+    if (is_cut_error(redis, ours)) {
+        cut_errors++;
+        return "errors quote so much of a word, and no more";
+    }
     name = name_of_step(what);
     for (i = 0; i < COUNT_OF(replies); i++) {
         if (strcmp(name.name, replies[i].name) == 0 && strcmp(name.sub, replies[i].sub) == 0 &&
-            reply_begins(redis, replies[i].redis) &&
-            reply_begins(ours, replies[i].ours)) {
+            reply_begins(redis, replies[i].redis) && reply_begins(ours, replies[i].ours)) {
             met[i]++;
             return replies[i].reason;
         }
@@ -95,6 +111,8 @@ const char *meant_absence(const char *name)
 void meant_print(FILE *file)
 {
     size_t i;
+    if (cut_errors)
+        fprintf(file, "meant: %llu times an error that is cut\n", (unsigned long long)cut_errors);
     for (i = 0; i < COUNT_OF(replies); i++)
         if (met[i])
             fprintf(file, "meant: %llu times %s %s: %s\n", (unsigned long long)met[i],

@@ -112,10 +112,9 @@ static void forget_what_is_left(messages *list)
 
 static const char *run_of(reply one)
 {
-    static const char *const heads[] = {"*3\r\n$11\r\nunsubscribe\r\n",
-                                        "*3\r\n$12\r\npunsubscribe\r\n",
-                                        "*3\r\n$12\r\nsunsubscribe\r\n",
-                                        "*4\r\n$8\r\npmessage\r\n"};
+    static const char *const heads[] = {
+        "*3\r\n$11\r\nunsubscribe\r\n", "*3\r\n$12\r\npunsubscribe\r\n",
+        "*3\r\n$12\r\nsunsubscribe\r\n", "*4\r\n$8\r\npmessage\r\n"};
     size_t i;
     for (i = 0; i < sizeof heads / sizeof heads[0]; i++)
         if (reply_begins(one, heads[i]))

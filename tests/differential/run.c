@@ -167,8 +167,8 @@ static bool compare_reply(run *runner, line_state *line, const step *what, reply
     if (strcmp(name.name, "multi") == 0 && reply_is(a, "+OK\r\n"))
         line->is_in_multi = true;
     /* EXEC ends it also when it is refused, DISCARD does not. */
-    if (strcmp(name.name, "exec") == 0 ||
-        (strcmp(name.name, "discard") == 0 && what->argc == 1) || reply_is(a, "+RESET\r\n")) {
+    if (strcmp(name.name, "exec") == 0 || (strcmp(name.name, "discard") == 0 && what->argc == 1) ||
+        reply_is(a, "+RESET\r\n")) {
         line->is_in_multi = false;
         line->queued_count = 0;
     }
