@@ -27,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define KILLS 60 /* of all tests together */
+#define KILLS 300 /* of all tests together */
 #define TESTS 2
 #define WRITERS 3
 #define WRITES (1 << 19) /* of a writer at most */
