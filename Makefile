@@ -119,11 +119,13 @@ $B/unit/%: tests/unit/%.c smartcache.h $B/libsupport.a $B/librooms.a
 	@$(CC) $(UNIT_FLAGS) $(DEPENDENCIES) $(if $(INTO_$*),-Wl$(COMMA)-z$(COMMA)muldefs) \
 	    -o $@ $< $B/libsupport.a $B/librooms.a -lcmocka -pthread -lm
 
+# An archive is linked only where something is missing: a test may declare, or implement by itself.
+ROOMS_FLAGS =
 $B/librooms.a: tests/rooms tests/compile/implement.c smartcache.h
 	@mkdir -p $B/rooms
 	@echo 'build $@'
 	@tests/rooms >$B/rooms/smartcache.h
-	@$(CC) $(TEST_FLAGS) -DSCI_PRIVATE=extern -c -o $B/rooms.o tests/compile/implement.c
+	@$(CC) $(TEST_FLAGS) $(ROOMS_FLAGS) -DSCI_PRIVATE=extern -c -o $B/rooms.o tests/compile/implement.c
 	@rm -f $@ && $(AR) rcs $@ $B/rooms.o
 
 # A port's test adds what it needs to PORT_FLAGS and PORT_LIBS, as in `$B/ports/test_x: PORT_LIBS = -lx`.
@@ -141,10 +143,10 @@ $(LWIP_TESTS): $B/lwip/librig.a $B/lwip/liblwip.a
 $(LWIP_TESTS): PORT_FLAGS = -Itests/lwip
 $(LWIP_TESTS): PORT_LIBS = $B/lwip/librig.a $B/lwip/liblwip.a -lslirp
 
-$B/ports/%: tests/ports/%.c smartcache.h tests/port_conformance.h $(wildcard ports/*.h) $B/libsupport.a $B/libsmartcache.a
+$B/ports/%: tests/ports/%.c smartcache.h tests/port_conformance.h $(wildcard ports/*.h) $B/libsupport.a $B/librooms.a
 	@mkdir -p $(@D)
 	@echo 'build $@'
-	@$(CC) $(TEST_FLAGS) -Iports $(PORT_FLAGS) $(DEPENDENCIES) -o $@ $< $B/libsupport.a $B/libsmartcache.a -lcmocka $(PORT_LIBS) -pthread -lm
+	@$(CC) $(TEST_FLAGS) -Iports $(PORT_FLAGS) $(DEPENDENCIES) -o $@ $< $B/libsupport.a $B/librooms.a -lcmocka $(PORT_LIBS) -pthread -lm
 
 # Stock lwIP, without the thread sanitizer: it guards in ways of its own what it shares. And the rig:
 # lwIP's system layer, its ways to the host, the port.
@@ -181,17 +183,10 @@ $(DIFFERENTIAL): $(DIFFERENTIAL_PARTS) $B/libsupport.a
 differential: $(DIFFERENTIAL) build/smartcache-server
 	@tests/run $(DIFFERENTIAL)
 
-$B/redis/%: tests/redis/%.c smartcache.h $B/libsupport.a $B/libsmartcache.a
+$B/redis/%: tests/redis/%.c smartcache.h $B/libsupport.a $B/librooms.a
 	@mkdir -p $(@D)
 	@echo 'build $@'
-	@$(CC) $(TEST_FLAGS) $(DEPENDENCIES) -o $@ $< $B/libsupport.a $B/libsmartcache.a -lcmocka -pthread -lm
-
-# An archive is linked only where something is missing: a test may declare, or implement by itself.
-$B/libsmartcache.a: tests/compile/implement.c smartcache.h
-	@mkdir -p $(@D)
-	@echo 'build $@'
-	@$(CC) $(TEST_FLAGS) -c -o $B/smartcache.o tests/compile/implement.c
-	@rm -f $@ && $(AR) rcs $@ $B/smartcache.o
+	@$(CC) $(TEST_FLAGS) $(DEPENDENCIES) -o $@ $< $B/libsupport.a $B/librooms.a -lcmocka -pthread -lm
 
 $B/libsupport.a: $(SUPPORT)
 	@mkdir -p $(@D)
@@ -205,10 +200,14 @@ $B/support/%.o: tests/support/%.c smartcache.h
 ADDRESS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 THREAD = -fsanitize=thread -fno-omit-frame-pointer
 
+# The other unit tests have one thread.
+THREADED = embedded files host listener lockmap log log_rewrite log_trouble lookup poller thread transport wait
+
 sanitize: smartcache.h
 	@tests/setup.sh sanitize
 	@$(MAKE) --no-print-directory $(PARALLEL) check CONFIG=address CC=$(CLANG) CONFIG_FLAGS='$(ADDRESS)'
-	@$(MAKE) --no-print-directory $(PARALLEL) check CONFIG=thread CC=$(CLANG) CONFIG_FLAGS='$(THREAD)'
+	@$(MAKE) --no-print-directory $(PARALLEL) check CONFIG=thread CC=$(CLANG) CONFIG_FLAGS='$(THREAD)' \
+	    UNIT='$(THREADED:%=build/thread/unit/test_%)'
 
 # --- checks of the tree
 
@@ -241,10 +240,10 @@ baremetal: smartcache.h
 	@tests/run tests/baremetal_run
 	@examples/baremetal/size
 
-build/baremetal/partner: tests/baremetal/partner.c smartcache.h $B/libsmartcache.a
+build/baremetal/partner: tests/baremetal/partner.c smartcache.h $B/librooms.a
 	@mkdir -p $(@D)
 	@echo 'build $@'
-	@$(CC) $(TEST_FLAGS) $(DEPENDENCIES) -o $@ $< $B/libsmartcache.a -pthread
+	@$(CC) $(TEST_FLAGS) $(DEPENDENCIES) -o $@ $< $B/librooms.a -pthread
 
 # The table in README.md is renewed by one, and compared by the other.
 size: smartcache.h
