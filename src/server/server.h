@@ -164,7 +164,7 @@ struct sc_server {
     sci_map sessions_by_id;
     size_t session_count;
     uint64_t last_session;
-    int64_t now_ms; /* wall clock at the start of the command or tick that runs */
+    int64_t now_ms;         /* wall clock at the start of the command or tick that runs */
     int64_t idle_timeout_s; /* a session that asks nothing for so long is ended; 0: never */
     int64_t idle_look_ns;   /* when it is looked for them next */
     bool is_expiry_lazy;    /* only what is looked up expires (DEBUG SET-ACTIVE-EXPIRE 0) */
@@ -178,7 +178,7 @@ struct sc_server {
     bool is_resuming;
     sci_pause pause;
     sci_bytes unheard; /* answers of those who want none */
-    sci_map watched; /* key -> sci_watch_link, private to transaction.c */
+    sci_map watched;   /* key -> sci_watch_link, private to transaction.c */
 
     sci_map channels[SCI_CHANNEL_KINDS]; /* private to pubsub.c */
     sci_link patterns;                   /* those of SCI_PATTERN, for publishing */

@@ -83,7 +83,8 @@ static void sci_tracking_tell_own(sc_server *server)
     if (SCI_LIKELY(!keys && !server->is_own_flush))
         return;
     sci_session *session = sci_session_find(server, server->own_changes_by);
-    for (const sci_member *member; session && keys && (member = sci_members_next(keys, &iterator));) {
+    for (const sci_member *member;
+         session && keys && (member = sci_members_next(keys, &iterator));) {
         const sc_slice key = sci_member_name(member);
         sci_tracking_tell(session, &key, 1);
     }

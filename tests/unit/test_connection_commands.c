@@ -528,8 +528,9 @@ static void there_is_one_user(void **state)
     assert_memory_equal(session_ask(session, "ACL GETUSER default"), "*12\r\n$5\r\nflags", 14);
     assert_memory_equal(session_ask(session, "ACL CAT"), "*21\r\n$8\r\nkeyspace\r\n", 19);
     assert_reply(session, "ACL CAT nothing", "-ERR Unknown category 'nothing'\r\n");
-    assert_reply(session, "ACL CAT nothing more",
-                 "-ERR unknown subcommand or wrong number of arguments for 'CAT'. Try ACL HELP.\r\n");
+    assert_reply(
+        session, "ACL CAT nothing more",
+        "-ERR unknown subcommand or wrong number of arguments for 'CAT'. Try ACL HELP.\r\n");
     assert_reply(session, "ACL SETUSER joe",
                  "-ERR unknown subcommand 'SETUSER'. Try ACL HELP.\r\n");
 }
