@@ -12182,7 +12182,7 @@ struct sc_server {
     sci_map sessions_by_id;
     size_t session_count;
     uint64_t last_session;
-    int64_t now_ms; /* wall clock at the start of the command or tick that runs */
+    int64_t now_ms;         /* wall clock at the start of the command or tick that runs */
     int64_t idle_timeout_s; /* a session that asks nothing for so long is ended; 0: never */
     int64_t idle_look_ns;   /* when it is looked for them next */
     bool is_expiry_lazy;    /* only what is looked up expires (DEBUG SET-ACTIVE-EXPIRE 0) */
@@ -12196,7 +12196,7 @@ struct sc_server {
     bool is_resuming;
     sci_pause pause;
     sci_bytes unheard; /* answers of those who want none */
-    sci_map watched; /* key -> sci_watch_link, private to transaction.c */
+    sci_map watched;   /* key -> sci_watch_link, private to transaction.c */
 
     sci_map channels[SCI_CHANNEL_KINDS]; /* private to pubsub.c */
     sci_link patterns;                   /* those of SCI_PATTERN, for publishing */
@@ -19244,7 +19244,8 @@ static void sci_tracking_tell_own(sc_server *server)
     if (SCI_LIKELY(!keys && !server->is_own_flush))
         return;
     sci_session *session = sci_session_find(server, server->own_changes_by);
-    for (const sci_member *member; session && keys && (member = sci_members_next(keys, &iterator));) {
+    for (const sci_member *member;
+         session && keys && (member = sci_members_next(keys, &iterator));) {
         const sc_slice key = sci_member_name(member);
         sci_tracking_tell(session, &key, 1);
     }
@@ -19359,15 +19360,16 @@ SCI_PRIVATE void sci_tracking_note_keys(sci_session *session, const sc_slice *ke
     }
 }
 
-/* XREAD: the first half of what follows STREAMS. */
+/* XREAD: the first half of what follows STREAMS; none when its words are wrong. */
 static void sci_tracking_note_streams(const sci_call *call)
 {
-    for (size_t i = 1; i < call->argc; i++) {
-        if (!sci_word_is(call->argv[i], "streams"))
-            continue;
-        sci_tracking_note_keys(call->session, call->argv + i + 1, (call->argc - i - 1) / 2);
+    size_t i = 1;
+    while (i < call->argc &&
+           (sci_word_is(call->argv[i], "block") || sci_word_is(call->argv[i], "count")))
+        i += 2;
+    if (i >= call->argc || !sci_word_is(call->argv[i], "streams") || (call->argc - i) % 2 == 0)
         return;
-    }
+    sci_tracking_note_keys(call->session, call->argv + i + 1, (call->argc - i - 1) / 2);
 }
 
 /* The commands whose keys have no place of their own in the table. */
@@ -25633,6 +25635,8 @@ static void sci_lists_pop_some(sci_call *call, const sci_lists_pops *pops, sc_sl
     else
         sci_answer_bulk(call, sci_deque_peek(list, pops->side));
     sci_deque_drop(list, pops->side, count);
+    if (call->is_retried && pops->has_count)
+        sci_key_changed(call, key); /* BLMPOP tells of the key itself */
     sci_lists_popped(call, key, entry, pops->side);
     sci_log_instead(call, words, pops->has_count ? 3 : 2);
 }
@@ -30070,7 +30074,9 @@ SCI_PRIVATE void sci_call_init(sci_call *call, sc_server *server, sci_session *s
     call->argc = argc;
     call->now_ms = server->now_ms;
     if (session) {
-        bool is_heard = SCI_LIKELY(!session->is_muted && !session->skips_now);
+        /* What a transaction does after it has ended its own session is not answered. */
+        bool is_heard =
+            SCI_LIKELY(!session->is_muted && !session->skips_now && !session->is_ended);
         call->db = session->db;
         call->out = is_heard ? &session->out : &server->unheard;
     }

@@ -157,6 +157,8 @@ static void sci_lists_pop_some(sci_call *call, const sci_lists_pops *pops, sc_sl
     else
         sci_answer_bulk(call, sci_deque_peek(list, pops->side));
     sci_deque_drop(list, pops->side, count);
+    if (call->is_retried && pops->has_count)
+        sci_key_changed(call, key); /* BLMPOP tells of the key itself */
     sci_lists_popped(call, key, entry, pops->side);
     sci_log_instead(call, words, pops->has_count ? 3 : 2);
 }

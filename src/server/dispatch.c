@@ -84,7 +84,9 @@ SCI_PRIVATE void sci_call_init(sci_call *call, sc_server *server, sci_session *s
     call->argc = argc;
     call->now_ms = server->now_ms;
     if (session) {
-        bool is_heard = SCI_LIKELY(!session->is_muted && !session->skips_now);
+        /* What a transaction does after it has ended its own session is not answered. */
+        bool is_heard =
+            SCI_LIKELY(!session->is_muted && !session->skips_now && !session->is_ended);
         call->db = session->db;
         call->out = is_heard ? &session->out : &server->unheard;
     }

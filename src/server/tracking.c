@@ -199,15 +199,16 @@ SCI_PRIVATE void sci_tracking_note_keys(sci_session *session, const sc_slice *ke
     }
 }
 
-/* XREAD: the first half of what follows STREAMS. */
+/* XREAD: the first half of what follows STREAMS; none when its words are wrong. */
 static void sci_tracking_note_streams(const sci_call *call)
 {
-    for (size_t i = 1; i < call->argc; i++) {
-        if (!sci_word_is(call->argv[i], "streams"))
-            continue;
-        sci_tracking_note_keys(call->session, call->argv + i + 1, (call->argc - i - 1) / 2);
+    size_t i = 1;
+    while (i < call->argc &&
+           (sci_word_is(call->argv[i], "block") || sci_word_is(call->argv[i], "count")))
+        i += 2;
+    if (i >= call->argc || !sci_word_is(call->argv[i], "streams") || (call->argc - i) % 2 == 0)
         return;
-    }
+    sci_tracking_note_keys(call->session, call->argv + i + 1, (call->argc - i - 1) / 2);
 }
 
 /* The commands whose keys have no place of their own in the table. */

@@ -317,6 +317,16 @@ static void who_kills_itself_is_answered_first(void **state)
     assert_true(sci_session_is_over(session));
 }
 
+static void a_transaction_that_ends_its_client_is_done_and_not_answered(void **state)
+{
+    sci_session *session = session_new();
+    (void)state;
+    session_ask(session, "MULTI\r\nCLIENT KILL ID 1 SKIPME no\r\nSET k v");
+    assert_reply(session, "EXEC", "*2\r\n:1\r\n"); /* cut, as from Redis */
+    assert_true(sci_session_is_over(session));
+    assert_reply(session_new(), "GET k", "$1\r\nv\r\n");
+}
+
 static void a_client_that_waits_can_be_killed(void **state)
 {
     sci_session *session = session_new();
@@ -588,6 +598,7 @@ int main(void)
         server_unit_test(a_killed_client_is_gone_at_once),
         server_unit_test(filters_choose_whom_to_kill),
         server_unit_test(who_kills_itself_is_answered_first),
+        server_unit_test(a_transaction_that_ends_its_client_is_done_and_not_answered),
         server_unit_test(a_client_that_waits_can_be_killed),
         server_unit_test(who_wants_no_replies_gets_none),
         server_unit_test(one_reply_can_be_skipped),

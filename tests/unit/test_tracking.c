@@ -82,9 +82,12 @@ static void keys_without_a_place_of_their_own_are_tracked(void **state)
     assert_string_equal(session_take(listener), "");
     session_ask(writer, "SADD t a");
     assert_string_equal(session_take(listener), INVALIDATE "*1\r\n$1\r\nt\r\n");
-    session_ask(tracker, "SINTERCARD 3 s t");
+    session_ask(tracker, "SINTERCARD 3 s t\r\nXREAD STREAMS t 1 2");
     session_ask(writer, "SADD t b");
     assert_string_equal(session_take(listener), "");
+    session_ask(tracker, "XREAD COUNT 1 STREAMS t 1");
+    session_ask(writer, "SADD t c");
+    assert_string_equal(session_take(listener), INVALIDATE "*1\r\n$1\r\nt\r\n");
 }
 
 static void noloop_spares_the_writer_and_untracks_all_the_same(void **state)
@@ -199,7 +202,10 @@ static void an_element_for_one_that_waits_changes_its_list_once(void **state)
     assert_reply(pusher, "RPUSH l x", ":1\r\n");
     assert_string_equal(session_take(listener), "");
     assert_string_equal(session_take(waiting), "*2\r\n$1\r\nl\r\n$1\r\nx\r\n");
-    assert_reply(waiting, "BLMOVE l m LEFT LEFT 0", "");
+    assert_reply(waiting, "BLMPOP 0 1 l LEFT", "");
+    assert_reply(pusher, "RPUSH l x", ":1\r\n");
+    assert_string_equal(session_take(listener), INVALIDATE "*1\r\n$1\r\nl\r\n");
+    assert_reply(waiting, "BLMOVE l m LEFT LEFT 0", "*2\r\n$1\r\nl\r\n*1\r\n$1\r\nx\r\n");
     assert_reply(pusher, "RPUSH l x", ":1\r\n");
     assert_string_equal(session_take(listener), INVALIDATE "*1\r\n$1\r\nm\r\n");
 }
