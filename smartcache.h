@@ -3148,8 +3148,23 @@ SCI_PRIVATE void sci_map_remove(sci_map *map, sci_map_node *node);
 
 /* For structs of `size` bytes that begin with their node and have their key, copied, behind them:
    make one, zeroed, and put it as above (NULL: no memory); remove it and free it. */
-SCI_PRIVATE void *sci_map_make(sci_map *map, size_t size, sc_slice key, uint64_t hash);
-SCI_PRIVATE void sci_map_unmake(sci_map *map, size_t size, sci_map_node *node);
+static inline void *sci_map_make(sci_map *map, size_t size, sc_slice key, uint64_t hash)
+{
+    char *made = (char *)sci_alloc_zeroed(&map->memory, size + key.len);
+    if (!made)
+        return NULL;
+    if (key.len)
+        memcpy(made + size, key.data, key.len);
+    sci_map_put(map, (sci_map_node *)(void *)made, sc_bytes(made + size, key.len), hash);
+    return made;
+}
+
+static inline void sci_map_unmake(sci_map *map, size_t size, sci_map_node *node)
+{
+    size_t key_len = node->key.len;
+    sci_map_remove(map, node);
+    sci_free(&map->memory, node, size + key_len);
+}
 
 SCI_PRIVATE void sci_map_init(sci_map *map, const sc_memory *memory, sci_hash_seed seed)
 {
@@ -3251,24 +3266,6 @@ SCI_PRIVATE void sci_map_remove(sci_map *map, sci_map_node *node)
     /* An eighth full is far from both doubling and halving again. */
     if (map->bucket_count > SCI_MAP_INLINE_BUCKETS && map->count < map->bucket_count / 8)
         sci_map_rehash(map, map->bucket_count / 2);
-}
-
-SCI_PRIVATE void *sci_map_make(sci_map *map, size_t size, sc_slice key, uint64_t hash)
-{
-    char *made = (char *)sci_alloc_zeroed(&map->memory, size + key.len);
-    if (!made)
-        return NULL;
-    if (key.len)
-        memcpy(made + size, key.data, key.len);
-    sci_map_put(map, (sci_map_node *)(void *)made, sc_bytes(made + size, key.len), hash);
-    return made;
-}
-
-SCI_PRIVATE void sci_map_unmake(sci_map *map, size_t size, sci_map_node *node)
-{
-    size_t key_len = node->key.len;
-    sci_map_remove(map, node);
-    sci_free(&map->memory, node, size + key_len);
 }
 
 /* MARK: - Timer heap (Private) */

@@ -104,21 +104,3 @@ SCI_PRIVATE void sci_map_remove(sci_map *map, sci_map_node *node)
     if (map->bucket_count > SCI_MAP_INLINE_BUCKETS && map->count < map->bucket_count / 8)
         sci_map_rehash(map, map->bucket_count / 2);
 }
-
-SCI_PRIVATE void *sci_map_make(sci_map *map, size_t size, sc_slice key, uint64_t hash)
-{
-    char *made = (char *)sci_alloc_zeroed(&map->memory, size + key.len);
-    if (!made)
-        return NULL;
-    if (key.len)
-        memcpy(made + size, key.data, key.len);
-    sci_map_put(map, (sci_map_node *)(void *)made, sc_bytes(made + size, key.len), hash);
-    return made;
-}
-
-SCI_PRIVATE void sci_map_unmake(sci_map *map, size_t size, sci_map_node *node)
-{
-    size_t key_len = node->key.len;
-    sci_map_remove(map, node);
-    sci_free(&map->memory, node, size + key_len);
-}

@@ -37,5 +37,20 @@ SCI_PRIVATE void sci_map_remove(sci_map *map, sci_map_node *node);
 
 /* For structs of `size` bytes that begin with their node and have their key, copied, behind them:
    make one, zeroed, and put it as above (NULL: no memory); remove it and free it. */
-SCI_PRIVATE void *sci_map_make(sci_map *map, size_t size, sc_slice key, uint64_t hash);
-SCI_PRIVATE void sci_map_unmake(sci_map *map, size_t size, sci_map_node *node);
+static inline void *sci_map_make(sci_map *map, size_t size, sc_slice key, uint64_t hash)
+{
+    char *made = (char *)sci_alloc_zeroed(&map->memory, size + key.len);
+    if (!made)
+        return NULL;
+    if (key.len)
+        memcpy(made + size, key.data, key.len);
+    sci_map_put(map, (sci_map_node *)(void *)made, sc_bytes(made + size, key.len), hash);
+    return made;
+}
+
+static inline void sci_map_unmake(sci_map *map, size_t size, sci_map_node *node)
+{
+    size_t key_len = node->key.len;
+    sci_map_remove(map, node);
+    sci_free(&map->memory, node, size + key_len);
+}
