@@ -1814,7 +1814,7 @@ typedef struct sc_load_options {
                          for ever */
     int64_t poll_ms;  /* a waiter looks again at least so often, should a message be lost: 1,000 */
     bool private_errors; /* a failed load is this caller's alone; those who wait try again
-                            themselves */
+                            themselves, also when another's is remembered */
     sc_outage outage;    /* SC_OUTAGE_LOAD */
 } sc_load_options;
 
@@ -10264,7 +10264,8 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
 /* The library's own Lua scripts, which the embedded server runs natively (cmd_script.c): change both
    together. KEYS of all: value, lease, result (coord/names). */
 
-/* ARGV: token, lease in ms, token of the flight that is waited for (or "").
+/* ARGV: token, lease in ms, token of the flight that is waited for (or ""), "1" if the errors of
+   other flights are not wanted.
    The value if it is there; else what that flight left; else the lease if it is free; else who has
    it for how long. Taking it twice with one token is one taking, so a repeat after a lost reply is
    safe. */
@@ -10272,7 +10273,8 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
     "local v = redis.call('GET', KEYS[1])\n"                                                       \
     "if v then return {1, v} end\n"                                                                \
     "local r = redis.call('GET', KEYS[3])\n"                                                       \
-    "if r and (string.sub(r, 1, 1) == 'N' or string.sub(r, 2, 33) == ARGV[3]) then\n"              \
+    "if r and (string.sub(r, 1, 1) == 'N' or string.sub(r, 2, 33) == ARGV[3])\n"                   \
+    "  and not (ARGV[4] == '1' and string.sub(r, 34, 34) == 'e') then\n"                           \
     "  return {2, r}\n"                                                                            \
     "end\n"                                                                                        \
     "if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {3} end\n"            \
@@ -21418,8 +21420,10 @@ static bool sci_script_join(sci_script_run *run, sci_bytes *joined, const sc_sli
 }
 
 /* What the flight with this token left, or any when it is marked for everybody. */
-static bool sci_script_is_result_for(sc_slice result, sc_slice token)
+static bool sci_script_is_result_for(sc_slice result, sc_slice token, bool wants_errors)
 {
+    if (!wants_errors && result.len > 33 && result.data[33] == 'e')
+        return false;
     return result.len &&
            (result.data[0] == 'N' || (result.len > 32 && token.len == 32 &&
                                       memcmp(result.data + 1, token.data, token.len) == 0));
@@ -21450,7 +21454,8 @@ static void sci_script_acquire(sci_script_run *run)
     }
     if (!sci_script_get(run, SCI_SCRIPT_RESULT, &result))
         return;
-    if (sci_script_is_result_for(result, run->args[2])) {
+    if (sci_script_is_result_for(result, run->args[2],
+                                 !sci_slice_equal(run->args[3], sc_text("1")))) {
         sci_answer_array(call, 2);
         sci_answer_i64(call, 2);
         sci_answer_bulk(call, result);
@@ -21535,7 +21540,7 @@ static void sci_script_renew(sci_script_run *run)
 static const sci_native_script *sci_native_scripts(void)
 {
     static const sci_native_script scripts[SCI_SERVER_SCRIPTS] = {
-        {SCI_SCRIPT_ACQUIRE, 3, 3, sci_script_acquire},
+        {SCI_SCRIPT_ACQUIRE, 3, 4, sci_script_acquire},
         {SCI_SCRIPT_STORE, 3, 9, sci_script_store},
         {SCI_SCRIPT_RENEW, 3, 2, sci_script_renew},
     };
@@ -40618,8 +40623,10 @@ SCI_PRIVATE sc_status sci_lease_init(sci_lease *lease, sc_client *client,
 /* Not while an op is under way. */
 SCI_PRIVATE void sci_lease_free(sci_lease *lease);
 /* Ask for the value or the lease; ends with `asked`. `awaited`: the token of a flight whose result
-   is wanted, or "". `is_attended`: a thread is about to receive the answer. */
-SCI_PRIVATE void sci_lease_acquire(sci_lease *lease, const char *awaited, bool is_attended);
+   is wanted, or "". `wants_errors`: also when it, or one that is remembered, is an error.
+   `is_attended`: a thread is about to receive the answer. */
+SCI_PRIVATE void sci_lease_acquire(sci_lease *lease, const char *awaited, bool wants_errors,
+                                   bool is_attended);
 /* Renew at a third of its life from now on, until it is stored, let go, or lost. */
 SCI_PRIVATE void sci_lease_keep(sci_lease *lease);
 SCI_PRIVATE void sci_lease_let_go(sci_lease *lease);
@@ -40736,13 +40743,15 @@ static void sci_lease_acquired(sci_eval_op *eval)
                  left_ms);
 }
 
-SCI_PRIVATE void sci_lease_acquire(sci_lease *lease, const char *awaited, bool is_attended)
+SCI_PRIVATE void sci_lease_acquire(sci_lease *lease, const char *awaited, bool wants_errors,
+                                   bool is_attended)
 {
     lease->asked_ns = sci_loop_now_ns(&lease->client->loop);
     lease->args[0] = sc_bytes(lease->token, SCI_TOKEN_LEN);
     lease->args[1] = sc_bytes(lease->life_text, sci_i64_to_text(lease->life_ms, lease->life_text));
     lease->args[2] = sc_text(awaited);
-    sci_lease_begin(lease, &lease->scripts->acquire, 3, sci_lease_acquired);
+    lease->args[3] = sc_text(wants_errors ? "0" : "1");
+    sci_lease_begin(lease, &lease->scripts->acquire, 4, sci_lease_acquired);
     sci_lease_submit(lease, &lease->eval, is_attended);
 }
 
@@ -42235,6 +42244,16 @@ SCI_PRIVATE void sci_flight_asked(sci_lease *lease, sc_status status, sci_lease_
     sci_flight_release(flight);
 }
 
+/* Does anybody take the error of another's load? Who does not would ask again and again while one
+   is remembered. */
+static bool sci_flight_wants_errors(const sci_flight *flight)
+{
+    for (sci_link *link = flight->joiners.next; link != &flight->joiners; link = link->next)
+        if (!SCI_CONTAINER(link, sci_joiner, link)->options.private_errors)
+            return true;
+    return false;
+}
+
 SCI_PRIVATE void sci_flight_acquire(sci_flight *flight)
 {
     sc_client *client = flight->cache->client;
@@ -42244,7 +42263,8 @@ SCI_PRIVATE void sci_flight_acquire(sci_flight *flight)
     flight->references++;
     sci_timer_cancel(&client->loop, &flight->timer);
     sci_flight_expect(flight, client->shared);
-    sci_lease_acquire(&flight->lease, flight->awaited, sci_flight_is_attended(flight));
+    sci_lease_acquire(&flight->lease, flight->awaited, sci_flight_wants_errors(flight),
+                      sci_flight_is_attended(flight));
 }
 
 /* Waiting for another's load. */

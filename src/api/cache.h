@@ -30,7 +30,7 @@ typedef struct sc_load_options {
                          for ever */
     int64_t poll_ms;  /* a waiter looks again at least so often, should a message be lost: 1,000 */
     bool private_errors; /* a failed load is this caller's alone; those who wait try again
-                            themselves */
+                            themselves, also when another's is remembered */
     sc_outage outage;    /* SC_OUTAGE_LOAD */
 } sc_load_options;
 

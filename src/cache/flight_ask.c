@@ -62,6 +62,16 @@ SCI_PRIVATE void sci_flight_asked(sci_lease *lease, sc_status status, sci_lease_
     sci_flight_release(flight);
 }
 
+/* Does anybody take the error of another's load? Who does not would ask again and again while one
+   is remembered. */
+static bool sci_flight_wants_errors(const sci_flight *flight)
+{
+    for (sci_link *link = flight->joiners.next; link != &flight->joiners; link = link->next)
+        if (!SCI_CONTAINER(link, sci_joiner, link)->options.private_errors)
+            return true;
+    return false;
+}
+
 SCI_PRIVATE void sci_flight_acquire(sci_flight *flight)
 {
     sc_client *client = flight->cache->client;
@@ -71,7 +81,8 @@ SCI_PRIVATE void sci_flight_acquire(sci_flight *flight)
     flight->references++;
     sci_timer_cancel(&client->loop, &flight->timer);
     sci_flight_expect(flight, client->shared);
-    sci_lease_acquire(&flight->lease, flight->awaited, sci_flight_is_attended(flight));
+    sci_lease_acquire(&flight->lease, flight->awaited, sci_flight_wants_errors(flight),
+                      sci_flight_is_attended(flight));
 }
 
 /* Waiting for another's load. */

@@ -107,13 +107,15 @@ static void sci_lease_acquired(sci_eval_op *eval)
                  left_ms);
 }
 
-SCI_PRIVATE void sci_lease_acquire(sci_lease *lease, const char *awaited, bool is_attended)
+SCI_PRIVATE void sci_lease_acquire(sci_lease *lease, const char *awaited, bool wants_errors,
+                                   bool is_attended)
 {
     lease->asked_ns = sci_loop_now_ns(&lease->client->loop);
     lease->args[0] = sc_bytes(lease->token, SCI_TOKEN_LEN);
     lease->args[1] = sc_bytes(lease->life_text, sci_i64_to_text(lease->life_ms, lease->life_text));
     lease->args[2] = sc_text(awaited);
-    sci_lease_begin(lease, &lease->scripts->acquire, 3, sci_lease_acquired);
+    lease->args[3] = sc_text(wants_errors ? "0" : "1");
+    sci_lease_begin(lease, &lease->scripts->acquire, 4, sci_lease_acquired);
     sci_lease_submit(lease, &lease->eval, is_attended);
 }
 

@@ -73,8 +73,10 @@ SCI_PRIVATE sc_status sci_lease_init(sci_lease *lease, sc_client *client,
 /* Not while an op is under way. */
 SCI_PRIVATE void sci_lease_free(sci_lease *lease);
 /* Ask for the value or the lease; ends with `asked`. `awaited`: the token of a flight whose result
-   is wanted, or "". `is_attended`: a thread is about to receive the answer. */
-SCI_PRIVATE void sci_lease_acquire(sci_lease *lease, const char *awaited, bool is_attended);
+   is wanted, or "". `wants_errors`: also when it, or one that is remembered, is an error.
+   `is_attended`: a thread is about to receive the answer. */
+SCI_PRIVATE void sci_lease_acquire(sci_lease *lease, const char *awaited, bool wants_errors,
+                                   bool is_attended);
 /* Renew at a third of its life from now on, until it is stored, let go, or lost. */
 SCI_PRIVATE void sci_lease_keep(sci_lease *lease);
 SCI_PRIVATE void sci_lease_let_go(sci_lease *lease);

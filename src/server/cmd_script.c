@@ -104,8 +104,10 @@ static bool sci_script_join(sci_script_run *run, sci_bytes *joined, const sc_sli
 }
 
 /* What the flight with this token left, or any when it is marked for everybody. */
-static bool sci_script_is_result_for(sc_slice result, sc_slice token)
+static bool sci_script_is_result_for(sc_slice result, sc_slice token, bool wants_errors)
 {
+    if (!wants_errors && result.len > 33 && result.data[33] == 'e')
+        return false;
     return result.len &&
            (result.data[0] == 'N' || (result.len > 32 && token.len == 32 &&
                                       memcmp(result.data + 1, token.data, token.len) == 0));
@@ -136,7 +138,8 @@ static void sci_script_acquire(sci_script_run *run)
     }
     if (!sci_script_get(run, SCI_SCRIPT_RESULT, &result))
         return;
-    if (sci_script_is_result_for(result, run->args[2])) {
+    if (sci_script_is_result_for(result, run->args[2],
+                                 !sci_slice_equal(run->args[3], sc_text("1")))) {
         sci_answer_array(call, 2);
         sci_answer_i64(call, 2);
         sci_answer_bulk(call, result);
@@ -221,7 +224,7 @@ static void sci_script_renew(sci_script_run *run)
 static const sci_native_script *sci_native_scripts(void)
 {
     static const sci_native_script scripts[SCI_SERVER_SCRIPTS] = {
-        {SCI_SCRIPT_ACQUIRE, 3, 3, sci_script_acquire},
+        {SCI_SCRIPT_ACQUIRE, 3, 4, sci_script_acquire},
         {SCI_SCRIPT_STORE, 3, 9, sci_script_store},
         {SCI_SCRIPT_RENEW, 3, 2, sci_script_renew},
     };

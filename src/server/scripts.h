@@ -2,7 +2,8 @@
 /* The library's own Lua scripts, which the embedded server runs natively (cmd_script.c): change both
    together. KEYS of all: value, lease, result (coord/names). */
 
-/* ARGV: token, lease in ms, token of the flight that is waited for (or "").
+/* ARGV: token, lease in ms, token of the flight that is waited for (or ""), "1" if the errors of
+   other flights are not wanted.
    The value if it is there; else what that flight left; else the lease if it is free; else who has
    it for how long. Taking it twice with one token is one taking, so a repeat after a lost reply is
    safe. */
@@ -10,7 +11,8 @@
     "local v = redis.call('GET', KEYS[1])\n"                                                       \
     "if v then return {1, v} end\n"                                                                \
     "local r = redis.call('GET', KEYS[3])\n"                                                       \
-    "if r and (string.sub(r, 1, 1) == 'N' or string.sub(r, 2, 33) == ARGV[3]) then\n"              \
+    "if r and (string.sub(r, 1, 1) == 'N' or string.sub(r, 2, 33) == ARGV[3])\n"                   \
+    "  and not (ARGV[4] == '1' and string.sub(r, 34, 34) == 'e') then\n"                           \
     "  return {2, r}\n"                                                                            \
     "end\n"                                                                                        \
     "if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {3} end\n"            \

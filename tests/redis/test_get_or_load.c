@@ -444,6 +444,59 @@ static void a_negative_ttl_remembers_a_failure_and_its_words(void **state)
     sc_cache_close(cache);
 }
 
+static void who_wants_private_errors_loads_although_one_is_remembered(void **state)
+{
+    sc_cache *cache = cache_open(test.client, NULL);
+    stranger other = stranger_open(NULL);
+    sc_load_options options = load_options();
+    sc_load_options private_options = load_options();
+    sc_value *value = NULL;
+    source failing;
+    source from;
+    (void)state;
+    memset(&failing, 0, sizeof failing);
+    memset(&from, 0, sizeof from);
+    failing.status = SC_ERR_LOADER;
+    failing.words = "table users is locked";
+    options.negative_ttl_ms = WAIT_WATCHDOG_MS;
+    private_options.private_errors = true;
+    private_options.wait_ms = WAIT_WATCHDOG_MS / 4;
+    assert_status(SC_ERR_LOADER,
+                  sc_get_or_load(cache, sc_text("key"), source_load, &failing, &options, &value));
+    from.status = SC_ERR_LOADER;
+    assert_status(SC_ERR_LOADER, sc_get_or_load(other.cache, sc_text("key"), source_load, &from,
+                                                &private_options, &value));
+    assert_int_equal(source_loads(&from), 1);
+    /* Its own failure leaves that of others as it was. */
+    assert_status(SC_ERR_LOADER,
+                  sc_get_or_load(cache, sc_text("key"), source_load, &failing, &options, &value));
+    assert_error_text_has("table users is locked");
+    assert_int_equal(source_loads(&failing), 1);
+    from.status = SC_OK;
+    cache_expect(other.cache, "key", &from, &private_options, "load 2");
+    stranger_close(&other);
+    sc_cache_close(cache);
+}
+
+static void who_wants_private_errors_takes_that_there_is_none(void **state)
+{
+    sc_cache *cache = cache_open(test.client, NULL);
+    sc_load_options options = load_options();
+    sc_value *value = NULL;
+    source from;
+    (void)state;
+    memset(&from, 0, sizeof from);
+    from.status = SC_MISS;
+    options.negative_ttl_ms = WAIT_WATCHDOG_MS;
+    options.private_errors = true;
+    assert_status(SC_MISS,
+                  sc_get_or_load(cache, sc_text("key"), source_load, &from, &options, &value));
+    assert_status(SC_MISS,
+                  sc_get_or_load(cache, sc_text("key"), source_load, &from, &options, &value));
+    assert_int_equal(source_loads(&from), 1);
+    sc_cache_close(cache);
+}
+
 static void a_negative_ttl_ends(void **state)
 {
     sc_cache *cache = cache_open(test.client, NULL);
@@ -564,6 +617,8 @@ int main(void)
         client_unit_test(without_a_ttl_the_value_is_shared_and_not_stored),
         client_unit_test(a_negative_ttl_remembers_that_there_is_none),
         client_unit_test(a_negative_ttl_remembers_a_failure_and_its_words),
+        client_unit_test(who_wants_private_errors_loads_although_one_is_remembered),
+        client_unit_test(who_wants_private_errors_takes_that_there_is_none),
         client_unit_test(a_negative_ttl_ends),
         client_unit_test(a_lease_is_renewed_while_the_loader_runs),
         client_unit_test(who_waits_gives_up_after_wait_ms),

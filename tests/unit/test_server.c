@@ -391,12 +391,12 @@ static void a_free_lease_is_taken_once(void **state)
 {
     sci_session *session = session_new();
     (void)state;
-    assert_string_equal(run_script(session, SCI_SCRIPT_ACQUIRE, TOKEN_A " 1000 \"\""),
+    assert_string_equal(run_script(session, SCI_SCRIPT_ACQUIRE, TOKEN_A " 1000 \"\" 0"),
                         "*1\r\n:3\r\n");
     test.now_ms += 400;
-    assert_string_equal(run_script(session, SCI_SCRIPT_ACQUIRE, TOKEN_B " 1000 \"\""),
+    assert_string_equal(run_script(session, SCI_SCRIPT_ACQUIRE, TOKEN_B " 1000 \"\" 0"),
                         "*3\r\n:4\r\n$32\r\n" TOKEN_A "\r\n:600\r\n");
-    assert_string_equal(run_script(session, SCI_SCRIPT_ACQUIRE, TOKEN_A " 1000 \"\""),
+    assert_string_equal(run_script(session, SCI_SCRIPT_ACQUIRE, TOKEN_A " 1000 \"\" 0"),
                         "*1\r\n:3\r\n");
     assert_reply(session, "PTTL lease{k}", ":1000\r\n");
 }
@@ -405,7 +405,7 @@ static void only_the_holder_stores_and_renews(void **state)
 {
     sci_session *session = session_new();
     (void)state;
-    run_script(session, SCI_SCRIPT_ACQUIRE, TOKEN_A " 1000 \"\"");
+    run_script(session, SCI_SCRIPT_ACQUIRE, TOKEN_A " 1000 \"\" 0");
     assert_string_equal(run_script(session, SCI_SCRIPT_RENEW, TOKEN_B " 5000"), ":0\r\n");
     assert_string_equal(run_script(session, SCI_SCRIPT_RENEW, TOKEN_A " 5000"), ":1\r\n");
     assert_reply(session, "PTTL lease{k}", ":5000\r\n");
@@ -418,7 +418,7 @@ static void only_the_holder_stores_and_renews(void **state)
     assert_reply(session, "PTTL {k}", ":9000\r\n");
     assert_reply(session, "EXISTS lease{k}", ":0\r\n");
     assert_reply(session, "GET result{k}", "$35\r\nS" TOKEN_A "vv\r\n");
-    assert_string_equal(run_script(session, SCI_SCRIPT_ACQUIRE, TOKEN_B " 1000 \"\""),
+    assert_string_equal(run_script(session, SCI_SCRIPT_ACQUIRE, TOKEN_B " 1000 \"\" 0"),
                         "*2\r\n:1\r\n$1\r\nv\r\n");
 }
 
@@ -428,7 +428,7 @@ static void storing_publishes_on_both_channels(void **state)
     sci_session *listener = session_new();
     (void)state;
     session_ask(listener, "SUBSCRIBE done raw");
-    run_script(session, SCI_SCRIPT_ACQUIRE, TOKEN_A " 1000 \"\"");
+    run_script(session, SCI_SCRIPT_ACQUIRE, TOKEN_A " 1000 \"\" 0");
     run_script(session, SCI_SCRIPT_STORE, TOKEN_A " -1 v \"\" 0 done v 1 raw");
     assert_string_equal(session_take(listener),
                         "*3\r\n$7\r\nmessage\r\n$4\r\ndone\r\n$34\r\nv" TOKEN_A "v\r\n"
@@ -440,12 +440,27 @@ static void a_result_is_for_those_who_wait_for_its_token(void **state)
 {
     sci_session *session = session_new();
     (void)state;
-    run_script(session, SCI_SCRIPT_ACQUIRE, TOKEN_A " 1000 \"\"");
+    run_script(session, SCI_SCRIPT_ACQUIRE, TOKEN_A " 1000 \"\" 0");
     run_script(session, SCI_SCRIPT_STORE, TOKEN_A " 0 gone S 1000 done e 1 \"\"");
-    assert_string_equal(run_script(session, SCI_SCRIPT_ACQUIRE, TOKEN_B " 1000 " TOKEN_A),
+    assert_string_equal(run_script(session, SCI_SCRIPT_ACQUIRE, TOKEN_B " 1000 " TOKEN_A " 0"),
                         "*2\r\n:2\r\n$38\r\nS" TOKEN_A "egone\r\n");
-    assert_string_equal(run_script(session, SCI_SCRIPT_ACQUIRE, TOKEN_B " 1000 \"\""),
+    assert_string_equal(run_script(session, SCI_SCRIPT_ACQUIRE, TOKEN_B " 1000 \"\" 0"),
                         "*1\r\n:3\r\n");
+}
+
+static void a_remembered_error_is_not_for_who_wants_no_others(void **state)
+{
+    sci_session *session = session_new();
+    (void)state;
+    run_script(session, SCI_SCRIPT_ACQUIRE, TOKEN_A " 1000 \"\" 0");
+    run_script(session, SCI_SCRIPT_STORE, TOKEN_A " 0 gone N 1000 done e 1 \"\"");
+    assert_string_equal(run_script(session, SCI_SCRIPT_ACQUIRE, TOKEN_B " 1000 \"\" 0"),
+                        "*2\r\n:2\r\n$38\r\nN" TOKEN_A "egone\r\n");
+    assert_string_equal(run_script(session, SCI_SCRIPT_ACQUIRE, TOKEN_B " 1000 " TOKEN_A " 1"),
+                        "*1\r\n:3\r\n");
+    run_script(session, SCI_SCRIPT_STORE, TOKEN_B " 0 \"\" N 1000 done m 1 \"\"");
+    assert_string_equal(run_script(session, SCI_SCRIPT_ACQUIRE, TOKEN_A " 1000 \"\" 1"),
+                        "*2\r\n:2\r\n$34\r\nN" TOKEN_B "m\r\n");
 }
 
 static void other_scripts_are_refused_with_words(void **state)
@@ -562,6 +577,7 @@ int main(void)
         server_unit_test(only_the_holder_stores_and_renews),
         server_unit_test(storing_publishes_on_both_channels),
         server_unit_test(a_result_is_for_those_who_wait_for_its_token),
+        server_unit_test(a_remembered_error_is_not_for_who_wants_no_others),
         server_unit_test(other_scripts_are_refused_with_words),
         server_unit_test(any_allocation_may_fail),
         server_unit_test(a_server_that_gets_no_memory_is_not_made),
