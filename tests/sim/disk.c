@@ -15,11 +15,13 @@ typedef struct stored {
     size_t len;
     size_t cap;
     size_t synced;
+    int64_t dirty_ns; /* when the first byte that is not synced was written */
     const sim_process *holder;
     bool exists;
     char durable_path[PATH_MAX_BYTES]; /* what the folder calls it after a crash; "": nothing */
     char *old;                         /* as it was once */
     size_t old_len;
+    int64_t old_ns;
 } stored;
 
 typedef struct handle {
@@ -29,6 +31,7 @@ typedef struct handle {
 } handle;
 
 static stored files[FILES_MAX];
+static int64_t folder_dirty_ns[SIM_PROCESSES]; /* when it was first changed and not synced */
 
 void sim_disk_reset(void)
 {
@@ -37,6 +40,14 @@ void sim_disk_reset(void)
         free(files[i].old);
     }
     memset(files, 0, sizeof files);
+    for (int i = 0; i < SIM_PROCESSES; i++)
+        folder_dirty_ns[i] = SIM_NEVER;
+}
+
+static void folder_soil(int server)
+{
+    if (folder_dirty_ns[server] > sim.now_ns)
+        folder_dirty_ns[server] = sim.now_ns;
 }
 
 static stored *file_find(int server, const char *path)
@@ -58,6 +69,7 @@ static stored *file_make(int server, const char *path)
         snprintf(files[i].path, sizeof files[i].path, "%s", path);
         files[i].server = server;
         files[i].exists = true;
+        folder_soil(server);
         return &files[i];
     }
     fprintf(stderr, "sim: too many files\n");
@@ -106,6 +118,8 @@ static sc_status disk_append(void *made, const void *data, size_t len, size_t *c
         file->cap = 2 * (file->len + len);
         file->bytes = (char *)realloc(file->bytes, file->cap);
     }
+    if (file->synced == file->len)
+        file->dirty_ns = sim.now_ns;
     memcpy(file->bytes + file->len, data, len);
     file->len += len;
     *count = len;
@@ -157,6 +171,7 @@ static sc_status disk_rename(void *user, const char *from, const char *to)
     if (replaced)
         replaced->exists = false;
     snprintf(file->path, sizeof file->path, "%s", to);
+    folder_soil(self->id);
     return SC_OK;
 }
 
@@ -167,6 +182,7 @@ static sc_status disk_remove(void *user, const char *path)
     if (!file)
         return sc_fail(SC_MISS, "%s: no such file", path);
     file->exists = false;
+    folder_soil(self->id);
     return SC_OK;
 }
 
@@ -174,6 +190,7 @@ static sc_status disk_sync_folder(void *user, const char *path)
 {
     const sim_process *self = (const sim_process *)user;
     (void)path;
+    folder_dirty_ns[self->id] = SIM_NEVER;
     for (int i = 0; i < FILES_MAX; i++) {
         stored *file = &files[i];
         if (file->server != self->id)
@@ -225,17 +242,20 @@ static bool folder_go_back(int server)
     return is_other;
 }
 
-bool sim_disk_crash(int server, sim_random *random)
+int64_t sim_disk_crash(int server, sim_random *random)
 {
-    bool is_lost = sim_chance(random, 0.5) && folder_go_back(server);
+    int64_t since_ns = SIM_NEVER;
+    if (sim_chance(random, 0.5) && folder_go_back(server))
+        since_ns = folder_dirty_ns[server];
     for (int i = 0; i < FILES_MAX; i++) {
         stored *file = &files[i];
         if (!file->exists || file->server != server || file->synced >= file->len)
             continue;
         file->len = (size_t)sim_between(random, (int64_t)file->synced, (int64_t)file->len);
-        is_lost = true;
+        if (file->dirty_ns < since_ns)
+            since_ns = file->dirty_ns;
     }
-    return is_lost;
+    return since_ns;
 }
 
 void sim_disk_erase(int server)
@@ -258,19 +278,21 @@ void sim_disk_keep_old(int server)
         file->old = (char *)malloc(file->len);
         memcpy(file->old, file->bytes, file->len);
         file->old_len = file->len;
+        file->old_ns = sim.now_ns;
     }
 }
 
-bool sim_disk_bring_old(int server)
+int64_t sim_disk_bring_old(int server)
 {
-    bool is_old = false;
+    int64_t since_ns = SIM_NEVER;
     for (int i = 0; i < FILES_MAX; i++) {
         stored *file = &files[i];
         if (!file->exists || file->server != server || !file->old)
             continue;
         memcpy(file->bytes, file->old, file->old_len);
         file->len = file->synced = file->old_len;
-        is_old = true;
+        if (file->old_ns < since_ns)
+            since_ns = file->old_ns;
     }
-    return is_old;
+    return since_ns;
 }

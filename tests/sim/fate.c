@@ -1,6 +1,6 @@
 /* When what goes wrong. */
 
-#include "world.h"
+#include "ledger.h"
 
 #include <string.h>
 
@@ -72,7 +72,24 @@ static void restart_server(sim_process **place, plan *p)
     *place = sim_process_start(id, true, sim_server_program);
     (*place)->wake_ns = draw_until_ns(p, 3000);
     (*place)->is_waiting = false;
+    (*place)->wall_offset_ms = dead->wall_offset_ms; /* its host's */
+    sim_trouble(NULL, (*place)->wake_ns);
     sim_process_bury(dead);
+}
+
+#define SYNC_EVERY_MS 3000 /* a second, and what the disk and a busy server may add */
+
+/* A server that syncs each second loses what was written since, and no more; one that always syncs
+   loses nothing that it has answered. */
+static void crash_host(int server, plan *p)
+{
+    int64_t since_ns = sim_disk_crash(server, &p->random);
+    int64_t idle_ns = since_ns > sim.troubled_ns ? since_ns : sim.troubled_ns;
+    if (since_ns == SIM_NEVER || sim.sync == SC_SYNC_ALWAYS)
+        return;
+    if (sim.sync == SC_SYNC_EVERY_SECOND && sim.now_ns - idle_ns > SYNC_EVERY_MS * SIM_NS_PER_MS)
+        sim_fail("S%d has not synced for %.1f ms", server, (double)(sim.now_ns - idle_ns) / 1e6);
+    sim_ledger_loss(since_ns, false);
 }
 
 static void kill_server(sim_process **place, plan *p, sim_fault how)
@@ -82,13 +99,14 @@ static void kill_server(sim_process **place, plan *p, sim_fault how)
     sim_note("%s", sim_fault_name(how));
     sim_process_kill(*place, is_silent);
     if (how == SIM_HOST_CRASH)
-        sim.has_lost_data |= sim_disk_crash(id, &p->random);
+        crash_host(id, p);
     if (how == SIM_SERVER_EMPTY) {
         sim_disk_erase(id);
-        sim.has_lost_data = true;
+        sim_ledger_loss(0, false);
     }
-    if (how == SIM_SERVER_OLD)
-        sim.has_lost_data |= sim_disk_bring_old(id);
+    int64_t old_ns = how == SIM_SERVER_OLD ? sim_disk_bring_old(id) : SIM_NEVER;
+    if (old_ns != SIM_NEVER)
+        sim_ledger_loss(old_ns, false);
     restart_server(place, p);
 }
 
@@ -105,6 +123,7 @@ static void black_hole(plan *p)
              : which == 2 ? "<"
                           : "<>",
              (*server)->id, (double)until_ns / 1e9);
+    sim_trouble(*client, until_ns);
     if (which & 1)
         sim_net_black_hole(*client, *server, until_ns);
     if (which & 2)
@@ -120,9 +139,11 @@ static void on_client(plan *p, sim_fault fault)
     switch (fault) {
     case SIM_CUT:
         (void)sim_net_cut(client, &p->random);
+        sim_trouble(client, sim.now_ns);
         break;
     case SIM_CLIENT_PAUSE:
         sim_process_pause(client, draw_until_ns(p, 20000));
+        sim_trouble(client, client->paused_until_ns);
         sim_note("c%d pauses", client->id);
         break;
     case SIM_CLIENT_KILL:
@@ -135,6 +156,7 @@ static void on_client(plan *p, sim_fault fault)
         break;
     case SIM_ALLOCATION:
         fault_memory_fail(&client->memory, (size_t)sim_spread(&p->random, 1, 300), false);
+        sim_trouble(client, sim.now_ns);
         break;
     default:
         break;
@@ -151,11 +173,14 @@ static void on_server(plan *p, sim_fault fault)
     case SIM_SERVER_SLOW:
     case SIM_SERVER_PAUSE:
         sim_process_pause(server, draw_until_ns(p, fault == SIM_SERVER_SLOW ? 200 : 8000));
+        sim_trouble(NULL, server->paused_until_ns);
         sim_note("S%d pauses", server->id);
         break;
     case SIM_SERVER_CLOCK:
         server->wall_offset_ms += sim_between(&p->random, -20000, 20000);
-        sim.has_stepped_clock = true;
+        sim_ledger_loss(0, true);
+        for (int key = 0; key < SIM_KEYS; key++)
+            sim_lease_changed(key);
         sim_note("S%d's wall clock steps", server->id);
         break;
     case SIM_READONLY:

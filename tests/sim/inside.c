@@ -19,19 +19,62 @@ typedef struct server_actor {
     sim_fault refuses_why;
 } server_actor;
 
-/* --- the client's side */
+/* --- leases, as both sides see them */
 
-bool sim_load_look(sc_load *load, int64_t *asked_ns, int64_t *lease_until_ns)
+void sim_lease_look(sc_load *handle, sim_lease_view *view)
 {
-    const sci_flight *flight = SCI_CONTAINER(load, sci_flight, load);
-    const sci_lease *lease = &flight->lease;
+    const sci_lease *lease = &SCI_CONTAINER(handle, sci_flight, load)->lease;
     /* `until_ns` stays as it was until the renewal is answered. */
     if (lease->is_renewing && lease->renewed_ns >= lease->until_ns)
         sim_fail("a lease is renewed %.1f ms after its end",
                  (double)(lease->renewed_ns - lease->until_ns) / 1e6);
-    *asked_ns = lease->asked_ns;
-    *lease_until_ns = lease->until_ns;
-    return lease->is_held;
+    memcpy(view->token, lease->token, sizeof lease->token);
+    view->is_held = lease->is_held;
+    view->until_ns = lease->until_ns;
+    view->asked_ns = lease->until_ns -
+                     (lease->life_ms - SCI_LEASE_DRIFT_MS(lease->life_ms)) * SIM_NS_PER_MS;
+}
+
+static server_actor *server_that_serves(void)
+{
+    for (int i = 0; i < sim.process_count; i++) {
+        server_actor *a = (server_actor *)sim.processes[i]->actor;
+        if (sim.processes[i]->is_server && a && a->server)
+            return a;
+    }
+    return NULL;
+}
+
+static sc_slice lease_key(int key)
+{
+    static sci_names names[SIM_KEYS];
+    static sc_memory memory;
+    if (!memory.resize) {
+        sci_platform_memory(&memory);
+        for (int i = 0; i < SIM_KEYS; i++) {
+            sci_names_init(&names[i], &memory);
+            (void)sci_names_derive(&names[i], sc_text(sim_key_names[i]));
+        }
+    }
+    return names[key].lease;
+}
+
+bool sim_lease_at_server(int key, char token[SIM_TOKEN_BYTES], int64_t *until_ns)
+{
+    const server_actor *a = server_that_serves();
+    *token = '\0';
+    *until_ns = 0;
+    if (!a)
+        return false;
+    const sci_db *db = &a->server->dbs[0];
+    sci_entry *entry = sci_db_find(&a->server->dbs[0], lease_key(key));
+    if (!entry || entry->type != SCI_STRING)
+        return true;
+    snprintf(token, SIM_TOKEN_BYTES, "%.*s", (int)sci_entry_string(entry).len,
+             sci_entry_string(entry).data);
+    int64_t left_ms = sci_db_expiry_ms(db, entry) - a->self->clock.wall_ms(a->self->clock.user);
+    *until_ns = sim.now_ns + left_ms * SIM_NS_PER_MS;
+    return true;
 }
 
 /* --- commands that go wrong */
@@ -77,6 +120,36 @@ static bool is_refused(const server_actor *a, sci_call *call)
     return true;
 }
 
+static bool is_of_key(const sci_call *call, int key)
+{
+    for (size_t i = 0; i < call->argc; i++)
+        if (sci_slice_equal(call->argv[i], lease_key(key)))
+            return true;
+    return false;
+}
+
+/* What the commands that take and give leases do to them. */
+static void run_and_follow(const hooked *hook, sci_call *call)
+{
+    char before[SIM_KEYS][SIM_TOKEN_BYTES];
+    char token[SIM_TOKEN_BYTES];
+    int64_t until_ns;
+    for (int key = 0; key < SIM_KEYS; key++)
+        (void)sim_lease_at_server(key, before[key], &until_ns);
+    hook->original->run(call);
+    if (call->is_in_transaction) /* within a script */
+        return;
+    for (int key = 0; key < SIM_KEYS; key++) {
+        (void)sim_lease_at_server(key, token, &until_ns);
+        if (!strcmp(hook->name, "del") && sci_slice_equal(call->argv[1], lease_key(key)))
+            sim_lease_invalidated(key, before[key]);
+        sim_lease_changed(key);
+        if (sim.options.is_traced && is_of_key(call, key))
+            sim_trace("%s: the lease of key %d was %.3s's, is %.3s's", hook->name, key,
+                      *before[key] ? before[key] : "-", *token ? token : "-");
+    }
+}
+
 static void run_hooked(sci_call *call)
 {
     const hooked *hook = hook_of(call->command);
@@ -97,7 +170,10 @@ static void run_hooked(sci_call *call)
         if (sim_has(SIM_PUBLISH_TWICE) && sim_chance(random, PUBLISH_CHANCE))
             (void)sci_publish(call->server, SCI_CHANNEL, call->argv[1], call->argv[2]);
     }
-    hook->original->run(call);
+    if (a)
+        run_and_follow(hook, call);
+    else
+        hook->original->run(call);
 }
 
 static void hook_commands(sc_server *server)
@@ -145,7 +221,6 @@ static void log_line(void *user, sc_log_level level, const char *text)
 
 void sim_server_program(sim_process *self)
 {
-    static const sc_sync syncs[] = {SC_SYNC_EVERY_SECOND, SC_SYNC_ALWAYS, SC_SYNC_NEVER};
     server_actor *a = (server_actor *)calloc(1, sizeof *a);
     char url[64];
     sc_server_config config;
@@ -158,7 +233,7 @@ void sim_server_program(sim_process *self)
     sim_net_url(self->id, url, sizeof url);
     config.listen_on = url;
     config.log_path = "store.log";
-    config.sync = syncs[sim_between(&self->random, 0, 2)];
+    config.sync = sim.sync;
     config.rewrite_min_bytes = 64 * 1024;
     config.polled = true;
     config.memory = &self->memory.table;
@@ -174,6 +249,8 @@ void sim_server_program(sim_process *self)
     }
     hook_commands(a->server);
     sim_note("serves");
+    for (int key = 0; key < SIM_KEYS; key++)
+        sim_lease_changed(key);
     while (is_needed() && !sim.has_failed) {
         sc_status status = sc_server_poll(a->server, SERVER_POLL_MS);
         if (status != SC_OK)
@@ -195,6 +272,7 @@ void sim_server_refuse(sim_process *process, sim_fault why, int64_t until_ns)
     if (!a)
         return;
     sim_note("S%d answers writes by %s", process->id, sim_fault_name(why));
+    sim_trouble(NULL, until_ns);
     a->refuses_why = why;
     a->refuses_until_ns = until_ns;
 }

@@ -6,25 +6,48 @@
 #include <string.h>
 
 #define SLACK_MS 60
-#define AGE_NS (120 * SIM_NS_PER_S)
+#define AGE_NS (120 * SIM_NS_PER_S) /* no load takes longer */
+#define VOIDED 256 /* tokens of leases that were taken away, of which a process may not know yet */
+
+/* The server forgot, from then until then; or its clock was set. */
+typedef struct loss {
+    int64_t from_ns;
+    int64_t to_ns;
+    bool is_clock;
+} loss;
 
 static struct {
     sim_load *loads;
     int load_count;
     int load_cap;
+    int *running; /* loads */
+    int running_count;
+    int running_cap;
     sim_change *changes;
     int change_count;
     int change_cap;
+    loss *losses; /* in the order of their ends */
+    int loss_count;
+    int loss_cap;
+    char voided[VOIDED][SIM_TOKEN_BYTES];
+    int voided_count;
+    int64_t lease_end_ns[SIM_KEYS]; /* when the key's last lease ended, or will */
 } ledger;
 
 void sim_ledger_begin(void)
 {
     ledger.load_count = 0;
+    ledger.running_count = 0;
     ledger.change_count = 0;
+    ledger.loss_count = 0;
+    ledger.voided_count = 0;
+    memset(ledger.lease_end_ns, 0, sizeof ledger.lease_end_ns);
 }
 
-static void *grow(void *block, int *cap, size_t size)
+static void *grow(void *block, int count, int *cap, size_t size)
 {
+    if (count < *cap)
+        return block;
     *cap = *cap ? 2 * *cap : 256;
     block = realloc(block, (size_t)*cap * size);
     if (!block)
@@ -32,115 +55,155 @@ static void *grow(void *block, int *cap, size_t size)
     return block;
 }
 
-/* --- loads: one at a time for a key */
+/* --- what the server forgot */
 
-static bool still_has_lease(const sim_load *load)
+void sim_ledger_loss(int64_t from_ns, bool is_clock)
 {
-    return load->is_running && load->is_leased && !load->is_superseded && load->process->is_alive &&
-           sim_local_ns(load->process) < load->lease_until_ns;
+    ledger.losses = (loss *)grow(ledger.losses, ledger.loss_count, &ledger.loss_cap, sizeof(loss));
+    loss *added = &ledger.losses[ledger.loss_count++];
+    added->from_ns = from_ns;
+    added->to_ns = sim.now_ns;
+    added->is_clock = is_clock;
+    sim_note("%s since %.6f is lost", is_clock ? "what leases had" : "what was written",
+             (double)from_ns / 1e9);
 }
 
-/* Faults after which a lease may be another's although its holder cannot know. */
-static bool leases_are_sound(void)
+bool sim_ledger_is_lost(int64_t begin_ns, int64_t end_ns, bool with_clock)
 {
-    return !sim.has_lost_data && !sim.has_stepped_clock;
-}
-
-/* Was the key changed since, or may it be at this moment? No call takes longer than AGE_NS, so that
-   the old ones need not be looked at. */
-static bool is_changed_since(int key, int64_t since_ns)
-{
-    for (int i = ledger.change_count - 1; i >= 0; i--) {
-        if (ledger.changes[i].key == key && ledger.changes[i].end_ns >= since_ns)
+    for (int i = ledger.loss_count - 1; i >= 0 && ledger.losses[i].to_ns >= begin_ns; i--)
+        if (ledger.losses[i].from_ns <= end_ns && (with_clock || !ledger.losses[i].is_clock))
             return true;
-        if (ledger.changes[i].begin_ns < since_ns - AGE_NS)
-            return false;
-    }
     return false;
 }
 
-/* The oldest that may matter still. */
-static int first_load(void)
+/* --- leases */
+
+static bool is_voided(const char *token)
 {
-    int i = ledger.load_count;
-    while (i > 0 && ledger.loads[i - 1].begin_ns > sim.now_ns - AGE_NS)
-        i--;
-    return i;
+    for (int i = 0; i < VOIDED && i < ledger.voided_count; i++)
+        if (!strcmp(ledger.voided[i], token))
+            return true;
+    return false;
 }
 
-int sim_load_begins(const sim_process *process, int key, bool is_leased, int64_t asked_ns)
+void sim_lease_invalidated(int key, const char *token)
 {
-    for (int i = first_load(); i < ledger.load_count; i++) {
-        const sim_load *other = &ledger.loads[i];
-        if (is_leased && other->key == key && still_has_lease(other) && leases_are_sound())
-            sim_fail("two loads of key %d at once: load %d of c%d still has its lease", key, i,
-                     other->process->id);
+    for (int i = 0; i < ledger.running_count; i++) {
+        sim_load *load = &ledger.loads[ledger.running[i]];
+        if (load->key == key)
+            load->is_void = true;
     }
-    if (ledger.load_count == ledger.load_cap)
-        ledger.loads = (sim_load *)grow(ledger.loads, &ledger.load_cap, sizeof(sim_load));
-    sim_load *load = &ledger.loads[ledger.load_count];
+    if (*token)
+        snprintf(ledger.voided[ledger.voided_count++ % VOIDED], SIM_TOKEN_BYTES, "%s", token);
+}
+
+void sim_lease_changed(int key)
+{
+    char token[SIM_TOKEN_BYTES];
+    int64_t until_ns;
+    if (!sim_lease_at_server(key, token, &until_ns))
+        return;
+    if (*token && until_ns > sim.now_ns)
+        ledger.lease_end_ns[key] = until_ns;
+    else if (ledger.lease_end_ns[key] > sim.now_ns)
+        ledger.lease_end_ns[key] = sim.now_ns;
+}
+
+/* May it load on its own, as its process sees it? */
+static bool has_lease(sim_load *load, sim_lease_view *view)
+{
+    if (!load->process->is_alive || load->is_void)
+        return false;
+    sim_lease_look(load->handle, view);
+    if (load->until_ns != view->until_ns) {
+        load->until_ns = view->until_ns;
+        load->confirmed_ns = sim.now_ns;
+    }
+    int64_t local_ns = sim_local_ns(load->process);
+    if (!view->is_held || local_ns >= view->until_ns)
+        return false;
+    return !sim_ledger_is_lost(sim.now_ns - (local_ns - view->asked_ns), load->confirmed_ns, true);
+}
+
+/* Who has a lease, as it sees it, has it at the server too. */
+static void check_lease(sim_load *load, int id, const sim_lease_view *view)
+{
+    char token[SIM_TOKEN_BYTES];
+    int64_t until_ns;
+    if (!sim_lease_at_server(load->key, token, &until_ns))
+        return;
+    if (strcmp(token, view->token) != 0)
+        sim_fail("load %d of c%d has the lease of key %d, %.3s; at the server %.3s has it", id,
+                 load->process->id, load->key, view->token, *token ? token : "nobody");
+    else if (until_ns < sim.now_ns)
+        sim_fail("load %d of c%d has the lease of key %d; at the server it has ended", id,
+                 load->process->id, load->key);
+}
+
+void sim_ledger_step(void)
+{
+    int holder[SIM_KEYS];
+    for (int key = 0; key < SIM_KEYS; key++)
+        holder[key] = -1;
+    for (int i = 0; i < ledger.running_count; i++) {
+        int id = ledger.running[i];
+        sim_load *load = &ledger.loads[id];
+        sim_lease_view view;
+        if (!load->is_leased || !has_lease(load, &view))
+            continue;
+        if (holder[load->key] >= 0)
+            sim_fail("two loads of key %d at once: load %d of c%d and load %d of c%d have its lease",
+                     load->key, holder[load->key], ledger.loads[holder[load->key]].process->id, id,
+                     load->process->id);
+        holder[load->key] = id;
+        check_lease(load, id, &view);
+    }
+}
+
+/* --- loads */
+
+int sim_load_begins(const sim_process *process, int key, sc_load *handle)
+{
+    sim_lease_view view;
+    int id = ledger.load_count++;
+    ledger.loads = (sim_load *)grow(ledger.loads, id, &ledger.load_cap, sizeof(sim_load));
+    ledger.running =
+        (int *)grow(ledger.running, ledger.running_count, &ledger.running_cap, sizeof(int));
+    sim_load *load = &ledger.loads[id];
     memset(load, 0, sizeof *load);
+    sim_lease_look(handle, &view);
     load->key = key;
     load->process = process;
+    load->handle = handle;
     load->begin_ns = sim.now_ns;
-    load->is_leased = is_leased;
+    load->is_leased = view.is_held;
     load->is_running = true;
-    load->is_superseded = is_changed_since(key, asked_ns);
-    sim_note("load %d of key %d begins%s", ledger.load_count, key, is_leased ? "" : " unleased");
-    return ledger.load_count++;
+    load->is_void = is_voided(view.token);
+    ledger.running[ledger.running_count++] = id;
+    sim_note("load %d of key %d begins%s %.3s", id, key, view.is_held ? "" : " unleased",
+             view.token);
+    sim_ledger_step(); /* it may end without any other step */
+    return id;
 }
 
-void sim_load_lease(int load, int64_t lease_until_ns)
+void sim_load_ends(int load)
 {
-    ledger.loads[load].lease_until_ns = lease_until_ns;
-}
-
-void sim_load_ends(int load, bool is_result)
-{
+    int i = 0;
+    while (ledger.running[i] != load)
+        i++;
+    ledger.running[i] = ledger.running[--ledger.running_count];
     ledger.loads[load].is_running = false;
-    ledger.loads[load].is_result = is_result;
+    ledger.loads[load].handle = NULL;
     ledger.loads[load].end_ns = sim.now_ns;
     sim_note("load %d ends", load);
-}
-
-/* Faults that a wait need not feel, but for a lost message, after which it looks by itself. */
-#define HARMLESS                                                                                   \
-    (1u << SIM_SPLIT | 1u << SIM_PUBLISH_DROP | 1u << SIM_PUBLISH_TWICE | 1u << SIM_CLIENT_CLOCK)
-#define ROUND_TRIPS 8 /* from the loader's end to the last waiter's */
-
-void sim_wait_check(const sim_process *process, int key, int64_t begin_ns, int64_t poll_ms,
-                    int64_t stalled_ns)
-{
-    int64_t bound_ns = ROUND_TRIPS * 2 * sim.latency_ns + SLACK_MS * SIM_NS_PER_MS + stalled_ns;
-    if (sim.faults >> SIM_PUBLISH_DROP & 1u)
-        bound_ns += poll_ms * SIM_NS_PER_MS;
-    if (sim.faults & ~HARMLESS || sim.slowness > 0)
-        return;
-    if (is_changed_since(key, begin_ns))
-        return;
-    /* Who joins a load of its own process waits for its end, also when another process has made it
-       void. */
-    for (int i = first_load(); i < ledger.load_count; i++)
-        if (ledger.loads[i].key == key && ledger.loads[i].process == process &&
-            (ledger.loads[i].is_running || ledger.loads[i].end_ns >= begin_ns))
-            return;
-    for (int i = first_load(); i < ledger.load_count; i++) {
-        const sim_load *load = &ledger.loads[i];
-        if (load->key == key && load->is_leased && load->is_result && !load->is_superseded &&
-            !load->is_running && load->end_ns > begin_ns && sim.now_ns - load->end_ns > bound_ns) {
-            sim_fail("c%d waited for key %d for %.1f ms after load %d was over", process->id, key,
-                     (double)(sim.now_ns - load->end_ns) / 1e6, i);
-            return;
-        }
-    }
 }
 
 /* --- changes */
 
 int sim_change_begins(sim_change_kind kind, int key)
 {
-    if (ledger.change_count == ledger.change_cap)
-        ledger.changes = (sim_change *)grow(ledger.changes, &ledger.change_cap, sizeof(sim_change));
+    ledger.changes = (sim_change *)grow(ledger.changes, ledger.change_count, &ledger.change_cap,
+                                        sizeof(sim_change));
     sim_change *change = &ledger.changes[ledger.change_count];
     change->kind = kind;
     change->key = key;
@@ -148,10 +211,6 @@ int sim_change_begins(sim_change_kind kind, int key)
     change->end_ns = SIM_NEVER;
     change->status = SC_PENDING;
     change->may_come_again = false;
-    /* It may be executed at any time from now on, perhaps long after its call has ended. */
-    for (int i = first_load(); i < ledger.load_count; i++)
-        if (ledger.loads[i].key == key)
-            ledger.loads[i].is_superseded = true;
     return ledger.change_count++;
 }
 
@@ -160,10 +219,6 @@ void sim_change_ends(int change, sc_status status, bool may_come_again)
     ledger.changes[change].end_ns = sim.now_ns;
     ledger.changes[change].may_come_again = may_come_again;
     ledger.changes[change].status = status;
-    /* Loads that began while it was under way may have been before it at the server. */
-    for (int i = first_load(); i < ledger.load_count; i++)
-        if (ledger.loads[i].key == ledger.changes[change].key)
-            ledger.loads[i].is_superseded = true;
 }
 
 /* --- values */
@@ -206,12 +261,13 @@ void sim_value_check(const char *who, int key, sc_slice value, int64_t begin_ns)
         return;
     }
     int64_t made_ns = maker == 'L' ? ledger.loads[id].begin_ns : ledger.changes[id].begin_ns;
-    for (int i = ledger.change_count - 1; i >= 0 && !sim.has_lost_data; i--) {
+    for (int i = ledger.change_count - 1; i >= 0; i--) {
         const sim_change *change = &ledger.changes[i];
         if (change->begin_ns < made_ns)
             break;
         if (change->key != key || change->status != SC_OK || change->end_ns >= begin_ns ||
-            (maker == 'S' && id == i) || !is_older(maker, id, change))
+            (maker == 'S' && id == i) || !is_older(maker, id, change) ||
+            sim_ledger_is_lost(change->begin_ns, change->end_ns, false))
             continue;
         sim_fail("%s: key %d has a value (%c%d) from before change %d, which had returned", who,
                  key, maker, id, i);
@@ -228,6 +284,7 @@ void sim_call_begins(sim_call *call, const char *what, int64_t bound_ms)
     call->begin_ns = sim.now_ns;
     call->local_ns = sim_local_ns(sim.current);
     call->stalled_ns = sim.current->stalled_ns;
+    call->server_stalled_ns = sim.server_stalled_ns;
     call->bound_ms = bound_ms;
     call->is_under_way = true;
     sim_note("%s", what);
@@ -246,6 +303,54 @@ void sim_call_ends(sim_call *call, sc_status status)
         sim_fail("%s: it took %.1f ms, and its deadline was %lld ms (%.1f ms without a turn)",
                  call->what, (double)took_ns / 1e6, (long long)call->bound_ms,
                  (double)stalled_ns / 1e6);
+}
+
+/* --- waits */
+
+/* From the end of a load to that of the last wait for it: a dial and its prelude, the question, the
+   subscription with its own dial, the question again, a script that had to be sent whole. */
+#define ROUND_TRIPS 14
+/* A fault is over for a client when its connections are known to be dead and made again, and those
+   calls have ended that were under way. */
+#define OVERCOME_MS (2 * SIM_TIMEOUT_MAX_MS + SIM_CONNECT_MS + SIM_BACKOFF_MAX_MS)
+
+/* When the last load of the key that this process may have waited for was over. */
+static int64_t free_since_ns(const sim_call *call, int key)
+{
+    int64_t free_ns = call->begin_ns;
+    if (ledger.lease_end_ns[key] > free_ns)
+        free_ns = ledger.lease_end_ns[key] < sim.now_ns ? ledger.lease_end_ns[key] : sim.now_ns;
+    for (int i = ledger.load_count - 1; i >= 0; i--) {
+        const sim_load *load = &ledger.loads[i];
+        if (load->begin_ns < call->begin_ns - AGE_NS)
+            break;
+        if (load->key != key || load->process != call->process)
+            continue;
+        /* Also without a lease: those who ask meanwhile share it. */
+        int64_t end_ns = load->is_running ? sim.now_ns : load->end_ns;
+        if (end_ns > free_ns)
+            free_ns = end_ns;
+    }
+    return free_ns;
+}
+
+void sim_wait_check(const sim_call *call, int key)
+{
+    const sim_process *process = call->process;
+    int64_t delay_ns = sim.faults >> SIM_DELAY & 1u ? SIM_DELAY_MAX_NS : 0;
+    int64_t bound_ns = ROUND_TRIPS * 2 * (sim.latency_ns + sim.latency_ns / 2 + delay_ns) +
+                       SLACK_MS * SIM_NS_PER_MS + process->stalled_ns - call->stalled_ns +
+                       sim.server_stalled_ns - call->server_stalled_ns;
+    if (sim.faults >> SIM_PUBLISH_DROP & 1u)
+        bound_ns += sim.poll_ms * SIM_NS_PER_MS;
+    int64_t from_ns = free_since_ns(call, key);
+    int64_t troubled_ns = sim.troubled_ns > process->troubled_ns ? sim.troubled_ns
+                                                                 : process->troubled_ns;
+    if (from_ns < troubled_ns + OVERCOME_MS * SIM_NS_PER_MS)
+        from_ns = troubled_ns + OVERCOME_MS * SIM_NS_PER_MS;
+    if (sim.now_ns - from_ns > bound_ns)
+        sim_fail("c%d waited for key %d for %.1f ms after its last load was over, not %.1f",
+                 process->id, key, (double)(sim.now_ns - from_ns) / 1e6, (double)bound_ns / 1e6);
 }
 
 void sim_ledger_check_end(void)

@@ -3,17 +3,28 @@
 
 #include "world.h"
 
-/* A run of the loader. `lease_until_ns`: by the process's clock, 0: without a lease. */
+#define SIM_TOKEN_BYTES 40
+
+/* A lease as its holder sees it: it may load on its own until then. */
+typedef struct sim_lease_view {
+    char token[SIM_TOKEN_BYTES];
+    bool is_held;
+    int64_t until_ns; /* by its process's clock */
+    int64_t asked_ns; /* the question that gave it, or the last renewal that was answered */
+} sim_lease_view;
+
+/* A run of the loader. */
 typedef struct sim_load {
     int key;
     const sim_process *process;
+    sc_load *handle; /* while it runs */
     int64_t begin_ns;
-    int64_t lease_until_ns;
+    int64_t end_ns;
     bool is_leased;
     bool is_running;
-    int64_t end_ns;
-    bool is_result;
-    bool is_superseded; /* its key was changed since it began */
+    bool is_void; /* an invalidation that came after the lease has taken it away */
+    int64_t until_ns;
+    int64_t confirmed_ns; /* when the process heard that it has the lease until then */
 } sim_load;
 
 typedef enum sim_change_kind { SIM_INVALIDATE, SIM_SET } sim_change_kind;
@@ -27,20 +38,26 @@ typedef struct sim_change {
     bool may_come_again;
 } sim_change;
 
-/* `asked_ns`: when the lease was asked for, by the world's clock. */
-int sim_load_begins(const sim_process *process, int key, bool is_leased, int64_t asked_ns);
-/* The lease was extended until then; called before each check of it. */
-void sim_load_lease(int load, int64_t lease_until_ns);
-/* `is_result`: with a value, a miss or an error that others are to get. */
-void sim_load_ends(int load, bool is_result);
-/* A get-or-load of the key ended that had begun at `begin_ns`. Had it waited on although the load
-   that it waited for was over? `poll_ms`: how often it looks by itself. */
-void sim_wait_check(const sim_process *process, int key, int64_t begin_ns, int64_t poll_ms,
-                    int64_t stalled_ns);
+int sim_load_begins(const sim_process *process, int key, sc_load *handle);
+void sim_load_ends(int load);
+/* Between any two steps of any process: nobody believes to have a lease that it has not. */
+void sim_ledger_step(void);
 
-/* For inside.c, which sees the library's structs: when a load's lease was asked for, and until when
-   it holds, by the process's clock. False: it has none. */
-bool sim_load_look(sc_load *load, int64_t *asked_ns, int64_t *lease_until_ns);
+/* For inside.c, which sees the library's structs: a load's lease. */
+void sim_lease_look(sc_load *handle, sim_lease_view *view);
+/* And the server's side: who has the key's lease, and until when by the world's clock. False: there
+   is no server at the moment. No holder: "". */
+bool sim_lease_at_server(int key, char token[SIM_TOKEN_BYTES], int64_t *until_ns);
+/* The server has executed a command that may have changed the key's lease. `is_invalidation`: one
+   that takes it away from whoever has it, who had `token` ("": nobody). */
+void sim_lease_changed(int key);
+void sim_lease_invalidated(int key, const char *token);
+
+/* What the server was told since then is lost, up to now; `is_clock`: what its clock decides, as the
+   ends of leases. */
+void sim_ledger_loss(int64_t from_ns, bool is_clock);
+/* May what happened at some time between the two have been lost? */
+bool sim_ledger_is_lost(int64_t begin_ns, int64_t end_ns, bool with_clock);
 
 int sim_change_begins(sim_change_kind kind, int key);
 /* `may_come_again`: it may have been sent twice, and the first is perhaps still on its way. */
@@ -60,6 +77,7 @@ typedef struct sim_call {
     int64_t begin_ns; /* of the world */
     int64_t local_ns; /* by the process's clock */
     int64_t stalled_ns;
+    int64_t server_stalled_ns;
     int64_t bound_ms;
     bool is_under_way;
 } sim_call;
@@ -67,3 +85,5 @@ typedef struct sim_call {
 void sim_call_begins(sim_call *call, const char *what, int64_t bound_ms);
 /* Once, and in time. */
 void sim_call_ends(sim_call *call, sc_status status);
+/* A get-or-load of the key ends: did it wait on although nobody loads any more? */
+void sim_wait_check(const sim_call *call, int key);

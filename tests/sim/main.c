@@ -1,12 +1,15 @@
-/* Swarms of seeds: `sim [--seconds N] [--seed S] [--count N] [--faults NAME,NAME | none] [--clients N]
-   [--duration MS] [--trace] [--quick]`. Each seed runs twice, and both runs must be the same. A seed that
-   fails is shrunk: fewer kinds of faults, fewer clients, a shorter run. --quick: once each, and only
-   the number of seeds until one fails is printed, or "none". */
+/* Swarms of seeds: `sim [--seconds N] [--seed S] [--count N] [--jobs N] [--faults NAME,NAME | none]
+   [--clients N] [--duration MS] [--trace] [--quick] [--all]`. Each seed runs twice, and both runs must be
+   the same. A seed that fails is shrunk: fewer kinds of faults, fewer clients, a shorter run. --quick:
+   once each, and only the number of seeds until one fails is printed, or "none". --all: go on after a
+   seed that fails, and name them all. As many seeds at a time as there are processors. */
 
 #define _GNU_SOURCE
 #include "world.h"
 
 #include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -14,6 +17,7 @@
 #include <unistd.h>
 
 #define WATCHDOG_S 120
+#define JOBS_MAX 64
 
 /* What a child says of its run. */
 typedef struct verdict {
@@ -27,6 +31,17 @@ typedef struct verdict {
     int clients;
     char failure[512];
 } verdict;
+
+typedef struct arguments {
+    sim_options options;
+    double seconds;
+    uint64_t count;
+    int jobs;
+    bool has_seed;
+    bool has_seconds;
+    bool is_quick;
+    bool goes_on;
+} arguments;
 
 static double now_s(void)
 {
@@ -48,56 +63,179 @@ static void run_here(const sim_options *options, verdict *result)
     memcpy(result->failure, sim.failure, sizeof result->failure);
 }
 
-/* In a process of its own, so that a crash is a verdict too. */
-static verdict run_apart(const sim_options *options)
+/* A run in a process of its own, so that a crash is a verdict too. */
+typedef struct apart {
+    pid_t process; /* 0: none */
+    int end;
+    sim_options options;
+    size_t got;
+    double begin_s;
+    verdict said;
+} apart;
+
+/* `runs`: so often; the runs must be the same. In one process, so that what depends on addresses
+   shows. */
+static verdict run_times(const sim_options *options, int runs)
 {
     verdict result;
-    int ends[2];
-    int status = 0;
     memset(&result, 0, sizeof result);
-    if (pipe(ends) != 0)
-        exit(2);
-    fflush(stdout);
-    pid_t child = fork();
-    if (child == 0) {
-        verdict said;
-        memset(&said, 0, sizeof said);
-        alarm(WATCHDOG_S);
-        run_here(options, &said);
-        fflush(stdout);
-        _exit(write(ends[1], &said, sizeof said) == (ssize_t)sizeof said ? 0 : 2);
-    }
-    close(ends[1]);
-    size_t got = 0;
-    while (got < sizeof result) {
-        ssize_t count = read(ends[0], (char *)&result + got, sizeof result - got);
-        if (count <= 0)
-            break;
-        got += (size_t)count;
-    }
-    close(ends[0]);
-    waitpid(child, &status, 0);
-    if (got < sizeof result) {
-        memset(&result, 0, sizeof result);
-        snprintf(result.failure, sizeof result.failure, "the run crashed (signal %d, status %d)",
-                 WIFSIGNALED(status) ? WTERMSIG(status) : 0, WEXITSTATUS(status));
+    run_here(options, &result);
+    for (int i = 1; i < runs && result.is_well; i++) {
+        uint64_t hash = result.hash;
+        uint64_t events = result.events;
+        run_here(options, &result);
+        if (result.is_well && result.hash != hash) {
+            result.is_well = false;
+            snprintf(result.failure, sizeof result.failure,
+                     "two runs of the same seed differ (%" PRIu64 " and %" PRIu64 " events)",
+                     events, result.events);
+        }
     }
     return result;
 }
 
+static void apart_start(apart *run, const sim_options *options, int runs)
+{
+    int ends[2];
+    memset(run, 0, sizeof *run);
+    if (pipe(ends) != 0)
+        exit(2);
+    fflush(stdout);
+    run->options = *options;
+    run->begin_s = now_s();
+    run->process = fork();
+    if (run->process == 0) {
+        alarm(WATCHDOG_S);
+        verdict said = run_times(options, runs);
+        fflush(stdout);
+        _exit(write(ends[1], &said, sizeof said) == (ssize_t)sizeof said ? 0 : 2);
+    }
+    close(ends[1]);
+    run->end = ends[0];
+}
+
+/* Something came from it. True: it is over, and `said` is its verdict. */
+static bool apart_hear(apart *run)
+{
+    int status = 0;
+    ssize_t count = read(run->end, (char *)&run->said + run->got, sizeof run->said - run->got);
+    run->got += count > 0 ? (size_t)count : 0;
+    if (count > 0 && run->got < sizeof run->said)
+        return false;
+    close(run->end);
+    waitpid(run->process, &status, 0);
+    run->process = 0;
+    if (run->got < sizeof run->said) {
+        memset(&run->said, 0, sizeof run->said);
+        snprintf(run->said.failure, sizeof run->said.failure,
+                 "the run crashed (signal %d, status %d)",
+                 WIFSIGNALED(status) ? WTERMSIG(status) : 0, WEXITSTATUS(status));
+    }
+    return true;
+}
+
+static void apart_stop(apart *run)
+{
+    if (run->process == 0)
+        return;
+    kill(run->process, SIGKILL);
+    close(run->end);
+    waitpid(run->process, NULL, 0);
+    run->process = 0;
+}
+
 static verdict run_twice(const sim_options *options)
 {
-    verdict first = run_apart(options);
-    if (!first.is_well)
-        return first;
-    verdict second = run_apart(options);
-    if (second.is_well && second.hash != first.hash) {
-        second.is_well = false;
-        snprintf(second.failure, sizeof second.failure,
-                 "two runs of the same seed differ (%" PRIu64 " and %" PRIu64 " events)",
-                 first.events, second.events);
+    apart run;
+    apart_start(&run, options, 2);
+    while (!apart_hear(&run))
+        ;
+    return run.said;
+}
+
+/* --- a swarm */
+
+typedef struct swarm {
+    apart runs[JOBS_MAX];
+    int jobs;
+    uint64_t seeds; /* that were clean */
+    uint64_t events;
+    double virtual_s;
+    double longest_s;
+    uint64_t longest_seed;
+    bool has_failed;
+    sim_options failed; /* of those that failed the one with the lowest seed */
+    verdict failure;
+} swarm;
+
+static void swarm_take(swarm *all, const apart *run, bool goes_on)
+{
+    double took_s = now_s() - run->begin_s;
+    if (took_s > all->longest_s) {
+        all->longest_s = took_s;
+        all->longest_seed = run->options.seed;
     }
-    return second;
+    all->events += run->said.events;
+    all->virtual_s += (double)run->said.virtual_ns / 1e9;
+    all->seeds += run->said.is_well;
+    if (run->said.is_well)
+        return;
+    if (goes_on)
+        printf("seed %" PRIu64 " fails: %s\n", run->options.seed, run->said.failure);
+    if (!all->has_failed || run->options.seed < all->failed.seed) {
+        all->failed = run->options;
+        all->failure = run->said;
+    }
+    all->has_failed = true;
+}
+
+/* Wait for one run to end. False: none is under way. */
+static bool swarm_wait(swarm *all, bool goes_on)
+{
+    struct pollfd ends[JOBS_MAX];
+    int count = 0;
+    for (int i = 0; i < all->jobs; i++) {
+        ends[i].fd = all->runs[i].process ? all->runs[i].end : -1;
+        ends[i].events = POLLIN;
+        ends[i].revents = 0;
+        count += all->runs[i].process != 0;
+    }
+    if (count == 0 || poll(ends, (nfds_t)all->jobs, -1) < 0)
+        return count > 0;
+    for (int i = 0; i < all->jobs; i++) {
+        if (!ends[i].revents)
+            continue;
+        if (apart_hear(&all->runs[i]))
+            swarm_take(all, &all->runs[i], goes_on);
+    }
+    return true;
+}
+
+/* Seeds from options.seed on, in time or in number, until one fails: which then is the first that
+   does. */
+static void swarm_run(swarm *all, sim_options options, const arguments *a)
+{
+    double begin_s = now_s();
+    uint64_t started = 0;
+    for (;;) {
+        bool is_over = a->count ? started == a->count : now_s() - begin_s >= a->seconds;
+        if (all->has_failed && !a->goes_on) {
+            is_over = true;
+            for (int i = 0; i < all->jobs; i++)
+                if (all->runs[i].options.seed > all->failed.seed)
+                    apart_stop(&all->runs[i]);
+        }
+        for (int i = 0; i < all->jobs && !is_over; i++) {
+            if (all->runs[i].process)
+                continue;
+            apart_start(&all->runs[i], &options, a->is_quick ? 1 : 2);
+            options.seed++;
+            started++;
+            is_over = a->count && started == a->count;
+        }
+        if (!swarm_wait(all, a->goes_on))
+            return;
+    }
 }
 
 /* --- shrinking */
@@ -208,20 +346,13 @@ static unsigned faults_of(const char *names)
     return faults;
 }
 
-typedef struct arguments {
-    sim_options options;
-    double seconds;
-    uint64_t count;
-    bool has_seed;
-    bool is_quick;
-} arguments;
-
 static arguments parse(int argc, char **argv)
 {
     arguments a;
     memset(&a, 0, sizeof a);
     a.options.faults = SIM_ALL_FAULTS;
     a.seconds = 10;
+    a.jobs = (int)sysconf(_SC_NPROCESSORS_ONLN);
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (!strcmp(argv[i], "--trace")) {
@@ -232,12 +363,18 @@ static arguments parse(int argc, char **argv)
             a.is_quick = true;
             continue;
         }
+        if (!strcmp(argv[i], "--all")) {
+            a.goes_on = true;
+            continue;
+        }
         if (!strcmp(argv[i], "--seconds"))
-            a.seconds = atof(value);
+            a.seconds = atof(value), a.has_seconds = true;
         else if (!strcmp(argv[i], "--seed"))
             a.options.seed = strtoull(value, NULL, 10), a.has_seed = true;
         else if (!strcmp(argv[i], "--count"))
             a.count = strtoull(value, NULL, 10);
+        else if (!strcmp(argv[i], "--jobs"))
+            a.jobs = atoi(value);
         else if (!strcmp(argv[i], "--faults"))
             a.options.faults = faults_of(value);
         else if (!strcmp(argv[i], "--clients"))
@@ -248,58 +385,45 @@ static arguments parse(int argc, char **argv)
             fprintf(stderr, "sim: unknown option %s\n", argv[i]), exit(2);
         i++;
     }
+    a.jobs = a.jobs < 1 ? 1 : a.jobs > JOBS_MAX ? JOBS_MAX : a.jobs;
+    if (!a.has_seed)
+        a.options.seed = (uint64_t)time(NULL) * 1000;
+    if (a.has_seed && !a.count && !a.has_seconds)
+        a.count = 1;
     return a;
 }
 
-static int run_quickly(sim_options options, double seconds)
+static int trace(const sim_options *options)
 {
-    double begin_s = now_s();
-    for (int seeds = 1; now_s() - begin_s < seconds; seeds++, options.seed++) {
-        if (run_apart(&options).is_well)
-            continue;
-        printf("%d\n", seeds);
-        return 0;
-    }
-    printf("none\n");
-    return 0;
+    verdict result;
+    memset(&result, 0, sizeof result);
+    run_here(options, &result);
+    printf("%s\n", result.is_well ? "clean" : result.failure);
+    return result.is_well ? 0 : 1;
 }
 
 int main(int argc, char **argv)
 {
     arguments a = parse(argc, argv);
-    if (a.is_quick)
-        return run_quickly(a.options, a.seconds);
-    if (a.options.is_traced) {
-        verdict result;
-        memset(&result, 0, sizeof result);
-        run_here(&a.options, &result);
-        printf("%s\n", result.is_well ? "clean" : result.failure);
-        return result.is_well ? 0 : 1;
-    }
-    if (!a.has_seed)
-        a.options.seed = (uint64_t)time(NULL) * 1000;
-    if (a.has_seed && !a.count)
-        a.count = 1;
+    static swarm all;
+    if (a.options.is_traced)
+        return trace(&a.options);
     double begin_s = now_s();
-    double virtual_s = 0;
-    uint64_t events = 0;
-    uint64_t seeds = 0;
-    for (; a.count ? seeds < a.count : now_s() - begin_s < a.seconds; seeds++, a.options.seed++) {
-        verdict result = run_twice(&a.options);
-        if (!result.is_well) {
-            printf("sim: after %" PRIu64 " seeds, %.1f s\n", seeds + 1, now_s() - begin_s);
-            report(&a.options, result);
-            printf("0 passed, 1 failed\n");
-            return 1;
-        }
-        virtual_s += 2 * (double)result.virtual_ns / 1e9;
-        events += 2 * result.events;
-    }
+    all.jobs = a.jobs;
+    swarm_run(&all, a.options, &a);
     double took_s = now_s() - begin_s;
-    printf("sim: %" PRIu64 " seeds from %" PRIu64
-           ", each twice, in %.1f s: %.1f seeds/s, %.0f h of "
-           "virtual time, %.1f M events, clean\n",
-           seeds, a.options.seed - seeds, took_s, (double)seeds / took_s, virtual_s / 3600,
-           (double)events / 1e6);
-    return 0;
+    if (a.is_quick && !all.has_failed)
+        printf("none\n");
+    else if (a.is_quick)
+        printf("%" PRIu64 "\n", all.failed.seed - a.options.seed + 1);
+    if (a.is_quick)
+        return 0;
+    printf("sim: %" PRIu64 " seeds from %" PRIu64 ", each twice, in %.1f s: %.1f seeds/s, "
+           "%.0f h of virtual time, %.1f M events; the longest took %.1f s (%" PRIu64 ")\n",
+           all.seeds, a.options.seed, took_s, (double)all.seeds / took_s, 2 * all.virtual_s / 3600,
+           2 * (double)all.events / 1e6, all.longest_s, all.longest_seed);
+    if (all.has_failed && !a.goes_on)
+        report(&all.failed, all.failure);
+    printf("sim: %s\n", all.has_failed ? "FAILED" : "clean");
+    return all.has_failed ? 1 : 0;
 }

@@ -135,7 +135,7 @@ static int64_t draw_latency(sim_process *from)
 {
     int64_t latency_ns = sim.latency_ns / 2 + sim_between(&from->jitter, 0, sim.latency_ns);
     if (sim_has(SIM_DELAY) && sim_chance(&from->jitter, 0.02))
-        latency_ns += sim_spread(&from->jitter, SIM_NS_PER_MS, 1000 * SIM_NS_PER_MS);
+        latency_ns += sim_spread(&from->jitter, SIM_NS_PER_MS, SIM_DELAY_MAX_NS);
     return latency_ns;
 }
 

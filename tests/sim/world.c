@@ -99,6 +99,27 @@ void sim_mix(uint64_t what, uint64_t value)
     sim.events++;
 }
 
+static void print_line(const char *text)
+{
+    if (sim.current)
+        printf("%12.6f %s%d  %s\n", (double)sim.now_ns / 1e9, sim.current->is_server ? "S" : "c",
+               sim.current->id, text);
+    else
+        printf("%12.6f --  %s\n", (double)sim.now_ns / 1e9, text);
+}
+
+void sim_trace(const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+    if (!sim.options.is_traced)
+        return;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    print_line(text);
+}
+
 void sim_note(const char *format, ...)
 {
     char text[512];
@@ -109,13 +130,8 @@ void sim_note(const char *format, ...)
     for (int i = 0; i < len && i < (int)sizeof text - 1; i++)
         sim.hash = (sim.hash ^ (unsigned char)text[i]) * HASH_PRIME;
     sim_mix(1, (uint64_t)len);
-    if (!sim.options.is_traced)
-        return;
-    if (sim.current)
-        printf("%12.6f %s%d  %s\n", (double)sim.now_ns / 1e9, sim.current->is_server ? "S" : "c",
-               sim.current->id, text);
-    else
-        printf("%12.6f --  %s\n", (double)sim.now_ns / 1e9, text);
+    if (sim.options.is_traced)
+        print_line(text);
 }
 
 void sim_fail(const char *format, ...)
@@ -262,6 +278,20 @@ void sim_process_pause(sim_process *process, int64_t until_ns)
         process->paused_until_ns = until_ns;
 }
 
+static void add_stall(sim_process *process, int64_t ns)
+{
+    process->stalled_ns += ns;
+    if (process->is_server)
+        sim.server_stalled_ns += ns;
+}
+
+void sim_trouble(sim_process *process, int64_t until_ns)
+{
+    int64_t *troubled_ns = process ? &process->troubled_ns : &sim.troubled_ns;
+    if (*troubled_ns < until_ns)
+        *troubled_ns = until_ns;
+}
+
 void sim_wake(sim_process *process, int64_t at_ns)
 {
     if (process->is_alive && process->is_waiting && at_ns < process->wake_ns)
@@ -282,7 +312,7 @@ void sim_yield_until(int64_t wake_ns)
 void sim_sleep(int64_t ns)
 {
     int64_t until_ns = sim.now_ns + ns;
-    sim.current->stalled_ns += ns;
+    add_stall(sim.current, ns);
     while (sim.now_ns < until_ns)
         sim_yield_until(until_ns);
 }
@@ -317,13 +347,12 @@ static void run_process(sim_process *process)
     int64_t late_ns = 0;
     if (sim.now_ns < sim.calm_ns && sim_chance(&process->jitter, sim.slowness))
         late_ns = sim_spread(&process->jitter, 1, 20 * SIM_NS_PER_MS);
-    if (late_ns > 0) {
-        process->stalled_ns += late_ns;
+    if (late_ns > 0 && process->paused_until_ns <= process->wake_ns) {
         process->paused_until_ns = sim.now_ns + late_ns;
         return;
     }
     if (process->paused_until_ns > process->wake_ns && process->paused_until_ns > 0) {
-        process->stalled_ns += process->paused_until_ns - process->wake_ns;
+        add_stall(process, process->paused_until_ns - process->wake_ns);
         process->paused_until_ns = 0;
     }
     sim.current = process;
@@ -341,11 +370,15 @@ static void draw_world(const sim_options *options)
     sim.pace_ms = sim_spread(&random, 5, 2000);
     int64_t duration_ms = sim.pace_ms * sim_between(&random, 300, 2000);
     /* A few faults at a time are found out more easily than all of them. */
+    double harshness = (double)sim_between(&random, 0, 3) / 3;
     for (int fault = 0; fault < SIM_FAULTS; fault++)
-        if (sim_chance(&random, fault <= SIM_CUT ? 0.6 : 0.2))
+        if (sim_chance(&random, harshness * (fault <= SIM_CUT ? 0.7 : 0.3)))
             sim.faults |= 1u << fault;
     sim.latency_ns = sim_spread(&random, 20 * SIM_NS_PER_US, 20 * SIM_NS_PER_MS);
     sim.slowness = sim_chance(&random, 0.5) ? (double)sim_between(&random, 0, 20) / 1000 : 0;
+    sim.sync = (sc_sync)sim_between(&random, SC_SYNC_EVERY_SECOND, SC_SYNC_NEVER);
+    sim.lease_ms = sim_spread(&random, 250, 16000);
+    sim.poll_ms = sim_spread(&random, 50, 2000);
     sim.server_count = 1;
     sim.faults &= options->faults;
     if (options->clients > 0 && options->clients < sim.client_count)
@@ -381,6 +414,7 @@ bool sim_run(const sim_options *options)
             sim_fate_act();
         else
             run_process(process);
+        sim_ledger_step();
     }
     if (!sim.has_failed)
         sim_ledger_check_end();

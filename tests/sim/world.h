@@ -15,6 +15,10 @@
 #define SIM_NS_PER_S INT64_C(1000000000)
 #define SIM_NEVER INT64_MAX
 #define SIM_PROCESSES 10
+#define SIM_TIMEOUT_MAX_MS 4000 /* of calls */
+#define SIM_CONNECT_MS 1500
+#define SIM_BACKOFF_MAX_MS 400
+#define SIM_DELAY_MAX_NS SIM_NS_PER_S
 #define SIM_STACK_BYTES ((size_t)512 * 1024)
 
 /* What may go wrong. A run has a subset; each has a stream of random numbers of its own, so that
@@ -81,7 +85,8 @@ struct sim_process {
     bool is_waiting;
     int64_t wake_ns;
     int64_t paused_until_ns;
-    int64_t stalled_ns; /* that it was kept from running, all together */
+    int64_t stalled_ns;  /* that it was kept from running, all together */
+    int64_t troubled_ns; /* the last fault of its own is over then */
     int64_t drift_ppm;
     int64_t clock_offset_ns;
     int64_t wall_offset_ms;
@@ -118,14 +123,19 @@ typedef struct sim_world {
     int64_t pace_ms;    /* that programs think between two steps, about */
     int64_t latency_ns; /* of the network, about */
     double slowness;    /* chance that a process gets its turn late */
-    bool has_lost_data; /* a server has lost acknowledged writes, as a fault */
-    bool has_stepped_clock;
+    sc_sync sync; /* how servers keep their logs */
+    int64_t lease_ms;
+    int64_t poll_ms;
+    int64_t troubled_ns;       /* the last fault that all may feel is over then */
+    int64_t server_stalled_ns; /* that servers were kept from running, all together */
 } sim_world;
 
 extern sim_world sim;
 
 /* Run one seed in this process. False: an invariant was broken; sim.failure says which. */
 bool sim_run(const sim_options *options);
+/* A line of the trace alone. */
+void sim_trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* One line of the trace, when it is wanted; and into the hash either way. */
 void sim_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void sim_mix(uint64_t what, uint64_t value);
@@ -141,6 +151,8 @@ void sim_process_kill(sim_process *process, bool is_silent);
 /* Free a process that was killed. */
 void sim_process_bury(sim_process *process);
 void sim_process_pause(sim_process *process, int64_t until_ns);
+/* A fault that this process may feel, NULL: any process, is over then. */
+void sim_trouble(sim_process *process, int64_t until_ns);
 /* For the process that runs: give others their turn, until `wake_ns` or until it is woken. */
 void sim_yield_until(int64_t wake_ns);
 void sim_sleep(int64_t ns); /* without doing anything */
@@ -166,11 +178,13 @@ void sim_net_url(int server, char *url, size_t cap);
 void sim_disk_reset(void);
 void sim_disk_tables(sim_process *process);
 void sim_disk_process_gone(const sim_process *process);
-/* The host of this server has crashed: of what was not synced, some is lost. True when it is. */
-bool sim_disk_crash(int server, sim_random *random);
+/* The host of this server has crashed: of what was not synced, some is lost. Since when, or
+   SIM_NEVER: nothing is. */
+int64_t sim_disk_crash(int server, sim_random *random);
 void sim_disk_erase(int server);
 void sim_disk_keep_old(int server);
-bool sim_disk_bring_old(int server);
+/* Since when what was written is gone; SIM_NEVER: nothing is. */
+int64_t sim_disk_bring_old(int server);
 
 /* --- Faults (fate.c) */
 
@@ -194,5 +208,7 @@ extern const char *const sim_key_names[SIM_KEYS];
 /* --- What is true (ledger.c) */
 
 void sim_ledger_begin(void);
+void sim_ledger_step(void);
+void sim_ledger_loss(int64_t from_ns, bool is_clock);
 /* At the end, when all is calm. */
 void sim_ledger_check_end(void);
