@@ -91,14 +91,15 @@ static server_actor *actor_of(const sci_call *call)
 
 typedef struct hooked {
     const char *name;
+    bool is_about_leases;
     const sci_command *original;
     sci_command command;
 } hooked;
 
 static void run_hooked(sci_call *call);
 static hooked hooks[] = {
-    {"evalsha", NULL, {0}}, {"eval", NULL, {0}}, {"publish", NULL, {0}},
-    {"set", NULL, {0}},     {"incr", NULL, {0}}, {"del", NULL, {0}},
+    {"evalsha", true, NULL, {0}}, {"eval", true, NULL, {0}}, {"publish", false, NULL, {0}},
+    {"set", false, NULL, {0}},    {"incr", false, NULL, {0}}, {"del", true, NULL, {0}},
 };
 
 static hooked *hook_of(const sci_command *command)
@@ -120,34 +121,36 @@ static bool is_refused(const server_actor *a, sci_call *call)
     return true;
 }
 
-static bool is_of_key(const sci_call *call, int key)
+/* The key whose lease the command is about; -1: none. */
+static int key_of_lease(const hooked *hook, const sci_call *call)
 {
-    for (size_t i = 0; i < call->argc; i++)
-        if (sci_slice_equal(call->argv[i], lease_key(key)))
-            return true;
-    return false;
+    size_t place = !strcmp(hook->name, "del") ? 1 : 4; /* of the scripts: KEYS[2] */
+    for (int key = 0; key < SIM_KEYS && place < call->argc; key++)
+        if (sci_slice_equal(call->argv[place], lease_key(key)))
+            return key;
+    return -1;
 }
 
 /* What the commands that take and give leases do to them. */
 static void run_and_follow(const hooked *hook, sci_call *call)
 {
-    char before[SIM_KEYS][SIM_TOKEN_BYTES];
-    char token[SIM_TOKEN_BYTES];
+    char before[SIM_TOKEN_BYTES];
+    char after[SIM_TOKEN_BYTES];
     int64_t until_ns;
-    for (int key = 0; key < SIM_KEYS; key++)
-        (void)sim_lease_at_server(key, before[key], &until_ns);
+    int key = call->is_in_transaction || !hook->is_about_leases ? -1 : key_of_lease(hook, call);
+    if (key >= 0)
+        (void)sim_lease_at_server(key, before, &until_ns);
     hook->original->run(call);
-    if (call->is_in_transaction) /* within a script */
+    if (key < 0)
         return;
-    for (int key = 0; key < SIM_KEYS; key++) {
-        (void)sim_lease_at_server(key, token, &until_ns);
-        if (!strcmp(hook->name, "del") && sci_slice_equal(call->argv[1], lease_key(key)))
-            sim_lease_invalidated(key, before[key]);
-        sim_lease_changed(key);
-        if (sim.options.is_traced && is_of_key(call, key))
-            sim_trace("%s: the lease of key %d was %.3s's, is %.3s's", hook->name, key,
-                      *before[key] ? before[key] : "-", *token ? token : "-");
-    }
+    if (!strcmp(hook->name, "del"))
+        sim_lease_invalidated(key, before);
+    sim_lease_changed(key);
+    if (!sim.options.is_traced)
+        return;
+    (void)sim_lease_at_server(key, after, &until_ns);
+    sim_trace("%s: the lease of key %d was %.3s's, is %.3s's", hook->name, key,
+              *before ? before : "-", *after ? after : "-");
 }
 
 static void run_hooked(sci_call *call)
