@@ -7,7 +7,7 @@
 #     examples  the libraries that examples use, redis-server, curl, valgrind
 #     baremetal redis-server, Arm's cross compiler with newlib, QEMU, what fetches lwIP's source
 #     bench     hiredis, OpenSSL, what lwIP needs, redis-benchmark, valgrind
-#     sim       compiler, git
+#     sim       compiler, git, tcc
 #     source    what tests/fetch_source needs
 #     cross     musl, the cross compilers of tests/cross, qemu-user, clang, redis-server
 #     size      musl, the compilers for ARM, qemu-user
@@ -293,6 +293,7 @@ for group in "$@"; do
     sim)
         need_c
         need_command git git
+        need_command tcc tcc
         ;;
     source) need_source ;;
     cross) need_cross_targets ;;
