@@ -25,6 +25,7 @@ typedef struct pending_load {
 typedef struct async_call {
     sim_call call;
     uint64_t troubles; /* of the connection, when it began */
+    bool was_connected;
     struct actor *actor;
     int key;
     char tag[32];
@@ -170,6 +171,7 @@ static async_call *take_call(actor *a, const char *what, int64_t bound_ms)
         c->is_used = true;
         c->actor = a;
         c->troubles = count_troubles(a);
+        c->was_connected = sim_is_connected(a->client);
         a->under_way++;
         sim_call_begins(&c->call, what, bound_ms);
         return c;
@@ -189,7 +191,8 @@ static void on_value(void *user, sc_status status, sc_value *value)
     async_call *c = (async_call *)user;
     /* In an outage those who ask share a load, however old: nobody can tell whether the key was
        invalidated. */
-    bool is_outage = count_troubles(c->actor) != c->troubles;
+    bool is_outage = !c->was_connected || !sim_is_connected(c->actor->client) ||
+                     count_troubles(c->actor) != c->troubles;
     if (status == SC_OK)
         sim_value_check("get-or-load", c->key, sc_value_bytes(value),
                         is_outage ? 0 : c->call.begin_ns);

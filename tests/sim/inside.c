@@ -35,6 +35,11 @@ void sim_lease_look(sc_load *handle, sim_lease_view *view)
                      (lease->life_ms - SCI_LEASE_DRIFT_MS(lease->life_ms)) * SIM_NS_PER_MS;
 }
 
+bool sim_is_connected(const sc_client *client)
+{
+    return client->shared->state == SCI_CONN_READY;
+}
+
 static server_actor *server_that_serves(void)
 {
     for (int i = 0; i < sim.process_count; i++) {

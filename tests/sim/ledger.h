@@ -45,6 +45,8 @@ void sim_ledger_step(void);
 
 /* For inside.c, which sees the library's structs: a load's lease. */
 void sim_lease_look(sc_load *handle, sim_lease_view *view);
+/* And whether its commands would be sent at once. */
+bool sim_is_connected(const sc_client *client);
 /* And the server's side: who has the key's lease, and until when by the world's clock. False: there
    is no server at the moment. No holder: "". */
 bool sim_lease_at_server(int key, char token[SIM_TOKEN_BYTES], int64_t *until_ns);
