@@ -285,6 +285,7 @@ void sim_call_begins(sim_call *call, const char *what, int64_t bound_ms)
     call->local_ns = sim_local_ns(sim.current);
     call->stalled_ns = sim.current->stalled_ns;
     call->server_stalled_ns = sim.server_stalled_ns;
+    call->delayed_ns = sim.current->delayed_ns;
     call->bound_ms = bound_ms;
     call->is_under_way = true;
     sim_note("%s", what);
@@ -337,10 +338,12 @@ static int64_t free_since_ns(const sim_call *call, int key)
 void sim_wait_check(const sim_call *call, int key)
 {
     const sim_process *process = call->process;
-    int64_t delay_ns = sim.faults >> SIM_DELAY & 1u ? SIM_DELAY_MAX_NS : 0;
-    int64_t bound_ns = ROUND_TRIPS * 2 * (sim.latency_ns + sim.latency_ns / 2 + delay_ns) +
+    int64_t bound_ns = ROUND_TRIPS * 2 * (sim.latency_ns + sim.latency_ns / 2) +
                        SLACK_MS * SIM_NS_PER_MS + process->stalled_ns - call->stalled_ns +
-                       sim.server_stalled_ns - call->server_stalled_ns;
+                       sim.server_stalled_ns - call->server_stalled_ns + process->delayed_ns -
+                       call->delayed_ns;
+    if (sim.faults >> SIM_DELAY & 1u)
+        bound_ns += 2 * SIM_DELAY_MAX_NS; /* what was on its way */
     if (sim.faults >> SIM_PUBLISH_DROP & 1u)
         bound_ns += sim.poll_ms * SIM_NS_PER_MS;
     int64_t from_ns = free_since_ns(call, key);

@@ -80,6 +80,7 @@ typedef struct sim_call {
     int64_t local_ns; /* by the process's clock */
     int64_t stalled_ns;
     int64_t server_stalled_ns;
+    int64_t delayed_ns;
     int64_t bound_ms;
     bool is_under_way;
 } sim_call;

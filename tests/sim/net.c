@@ -28,6 +28,7 @@ typedef struct end {
     chunk *last;
     size_t queued;
     int64_t last_arrival_ns;
+    int64_t lag_ns;   /* all that comes to this side comes so much later */
     int64_t ready_ns; /* connected, or refused, from here on */
     bool is_refused;
     bool is_accepted;
@@ -133,16 +134,25 @@ static end *end_new(sim_process *owner)
 
 static int64_t draw_latency(sim_process *from)
 {
-    int64_t latency_ns = sim.latency_ns / 2 + sim_between(&from->jitter, 0, sim.latency_ns);
+    return sim.latency_ns / 2 + sim_between(&from->jitter, 0, sim.latency_ns);
+}
+
+/* What is more than usual, on a connection that has a lag. */
+static int64_t draw_delay(sim_process *from, sim_process *to, int64_t lag_ns)
+{
+    int64_t delay_ns = sim_has(SIM_DELAY) ? lag_ns : 0;
     if (sim_has(SIM_DELAY) && sim_chance(&from->jitter, 0.02))
-        latency_ns += sim_spread(&from->jitter, SIM_NS_PER_MS, SIM_DELAY_MAX_NS);
-    return latency_ns;
+        delay_ns += sim_spread(&from->jitter, SIM_NS_PER_MS, SIM_DELAY_MAX_NS);
+    from->delayed_ns += delay_ns;
+    if (to)
+        to->delayed_ns += delay_ns;
+    return delay_ns;
 }
 
 /* When what is sent now is there. */
-static int64_t draw_arrival(sim_process *from, const sim_process *to)
+static int64_t draw_arrival(sim_process *from, sim_process *to, int64_t lag_ns)
 {
-    int64_t arrival_ns = sim.now_ns + draw_latency(from);
+    int64_t arrival_ns = sim.now_ns + draw_latency(from) + draw_delay(from, to, lag_ns);
     int64_t until_ns = to ? hole_of(from, to)->until_ns : 0;
     if (until_ns == SIM_NEVER)
         return SIM_NEVER;
@@ -158,6 +168,13 @@ static void maybe_yield(sim_process *self)
 
 /* --- streams */
 
+static int64_t draw_lag(sim_process *self)
+{
+    if (!sim_has(SIM_DELAY) || !sim_chance(&self->jitter, 0.2))
+        return 0;
+    return sim_spread(&self->jitter, SIM_NS_PER_MS, SIM_DELAY_MAX_NS);
+}
+
 static sc_status stream_dial(void *user, const sc_memory *memory, const sc_address *address,
                              const char *host, void **stream)
 {
@@ -169,13 +186,15 @@ static sc_status stream_dial(void *user, const sc_memory *memory, const sc_addre
     while (at && !(at->server == server && at->owner->is_alive))
         at = at->next;
     end *mine = end_new(self);
-    mine->ready_ns = draw_arrival(self, at ? at->owner : NULL);
+    mine->lag_ns = draw_lag(self);
+    mine->ready_ns = draw_arrival(self, at ? at->owner : NULL, 0);
     if (mine->ready_ns != SIM_NEVER)
         mine->ready_ns += sim.latency_ns;
     mine->is_refused = at == NULL;
     if (at && mine->ready_ns != SIM_NEVER) {
         end *theirs = end_new(at->owner);
         theirs->ready_ns = mine->ready_ns;
+        theirs->lag_ns = draw_lag(self);
         theirs->is_accepted = false;
         theirs->peer = mine;
         mine->peer = theirs;
@@ -229,11 +248,11 @@ static void send_pieces(end *from, const char *data, size_t len)
         pieces = (int)sim_between(&self->jitter, 2, PIECES_MAX);
     for (; pieces > 1 && len > 1; pieces--) {
         size_t piece = (size_t)sim_between(&self->jitter, 1, (int64_t)len - 1);
-        chunk_add(to, data, piece, draw_arrival(self, to->owner));
+        chunk_add(to, data, piece, draw_arrival(self, to->owner, to->lag_ns));
         data += piece;
         len -= piece;
     }
-    chunk_add(to, data, len, draw_arrival(self, to->owner));
+    chunk_add(to, data, len, draw_arrival(self, to->owner, to->lag_ns));
     if (to->owner && to->first->arrival_ns != SIM_NEVER)
         sim_wake(to->owner, to->first->arrival_ns);
 }
@@ -341,7 +360,7 @@ static void end_tell_peer(end *e, bool is_reset)
         return;
     peer->peer = NULL;
     e->peer = NULL;
-    int64_t over_ns = draw_arrival(e->owner, peer->owner);
+    int64_t over_ns = draw_arrival(e->owner, peer->owner, peer->lag_ns);
     if (!is_reset && over_ns < peer->last_arrival_ns)
         over_ns = peer->last_arrival_ns;
     if (over_ns < peer->over_ns) {

@@ -25,7 +25,7 @@
    leaving one out leaves the others as they were. */
 typedef enum sim_fault {
     SIM_SPLIT,        /* bytes come in pieces */
-    SIM_DELAY,        /* and late */
+    SIM_DELAY,        /* and late, or always late on one connection */
     SIM_BLACK_HOLE,   /* one direction of a link carries nothing for a while */
     SIM_CUT,          /* a connection is reset, with what is under way lost */
     SIM_SERVER_SLOW,  /* the server's process gets little time */
@@ -87,6 +87,7 @@ struct sim_process {
     int64_t paused_until_ns;
     int64_t stalled_ns;  /* that it was kept from running, all together */
     int64_t troubled_ns; /* the last fault of its own is over then */
+    int64_t delayed_ns;  /* that its connections carried something later than usual, all together */
     int64_t drift_ppm;
     int64_t clock_offset_ns;
     int64_t wall_offset_ms;
