@@ -320,10 +320,11 @@ void sim_yield_until(int64_t wake_ns)
 
 void sim_sleep(int64_t ns)
 {
+    sim_process *self = sim.current;
     int64_t until_ns = sim.now_ns + ns;
-    add_stall(sim.current, ns);
     while (sim.now_ns < until_ns)
         sim_yield_until(until_ns);
+    add_stall(self, ns); /* now, so that a call which began meanwhile has it too */
 }
 
 /* --- the scheduler */
