@@ -170,7 +170,7 @@ static void maybe_yield(sim_process *self)
 
 static int64_t draw_lag(sim_process *self)
 {
-    if (!sim_has(SIM_DELAY) || !sim_chance(&self->jitter, 0.2))
+    if (!sim_has(SIM_DELAY) || !sim_chance(&self->jitter, 0.3))
         return 0;
     return sim_spread(&self->jitter, SIM_NS_PER_MS, SIM_DELAY_MAX_NS);
 }

@@ -388,7 +388,7 @@ static void draw_world(const sim_options *options)
     sim.slowness = sim_chance(&random, 0.5) ? (double)sim_between(&random, 0, 20) / 1000 : 0;
     sim.sync = (sc_sync)sim_between(&random, SC_SYNC_EVERY_SECOND, SC_SYNC_NEVER);
     sim.lease_ms = sim_spread(&random, 250, 16000);
-    sim.poll_ms = sim_spread(&random, 50, 2000);
+    sim.poll_ms = sim_spread(&random, 30, 10000);
     sim.server_count = 1;
     sim.faults &= options->faults;
     if (options->clients > 0 && options->clients < sim.client_count)
