@@ -39788,7 +39788,9 @@ typedef struct sci_subscription {
     void *user;
     size_t references; /* the list's, and one a queued message: guarded by the lock */
     size_t queued_bytes;
-    bool has_gap;      /* a gap notice is queued */
+    sci_post gap;      /* the gap notice: a part of this, since it must not want for memory */
+    bool has_gap;      /* it is queued */
+    bool owes_gap;     /* and there is another gap behind it; what comes until then falls into it */
     bool is_announced; /* READY was heard once, or is to be told as a gap */
     bool is_removed;
     bool is_running; /* in the callback */
@@ -39800,7 +39802,7 @@ typedef struct sci_subscription {
 typedef struct sci_delivery {
     sci_post post;
     sci_subscription *subscription;
-    sc_status status; /* SC_OK with a message, SC_GAP, or why the server refuses */
+    sc_status status; /* SC_OK with a message, or why the server refuses */
     sc_message message;
     size_t block_bytes;
 } sci_delivery;
@@ -39813,6 +39815,22 @@ static void sci_subscription_release(sci_subscription *subscription)
     sci_free(&subscription->client->memory, subscription, sizeof *subscription);
 }
 
+/* Locked, but not while the callback runs. */
+static void sci_subscription_call(sci_subscription *subscription, sc_status status,
+                                  const sc_message *message)
+{
+    sc_client *client = subscription->client;
+    if (subscription->is_removed)
+        return;
+    subscription->is_running = true;
+    sci_client_unlock(client);
+    subscription->on_message(subscription->user, status, message);
+    sci_loop_lock(&client->loop);
+    subscription->is_running = false;
+    if (subscription->is_removed && subscription->waiter)
+        sci_waiter_finish(client, subscription->waiter);
+}
+
 static void sci_delivery_run(sci_post *post)
 {
     sci_delivery *delivery = SCI_CONTAINER(post, sci_delivery, post);
@@ -39820,21 +39838,41 @@ static void sci_delivery_run(sci_post *post)
     sc_client *client = subscription->client;
     sci_loop_lock(&client->loop);
     subscription->queued_bytes -= delivery->block_bytes;
-    if (delivery->status == SC_GAP)
-        subscription->has_gap = false;
-    if (!subscription->is_removed) {
-        subscription->is_running = true;
-        sci_client_unlock(client);
-        subscription->on_message(subscription->user, delivery->status,
-                                 delivery->status == SC_OK ? &delivery->message : NULL);
-        sci_loop_lock(&client->loop);
-        subscription->is_running = false;
-        if (subscription->is_removed && subscription->waiter)
-            sci_waiter_finish(client, subscription->waiter);
-    }
+    sci_subscription_call(subscription, delivery->status,
+                          delivery->status == SC_OK ? &delivery->message : NULL);
     sci_subscription_release(subscription);
     sci_client_unlock(client);
     sci_free(&client->memory, delivery, delivery->block_bytes);
+}
+
+static void sci_gap_run(sci_post *post);
+
+/* Locked. */
+static void sci_subscription_queue_gap(sci_subscription *subscription)
+{
+    if (subscription->has_gap) {
+        subscription->owes_gap = true;
+        return;
+    }
+    subscription->has_gap = true;
+    subscription->references++;
+    subscription->gap.run = sci_gap_run;
+    sci_list_init(&subscription->gap.link);
+    sci_loop_post(&subscription->client->loop, &subscription->gap);
+}
+
+static void sci_gap_run(sci_post *post)
+{
+    sci_subscription *subscription = SCI_CONTAINER(post, sci_subscription, gap);
+    sc_client *client = subscription->client;
+    sci_loop_lock(&client->loop);
+    subscription->has_gap = false;
+    if (subscription->owes_gap)
+        sci_subscription_queue_gap(subscription); /* behind what is queued already */
+    subscription->owes_gap = false;
+    sci_subscription_call(subscription, SC_GAP, NULL);
+    sci_subscription_release(subscription);
+    sci_client_unlock(client);
 }
 
 static sc_slice sci_delivery_copy(char **at, sc_slice bytes)
@@ -39870,7 +39908,6 @@ static bool sci_subscription_queue(sci_subscription *subscription, sc_status sta
     sci_list_init(&delivery->post.link);
     subscription->references++;
     subscription->queued_bytes += block_bytes;
-    subscription->has_gap = subscription->has_gap || status == SC_GAP;
     sci_loop_post(&client->loop, &delivery->post);
     return true;
 }
@@ -39892,15 +39929,15 @@ static void sci_subscription_event(sci_listener *listener, sci_listen_event even
     size_t limit = client->config.max_output_bytes;
     switch (event) {
     case SCI_LISTEN_MESSAGE:
-        if (subscription->has_gap && subscription->queued_bytes >= limit)
-            return; /* the notice that waits covers this one, too */
+        if (subscription->owes_gap)
+            return; /* the notice that is to come covers this one, too */
         if (subscription->queued_bytes >= limit ||
             !sci_subscription_queue(subscription, SC_OK, message))
-            (void)sci_subscription_queue(subscription, SC_GAP, NULL);
+            sci_subscription_queue_gap(subscription);
         return;
     case SCI_LISTEN_READY:
         if (subscription->is_announced)
-            (void)sci_subscription_queue(subscription, SC_GAP, NULL);
+            sci_subscription_queue_gap(subscription);
         subscription->is_announced = true;
         if (subscription->waiter)
             sci_waiter_finish(client, subscription->waiter);

@@ -366,6 +366,33 @@ static void a_lost_connection_is_a_gap_and_the_subscription_stands_again(void **
     assert_status(SC_OK, sc_close(client));
 }
 
+#define FAILING_REQUESTS 24 /* more than a connection and its subscription ask for */
+
+static void a_gap_is_told_also_without_memory(void **state)
+{
+    sc_config config = test_config(test_url());
+    sc_client *client;
+    inbox box;
+    sc_subscription subscription;
+    (void)state;
+    config.backoff_min_ms = 1;
+    config.backoff_max_ms = 10;
+    client = test_open(&config);
+    inbox_init(&box);
+    subscription = subscribe(client, "news", &box);
+    for (size_t request = 1; request <= FAILING_REQUESTS; request++) {
+        size_t gaps = inbox_gaps(&box);
+        fault_memory_fail(test.memory, request, false);
+        assert_int_equal(fixture_cut_clients(test.server, "pubsub"), 1);
+        WAIT_UNTIL(inbox_gaps(&box) > gaps);
+        fault_memory_fail(test.memory, 0, false);
+        WAIT_UNTIL(publish("news", "after the gap") == 1);
+    }
+    assert_int_equal(box.wrong, 0);
+    assert_status(SC_OK, sc_unsubscribe(client, subscription));
+    assert_status(SC_OK, sc_close(client));
+}
+
 static void a_restarted_server_is_subscribed_again(void **state)
 {
     sc_config config = test_config(test_url());
@@ -763,6 +790,7 @@ int main(void)
         client_unit_test(channels_and_messages_hold_every_byte),
         bare_unit_test(a_lost_connection_is_a_gap_and_the_subscription_stands_again),
         bare_unit_test(a_restarted_server_is_subscribed_again),
+        bare_unit_test(a_gap_is_told_also_without_memory),
         bare_unit_test(a_lost_data_connection_is_no_gap),
         bare_unit_test(a_silent_subscription_is_checked_and_made_again),
         bare_unit_test(subscribing_without_a_server_is_an_error_and_leaves_nothing),
