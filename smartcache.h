@@ -18515,6 +18515,8 @@ SCI_PRIVATE void sci_log_before_swap(sci_log *log, const sci_db *a, const sci_db
 /* Sync when a second is over, a slice of rewriting. Returns when it wants to be called again,
    monotonic ns, INT64_MAX: after the next append. */
 SCI_PRIVATE int64_t sci_log_tick(sci_log *log, int64_t now_ns);
+/* The same for syncs alone. */
+SCI_PRIVATE int64_t sci_log_run_syncs(sci_log *log);
 /* Other than it was opened with. */
 SCI_PRIVATE void sci_log_configure(sci_log *log, sc_sync sync, uint64_t rewrite_min_bytes);
 /* BGREWRITEAOF. SC_HELD: one is under way. */
@@ -31595,6 +31597,11 @@ SCI_PRIVATE void sci_log_end(sci_log *log)
 
 /* --- Time, numbers */
 
+SCI_PRIVATE int64_t sci_log_run_syncs(sci_log *log)
+{
+    return sci_log_syncer_run(&log->syncer);
+}
+
 SCI_PRIVATE int64_t sci_log_tick(sci_log *log, int64_t now_ns)
 {
     int64_t due_ns = INT64_MAX;
@@ -31604,7 +31611,7 @@ SCI_PRIVATE int64_t sci_log_tick(sci_log *log, int64_t now_ns)
         if (log->failed_ms)
             due_ns = log->retry_ns;
     }
-    due_ns = sci_min_i64(due_ns, sci_log_syncer_run(&log->syncer));
+    due_ns = sci_min_i64(due_ns, sci_log_run_syncs(log));
     (void)sci_log_collect(log);
     (void)sci_log_find_lost(log);
     return sci_min_i64(due_ns, sci_rewriting_tick(log, now_ns));
@@ -33181,6 +33188,8 @@ SCI_PRIVATE void sci_ticker_run(sc_server *server)
 {
     int64_t due_ns = sci_server_tick(server);
     sci_server_commit(server);
+    if (server->log) /* the tick itself may have written, what expired */
+        due_ns = sci_min_i64(due_ns, sci_log_run_syncs(server->log));
     sci_ticker_set(&server->ticker, due_ns, sci_server_now_ns(server));
 }
 
@@ -40619,7 +40628,7 @@ typedef struct sci_lease {
     char token[SCI_TOKEN_LEN + 1];
     int64_t life_ms;
     bool is_held;
-    bool is_lost; /* it was held, and ended before it was given back */
+    bool is_lost;    /* it was held, and ended before it was given back */
     bool is_refused; /* the server answered giving back with an error */
     int64_t
         until_ns; /* ours for certain until then: counted from before the request, less the drift */

@@ -411,6 +411,11 @@ SCI_PRIVATE void sci_log_end(sci_log *log)
 
 /* --- Time, numbers */
 
+SCI_PRIVATE int64_t sci_log_run_syncs(sci_log *log)
+{
+    return sci_log_syncer_run(&log->syncer);
+}
+
 SCI_PRIVATE int64_t sci_log_tick(sci_log *log, int64_t now_ns)
 {
     int64_t due_ns = INT64_MAX;
@@ -420,7 +425,7 @@ SCI_PRIVATE int64_t sci_log_tick(sci_log *log, int64_t now_ns)
         if (log->failed_ms)
             due_ns = log->retry_ns;
     }
-    due_ns = sci_min_i64(due_ns, sci_log_syncer_run(&log->syncer));
+    due_ns = sci_min_i64(due_ns, sci_log_run_syncs(log));
     (void)sci_log_collect(log);
     (void)sci_log_find_lost(log);
     return sci_min_i64(due_ns, sci_rewriting_tick(log, now_ns));

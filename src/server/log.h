@@ -52,6 +52,8 @@ SCI_PRIVATE void sci_log_before_swap(sci_log *log, const sci_db *a, const sci_db
 /* Sync when a second is over, a slice of rewriting. Returns when it wants to be called again,
    monotonic ns, INT64_MAX: after the next append. */
 SCI_PRIVATE int64_t sci_log_tick(sci_log *log, int64_t now_ns);
+/* The same for syncs alone. */
+SCI_PRIVATE int64_t sci_log_run_syncs(sci_log *log);
 /* Other than it was opened with. */
 SCI_PRIVATE void sci_log_configure(sci_log *log, sc_sync sync, uint64_t rewrite_min_bytes);
 /* BGREWRITEAOF. SC_HELD: one is under way. */

@@ -3,6 +3,8 @@
 
 #include "server/ticker.h"
 
+#include "base/number.h"
+#include "server/log.h"
 #include "server/server.h"
 
 /* Expiry and the like may be so much late when a command brings them: a tick only then finds out
@@ -29,6 +31,8 @@ SCI_PRIVATE void sci_ticker_run(sc_server *server)
 {
     int64_t due_ns = sci_server_tick(server);
     sci_server_commit(server);
+    if (server->log) /* the tick itself may have written, what expired */
+        due_ns = sci_min_i64(due_ns, sci_log_run_syncs(server->log));
     sci_ticker_set(&server->ticker, due_ns, sci_server_now_ns(server));
 }
 

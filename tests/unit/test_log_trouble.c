@@ -356,6 +356,25 @@ static void every_second_syncs_once_a_second_when_there_is_something(void **stat
     assert_true(log_state() == before);
 }
 
+static void every_second_syncs_what_expired_although_nothing_else_comes(void **state)
+{
+    (void)state;
+    on.sync = SC_SYNC_EVERY_SECOND;
+    log_open();
+    log_do("SET a 1 PX 5000");
+    log_pass(4999);
+    size_t syncs = disk_calls(&on.disk, DISK_SYNC);
+    log_advance(1);
+    int64_t end_ms = test.now_ms + 1000;
+    sci_ticker_run(test.server);
+    while (disk_calls(&on.disk, DISK_SYNC) == syncs) {
+        assert_in_range(test.server->ticker.due_ns / 1000000, test.now_ms, end_ms);
+        log_advance(test.server->ticker.due_ns / 1000000 - test.now_ms);
+        sci_ticker_run(test.server);
+    }
+    assert_log_reply("GET a", "$-1\r\n");
+}
+
 static void never_syncs_at_the_beginning_and_the_end(void **state)
 {
     (void)state;
@@ -515,6 +534,7 @@ int main(void)
         log_unit_test(a_command_that_is_lost_for_want_of_memory_stops_all_until_written_anew),
         log_unit_test(always_syncs_each_batch_before_it_is_answered),
         log_unit_test(every_second_syncs_once_a_second_when_there_is_something),
+        log_unit_test(every_second_syncs_what_expired_although_nothing_else_comes),
         log_unit_test(never_syncs_at_the_beginning_and_the_end),
         log_unit_test(a_slow_sync_stops_nobody_at_first),
         log_unit_test(a_sync_that_does_not_end_refuses_writers_and_not_readers),
