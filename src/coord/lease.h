@@ -32,7 +32,7 @@ typedef struct sci_lease {
     char token[SCI_TOKEN_LEN + 1];
     int64_t life_ms;
     bool is_held;
-    bool is_lost; /* it was held, and ended before it was given back */
+    bool is_lost;    /* it was held, and ended before it was given back */
     bool is_refused; /* the server answered giving back with an error */
     int64_t
         until_ns; /* ours for certain until then: counted from before the request, less the drift */

@@ -31,8 +31,8 @@ void sim_lease_look(sc_load *handle, sim_lease_view *view)
     memcpy(view->token, lease->token, sizeof lease->token);
     view->is_held = lease->is_held;
     view->until_ns = lease->until_ns;
-    view->asked_ns = lease->until_ns -
-                     (lease->life_ms - SCI_LEASE_DRIFT_MS(lease->life_ms)) * SIM_NS_PER_MS;
+    view->asked_ns =
+        lease->until_ns - (lease->life_ms - SCI_LEASE_DRIFT_MS(lease->life_ms)) * SIM_NS_PER_MS;
 }
 
 bool sim_is_connected(const sc_client *client)
@@ -103,7 +103,7 @@ typedef struct hooked {
 
 static void run_hooked(sci_call *call);
 static hooked hooks[] = {
-    {"evalsha", true, NULL, {0}}, {"eval", true, NULL, {0}}, {"publish", false, NULL, {0}},
+    {"evalsha", true, NULL, {0}}, {"eval", true, NULL, {0}},  {"publish", false, NULL, {0}},
     {"set", false, NULL, {0}},    {"incr", false, NULL, {0}}, {"del", true, NULL, {0}},
 };
 

@@ -152,9 +152,10 @@ void sim_ledger_step(void)
         if (!load->is_leased || !has_lease(load, &view))
             continue;
         if (holder[load->key] >= 0)
-            sim_fail("two loads of key %d at once: load %d of c%d and load %d of c%d have its lease",
-                     load->key, holder[load->key], ledger.loads[holder[load->key]].process->id, id,
-                     load->process->id);
+            sim_fail(
+                "two loads of key %d at once: load %d of c%d and load %d of c%d have its lease",
+                load->key, holder[load->key], ledger.loads[holder[load->key]].process->id, id,
+                load->process->id);
         holder[load->key] = id;
         check_lease(load, id, &view);
     }
@@ -347,8 +348,8 @@ void sim_wait_check(const sim_call *call, int key)
     if (sim.faults >> SIM_PUBLISH_DROP & 1u)
         bound_ns += sim.poll_ms * SIM_NS_PER_MS;
     int64_t from_ns = free_since_ns(call, key);
-    int64_t troubled_ns = sim.troubled_ns > process->troubled_ns ? sim.troubled_ns
-                                                                 : process->troubled_ns;
+    int64_t troubled_ns =
+        sim.troubled_ns > process->troubled_ns ? sim.troubled_ns : process->troubled_ns;
     if (from_ns < troubled_ns + OVERCOME_MS * SIM_NS_PER_MS)
         from_ns = troubled_ns + OVERCOME_MS * SIM_NS_PER_MS;
     if (sim.now_ns - from_ns > bound_ns)

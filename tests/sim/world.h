@@ -124,7 +124,7 @@ typedef struct sim_world {
     int64_t pace_ms;    /* that programs think between two steps, about */
     int64_t latency_ns; /* of the network, about */
     double slowness;    /* chance that a process gets its turn late */
-    sc_sync sync; /* how servers keep their logs */
+    sc_sync sync;       /* how servers keep their logs */
     int64_t lease_ms;
     int64_t poll_ms;
     int64_t troubled_ns;       /* the last fault that all may feel is over then */
