@@ -275,7 +275,7 @@ static bool is_number(word text)
     size_t i = text.len > 0 && (*text.at == '-' || *text.at == '+');
     for (; i < text.len && isdigit((unsigned char)text.at[i]); i++)
         continue;
-    return i == text.len && text.len > 0 && text.len < 20;
+    return i == text.len && text.len > 0;
 }
 
 static bool has_word(const step *one, const char *text)

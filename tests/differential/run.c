@@ -7,6 +7,10 @@
 
 #define PATIENCE_MS 20000 /* a difference costs so much; a busy machine must not make one */
 #define BATCH_BYTES 60000
+/* What a server receives in one piece: then it is executed as a whole before those go on that have
+   more commands behind the one that waited. */
+#define PIECE_BYTES 4000
+#define WORD_BYTES 16      /* around a word, at most */
 #define STEPS_A_STATE 1500 /* between comparisons of the whole state */
 #define STEPS_A_LISTEN 300 /* between looks at what subscribers got */
 
@@ -310,13 +314,13 @@ static bool somebody_waits(const run *runner)
     return false;
 }
 
-/* More than the command that waits: what follows it is executed when it is served, at a moment that
-   is nobody's promise. */
+/* Has a line commands behind the one that waits? */
 static bool somebody_is_queued(const run *runner)
 {
     unsigned number;
     for (number = 0; number < LINE_RAW; number++)
-        if (runner->lines[number].count > runner->lines[number].first + 1)
+        if (!(runner->has_batch && runner->batch_line == number) &&
+            runner->lines[number].count > runner->lines[number].first + 1)
             return true;
     return false;
 }
@@ -359,17 +363,29 @@ static void write_follow_up(run *runner, const step *one)
     write_step(runner, look);
 }
 
+static size_t bytes_of(const step *one)
+{
+    size_t bytes = 0;
+    size_t i;
+    for (i = 0; i < one->argc; i++)
+        bytes += one->argv[i].len + WORD_BYTES;
+    return bytes;
+}
+
 static bool send_plain(run *runner, const step *one)
 {
     unsigned number = one->line;
     const line_end *end = &runner->sides[0].lines[number];
-    if (runner->has_batch && runner->batch_line != number && !run_settle(runner))
+    size_t most = somebody_is_queued(runner) ? PIECE_BYTES : BATCH_BYTES;
+    if (runner->has_batch &&
+        (runner->batch_line != number || end->out_len + bytes_of(one) > most) &&
+        !run_settle(runner))
         return false;
     write_step(runner, one);
     write_follow_up(runner, one);
     runner->has_batch = true;
     runner->batch_line = number;
-    return end->out_len < BATCH_BYTES || run_settle(runner);
+    return true;
 }
 
 static bool send_alone(run *runner, const step *one, kind what)
@@ -403,12 +419,10 @@ static bool send_to_subscriber(run *runner, const step *one)
 }
 
 /* The order in which SWAPDB serves those who wait for different keys is that of a hash table. */
-static bool is_unordered(const run *runner, const step *one)
+static bool is_unordered(const run *runner)
 {
     unsigned number;
     size_t keys = 0;
-    if (!word_is(one->argv[0], "SWAPDB"))
-        return false;
     for (number = 0; number < LINE_RAW; number++) {
         const line_state *line = &runner->lines[number];
         if (is_waiting(line))
@@ -433,10 +447,12 @@ static bool send_step(run *runner, const step *one)
             return false;
         return is_waiting(line) || line->is_in_multi || run_special(runner, what, one);
     }
-    if (is_unordered(runner, one))
-        return true;
-    if (somebody_is_queued(runner) && !run_settle(runner))
-        return false;
+    if (!one->is_raw && word_is(one->argv[0], "SWAPDB")) {
+        if (!run_settle(runner))
+            return false;
+        if (is_unordered(runner))
+            return true;
+    }
     if (is_waiting(line) && !(runner->has_batch && runner->batch_line == one->line)) {
         /* It waits for a key. A few more commands may queue up behind, but none whose time would
            begin at a moment that is nobody's. */
@@ -445,7 +461,7 @@ static bool send_step(run *runner, const step *one)
         return send_alone(runner, one, KIND_BARRIER);
     }
     if (what == KIND_PLAIN)
-        return send_plain(runner, one) && (!somebody_is_queued(runner) || run_settle(runner));
+        return send_plain(runner, one);
     return send_alone(runner, one, what);
 }
 
