@@ -20910,6 +20910,8 @@ static bool sci_client_has_type(const sci_session *session, sci_client_type type
 static void sci_client_flags(const sci_session *session, char flags[SCI_CLIENT_FLAGS_BYTES])
 {
     const sci_tracking *tracking = &session->tracking;
+    /* Its wait is over, and what it has received meanwhile was not executed yet. */
+    const bool is_going_on = sci_link_is_in_list(&session->resume) && !sci_wait_is_on(session);
     const struct {
         bool is_set;
         char letter;
@@ -20921,6 +20923,7 @@ static void sci_client_flags(const sci_session *session, char flags[SCI_CLIENT_F
                    {tracking->is_on && tracking->is_broadcasting, 'B'},
                    {session->has_lost_watch, 'd'},
                    {session->is_ended, 'c'},
+                   {is_going_on, 'u'},
                    {session->laddress[0] == '/', 'U'},
                    {session->no_evict, 'e'},
                    {session->no_touch, 'T'}};

@@ -6,10 +6,9 @@
 #include <string.h>
 
 #define PATIENCE_MS 20000 /* a difference costs so much; a busy machine must not make one */
-#define BATCH_BYTES 60000
-/* What a server receives in one piece: then it is executed as a whole before those go on that have
-   more commands behind the one that waited. */
-#define PIECE_BYTES 4000
+/* What a server receives in one piece: then it is executed as a whole before anything else happens,
+   such as those going on that have more commands behind the one that waited. */
+#define BATCH_BYTES 8000
 #define WORD_BYTES 16      /* around a word, at most */
 #define STEPS_A_STATE 1500 /* between comparisons of the whole state */
 #define STEPS_A_LISTEN 300 /* between looks at what subscribers got */
@@ -314,17 +313,6 @@ static bool somebody_waits(const run *runner)
     return false;
 }
 
-/* Has a line commands behind the one that waits? */
-static bool somebody_is_queued(const run *runner)
-{
-    unsigned number;
-    for (number = 0; number < LINE_RAW; number++)
-        if (!(runner->has_batch && runner->batch_line == number) &&
-            runner->lines[number].count > runner->lines[number].first + 1)
-            return true;
-    return false;
-}
-
 bool run_settle(run *runner)
 {
     if (!runner->has_batch)
@@ -376,9 +364,8 @@ static bool send_plain(run *runner, const step *one)
 {
     unsigned number = one->line;
     const line_end *end = &runner->sides[0].lines[number];
-    size_t most = somebody_is_queued(runner) ? PIECE_BYTES : BATCH_BYTES;
     if (runner->has_batch &&
-        (runner->batch_line != number || end->out_len + bytes_of(one) > most) &&
+        (runner->batch_line != number || end->out_len + bytes_of(one) > BATCH_BYTES) &&
         !run_settle(runner))
         return false;
     write_step(runner, one);

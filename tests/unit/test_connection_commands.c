@@ -257,6 +257,19 @@ static void a_transaction_is_told_until_its_end(void **state)
     assert_string_equal(field_of(line, "multi"), "-1");
 }
 
+static void a_client_whose_wait_is_over_is_told_apart_until_it_goes_on(void **state)
+{
+    sci_session *session = session_new(), *waiting = session_new();
+    (void)state;
+    assert_reply(waiting, "BLPOP k 0", "");
+    const char *line = session_ask(session, "CLIENT LIST ID 2");
+    assert_string_equal(field_of(line, "flags"), "b");
+    line = session_ask(session, "RPUSH k v\r\nCLIENT LIST ID 2");
+    assert_string_equal(field_of(line, "flags"), "u");
+    line = session_ask(session, "CLIENT LIST ID 2");
+    assert_string_equal(field_of(line, "flags"), "N");
+}
+
 static void what_is_no_subcommand_fails_a_transaction(void **state)
 {
     sci_session *session = session_new();
@@ -594,6 +607,7 @@ int main(void)
         server_unit_test(a_list_has_a_line_for_each_client),
         server_unit_test(letters_tell_what_a_client_does),
         server_unit_test(a_transaction_is_told_until_its_end),
+        server_unit_test(a_client_whose_wait_is_over_is_told_apart_until_it_goes_on),
         server_unit_test(what_is_no_subcommand_fails_a_transaction),
         server_unit_test(a_killed_client_is_gone_at_once),
         server_unit_test(filters_choose_whom_to_kill),
