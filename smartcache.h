@@ -18797,7 +18797,7 @@ SCI_PRIVATE size_t sci_events_to_text(unsigned events, char text[SCI_EVENTS_TEXT
    the line that the peer should be told). */
 SCI_PRIVATE sci_session *sci_session_open(sc_server *server, const char *peer, bool is_trusted,
                                           void (*notify)(void *user), void *notify_user);
-/* NULL: there is none. */
+/* NULL: there is none, or it was killed. */
 SCI_PRIVATE sci_session *sci_session_find(const sc_server *server, uint64_t id);
 /* The connection is gone. */
 SCI_PRIVATE void sci_session_close(sci_session *session);
@@ -32619,7 +32619,8 @@ SCI_PRIVATE sci_session *sci_session_find(const sc_server *server, uint64_t id)
     const sci_map *map = &server->sessions_by_id;
     const sc_slice key = sci_session_id_bytes(&id);
     sci_map_node *node = sci_map_find(map, key, sci_map_hash(map, key));
-    return node ? SCI_CONTAINER(node, sci_session, by_id) : NULL;
+    sci_session *session = node ? SCI_CONTAINER(node, sci_session, by_id) : NULL;
+    return session && !session->is_broken ? session : NULL;
 }
 
 static void sci_session_set_peer(sci_session *session, const char *peer)

@@ -35,7 +35,8 @@ SCI_PRIVATE sci_session *sci_session_find(const sc_server *server, uint64_t id)
     const sci_map *map = &server->sessions_by_id;
     const sc_slice key = sci_session_id_bytes(&id);
     sci_map_node *node = sci_map_find(map, key, sci_map_hash(map, key));
-    return node ? SCI_CONTAINER(node, sci_session, by_id) : NULL;
+    sci_session *session = node ? SCI_CONTAINER(node, sci_session, by_id) : NULL;
+    return session && !session->is_broken ? session : NULL;
 }
 
 static void sci_session_set_peer(sci_session *session, const char *peer)

@@ -9,7 +9,7 @@
    the line that the peer should be told). */
 SCI_PRIVATE sci_session *sci_session_open(sc_server *server, const char *peer, bool is_trusted,
                                           void (*notify)(void *user), void *notify_user);
-/* NULL: there is none. */
+/* NULL: there is none, or it was killed. */
 SCI_PRIVATE sci_session *sci_session_find(const sc_server *server, uint64_t id);
 /* The connection is gone. */
 SCI_PRIVATE void sci_session_close(sci_session *session);

@@ -307,6 +307,33 @@ static bool has_nul(const step *one)
     return false;
 }
 
+/* Keys are counted by a word that is no number but begins with one: redis refuses it, and tracks the
+   keys that it would be. */
+static bool is_half_number(word text)
+{
+    char copy[32];
+    int64_t number;
+    if (text.len == 0 || text.len >= sizeof copy || word_to_i64(text, &number))
+        return false;
+    memcpy(copy, text.at, text.len);
+    copy[text.len] = '\0';
+    return strtol(copy, NULL, 10) > 0;
+}
+
+static bool has_half_count(const command_name *name, const step *one)
+{
+    static const char *const counted[] = {"sintercard", "zinter", "zunion", "zdiff", "zintercard"};
+    size_t i;
+    for (i = 0; i < COUNT_OF(counted); i++)
+        if (strcmp(name->name, counted[i]) == 0)
+            return one->argc > 1 && is_half_number(one->argv[1]);
+    if (strcmp(name->name, "command") == 0)
+        for (i = 2; i < one->argc; i++)
+            if (is_half_number(one->argv[i]))
+                return true;
+    return false;
+}
+
 /* What means nothing: a range by name where scores differ, a cursor that no scan gave, a parameter
    with a NUL in it, behind which redis does not look; and what only redis has, RESP3 and replicas to
    wait for. */
@@ -321,6 +348,8 @@ static bool is_unspecified(const command_name *name, kind what, const step *one)
         return true;
     if (what == KIND_SCAN && one->argc > cursor && !word_is(one->argv[cursor], "0") &&
         is_number(one->argv[cursor]))
+        return true;
+    if (has_half_count(name, one))
         return true;
     return strncmp(name->name, "zrange", 6) == 0 && has_word(one, "BYLEX") &&
            (one->argc < 3 || *one->argv[strcmp(name->name, "zrange") == 0 ? 1 : 2].at != 'y');

@@ -11,6 +11,7 @@
    - HELLO 3, which is refused by NOPROTO: RESP3 is not spoken;
    - an XSETID back before entries that were deleted: redis's XTRIM MINID then stops at those;
    - WAIT for replicas: there are none, so that ours does not wait;
+   - SINTERCARD and its like with a count such as "1 ": redis refuses it, and tracks a key all the same;
    - a NUL byte in CONFIG SET: redis does not see what is behind it, ours refuses it;
    - the order of what is in no order: members, SCAN's pages, messages by several patterns, keys
      told to one that tracks a prefix, who waits for different keys that SWAPDB brings;

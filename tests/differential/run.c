@@ -386,6 +386,7 @@ static bool send_alone(run *runner, const step *one, kind what)
             step_show(runner->trace, one);
     } else {
         write_step(runner, one);
+        write_follow_up(runner, one);
     }
     flush_line(runner, one->line);
     /* A wait that is over by itself must be before anything else happens. */

@@ -250,6 +250,20 @@ static void a_target_that_is_gone_is_told_by_trackinginfo(void **state)
                   "$8\r\nredirect\r\n:1\r\n$8\r\nprefixes\r\n*0\r\n");
 }
 
+/* Before whoever carries it has closed it. */
+static void a_target_that_was_killed_is_gone(void **state)
+{
+    sci_session *listener = listener_new(), *tracker = tracker_new(listener, "BCAST");
+    (void)state;
+    session_ask(tracker, "HSET k a 1\r\nCLIENT KILL ID 1");
+    assert_client(tracker, "CLIENT TRACKINGINFO",
+                  "*6\r\n$5\r\nflags\r\n*3\r\n$2\r\non\r\n$5\r\nbcast\r\n$15\r\n"
+                  "broken_redirect\r\n$8\r\nredirect\r\n:1\r\n$8\r\nprefixes\r\n"
+                  "*1\r\n$0\r\n\r\n");
+    assert_reply(tracker, "CLIENT TRACKING on BCAST REDIRECT 1",
+                 "-ERR The client ID you want redirect to does not exist\r\n");
+}
+
 static void trackinginfo_lists_prefixes_in_order(void **state)
 {
     sci_session *listener = listener_new();
@@ -354,6 +368,7 @@ int main(void)
         server_unit_test(a_flush_is_told_as_nil),
         server_unit_test(a_target_that_does_not_subscribe_misses_messages),
         server_unit_test(a_target_that_is_gone_is_told_by_trackinginfo),
+        server_unit_test(a_target_that_was_killed_is_gone),
         server_unit_test(trackinginfo_lists_prefixes_in_order),
         server_unit_test(wrong_options_are_refused),
         server_unit_test(a_session_that_is_gone_takes_up_no_place_for_ever),
