@@ -41,7 +41,8 @@ typedef struct actor {
     async_call calls[CALLS];
     pending_load pending[CALLS];
     size_t under_way;
-    uint64_t troubles; /* that were noted; 2 at first */
+    uint64_t troubles;     /* that were noted; 2 at first */
+    sc_status load_status; /* of the last get-or-load that ended */
     uint64_t tags;
     /* the counter */
     int64_t counted_ns[COUNTED_MAX][2]; /* INCRs that were answered: begin and end */
@@ -205,6 +206,7 @@ static void on_value(void *user, sc_status status, sc_value *value)
                         is_outage ? 0 : c->call.begin_ns);
     note_troubles(c->actor);
     sim_wait_check(&c->call, c->key);
+    c->actor->load_status = status;
     end_call(c, status);
 }
 
@@ -511,6 +513,23 @@ static bool check_recovery(actor *a)
     return status == SC_OK;
 }
 
+static bool check_loads(actor *a)
+{
+    get_or_load(a);
+    while (a->under_way > 0 && !sim.has_failed)
+        drive(a, 100);
+    return a->load_status == SC_OK || a->load_status == SC_MISS || a->load_status == SC_ERR_LOADER;
+}
+
+static bool check_messages(actor *a)
+{
+    if (!a->is_subscribed || a->published == PUBLISHED_MAX)
+        return true;
+    publish(a);
+    drive(a, 200);
+    return a->heard == a->published - 1;
+}
+
 static void come_to_an_end(actor *a)
 {
     int64_t until_ns = sim.now_ns + RECOVERY_MS * SIM_NS_PER_MS;
@@ -520,11 +539,17 @@ static void come_to_an_end(actor *a)
     if (a->under_way > 0)
         sim_fail("c%d has %zu calls under way %d s after the last fault", a->self->id, a->under_way,
                  RECOVERY_MS / 1000);
-    while (!check_recovery(a) && !sim.has_failed) {
-        if (sim.now_ns >= until_ns)
-            sim_fail("c%d: nothing works %d s after the last fault: %s", a->self->id,
-                     RECOVERY_MS / 1000, sc_error_text());
-        drive(a, 200);
+    bool (*const checks[3])(actor * a) = {check_recovery, check_loads, check_messages};
+    for (int i = 0; i < 3; i++) {
+        while (!checks[i](a) && !sim.has_failed) {
+            if (sim.now_ns >= until_ns)
+                sim_fail("c%d: %s do not work %d s after the last fault: %s", a->self->id,
+                         i == 0   ? "commands"
+                         : i == 1 ? "loads"
+                                  : "messages",
+                         RECOVERY_MS / 1000, sc_error_text());
+            drive(a, 200);
+        }
     }
 }
 
