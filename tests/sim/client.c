@@ -163,8 +163,8 @@ static void note_troubles(actor *a)
 {
     sc_stats stats;
     sc_stats_get(a->client, &stats);
-    uint64_t troubles =
-        (stats.connects > 2 ? stats.connects : 2) + stats.connect_failures + stats.timeouts;
+    uint64_t troubles = (stats.connects > 2 ? stats.connects : 2) + stats.connect_failures +
+                        stats.timeouts + fault_memory_failures(&a->self->memory);
     if (troubles != a->troubles)
         sim_trouble(a->self, sim.now_ns);
     a->troubles = troubles;
