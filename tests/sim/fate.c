@@ -179,6 +179,8 @@ static void on_server(plan *p, sim_fault fault)
     case SIM_SERVER_CLOCK:
         server->wall_offset_ms += sim_between(&p->random, -20000, 20000);
         sim_ledger_loss(0, true);
+        /* Who waits for a lease that has ended by it looks by itself. */
+        sim_trouble(NULL, sim.now_ns + sim.poll_ms * SIM_NS_PER_MS);
         for (int key = 0; key < SIM_KEYS; key++)
             sim_lease_changed(key);
         sim_note("S%d's wall clock steps", server->id);
