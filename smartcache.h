@@ -1784,6 +1784,90 @@ SC_API sc_status sc_keylock_acquire(sc_lockmap *map, sc_slice key, int64_t timeo
                                     sc_keylock **lock);
 SC_API void sc_keylock_release(sc_keylock *lock); /* NULL is fine */
 
+/* MARK: - Locks (Public) */
+/* Distributed locks: one holder in the fleet at a time, for a bounded time that is renewed while it
+   lives, with a fencing token for each grant. */
+
+/* A contender for one lock: it holds it, waits for it, or does neither. Any thread may use it, but
+   it is one contender: threads that are to exclude each other have a handle each. */
+typedef struct sc_lock sc_lock;
+
+/* The lock was lost: the lease could not be renewed, or it is not ours on the server any more. Once
+   for each lock lost, as callbacks run (sc_on_reply), begun before the lease can be another's if the
+   program lets it. What it protects must not be touched any more. It may call anything but sc_close:
+   sc_lock_acquire contends anew, for a new fencing token. */
+typedef void (*sc_on_lock_lost)(void *user, sc_lock *lock);
+
+/* Zeros: the defaults. */
+typedef struct sc_lock_config {
+    sc_slice key; /* on the server, as it is: required; copied. While the lock is held it has the
+                       holder's token, a random string, as its value */
+    int64_t
+        ttl_ms; /* life of the lease: 30,000; at least 10. A crashed holder blocks for so long */
+    int64_t wait_ms; /* how long sc_lock_acquire waits for who holds it: 60,000; -1: for ever */
+    int64_t poll_ms; /* who waits asks again at least so often, should a message be lost, and for
+                        holders that send none (other libraries): 1,000 */
+    bool no_renewal; /* the lease ends after ttl_ms; default: renewed each third of it */
+    bool fair;       /* first come, first served, among handles that say so all; who dies in the
+                        queue holds up the others for at most 3 poll_ms. Default: whoever asks first
+                        when it is free */
+    bool reentrant;  /* a handle that holds the lock may acquire it again, and releases it as often;
+                        default: SC_ERR_DEADLOCK */
+    sc_on_lock_lost on_lost; /* default: none */
+    void *user;              /* for on_lost */
+} sc_lock_config;
+
+/* Make a contender; nothing is asked yet. `config` is copied. The caller closes it, before or after
+   the client. SC_ERR_ARGUMENT names the field; SC_ERR_MEMORY. Does not block. */
+SC_API sc_status sc_lock_open(sc_client *client, const sc_lock_config *config, sc_lock **lock);
+/* Gives the lock back if it is held, and ends an acquire that is under way. Afterwards no callback of
+   it runs any more, its own excepted. A client that was closed first cannot give back: the lease ends
+   by itself. NULL is fine. Blocks as sc_lock_release, and for on_lost if that runs on another thread. */
+SC_API void sc_lock_close(sc_lock *lock);
+
+/* Take the lock, waiting up to `wait_ms` (0: the handle's; -1: for ever) while another holds it.
+     SC_OK             held: until sc_lock_release, or on_lost
+     SC_HELD           another held it all the time
+     SC_ERR_DEADLOCK   this handle holds it, and is not `reentrant`
+     SC_ERR_ARGUMENT   another thread is acquiring by this handle
+     SC_ERR_CANCELLED  sc_lock_release or sc_lock_close by another thread
+     SC_ERR_UNSUPPORTED  the server runs no scripts: the words say what it lacks
+     and those of sc_command. Whatever the outcome of the question that failed, a lock that it may
+     have taken is given back.
+   Any thread. Blocks up to wait_ms, and for a question up to the client's timeout_ms. */
+SC_API sc_status sc_lock_acquire(sc_lock *lock, int64_t wait_ms);
+/* The same without waiting: one round trip; SC_HELD. */
+SC_API sc_status sc_lock_try(sc_lock *lock);
+/* Give it back, and wake one who waits. SC_OK; SC_LOST: it had been lost before; SC_ERR_ARGUMENT:
+   this handle does not hold it. On another error the lease ends by itself. While the handle
+   acquires: that ends with SC_ERR_CANCELLED. Any thread. Blocks up to the client's timeout_ms. */
+SC_API sc_status sc_lock_release(sc_lock *lock);
+/* Make the lease last `ttl_ms` (0: the handle's) from now; so do later renewals. SC_OK; SC_LOST, and
+   on_lost is called; SC_ERR_ARGUMENT: not held, or another thread is extending it. After another
+   error the lease is what it was, or shorter when `ttl_ms` is. Blocks up to the client's timeout_ms. */
+SC_API sc_status sc_lock_extend(sc_lock *lock, int64_t ttl_ms);
+
+/* How long it is held for certain, in milliseconds, if nothing renews it; 0: not held. The time is
+   counted from before the request was sent, less 1 % and 2 ms for clocks that run apart. Asks the
+   clock and nobody else. Any thread. */
+SC_API int64_t sc_lock_remaining_ms(sc_lock *lock);
+/* The number of this holding: above that of every earlier one of this key, also after the lease has
+   expired or the server was restarted. A resource that refuses a token below the highest it has
+   seen cannot be changed by a holder that was overtaken unawares. 0: not held. Any thread. */
+SC_API int64_t sc_lock_fencing_token(sc_lock *lock);
+
+/* Called once when it ends, as sc_on_reply is. The words of anything but SC_OK are in
+   sc_error_text. */
+typedef void (*sc_on_lock)(void *user, sc_lock *lock, sc_status status);
+
+/* The same without blocking. An error return means that `on_end` will not be called; it may be NULL.
+   The handle may be closed meanwhile. */
+SC_API sc_status sc_lock_acquire_async(sc_lock *lock, int64_t wait_ms, sc_on_lock on_end,
+                                       void *user);
+SC_API sc_status sc_lock_try_async(sc_lock *lock, sc_on_lock on_end, void *user);
+SC_API sc_status sc_lock_release_async(sc_lock *lock, sc_on_lock on_end, void *user);
+SC_API sc_status sc_lock_extend_async(sc_lock *lock, int64_t ttl_ms, sc_on_lock on_end, void *user);
+
 /* MARK: - Cache (Public) */
 /* The cache: values under keys, and get-or-load, which computes a missing value once in the fleet.
  */
@@ -10261,8 +10345,10 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
 }
 
 /* MARK: - Scripts of the library's own (Private) */
-/* The library's own Lua scripts, which the embedded server runs natively (cmd_script.c): change both
-   together. KEYS of all: value, lease, result (coord/names). */
+/* The library's own Lua scripts, which the embedded server runs natively (cmd_script.c,
+   script_lock.c): change both together. */
+
+/* For get-or-load. KEYS: value, lease, result (coord/names). */
 
 /* ARGV: token, lease in ms, token of the flight that is waited for (or ""), "1" if the errors of
    other flights are not wanted.
@@ -10303,6 +10389,68 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
 #define SCI_SCRIPT_RENEW                                                                           \
     "if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end\n"                                 \
     "return redis.call('PEXPIRE', KEYS[2], ARGV[2])\n"
+
+/* For locks. KEYS: fence, lock, queue, alive (coord/lock.h); SCI_SCRIPT_RENEW fits the first three.
+
+   The queue is a sorted set of those who wait, by when they came (us); `alive` has until when each
+   one's place stands (ms). */
+
+/* ARGV: token, lease in ms, who asks, for how long its place in the queue is to stand in ms ("0": it
+   takes none), "1": whoever is before it in the queue comes before it.
+   {1, fencing token} when the lock is free; a repeat with the same token after a lost reply is one
+   taking. Else {0, ms until it is free if nobody does anything, or -1}.
+   The fencing token is above the last, and at least the server's time: so the last need not be kept
+   longer than until that time has passed it, but for a clock that is set back: a day more. */
+#define SCI_SCRIPT_LOCK                                                                            \
+    "local t = redis.call('TIME')\n"                                                               \
+    "local us = t[1] * 1000000 + t[2]\n"                                                           \
+    "local h = redis.call('GET', KEYS[2])\n"                                                       \
+    "local left = h and redis.call('PTTL', KEYS[2])\n"                                             \
+    "while not h and ARGV[5] == '1' do\n"                                                          \
+    "  local f = redis.call('ZRANGE', KEYS[3], 0, 0)[1]\n"                                         \
+    "  if not f or f == ARGV[3] then break end\n"                                                  \
+    "  local e = tonumber(redis.call('HGET', KEYS[4], f)) or 0\n"                                  \
+    "  if e * 1000 > us then left = math.ceil(e - us / 1000) break end\n"                          \
+    "  redis.call('ZREM', KEYS[3], f)\n"                                                           \
+    "  redis.call('HDEL', KEYS[4], f)\n"                                                           \
+    "end\n"                                                                                        \
+    "if not left or h == ARGV[1] then\n"                                                           \
+    "  local f = math.max((tonumber(redis.call('GET', KEYS[1])) or 0) + 1, us)\n"                  \
+    "  redis.call('SET', KEYS[1], f, 'PX', math.ceil((f - us) / 1000) + 86400000)\n"               \
+    "  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])\n"                                       \
+    "  redis.call('ZREM', KEYS[3], ARGV[3])\n"                                                     \
+    "  redis.call('HDEL', KEYS[4], ARGV[3])\n"                                                     \
+    "  return {1, f}\n"                                                                            \
+    "end\n"                                                                                        \
+    "if ARGV[4] ~= '0' then\n"                                                                     \
+    "  redis.call('ZADD', KEYS[3], 'NX', us, ARGV[3])\n"                                           \
+    "  redis.call('HSET', KEYS[4], ARGV[3], math.floor(us / 1000) + ARGV[4])\n"                    \
+    "  for i = 3, 4 do\n"                                                                          \
+    "    if redis.call('PTTL', KEYS[i]) < tonumber(ARGV[4]) then\n"                                \
+    "      redis.call('PEXPIRE', KEYS[i], ARGV[4])\n"                                              \
+    "    end\n"                                                                                    \
+    "  end\n"                                                                                      \
+    "end\n"                                                                                        \
+    "return {0, left}\n"
+
+/* ARGV: token, who asks, "1": who is woken keeps its place until it has the lock, channels' common
+   beginning. Gives up the place in the queue, and the lock if it is ours; when the lock is free then,
+   wakes the first in the queue that anybody listens for. 1: it was ours. */
+#define SCI_SCRIPT_UNLOCK                                                                          \
+    "local h = redis.call('GET', KEYS[2])\n"                                                       \
+    "redis.call('ZREM', KEYS[3], ARGV[2])\n"                                                       \
+    "redis.call('HDEL', KEYS[4], ARGV[2])\n"                                                       \
+    "if h == ARGV[1] then redis.call('DEL', KEYS[2]) end\n"                                        \
+    "while not h or h == ARGV[1] do\n"                                                             \
+    "  local f = redis.call('ZRANGE', KEYS[3], 0, 0)[1]\n"                                         \
+    "  if not f then break end\n"                                                                  \
+    "  local heard = redis.pcall('PUBLISH', ARGV[4] .. f, '') ~= 0\n"                              \
+    "  if heard and ARGV[3] == '1' then break end\n"                                               \
+    "  redis.call('ZREM', KEYS[3], f)\n"                                                           \
+    "  redis.call('HDEL', KEYS[4], f)\n"                                                           \
+    "  if heard then break end\n"                                                                  \
+    "end\n"                                                                                        \
+    "return h == ARGV[1] and 1 or 0\n"
 
 #ifndef SMARTCACHE_NO_SERVER
 
@@ -12145,7 +12293,7 @@ typedef struct sci_pause {
     sci_link held;    /* sci_session.resume: their commands were put off */
 } sci_pause;
 
-#define SCI_SERVER_SCRIPTS 3
+#define SCI_SERVER_SCRIPTS 5
 /* An entry that may be evicted next, as it was when it was sampled; private to evict.c. */
 typedef struct sci_evict_candidate {
     int db;
@@ -21329,10 +21477,15 @@ SCI_PRIVATE sci_subcommand_list sci_client_subcommands(void)
 /* MARK: - Server: its own scripts (Private) */
 /* EVAL, EVALSHA and SCRIPT for the library's own scripts, whose Lua texts stand in scripts.h. */
 
-/* Places of the scripts' arguments. */
+/* What the native forms of the library's own scripts share: redis.call, and what they do most. */
+
+/* Places of the keys of get-or-load's scripts; SCI_SCRIPT_LEASE is the lock itself in those of locks. */
 #define SCI_SCRIPT_VALUE 0
 #define SCI_SCRIPT_LEASE 1
 #define SCI_SCRIPT_RESULT 2
+#define SCI_SCRIPT_FENCE 0
+#define SCI_SCRIPT_QUEUE 2
+#define SCI_SCRIPT_ALIVE 3
 
 /* A script that runs: the call that asked for it, its keys and arguments, and where its own
    commands answer. */
@@ -21344,6 +21497,24 @@ typedef struct sci_script_run {
     sci_bytes answer;
 } sci_script_run;
 
+/* redis.call: false when it failed, after answering the script's caller. */
+SCI_PRIVATE bool sci_script_do(sci_script_run *run, const sc_slice *words, size_t count);
+/* The string under a key; false after answering that it is none. `*text` NULL: no key. */
+SCI_PRIVATE bool sci_script_get(sci_script_run *run, size_t key, sc_slice *text);
+/* `life_ms` empty: no expiry. */
+SCI_PRIVATE bool sci_script_set(sci_script_run *run, size_t key, sc_slice value, sc_slice life_ms);
+SCI_PRIVATE bool sci_script_publish(sci_script_run *run, sc_slice channel, sc_slice message);
+/* PTTL of a key that is there. */
+SCI_PRIVATE int64_t sci_script_ttl_ms(const sci_script_run *run, size_t key);
+/* Pieces in one block, to be freed; false after answering that there is no memory. */
+SCI_PRIVATE bool sci_script_join(sci_script_run *run, sci_bytes *joined, const sc_slice *pieces,
+                                 size_t count);
+
+/* script_lock.c */
+
+SCI_PRIVATE void sci_script_lock(sci_script_run *run);
+SCI_PRIVATE void sci_script_unlock(sci_script_run *run);
+
 typedef struct sci_native_script {
     const char *text;
     size_t keys;
@@ -21351,8 +21522,7 @@ typedef struct sci_native_script {
     void (*run)(sci_script_run *run);
 } sci_native_script;
 
-/* redis.call: false when it failed, after answering the script's caller. */
-static bool sci_script_do(sci_script_run *run, const sc_slice *words, size_t count)
+SCI_PRIVATE bool sci_script_do(sci_script_run *run, const sc_slice *words, size_t count)
 {
     sci_call *outer = run->call;
     sci_call call;
@@ -21376,8 +21546,7 @@ static bool sci_script_do(sci_script_run *run, const sc_slice *words, size_t cou
     return false;
 }
 
-/* The string under a key; false after answering that it is none. `*text` NULL: no key. */
-static bool sci_script_get(sci_script_run *run, size_t key, sc_slice *text)
+SCI_PRIVATE bool sci_script_get(sci_script_run *run, size_t key, sc_slice *text)
 {
     sci_entry *entry;
     *text = sc_bytes(NULL, 0);
@@ -21391,13 +21560,13 @@ static bool sci_script_get(sci_script_run *run, size_t key, sc_slice *text)
     return true;
 }
 
-static bool sci_script_set(sci_script_run *run, size_t key, sc_slice value, sc_slice life_ms)
+SCI_PRIVATE bool sci_script_set(sci_script_run *run, size_t key, sc_slice value, sc_slice life_ms)
 {
     const sc_slice words[5] = {sc_text("SET"), run->keys[key], value, sc_text("PX"), life_ms};
     return sci_script_do(run, words, life_ms.len ? 5 : 3);
 }
 
-static bool sci_script_publish(sci_script_run *run, sc_slice channel, sc_slice message)
+SCI_PRIVATE bool sci_script_publish(sci_script_run *run, sc_slice channel, sc_slice message)
 {
     const sc_slice words[3] = {sc_text("PUBLISH"), channel, message};
     return sci_script_do(run, words, 3);
@@ -21409,9 +21578,16 @@ static bool sci_script_renew_lease(sci_script_run *run, sc_slice life_ms)
     return sci_script_do(run, words, 3);
 }
 
-/* Pieces in one block, for as long as `joined` lives. */
-static bool sci_script_join(sci_script_run *run, sci_bytes *joined, const sc_slice *pieces,
-                            size_t count)
+SCI_PRIVATE int64_t sci_script_ttl_ms(const sci_script_run *run, size_t key)
+{
+    const sci_call *call = run->call;
+    const sci_entry *entry = sci_db_find(call->db, run->keys[key]);
+    int64_t until_ms = entry ? sci_db_expiry_ms(call->db, entry) : -1;
+    return until_ms < 0 ? -1 : until_ms - call->now_ms;
+}
+
+SCI_PRIVATE bool sci_script_join(sci_script_run *run, sci_bytes *joined, const sc_slice *pieces,
+                                 size_t count)
 {
     sc_status status = SC_OK;
     sci_bytes_init(joined, &run->call->server->memory);
@@ -21437,12 +21613,10 @@ static bool sci_script_is_result_for(sc_slice result, sc_slice token, bool wants
 static void sci_script_answer_held(sci_script_run *run, sc_slice holder)
 {
     sci_call *call = run->call;
-    const sci_entry *entry = sci_db_find(call->db, run->keys[SCI_SCRIPT_LEASE]);
-    int64_t until_ms = sci_db_expiry_ms(call->db, entry);
     sci_answer_array(call, 3);
     sci_answer_i64(call, 4);
     sci_answer_bulk(call, holder);
-    sci_answer_i64(call, until_ms < 0 ? -1 : until_ms - call->now_ms);
+    sci_answer_i64(call, sci_script_ttl_ms(run, SCI_SCRIPT_LEASE));
 }
 
 static void sci_script_acquire(sci_script_run *run)
@@ -21548,6 +21722,8 @@ static const sci_native_script *sci_native_scripts(void)
         {SCI_SCRIPT_ACQUIRE, 3, 4, sci_script_acquire},
         {SCI_SCRIPT_STORE, 3, 9, sci_script_store},
         {SCI_SCRIPT_RENEW, 3, 2, sci_script_renew},
+        {SCI_SCRIPT_LOCK, 4, 5, sci_script_lock},
+        {SCI_SCRIPT_UNLOCK, 4, 4, sci_script_unlock},
     };
     return scripts;
 }
@@ -21694,6 +21870,209 @@ SCI_PRIVATE sci_command_list sci_script_commands(void)
     };
     sci_command_list list = {commands, SCI_COUNT(commands)};
     return list;
+}
+
+/* MARK: - Server: scripts of locks (Private) */
+/* The native forms of the scripts of locks (scripts.h). */
+
+/* Places of the arguments. */
+#define SCI_LOCK_ARG_TOKEN 0
+#define SCI_LOCK_ARG_LIFE 1
+#define SCI_LOCK_ARG_WHO 2
+#define SCI_LOCK_ARG_PLACE 3
+#define SCI_LOCK_ARG_FAIR 4
+#define SCI_UNLOCK_ARG_WHO 1
+#define SCI_UNLOCK_ARG_FAIR 2
+#define SCI_UNLOCK_ARG_CHANNEL 3
+
+#define SCI_FENCE_LIFE_MS 86400000
+
+/* The script's own command on a key, with an argument or two. */
+static bool sci_script_do_on(sci_script_run *run, const char *name, size_t key, sc_slice first,
+                             sc_slice second)
+{
+    const sc_slice words[4] = {sc_text(name), run->keys[key], first, second};
+    return sci_script_do(run, words, second.data ? 4 : 3);
+}
+
+/* The string in the answer, or the only one in its array; NULL: none. */
+static sc_slice sci_script_answered(const sci_script_run *run)
+{
+    sc_slice answer = sci_bytes_slice(&run->answer);
+    size_t at = answer.len > 4 && answer.data[0] == '*' ? 4 : 0; /* "*1" and a line's end */
+    if (answer.len < at + 4 || answer.data[at] != '$' || answer.data[at + 1] == '-')
+        return sc_bytes(NULL, 0);
+    const char *end = (const char *)memchr(answer.data + at, '\r', answer.len - at);
+    return sc_bytes(end + 2, answer.len - 2 - (size_t)(end + 2 - answer.data));
+}
+
+/* The first in the queue, copied to `first`, which is empty when there is none. */
+static bool sci_script_first(sci_script_run *run, sci_bytes *first)
+{
+    sci_bytes_reset(first, SIZE_MAX);
+    if (!sci_script_do_on(run, "ZRANGE", SCI_SCRIPT_QUEUE, sc_text("0"), sc_text("0")))
+        return false;
+    if (sci_bytes_append(first, sci_script_answered(run)) == SC_OK)
+        return true;
+    sci_answer_no_memory(run->call);
+    return false;
+}
+
+static bool sci_script_leave_queue(sci_script_run *run, sc_slice who)
+{
+    return sci_script_do_on(run, "ZREM", SCI_SCRIPT_QUEUE, who, sc_bytes(NULL, 0)) &&
+           sci_script_do_on(run, "HDEL", SCI_SCRIPT_ALIVE, who, sc_bytes(NULL, 0));
+}
+
+/* Those before us in the queue whose place has ended leave it. `*left_ms`: how long that of the first
+   other one stands, or -1. */
+static bool sci_script_pass_dead(sci_script_run *run, sci_bytes *first, int64_t *left_ms)
+{
+    for (;;) {
+        int64_t until_ms = 0;
+        if (!sci_script_first(run, first))
+            return false;
+        sc_slice who = sci_bytes_slice(first);
+        if (!who.len || sci_slice_equal(who, run->args[SCI_LOCK_ARG_WHO]))
+            return true;
+        if (!sci_script_do_on(run, "HGET", SCI_SCRIPT_ALIVE, who, sc_bytes(NULL, 0)))
+            return false;
+        if (sci_text_to_i64(sci_script_answered(run), &until_ms) && until_ms > run->call->now_ms) {
+            *left_ms = until_ms - run->call->now_ms;
+            return true;
+        }
+        if (!sci_script_leave_queue(run, who))
+            return false;
+    }
+}
+
+static void sci_script_grant(sci_script_run *run)
+{
+    char text[SCI_I64_TEXT_BYTES];
+    char life[SCI_I64_TEXT_BYTES];
+    sc_slice last;
+    int64_t fence = 0;
+    int64_t now_us = run->call->now_ms * 1000;
+    if (!sci_script_get(run, SCI_SCRIPT_FENCE, &last))
+        return;
+    if (!sci_text_to_i64(last, &fence))
+        fence = 0;
+    fence = sci_max_i64(fence + 1, now_us);
+    int64_t life_ms = (fence - now_us + 999) / 1000 + SCI_FENCE_LIFE_MS;
+    if (sci_script_set(run, SCI_SCRIPT_FENCE, sc_bytes(text, sci_i64_to_text(fence, text)),
+                       sc_bytes(life, sci_i64_to_text(life_ms, life))) &&
+        sci_script_set(run, SCI_SCRIPT_LEASE, run->args[SCI_LOCK_ARG_TOKEN],
+                       run->args[SCI_LOCK_ARG_LIFE]) &&
+        sci_script_leave_queue(run, run->args[SCI_LOCK_ARG_WHO])) {
+        sci_answer_array(run->call, 2);
+        sci_answer_i64(run->call, 1);
+        sci_answer_i64(run->call, fence);
+    }
+}
+
+/* The key lives at least so long. */
+static bool sci_script_keep(sci_script_run *run, size_t key, sc_slice life)
+{
+    int64_t life_ms = 0;
+    (void)sci_text_to_i64(life, &life_ms);
+    return sci_script_ttl_ms(run, key) >= life_ms ||
+           sci_script_do_on(run, "PEXPIRE", key, life, sc_bytes(NULL, 0));
+}
+
+static bool sci_script_queue_up(sci_script_run *run)
+{
+    char since[SCI_I64_TEXT_BYTES];
+    char until[SCI_I64_TEXT_BYTES];
+    sc_slice who = run->args[SCI_LOCK_ARG_WHO];
+    sc_slice place = run->args[SCI_LOCK_ARG_PLACE];
+    int64_t place_ms = 0;
+    int64_t now_ms = run->call->now_ms;
+    if (sci_slice_equal(place, sc_text("0")))
+        return true;
+    (void)sci_text_to_i64(place, &place_ms);
+    const sc_slice words[5] = {sc_text("ZADD"), run->keys[SCI_SCRIPT_QUEUE], sc_text("NX"),
+                               sc_bytes(since, sci_i64_to_text(now_ms * 1000, since)), who};
+    return sci_script_do(run, words, 5) &&
+           sci_script_do_on(run, "HSET", SCI_SCRIPT_ALIVE, who,
+                            sc_bytes(until, sci_i64_to_text(now_ms + place_ms, until))) &&
+           sci_script_keep(run, SCI_SCRIPT_QUEUE, place) &&
+           sci_script_keep(run, SCI_SCRIPT_ALIVE, place);
+}
+
+SCI_PRIVATE void sci_script_lock(sci_script_run *run)
+{
+    sci_bytes first;
+    sc_slice holder;
+    int64_t left_ms = -1;
+    bool is_free = true;
+    if (!sci_script_get(run, SCI_SCRIPT_LEASE, &holder))
+        return;
+    if (holder.data) {
+        left_ms = sci_script_ttl_ms(run, SCI_SCRIPT_LEASE);
+        is_free = sci_slice_equal(holder, run->args[SCI_LOCK_ARG_TOKEN]);
+    } else if (sci_slice_equal(run->args[SCI_LOCK_ARG_FAIR], sc_text("1"))) {
+        sci_bytes_init(&first, &run->call->server->memory);
+        bool is_known = sci_script_pass_dead(run, &first, &left_ms);
+        sci_bytes_free(&first);
+        if (!is_known)
+            return;
+        is_free = left_ms < 0;
+    }
+    if (is_free) {
+        sci_script_grant(run);
+    } else if (sci_script_queue_up(run)) {
+        sci_answer_array(run->call, 2);
+        sci_answer_i64(run->call, 0);
+        sci_answer_i64(run->call, left_ms);
+    }
+}
+
+/* Tell the first in the queue; `*is_heard` if somebody listens there. */
+static bool sci_script_wake(sci_script_run *run, sc_slice who, bool *is_heard)
+{
+    const sc_slice pieces[2] = {run->args[SCI_UNLOCK_ARG_CHANNEL], who};
+    sci_bytes channel;
+    if (!sci_script_join(run, &channel, pieces, 2))
+        return false;
+    bool is_told = sci_script_publish(run, sci_bytes_slice(&channel), sc_bytes(NULL, 0));
+    sci_bytes_free(&channel);
+    *is_heard = !sci_slice_equal(sci_bytes_slice(&run->answer), sc_text(":0\r\n"));
+    return is_told;
+}
+
+static bool sci_script_wake_next(sci_script_run *run, sci_bytes *first)
+{
+    bool keeps_place = sci_slice_equal(run->args[SCI_UNLOCK_ARG_FAIR], sc_text("1"));
+    for (bool is_heard = false; !is_heard;) {
+        if (!sci_script_first(run, first))
+            return false;
+        sc_slice who = sci_bytes_slice(first);
+        if (!who.len)
+            return true;
+        if (!sci_script_wake(run, who, &is_heard))
+            return false;
+        if (!(is_heard && keeps_place) && !sci_script_leave_queue(run, who))
+            return false;
+    }
+    return true;
+}
+
+SCI_PRIVATE void sci_script_unlock(sci_script_run *run)
+{
+    const sc_slice del[2] = {sc_text("DEL"), run->keys[SCI_SCRIPT_LEASE]};
+    sci_bytes first;
+    sc_slice holder;
+    if (!sci_script_get(run, SCI_SCRIPT_LEASE, &holder))
+        return;
+    bool is_free = !holder.data;
+    bool is_ours = holder.data && sci_slice_equal(holder, run->args[SCI_LOCK_ARG_TOKEN]);
+    if (!sci_script_leave_queue(run, run->args[SCI_UNLOCK_ARG_WHO]) ||
+        (is_ours && !sci_script_do(run, del, 2)))
+        return;
+    sci_bytes_init(&first, &run->call->server->memory);
+    if (!(is_free || is_ours) || sci_script_wake_next(run, &first))
+        sci_answer_i64(run->call, is_ours);
+    sci_bytes_free(&first);
 }
 
 /* MARK: - Server: commands of publish and subscribe (Private) */
@@ -40455,6 +40834,13 @@ typedef struct sci_names {
 
 SCI_PRIVATE void sci_names_init(sci_names *names, const sc_memory *memory);
 SCI_PRIVATE void sci_names_free(sci_names *names);
+/* A name is longer than its key by less than this. */
+#define SCI_NAME_BYTES 48
+
+/* Put the key into `block`, and behind it a name for each kind, such as "sc:lease"; `names` gets
+   1 + `count` slices of it, the key first. SC_ERR_MEMORY. */
+SCI_PRIVATE sc_status sci_names_build(sci_bytes *block, sc_slice key, const char *const *kinds,
+                                      size_t count, sc_slice *names);
 /* Derive all from the key. SC_ERR_MEMORY. */
 SCI_PRIVATE sc_status sci_names_derive(sci_names *names, sc_slice key);
 /* SC_ERR_MEMORY. */
@@ -40555,26 +40941,37 @@ static sc_status sci_names_append(sci_bytes *out, const char *kind, const sci_na
     return status == SC_OK ? sci_bytes_append_text(out, form->behind) : status;
 }
 
-SCI_PRIVATE sc_status sci_names_derive(sci_names *names, sc_slice key)
+SCI_PRIVATE sc_status sci_names_build(sci_bytes *block, sc_slice key, const char *const *kinds,
+                                      size_t count, sc_slice *names)
 {
-    static const char *const kinds[] = {"sc:lease", "sc:result", "sc:done"};
-    size_t ends[1 + SCI_COUNT(kinds)];
     sci_name_form form;
-    sci_bytes *block = &names->block;
     sci_name_form_choose(&form, key);
     sc_status status = sci_bytes_append(block, key);
-    ends[0] = sci_bytes_len(block);
-    for (size_t i = 0; i < SCI_COUNT(kinds) && status == SC_OK; i++) {
+    names[0].len = sci_bytes_len(block);
+    for (size_t i = 0; i < count && status == SC_OK; i++) {
+        size_t before = sci_bytes_len(block);
         status = sci_names_append(block, kinds[i], &form, key);
-        ends[i + 1] = sci_bytes_len(block);
+        names[1 + i].len = sci_bytes_len(block) - before;
     }
     if (status != SC_OK)
         return status;
-    const char *text = sci_bytes_slice(block).data;
-    names->value = sc_bytes(text, ends[0]);
-    names->lease = sc_bytes(text + ends[0], ends[1] - ends[0]);
-    names->result = sc_bytes(text + ends[1], ends[2] - ends[1]);
-    names->channel = sc_bytes(text + ends[2], ends[3] - ends[2]);
+    const char *at = sci_bytes_slice(block).data; /* it stands still from here on */
+    for (size_t i = 0; i <= count; at += names[i++].len)
+        names[i].data = at;
+    return SC_OK;
+}
+
+SCI_PRIVATE sc_status sci_names_derive(sci_names *names, sc_slice key)
+{
+    static const char *const kinds[] = {"sc:lease", "sc:result", "sc:done"};
+    sc_slice made[1 + SCI_COUNT(kinds)];
+    sc_status status = sci_names_build(&names->block, key, kinds, SCI_COUNT(kinds), made);
+    if (status != SC_OK)
+        return status;
+    names->value = made[0];
+    names->lease = made[1];
+    names->result = made[2];
+    names->channel = made[3];
     return SC_OK;
 }
 
@@ -40607,6 +41004,12 @@ SCI_PRIVATE sc_status sci_names_copy(sci_names *names, const sci_names *from)
 
 /* 128 random bits in hexadecimal. */
 #define SCI_TOKEN_LEN 32
+
+/* Draw one, with its NUL. */
+SCI_PRIVATE sc_status sci_token_draw(sc_client *client, char token[SCI_TOKEN_LEN + 1]);
+
+/* Allowance for clocks that run apart: 1 % of the life, and 2 ms. */
+#define SCI_LEASE_DRIFT_MS(life_ms) ((life_ms) / 100 + 2)
 
 /* Shared by all leases of an owner. */
 typedef struct sci_lease_scripts {
@@ -40694,9 +41097,6 @@ typedef struct sci_lease_store {
 
 SCI_PRIVATE void sci_lease_give_back(sci_lease *lease, const sci_lease_store *store);
 
-/* Allowance for clocks that run apart: 1 % of the life, and 2 ms. */
-#define SCI_LEASE_DRIFT_MS(life_ms) ((life_ms) / 100 + 2)
-
 static void sci_lease_fire(sci_timer *timer);
 
 SCI_PRIVATE void sci_lease_scripts_init(sci_lease_scripts *scripts)
@@ -40706,12 +41106,23 @@ SCI_PRIVATE void sci_lease_scripts_init(sci_lease_scripts *scripts)
     sci_script_init(&scripts->renew, SCI_SCRIPT_RENEW);
 }
 
+SCI_PRIVATE sc_status sci_token_draw(sc_client *client, char token[SCI_TOKEN_LEN + 1])
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char bits[SCI_TOKEN_LEN / 2];
+    sc_status status = client->random.fill(client->random.user, bits, sizeof bits);
+    for (size_t i = 0; i < sizeof bits && status == SC_OK; i++) {
+        token[2 * i] = digits[bits[i] >> 4];
+        token[2 * i + 1] = digits[bits[i] & 15];
+    }
+    token[SCI_TOKEN_LEN] = '\0';
+    return status;
+}
+
 SCI_PRIVATE sc_status sci_lease_init(sci_lease *lease, sc_client *client,
                                      const sci_lease_scripts *scripts, const sci_names *names,
                                      int64_t life_ms)
 {
-    static const char digits[] = "0123456789abcdef";
-    unsigned char bits[SCI_TOKEN_LEN / 2];
     memset(lease, 0, sizeof *lease);
     lease->client = client;
     lease->scripts = scripts;
@@ -40721,12 +41132,7 @@ SCI_PRIVATE sc_status sci_lease_init(sci_lease *lease, sc_client *client,
     lease->keys[0] = names->value;
     lease->keys[1] = names->lease;
     lease->keys[2] = names->result;
-    sc_status status = client->random.fill(client->random.user, bits, sizeof bits);
-    for (size_t i = 0; i < sizeof bits && status == SC_OK; i++) {
-        lease->token[2 * i] = digits[bits[i] >> 4];
-        lease->token[2 * i + 1] = digits[bits[i] & 15];
-    }
-    return status;
+    return sci_token_draw(client, lease->token);
 }
 
 SCI_PRIVATE void sci_lease_free(sci_lease *lease)
@@ -40913,6 +41319,962 @@ SCI_PRIVATE void sci_lease_give_back(sci_lease *lease, const sci_lease_store *st
     lease->args[8] = store->kind == 'v' ? lease->names->raw_channel : sc_bytes(NULL, 0);
     sci_lease_begin(lease, &lease->scripts->store, 9, sci_lease_stored);
     sci_lease_submit(lease, &lease->eval, store->is_attended);
+}
+
+/* MARK: - Locks (Private) */
+/* Locks: opening, closing, and the calls. */
+
+/* A lock's contender: it asks, waits, holds and leaves. All locked.
+
+   Three ops of its own, each one at a time: the question for the lock, the renewal, and the farewell,
+   which gives back lock and place in the queue. An acquire begins when none of them is under way, so
+   a token is never that of two holdings.
+
+     HELD_BACK -> ASKING -> held
+                  ASKING -> SUBSCRIBING -> ASKING -> WAITING -> ASKING ...   it is another's
+
+   Who waits has a channel of its own (names and id), so that a release wakes it alone. It enters the
+   queue on the server, in the same step as it is told that the lock is held, once its channel is
+   confirmed: so no release falls into a gap; and should a message be lost, the lease's end and the
+   poll bound wake it.
+
+   Always by scripts. SET ... IFEQ, DELIFEQ and DELEX (Redis 8.4, Valkey 8.1 and 9.0) compare and set
+   as well, but neither count the fencing token nor queue nor wake in the same step: with them an
+   uncontended release would take as many round trips and a contended one more. */
+
+#define SCI_LOCK_DEFAULT_TTL_MS 30000
+#define SCI_LOCK_DEFAULT_WAIT_MS 60000
+#define SCI_LOCK_DEFAULT_POLL_MS 1000
+#define SCI_LOCK_LEAST_TTL_MS 10
+/* A place in the queue stands for so many poll bounds, each of which renews it. */
+#define SCI_LOCK_PLACE_POLLS 3
+/* A renewal that failed is tried again after this part of the life. */
+#define SCI_LOCK_RETRY_PART 10
+
+/* A call that has not ended. On the stack of its thread, or in a block of its own. */
+typedef struct sci_wish {
+    sci_waiter waiter; /* of a blocking call */
+    bool is_async;
+    bool is_done;
+    sc_status status;
+    sc_value *words; /* owned: of anything but SC_OK */
+    sc_lock *lock;   /* asynchronous: a reference */
+    sci_post post;
+    sc_on_lock on_end;
+    void *user;
+} sci_wish;
+
+typedef enum sci_lock_phase {
+    SCI_LOCK_HELD_BACK, /* an op of before is still under way */
+    SCI_LOCK_ASKING,
+    SCI_LOCK_SUBSCRIBING,
+    SCI_LOCK_WAITING
+} sci_lock_phase;
+
+/* Slices of one block. The channel is `wake` and `id`. */
+typedef struct sci_lock_names {
+    sci_bytes block;
+    sc_slice keys[4]; /* of the scripts: fence, lock, queue, alive */
+    sc_slice wake;    /* what the channels of all contenders begin with */
+    sc_slice id;      /* a token that tells this contender from others */
+} sci_lock_names;
+
+struct sc_lock {
+    sc_client *client;     /* retained */
+    size_t references;     /* the handle's, each op's and each asynchronous call's */
+    sc_lock_config config; /* no zeros; its key is not used */
+    sci_lock_names names;
+    sc_script scripts[3]; /* lock, unlock, renew */
+    sci_close_hook close_hook;
+    sci_fork_hook fork_hook;
+    bool is_closed;
+
+    sci_wish *acquirer;
+    sci_wish *releaser;
+    sci_wish *extender;
+    sci_lock_phase phase; /* of the acquirer */
+    bool is_asking;       /* each: that op is under way */
+    bool is_leaving;
+    bool is_renewing;
+    bool is_stale;     /* the question's acquirer is gone */
+    bool is_queued;    /* perhaps: a question asked for a place */
+    bool asks_again;   /* a message came while asking */
+    bool renews_again; /* an extension came while renewing */
+
+    bool is_held;
+    bool is_lost;   /* it was held last, and lost */
+    uint32_t depth; /* acquired so often */
+    int64_t fence;
+    int64_t life_ms;      /* of the lease, as it was asked for last */
+    int64_t next_life_ms; /* of the next renewal */
+    int64_t until_ns;     /* ours for certain until then */
+
+    int64_t deadline_ns; /* of the acquirer */
+    int64_t wait_ms;
+    int64_t asked_ns;
+    int64_t renewed_ns;
+    sci_timer wait_timer;
+    sci_timer hold_timer;
+    sci_listener listener;
+    bool has_id; /* not in a forked child, yet */
+    char token[SCI_TOKEN_LEN + 1];
+
+    sci_post lost_post;
+    uint32_t losses; /* on_lost is to be called so often */
+    bool is_telling; /* in on_lost */
+    sci_waiter *telling_waiter;
+
+    sci_eval_op question;
+    sci_eval_op farewell;
+    sci_eval_op renewal;
+    sc_slice question_args[5];
+    sc_slice farewell_args[4];
+    sc_slice renewal_args[2];
+    char ttl_text[SCI_I64_TEXT_BYTES];
+    char place_text[SCI_I64_TEXT_BYTES];
+    char life_text[SCI_I64_TEXT_BYTES];
+};
+
+/* lock.c */
+
+SCI_PRIVATE void sci_lock_release_reference(sc_lock *lock);
+/* The call in this place, if there is one, ends. Words of anything but SC_OK in sc_error_text. */
+SCI_PRIVATE void sci_wish_end(sc_lock *lock, sci_wish **wish, sc_status status);
+
+/* lock_state.c */
+
+/* Try for the lock, for the acquirer, whose deadline is set. */
+SCI_PRIVATE void sci_lock_begin(sc_lock *lock);
+/* It acquires no longer: why, with words in sc_error_text. */
+SCI_PRIVATE void sci_lock_cancel(sc_lock *lock, sc_status status);
+/* Held, and certainly ours. What has run out unnoticed is lost here. */
+SCI_PRIVATE bool sci_lock_is_held(sc_lock *lock);
+/* Give back, and leave the queue. */
+SCI_PRIVATE void sci_lock_leave(sc_lock *lock);
+/* Renew now, for the extender. */
+SCI_PRIVATE void sci_lock_renew(sc_lock *lock);
+SCI_PRIVATE void sci_lock_stop(sc_lock *lock);
+SCI_PRIVATE void sci_lock_fire_wait(sci_timer *timer);
+SCI_PRIVATE void sci_lock_fire_hold(sci_timer *timer);
+SCI_PRIVATE void sci_lock_listen_event(sci_listener *listener, sci_listen_event event,
+                                       const sc_message *message);
+
+/* Calls' ends. */
+
+static void sci_wish_run(sci_post *post)
+{
+    sci_wish *wish = SCI_CONTAINER(post, sci_wish, post);
+    sc_lock *lock = wish->lock;
+    sc_client *client = lock->client;
+    sc_slice words = sc_value_bytes(wish->words);
+    if (words.len)
+        sci_error_text_set(words.data, words.len);
+    if (wish->on_end)
+        wish->on_end(wish->user, lock, wish->status);
+    sc_value_release(wish->words);
+    sci_client_retain(client);
+    sci_loop_lock(&client->loop);
+    sci_free(&client->memory, wish, sizeof *wish);
+    sci_lock_release_reference(lock);
+    sci_client_unlock(client);
+    sci_client_release(client);
+}
+
+SCI_PRIVATE void sci_wish_end(sc_lock *lock, sci_wish **wish, sc_status status)
+{
+    sci_wish *ending = *wish;
+    if (!ending)
+        return;
+    *wish = NULL;
+    ending->status = status;
+    ending->is_done = true;
+    if (status != SC_OK)
+        (void)sc_value_create(&lock->client->memory, sc_text(sc_error_text()), &ending->words);
+    if (ending->is_async)
+        sci_loop_post(&lock->client->loop, &ending->post);
+    else
+        sci_waiter_finish(lock->client, &ending->waiter);
+}
+
+/* Locked on entry and exit. */
+static sc_status sci_wish_await(sc_client *client, sci_wish *wish)
+{
+    while (!wish->is_done)
+        (void)sci_waiter_wait_locked(client, &wish->waiter, SCI_NEVER);
+    sc_slice words = sc_value_bytes(wish->words);
+    if (words.len)
+        sci_error_text_set(words.data, words.len);
+    sc_value_release(wish->words);
+    return wish->status;
+}
+
+/* What is asked of a lock. `wish` is not ended before this returns an error, and then never. */
+typedef sc_status (*sci_lock_start)(sc_lock *lock, sci_wish *wish, int64_t ms);
+
+static sc_status sci_lock_call(sc_lock *lock, sci_lock_start start, int64_t ms)
+{
+    sci_wish wish;
+    sc_client *client = lock ? lock->client : NULL;
+    sc_status status = sci_client_enter(client);
+    if (status != SC_OK)
+        return status;
+    memset(&wish, 0, sizeof wish);
+    sci_waiter_init(&wish.waiter, (uint32_t)((uintptr_t)lock >> 8));
+    status = start(lock, &wish, ms);
+    if (status == SC_PENDING)
+        status = sci_wish_await(client, &wish);
+    sci_client_leave_call(client);
+    return status;
+}
+
+static sc_status sci_lock_call_async(sc_lock *lock, sci_lock_start start, int64_t ms,
+                                     sc_on_lock on_end, void *user)
+{
+    sc_client *client = lock ? lock->client : NULL;
+    sci_wish *wish = client ? (sci_wish *)sci_alloc_zeroed(&client->memory, sizeof *wish) : NULL;
+    if (client && !wish)
+        return SC_ERR_MEMORY;
+    sc_status status = sci_client_enter(client);
+    if (status != SC_OK) {
+        if (client)
+            sci_free(&client->memory, wish, sizeof *wish);
+        return status;
+    }
+    wish->is_async = true;
+    wish->lock = lock;
+    wish->on_end = on_end;
+    wish->user = user;
+    wish->post.run = sci_wish_run;
+    sci_list_init(&wish->post.link);
+    lock->references++;
+    status = start(lock, wish, ms);
+    if (status >= 0 && status != SC_PENDING) {
+        sci_wish *ended = wish;
+        sci_wish_end(lock, &ended, status);
+    } else if (status < 0) {
+        sci_free(&client->memory, wish, sizeof *wish);
+        lock->references--;
+    }
+    sci_client_leave(client);
+    return status < 0 ? status : SC_OK;
+}
+
+/* Opening and closing. */
+
+SCI_PRIVATE void sci_lock_release_reference(sc_lock *lock)
+{
+    sc_client *client = lock->client;
+    if (--lock->references > 0)
+        return;
+    sci_list_remove(&lock->close_hook.link);
+    sci_list_remove(&lock->fork_hook.link);
+    sci_bytes_free(&lock->names.block);
+    sci_free(&client->memory, lock, sizeof *lock);
+    sci_client_release(client);
+}
+
+static void sci_lock_closing(sci_close_hook *hook)
+{
+    sci_lock_stop(SCI_CONTAINER(hook, sc_lock, close_hook));
+}
+
+/* The child holds nothing, and calls under way are the parent's. The loop's timers are gone. */
+static void sci_lock_forked(sci_fork_hook *hook)
+{
+    sc_lock *lock = SCI_CONTAINER(hook, sc_lock, fork_hook);
+    lock->references = lock->is_closed ? 0 : 1;
+    lock->acquirer = lock->releaser = lock->extender = NULL;
+    lock->is_asking = lock->is_leaving = lock->is_renewing = lock->is_stale = false;
+    lock->renews_again = lock->is_held = lock->is_lost = lock->is_telling = false;
+    lock->losses = 0;
+    lock->has_id = false;
+    sci_list_init(&lock->lost_post.link);
+    memset(&lock->wait_timer.node, 0, sizeof lock->wait_timer.node);
+    memset(&lock->hold_timer.node, 0, sizeof lock->hold_timer.node);
+    sci_listener_remove(lock->client, &lock->listener);
+}
+
+static void sci_lock_tell_lost(sci_post *post)
+{
+    sc_lock *lock = SCI_CONTAINER(post, sc_lock, lost_post);
+    sc_client *client = lock->client;
+    sci_client_retain(client);
+    sci_loop_lock(&client->loop);
+    for (; lock->losses > 0 && !lock->is_closed; lock->losses--) {
+        lock->is_telling = true;
+        sci_client_unlock(client);
+        lock->config.on_lost(lock->config.user, lock);
+        sci_loop_lock(&client->loop);
+        lock->is_telling = false;
+        if (lock->telling_waiter)
+            sci_waiter_finish(client, lock->telling_waiter);
+    }
+    sci_lock_release_reference(lock);
+    sci_client_unlock(client);
+    sci_client_release(client);
+}
+
+static sc_status sci_lock_check(const char *field, int64_t ms, int64_t least)
+{
+    if (ms >= least && ms <= INT32_MAX)
+        return SC_OK;
+    return sc_fail(SC_ERR_ARGUMENT, "sc_lock_config.%s is %lld; it wants %lld to %lld milliseconds",
+                   field, (long long)ms, (long long)least, (long long)INT32_MAX);
+}
+
+static sc_status sci_lock_configure(sc_lock *lock, const sc_lock_config *given)
+{
+    sc_lock_config *config = &lock->config;
+    *config = *given;
+    config->key = sc_bytes(NULL, 0);
+    if (!config->ttl_ms)
+        config->ttl_ms = SCI_LOCK_DEFAULT_TTL_MS;
+    if (!config->wait_ms)
+        config->wait_ms = SCI_LOCK_DEFAULT_WAIT_MS;
+    if (!config->poll_ms)
+        config->poll_ms = SCI_LOCK_DEFAULT_POLL_MS;
+    sc_status status = sci_lock_check("ttl_ms", config->ttl_ms, SCI_LOCK_LEAST_TTL_MS);
+    if (status == SC_OK)
+        status = sci_lock_check("wait_ms", config->wait_ms, -1);
+    if (status == SC_OK)
+        status = sci_lock_check("poll_ms", config->poll_ms, 1);
+    (void)sci_i64_to_text(config->ttl_ms, lock->ttl_text);
+    (void)sci_i64_to_text(config->poll_ms * SCI_LOCK_PLACE_POLLS, lock->place_text);
+    return status;
+}
+
+static sc_status sci_lock_name(sc_lock *lock, sc_slice key)
+{
+    static const char *const kinds[] = {"sc:fence", "sc:queue", "sc:alive", "sc:wake"};
+    char no_id[SCI_TOKEN_LEN + 1];
+    sc_slice made[1 + SCI_COUNT(kinds)];
+    sci_lock_names *names = &lock->names;
+    sci_bytes_init(&names->block, &lock->client->memory);
+    memset(no_id, '-', sizeof no_id);
+    /* the slices stay true since nothing moves */
+    sc_status status = sci_bytes_reserve(
+        &names->block, (1 + SCI_COUNT(kinds)) * (key.len + SCI_NAME_BYTES) + SCI_TOKEN_LEN);
+    if (status == SC_OK)
+        status = sci_names_build(&names->block, key, kinds, SCI_COUNT(kinds), made);
+    if (status == SC_OK)
+        status = sci_bytes_append(&names->block, sc_bytes(no_id, SCI_TOKEN_LEN));
+    if (status != SC_OK)
+        return status;
+    names->keys[0] = made[1];
+    names->keys[1] = made[0];
+    names->keys[2] = made[2];
+    names->keys[3] = made[3];
+    names->wake = made[4];
+    names->id = sc_bytes(made[4].data + made[4].len, SCI_TOKEN_LEN);
+    return SC_OK;
+}
+
+static sc_lock *sci_lock_create(sc_client *client)
+{
+    sc_lock *lock = (sc_lock *)sci_alloc_zeroed(&client->memory, sizeof *lock);
+    if (!lock)
+        return NULL;
+    lock->client = client;
+    lock->references = 1;
+    sci_client_retain(client);
+    sci_script_init(&lock->scripts[0], SCI_SCRIPT_LOCK);
+    sci_script_init(&lock->scripts[1], SCI_SCRIPT_UNLOCK);
+    sci_script_init(&lock->scripts[2], SCI_SCRIPT_RENEW);
+    lock->close_hook.closing = sci_lock_closing;
+    lock->fork_hook.forked = sci_lock_forked;
+    lock->wait_timer.fire = sci_lock_fire_wait;
+    lock->hold_timer.fire = sci_lock_fire_hold;
+    lock->listener.event = sci_lock_listen_event;
+    lock->lost_post.run = sci_lock_tell_lost;
+    sci_list_init(&lock->close_hook.link);
+    sci_list_init(&lock->fork_hook.link);
+    sci_list_init(&lock->lost_post.link);
+    return lock;
+}
+
+SC_API sc_status sc_lock_open(sc_client *client, const sc_lock_config *config, sc_lock **lock)
+{
+    *lock = NULL;
+    if (!client || !config || !config->key.len)
+        return sc_fail(SC_ERR_ARGUMENT, "%s",
+                       client ? "sc_lock_config.key is empty" : "the client is NULL");
+    sc_lock *created = sci_lock_create(client);
+    if (!created)
+        return SC_ERR_MEMORY;
+    sc_status status = sci_lock_configure(created, config);
+    if (status == SC_OK)
+        status = sci_lock_name(created, config->key);
+    if (status == SC_OK)
+        status = sci_client_enter(client);
+    if (status != SC_OK) {
+        sci_lock_release_reference(created);
+        return status;
+    }
+    sci_list_append(&client->close_hooks, &created->close_hook.link);
+    sci_list_append(&client->fork_hooks, &created->fork_hook.link);
+    sci_client_leave(client);
+    *lock = created;
+    return SC_OK;
+}
+
+/* Locked: wait until on_lost, which runs on another thread, has returned. */
+static void sci_lock_await_telling(sc_lock *lock)
+{
+    sc_client *client = lock->client;
+    sci_waiter waiter;
+    if (!lock->is_telling || client->loop.dispatcher == sci_thread_self())
+        return;
+    sci_waiter_init(&waiter, 0);
+    lock->telling_waiter = &waiter;
+    while (lock->is_telling && !sci_waiter_wait_locked(client, &waiter, SCI_NEVER) &&
+           !client->is_closing)
+        continue;
+    lock->telling_waiter = NULL;
+}
+
+SC_API void sc_lock_close(sc_lock *lock)
+{
+    if (!lock)
+        return;
+    sc_client *client = lock->client;
+    sci_client_retain(client);
+    if (sci_client_enter(client) == SC_OK) {
+        bool is_held = sci_lock_is_held(lock);
+        lock->depth = 1;
+        sci_client_leave(client);
+        if (is_held)
+            (void)sc_lock_release(lock);
+    }
+    sci_loop_lock(&client->loop);
+    lock->is_closed = true;
+    sci_lock_cancel(lock, sc_fail(SC_ERR_CANCELLED, "the lock's handle was closed"));
+    sci_lock_await_telling(lock);
+    sci_listener_remove(client, &lock->listener);
+    sci_lock_release_reference(lock);
+    sci_client_unlock(client);
+    sci_client_release(client);
+}
+
+/* The calls. */
+
+static sc_status sci_lock_start_acquire(sc_lock *lock, sci_wish *wish, int64_t wait_ms)
+{
+    sc_slice key = lock->names.keys[1];
+    int shown = (int)sci_min_size(key.len, 100);
+    if (lock->acquirer)
+        return sc_fail(SC_ERR_ARGUMENT,
+                       "\"%.*s\" is being acquired by this handle: give each thread its own", shown,
+                       key.data);
+    if (sci_lock_is_held(lock) && !lock->config.reentrant)
+        return sc_fail(SC_ERR_DEADLOCK,
+                       "this handle holds \"%.*s\" already (sc_lock_config.reentrant)", shown,
+                       key.data);
+    if (lock->is_held) {
+        lock->depth++;
+        return SC_OK;
+    }
+    if (wait_ms > INT32_MAX)
+        wait_ms = -1;
+    lock->wait_ms = wait_ms;
+    lock->deadline_ns =
+        wait_ms < 0 ? SCI_NEVER : sci_loop_now_ns(&lock->client->loop) + wait_ms * SCI_NS_PER_MS;
+    lock->acquirer = wish;
+    sci_lock_begin(lock);
+    return SC_PENDING;
+}
+
+static sc_status sci_lock_not_held(sc_lock *lock)
+{
+    return sc_fail(lock->is_lost ? SC_LOST : SC_ERR_ARGUMENT,
+                   "this handle does not hold \"%.*s\"%s",
+                   (int)sci_min_size(lock->names.keys[1].len, 100), lock->names.keys[1].data,
+                   lock->is_lost ? " any more" : "");
+}
+
+static sc_status sci_lock_start_release(sc_lock *lock, sci_wish *wish, int64_t unused_ms)
+{
+    (void)unused_ms;
+    if (lock->acquirer) {
+        sci_lock_cancel(lock, sc_fail(SC_ERR_CANCELLED, "sc_lock_release ended the acquire"));
+        return SC_OK;
+    }
+    if (!sci_lock_is_held(lock))
+        return sci_lock_not_held(lock);
+    if (--lock->depth > 0)
+        return SC_OK;
+    lock->releaser = wish;
+    sci_lock_leave(lock);
+    return SC_PENDING;
+}
+
+static sc_status sci_lock_start_extend(sc_lock *lock, sci_wish *wish, int64_t ttl_ms)
+{
+    if (!ttl_ms)
+        ttl_ms = lock->config.ttl_ms;
+    sc_status status = sci_lock_check("ttl_ms", ttl_ms, SCI_LOCK_LEAST_TTL_MS);
+    if (status != SC_OK)
+        return status;
+    if (!sci_lock_is_held(lock))
+        return sci_lock_not_held(lock);
+    if (lock->extender)
+        return sc_fail(SC_ERR_ARGUMENT, "another call is extending this lock");
+    lock->extender = wish;
+    lock->next_life_ms = ttl_ms;
+    sci_lock_renew(lock);
+    return SC_PENDING;
+}
+
+static int64_t sci_lock_wait_ms(const sc_lock *lock, int64_t wait_ms)
+{
+    return lock && !wait_ms ? lock->config.wait_ms : wait_ms;
+}
+
+SC_API sc_status sc_lock_acquire(sc_lock *lock, int64_t wait_ms)
+{
+    return sci_lock_call(lock, sci_lock_start_acquire, sci_lock_wait_ms(lock, wait_ms));
+}
+
+SC_API sc_status sc_lock_try(sc_lock *lock)
+{
+    return sci_lock_call(lock, sci_lock_start_acquire, 0);
+}
+
+SC_API sc_status sc_lock_release(sc_lock *lock)
+{
+    return sci_lock_call(lock, sci_lock_start_release, 0);
+}
+
+SC_API sc_status sc_lock_extend(sc_lock *lock, int64_t ttl_ms)
+{
+    return sci_lock_call(lock, sci_lock_start_extend, ttl_ms);
+}
+
+SC_API sc_status sc_lock_acquire_async(sc_lock *lock, int64_t wait_ms, sc_on_lock on_end,
+                                       void *user)
+{
+    return sci_lock_call_async(lock, sci_lock_start_acquire, sci_lock_wait_ms(lock, wait_ms),
+                               on_end, user);
+}
+
+SC_API sc_status sc_lock_try_async(sc_lock *lock, sc_on_lock on_end, void *user)
+{
+    return sci_lock_call_async(lock, sci_lock_start_acquire, 0, on_end, user);
+}
+
+SC_API sc_status sc_lock_release_async(sc_lock *lock, sc_on_lock on_end, void *user)
+{
+    return sci_lock_call_async(lock, sci_lock_start_release, 0, on_end, user);
+}
+
+SC_API sc_status sc_lock_extend_async(sc_lock *lock, int64_t ttl_ms, sc_on_lock on_end, void *user)
+{
+    return sci_lock_call_async(lock, sci_lock_start_extend, ttl_ms, on_end, user);
+}
+
+/* The state without a word to anybody: 0 where there is nothing to be told. */
+static int64_t sci_lock_look(sc_lock *lock, bool wants_fence)
+{
+    sc_client *client = lock ? lock->client : NULL;
+    if (sci_client_enter(client) != SC_OK)
+        return 0;
+    int64_t left_ns = lock->is_held ? lock->until_ns - sci_loop_now_ns(&client->loop) : 0;
+    int64_t fence = left_ns > 0 ? lock->fence : 0;
+    sci_client_leave(client);
+    return wants_fence ? fence : sci_max_i64(left_ns, 0) / SCI_NS_PER_MS;
+}
+
+SC_API int64_t sc_lock_remaining_ms(sc_lock *lock)
+{
+    return sci_lock_look(lock, false);
+}
+
+SC_API int64_t sc_lock_fencing_token(sc_lock *lock)
+{
+    return sci_lock_look(lock, true);
+}
+
+/* MARK: - Locks: asking, holding, leaving (Private) */
+/* What a lock's contender does: asks, waits, holds, leaves. */
+
+static void sci_lock_ask(sc_lock *lock);
+
+/* Ops. Each keeps the contender until it has ended. */
+
+/* The scripts' tokens tell a repeat from another's doing, so each op may be sent again. */
+static void sci_lock_submit(sc_lock *lock, sci_eval_op *eval, const sci_wish *wish,
+                            int64_t deadline_ns)
+{
+    sc_client *client = lock->client;
+    int64_t now_ns = sci_loop_now_ns(&client->loop);
+    const sci_waiter *waiter = wish && !wish->is_async ? &wish->waiter : NULL;
+    eval->op.deadline_ns = sci_min_i64(sci_client_deadline_ns(client, 0, now_ns), deadline_ns);
+    eval->op.is_idempotent = true;
+    eval->op.is_attended = waiter && !waiter->is_sleeping && !waiter->is_driving;
+    lock->references++;
+    sci_conn_submit(client->shared, &eval->op, now_ns);
+}
+
+/* A blocking call receives by itself. */
+static void sci_wish_expect(sc_lock *lock, sci_wish *wish, sci_conn *conn)
+{
+    if (wish && !wish->is_async)
+        sci_waiter_expect(lock->client, &wish->waiter, conn);
+}
+
+/* A server that runs no scripts (renamed commands, ACL) says so in an error of its own. */
+static sc_status sci_lock_result(sci_eval_op *eval)
+{
+    sc_status status = sci_op_result(&eval->op);
+    if (status != SC_OK)
+        return status;
+    status = sc_item_check(sc_reply_item(eval->op.view));
+    sc_slice words = sc_item_slice(sc_reply_item(eval->op.view));
+    if (status == SC_ERR_REPLY && words.len > 7 &&
+        (memcmp(words.data, "NOPERM", 6) == 0 || memcmp(words.data, "ERR unk", 7) == 0))
+        return sc_fail(SC_ERR_UNSUPPORTED,
+                       "locks need scripts (EVALSHA, EVAL) and what they call (GET SET DEL PTTL "
+                       "PEXPIRE TIME PUBLISH ZADD ZRANGE ZREM HGET HSET HDEL): %.*s",
+                       (int)sci_min_size(words.len, 200), words.data);
+    return status;
+}
+
+/* A token for this holding; and the contender's own, unless it has it. */
+static sc_status sci_lock_draw(sc_lock *lock)
+{
+    sc_status status = SC_OK;
+    if (!lock->has_id) {
+        status = sci_token_draw(lock->client, lock->token);
+        memcpy(lock->names.block.data + sci_bytes_len(&lock->names.block) - SCI_TOKEN_LEN,
+               lock->token, SCI_TOKEN_LEN);
+        lock->has_id = status == SC_OK;
+    }
+    return status == SC_OK ? sci_token_draw(lock->client, lock->token) : status;
+}
+
+/* An acquire that was held back begins when no op of before is under way. */
+static void sci_lock_settle(sc_lock *lock)
+{
+    if (lock->is_asking || lock->is_leaving || lock->is_renewing || !lock->acquirer ||
+        lock->phase != SCI_LOCK_HELD_BACK)
+        return;
+    sc_status status = sci_lock_draw(lock);
+    if (status == SC_OK)
+        sci_lock_ask(lock);
+    else
+        sci_wish_end(lock, &lock->acquirer, status);
+}
+
+SCI_PRIVATE void sci_lock_begin(sc_lock *lock)
+{
+    lock->phase = SCI_LOCK_HELD_BACK;
+    lock->is_lost = false;
+    lock->is_queued = false;
+    sci_lock_settle(lock);
+}
+
+/* Leaving. */
+
+static void sci_lock_left(sci_eval_op *eval)
+{
+    sc_lock *lock = SCI_CONTAINER(eval, sc_lock, farewell);
+    int64_t was_ours = 0;
+    sc_status status = sci_lock_result(eval);
+    lock->is_leaving = false;
+    if (status == SC_OK && sc_item_integer(sc_reply_item(eval->op.view), &was_ours) == SC_OK &&
+        !was_ours)
+        status = sc_fail(SC_LOST, "the lock \"%.*s\" was not ours any more",
+                         (int)sci_min_size(lock->names.keys[1].len, 100), lock->names.keys[1].data);
+    sci_wish_end(lock, &lock->releaser, status);
+    sci_lock_settle(lock);
+    sci_lock_release_reference(lock);
+}
+
+SCI_PRIVATE void sci_lock_leave(sc_lock *lock)
+{
+    sci_loop *loop = &lock->client->loop;
+    sci_assert(!lock->is_leaving);
+    lock->is_held = false;
+    lock->is_queued = false;
+    lock->is_leaving = true;
+    sci_timer_cancel(loop, &lock->hold_timer);
+    sci_timer_cancel(loop, &lock->wait_timer);
+    lock->farewell_args[0] = sc_bytes(lock->token, SCI_TOKEN_LEN);
+    lock->farewell_args[1] = lock->names.id;
+    lock->farewell_args[2] = sc_text(lock->config.fair ? "1" : "0");
+    lock->farewell_args[3] = lock->names.wake;
+    sci_eval_init(&lock->farewell, &lock->scripts[1], lock->names.keys, 4, lock->farewell_args, 4,
+                  sci_lock_left);
+    sci_wish_expect(lock, lock->releaser, lock->client->shared);
+    sci_lock_submit(lock, &lock->farewell, lock->releaser, SCI_NEVER);
+}
+
+/* The acquire has failed; what it may have left on the server goes. */
+static void sci_lock_fail(sc_lock *lock, sc_status status)
+{
+    bool has_left_traces = lock->is_queued || (status < 0 && !sc_not_executed(status));
+    sci_timer_cancel(&lock->client->loop, &lock->wait_timer);
+    sci_wish_end(lock, &lock->acquirer, status);
+    if (has_left_traces)
+        sci_lock_leave(lock);
+}
+
+SCI_PRIVATE void sci_lock_cancel(sc_lock *lock, sc_status status)
+{
+    if (!lock->acquirer)
+        return;
+    lock->is_stale = lock->phase == SCI_LOCK_ASKING;
+    sci_timer_cancel(&lock->client->loop, &lock->wait_timer);
+    sci_wish_end(lock, &lock->acquirer, status);
+    if (lock->phase > SCI_LOCK_ASKING && lock->is_queued)
+        sci_lock_leave(lock);
+}
+
+SCI_PRIVATE void sci_lock_stop(sc_lock *lock)
+{
+    sci_loop *loop = &lock->client->loop;
+    sci_lock_cancel(lock, sc_fail(SC_ERR_CLOSED, "the client was closed"));
+    sci_wish_end(lock, &lock->releaser, SC_ERR_CLOSED);
+    sci_wish_end(lock, &lock->extender, SC_ERR_CLOSED);
+    sci_timer_cancel(loop, &lock->hold_timer);
+    lock->is_held = false;
+}
+
+/* Holding. */
+
+static void sci_lock_until(sc_lock *lock, int64_t sent_ns)
+{
+    lock->until_ns = sent_ns + (lock->life_ms - SCI_LEASE_DRIFT_MS(lock->life_ms)) * SCI_NS_PER_MS;
+}
+
+/* Look again after a part of the life, counted from `since_ns`, or when the lease ends. */
+static void sci_lock_mind(sc_lock *lock, int64_t since_ns, int64_t part)
+{
+    int64_t due_ns = lock->until_ns;
+    if (!lock->config.no_renewal && !lock->is_renewing)
+        due_ns = sci_min_i64(due_ns, since_ns + lock->life_ms * SCI_NS_PER_MS / part);
+    sci_timer_arm(&lock->client->loop, &lock->hold_timer, due_ns);
+}
+
+static void sci_lock_hold(sc_lock *lock, int64_t fence)
+{
+    lock->is_held = true;
+    lock->depth = 1;
+    lock->fence = fence;
+    sci_lock_mind(lock, lock->asked_ns, 3);
+    if (!lock->config.no_renewal || lock->config.on_lost)
+        sci_client_want_thread(lock->client);
+    sci_wish_end(lock, &lock->acquirer, SC_OK);
+}
+
+/* What may be ours on the server still is given back, since no one here uses it. */
+static void sci_lock_lose(sc_lock *lock, const char *why)
+{
+    lock->is_lost = true;
+    lock->depth = 0;
+    sci_client_log(lock->client, SC_LOG_WARNING, "the lock \"%.*s\" was lost: %s",
+                   (int)sci_min_size(lock->names.keys[1].len, 100), lock->names.keys[1].data, why);
+    if (lock->config.on_lost && !lock->is_closed && lock->losses++ == 0) {
+        lock->references++;
+        sci_loop_post(&lock->client->loop, &lock->lost_post);
+    }
+    (void)sc_fail(SC_LOST, "the lock \"%.*s\" was lost: %s",
+                  (int)sci_min_size(lock->names.keys[1].len, 100), lock->names.keys[1].data, why);
+    if (!lock->is_renewing)
+        sci_wish_end(lock, &lock->extender, SC_LOST);
+    sci_lock_leave(lock);
+}
+
+SCI_PRIVATE bool sci_lock_is_held(sc_lock *lock)
+{
+    if (lock->is_held && sci_loop_now_ns(&lock->client->loop) >= lock->until_ns)
+        sci_lock_lose(lock, "its lease ended before it was renewed (ttl_ms)");
+    return lock->is_held;
+}
+
+static void sci_lock_renewed(sci_eval_op *eval)
+{
+    sc_lock *lock = SCI_CONTAINER(eval, sc_lock, renewal);
+    int64_t is_ours = 1;
+    sc_status status = sci_lock_result(eval);
+    if (status == SC_OK)
+        status = sc_item_integer(sc_reply_item(eval->op.view), &is_ours);
+    lock->is_renewing = false;
+    if (lock->is_held && status == SC_OK && is_ours)
+        sci_lock_until(lock, lock->renewed_ns);
+    if (lock->is_held && !is_ours)
+        sci_lock_lose(lock, "it is another's on the server, or nobody's");
+    if (!lock->is_held)
+        status = sc_fail(SC_LOST, "the lock is not held any more");
+    if (lock->renews_again && lock->is_held) {
+        lock->renews_again = false;
+        sci_lock_renew(lock);
+    } else {
+        if (lock->is_held) /* no answer says nothing: ask again soon */
+            sci_lock_mind(lock,
+                          status == SC_OK ? lock->renewed_ns : sci_loop_now_ns(&lock->client->loop),
+                          status == SC_OK ? 3 : SCI_LOCK_RETRY_PART);
+        sci_wish_end(lock, &lock->extender, status);
+        sci_lock_settle(lock);
+    }
+    sci_lock_release_reference(lock);
+}
+
+/* Not beyond the lease's end: it may be another's by then. A shorter life holds from now on, should
+   the answer be lost. */
+SCI_PRIVATE void sci_lock_renew(sc_lock *lock)
+{
+    int64_t until_ns = lock->until_ns;
+    if (lock->is_renewing) {
+        lock->renews_again = true;
+        return;
+    }
+    lock->is_renewing = true;
+    lock->life_ms = lock->next_life_ms;
+    lock->renewed_ns = sci_loop_now_ns(&lock->client->loop);
+    sci_lock_until(lock, lock->renewed_ns);
+    lock->until_ns = sci_min_i64(lock->until_ns, until_ns);
+    sci_lock_mind(lock, 0, 1);
+    lock->renewal_args[0] = sc_bytes(lock->token, SCI_TOKEN_LEN);
+    lock->renewal_args[1] =
+        sc_bytes(lock->life_text, sci_i64_to_text(lock->life_ms, lock->life_text));
+    sci_eval_init(&lock->renewal, &lock->scripts[2], lock->names.keys, 3, lock->renewal_args, 2,
+                  sci_lock_renewed);
+    sci_wish_expect(lock, lock->extender, lock->client->shared);
+    sci_lock_submit(lock, &lock->renewal, lock->extender, lock->until_ns);
+}
+
+SCI_PRIVATE void sci_lock_fire_hold(sci_timer *timer)
+{
+    sc_lock *lock = SCI_CONTAINER(timer, sc_lock, hold_timer);
+    lock->references++; /* losing lets go of the lock */
+    if (sci_lock_is_held(lock) && !lock->config.no_renewal && !lock->is_renewing)
+        sci_lock_renew(lock);
+    sci_lock_release_reference(lock);
+}
+
+/* Waiting. */
+
+static void sci_lock_arm(sc_lock *lock, int64_t now_ns, int64_t wait_ms)
+{
+    sci_timer_arm(&lock->client->loop, &lock->wait_timer,
+                  sci_min_i64(now_ns + wait_ms * SCI_NS_PER_MS, lock->deadline_ns));
+}
+
+/* Begin to listen. What cannot be listened to is polled. */
+static void sci_lock_subscribe(sc_lock *lock)
+{
+    sc_client *client = lock->client;
+    lock->phase = SCI_LOCK_SUBSCRIBING;
+    sci_client_want_thread(client);
+    lock->references++; /* listening lets go of the lock */
+    (void)sci_listener_add(
+        client, &lock->listener,
+        sc_bytes(lock->names.wake.data, lock->names.wake.len + lock->names.id.len), false);
+    sci_lock_release_reference(lock);
+}
+
+static void sci_lock_wait(sc_lock *lock, int64_t left_ms)
+{
+    int64_t now_ns = sci_loop_now_ns(&lock->client->loop);
+    int64_t poll_ms = lock->config.poll_ms;
+    if (now_ns >= lock->deadline_ns) {
+        sci_lock_fail(lock,
+                      sc_fail(SC_HELD, "the lock \"%.*s\" was another's for %lld ms (wait_ms)",
+                              (int)sci_min_size(lock->names.keys[1].len, 100),
+                              lock->names.keys[1].data, (long long)lock->wait_ms));
+        return;
+    }
+    if (lock->asks_again) {
+        sci_lock_ask(lock);
+        return;
+    }
+    sci_wish_expect(lock, lock->acquirer, NULL);
+    sci_lock_arm(lock, now_ns, left_ms >= 0 && left_ms < poll_ms ? left_ms + 1 : poll_ms);
+    lock->phase = SCI_LOCK_WAITING;
+    if (!lock->listener.channel)
+        sci_lock_subscribe(lock);
+}
+
+/* At the deadline, too: it may be free by now. */
+SCI_PRIVATE void sci_lock_fire_wait(sci_timer *timer)
+{
+    sci_lock_ask(SCI_CONTAINER(timer, sc_lock, wait_timer));
+}
+
+SCI_PRIVATE void sci_lock_listen_event(sci_listener *listener, sci_listen_event event,
+                                       const sc_message *message)
+{
+    sc_lock *lock = SCI_CONTAINER(listener, sc_lock, listener);
+    (void)message;
+    if (!lock->acquirer || (event != SCI_LISTEN_MESSAGE && event != SCI_LISTEN_READY))
+        return;
+    if (lock->phase == SCI_LOCK_ASKING)
+        lock->asks_again = true;
+    else if (lock->phase != SCI_LOCK_HELD_BACK)
+        sci_lock_ask(lock);
+}
+
+/* Asking. */
+
+/* The answer came so late that the lease may be over. */
+static void sci_lock_ask_anew(sc_lock *lock)
+{
+    lock->phase = SCI_LOCK_HELD_BACK;
+    sci_lock_leave(lock);
+}
+
+static void sci_lock_answered(sc_lock *lock, const sc_item *answer)
+{
+    int64_t is_granted = 0;
+    int64_t number = -1;
+    (void)sc_item_integer(sc_item_at(answer, 0), &is_granted);
+    (void)sc_item_integer(sc_item_at(answer, 1), &number);
+    if (!is_granted)
+        sci_lock_wait(lock, number);
+    else if (sci_loop_now_ns(&lock->client->loop) < lock->until_ns)
+        sci_lock_hold(lock, number);
+    else
+        sci_lock_ask_anew(lock);
+}
+
+static void sci_lock_asked(sci_eval_op *eval)
+{
+    sc_lock *lock = SCI_CONTAINER(eval, sc_lock, question);
+    sc_status status = sci_lock_result(eval);
+    lock->is_asking = false;
+    if (lock->is_stale) {
+        lock->is_stale = false;
+        sci_lock_leave(lock);
+    } else if (status == SC_OK) {
+        sci_lock_answered(lock, sc_reply_item(eval->op.view));
+    } else {
+        sci_lock_fail(lock, status);
+    }
+    sci_lock_release_reference(lock);
+}
+
+static void sci_lock_ask(sc_lock *lock)
+{
+    sc_client *client = lock->client;
+    bool is_queueing = lock->listener.channel != NULL;
+    lock->phase = SCI_LOCK_ASKING;
+    lock->is_asking = true;
+    lock->asks_again = false;
+    lock->is_queued = lock->is_queued || is_queueing;
+    lock->life_ms = lock->config.ttl_ms;
+    lock->next_life_ms = lock->life_ms;
+    lock->asked_ns = sci_loop_now_ns(&client->loop);
+    sci_lock_until(lock, lock->asked_ns);
+    sci_timer_cancel(&client->loop, &lock->wait_timer);
+    lock->question_args[0] = sc_bytes(lock->token, SCI_TOKEN_LEN);
+    lock->question_args[1] = sc_text(lock->ttl_text);
+    lock->question_args[2] = lock->names.id;
+    lock->question_args[3] = sc_text(is_queueing ? lock->place_text : "0");
+    lock->question_args[4] = sc_text(lock->config.fair ? "1" : "0");
+    sci_eval_init(&lock->question, &lock->scripts[0], lock->names.keys, 4, lock->question_args, 5,
+                  sci_lock_asked);
+    sci_wish_expect(lock, lock->acquirer, client->shared);
+    sci_lock_submit(lock, &lock->question, lock->acquirer, SCI_NEVER);
 }
 
 /* MARK: - Cache (Private) */

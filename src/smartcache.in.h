@@ -979,6 +979,9 @@ extern "C" {
 /* MARK: - Single flight and keyed locks (Public) */
 #include "api/flight.h"
 
+/* MARK: - Locks (Public) */
+#include "api/lock.h"
+
 /* MARK: - Cache (Public) */
 #include "api/cache.h"
 
@@ -1196,6 +1199,9 @@ extern "C" {
 /* MARK: - Server: its own scripts (Private) */
 #include "server/cmd_script.c"
 
+/* MARK: - Server: scripts of locks (Private) */
+#include "server/script_lock.c"
+
 /* MARK: - Server: commands of publish and subscribe (Private) */
 #include "server/cmd_pubsub.c"
 
@@ -1387,6 +1393,12 @@ extern "C" {
 
 /* MARK: - Lease (Private) */
 #include "coord/lease.c"
+
+/* MARK: - Locks (Private) */
+#include "coord/lock.c"
+
+/* MARK: - Locks: asking, holding, leaving (Private) */
+#include "coord/lock_state.c"
 
 /* MARK: - Cache (Private) */
 #include "cache/cache.c"

@@ -8,9 +8,6 @@
 #include "client/conn.h"
 #include "server/scripts.h"
 
-/* Allowance for clocks that run apart: 1 % of the life, and 2 ms. */
-#define SCI_LEASE_DRIFT_MS(life_ms) ((life_ms) / 100 + 2)
-
 static void sci_lease_fire(sci_timer *timer);
 
 SCI_PRIVATE void sci_lease_scripts_init(sci_lease_scripts *scripts)
@@ -20,12 +17,23 @@ SCI_PRIVATE void sci_lease_scripts_init(sci_lease_scripts *scripts)
     sci_script_init(&scripts->renew, SCI_SCRIPT_RENEW);
 }
 
+SCI_PRIVATE sc_status sci_token_draw(sc_client *client, char token[SCI_TOKEN_LEN + 1])
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char bits[SCI_TOKEN_LEN / 2];
+    sc_status status = client->random.fill(client->random.user, bits, sizeof bits);
+    for (size_t i = 0; i < sizeof bits && status == SC_OK; i++) {
+        token[2 * i] = digits[bits[i] >> 4];
+        token[2 * i + 1] = digits[bits[i] & 15];
+    }
+    token[SCI_TOKEN_LEN] = '\0';
+    return status;
+}
+
 SCI_PRIVATE sc_status sci_lease_init(sci_lease *lease, sc_client *client,
                                      const sci_lease_scripts *scripts, const sci_names *names,
                                      int64_t life_ms)
 {
-    static const char digits[] = "0123456789abcdef";
-    unsigned char bits[SCI_TOKEN_LEN / 2];
     memset(lease, 0, sizeof *lease);
     lease->client = client;
     lease->scripts = scripts;
@@ -35,12 +43,7 @@ SCI_PRIVATE sc_status sci_lease_init(sci_lease *lease, sc_client *client,
     lease->keys[0] = names->value;
     lease->keys[1] = names->lease;
     lease->keys[2] = names->result;
-    sc_status status = client->random.fill(client->random.user, bits, sizeof bits);
-    for (size_t i = 0; i < sizeof bits && status == SC_OK; i++) {
-        lease->token[2 * i] = digits[bits[i] >> 4];
-        lease->token[2 * i + 1] = digits[bits[i] & 15];
-    }
-    return status;
+    return sci_token_draw(client, lease->token);
 }
 
 SCI_PRIVATE void sci_lease_free(sci_lease *lease)

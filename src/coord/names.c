@@ -97,26 +97,37 @@ static sc_status sci_names_append(sci_bytes *out, const char *kind, const sci_na
     return status == SC_OK ? sci_bytes_append_text(out, form->behind) : status;
 }
 
-SCI_PRIVATE sc_status sci_names_derive(sci_names *names, sc_slice key)
+SCI_PRIVATE sc_status sci_names_build(sci_bytes *block, sc_slice key, const char *const *kinds,
+                                      size_t count, sc_slice *names)
 {
-    static const char *const kinds[] = {"sc:lease", "sc:result", "sc:done"};
-    size_t ends[1 + SCI_COUNT(kinds)];
     sci_name_form form;
-    sci_bytes *block = &names->block;
     sci_name_form_choose(&form, key);
     sc_status status = sci_bytes_append(block, key);
-    ends[0] = sci_bytes_len(block);
-    for (size_t i = 0; i < SCI_COUNT(kinds) && status == SC_OK; i++) {
+    names[0].len = sci_bytes_len(block);
+    for (size_t i = 0; i < count && status == SC_OK; i++) {
+        size_t before = sci_bytes_len(block);
         status = sci_names_append(block, kinds[i], &form, key);
-        ends[i + 1] = sci_bytes_len(block);
+        names[1 + i].len = sci_bytes_len(block) - before;
     }
     if (status != SC_OK)
         return status;
-    const char *text = sci_bytes_slice(block).data;
-    names->value = sc_bytes(text, ends[0]);
-    names->lease = sc_bytes(text + ends[0], ends[1] - ends[0]);
-    names->result = sc_bytes(text + ends[1], ends[2] - ends[1]);
-    names->channel = sc_bytes(text + ends[2], ends[3] - ends[2]);
+    const char *at = sci_bytes_slice(block).data; /* it stands still from here on */
+    for (size_t i = 0; i <= count; at += names[i++].len)
+        names[i].data = at;
+    return SC_OK;
+}
+
+SCI_PRIVATE sc_status sci_names_derive(sci_names *names, sc_slice key)
+{
+    static const char *const kinds[] = {"sc:lease", "sc:result", "sc:done"};
+    sc_slice made[1 + SCI_COUNT(kinds)];
+    sc_status status = sci_names_build(&names->block, key, kinds, SCI_COUNT(kinds), made);
+    if (status != SC_OK)
+        return status;
+    names->value = made[0];
+    names->lease = made[1];
+    names->result = made[2];
+    names->channel = made[3];
     return SC_OK;
 }
 

@@ -17,6 +17,13 @@ typedef struct sci_names {
 
 SCI_PRIVATE void sci_names_init(sci_names *names, const sc_memory *memory);
 SCI_PRIVATE void sci_names_free(sci_names *names);
+/* A name is longer than its key by less than this. */
+#define SCI_NAME_BYTES 48
+
+/* Put the key into `block`, and behind it a name for each kind, such as "sc:lease"; `names` gets
+   1 + `count` slices of it, the key first. SC_ERR_MEMORY. */
+SCI_PRIVATE sc_status sci_names_build(sci_bytes *block, sc_slice key, const char *const *kinds,
+                                      size_t count, sc_slice *names);
 /* Derive all from the key. SC_ERR_MEMORY. */
 SCI_PRIVATE sc_status sci_names_derive(sci_names *names, sc_slice key);
 /* SC_ERR_MEMORY. */

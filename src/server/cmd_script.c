@@ -4,24 +4,10 @@
 #include "server/dispatch.h"
 #include "server/evict.h"
 #include "server/log.h"
+#include "server/script_run.h"
 #include "server/scripts.h"
 #include "server/subcommand.h"
 #include "server/tracking.h"
-
-/* Places of the scripts' arguments. */
-#define SCI_SCRIPT_VALUE 0
-#define SCI_SCRIPT_LEASE 1
-#define SCI_SCRIPT_RESULT 2
-
-/* A script that runs: the call that asked for it, its keys and arguments, and where its own
-   commands answer. */
-typedef struct sci_script_run {
-    sci_call *call;
-    const sc_slice *keys;
-    size_t key_count;
-    const sc_slice *args;
-    sci_bytes answer;
-} sci_script_run;
 
 typedef struct sci_native_script {
     const char *text;
@@ -30,8 +16,7 @@ typedef struct sci_native_script {
     void (*run)(sci_script_run *run);
 } sci_native_script;
 
-/* redis.call: false when it failed, after answering the script's caller. */
-static bool sci_script_do(sci_script_run *run, const sc_slice *words, size_t count)
+SCI_PRIVATE bool sci_script_do(sci_script_run *run, const sc_slice *words, size_t count)
 {
     sci_call *outer = run->call;
     sci_call call;
@@ -55,8 +40,7 @@ static bool sci_script_do(sci_script_run *run, const sc_slice *words, size_t cou
     return false;
 }
 
-/* The string under a key; false after answering that it is none. `*text` NULL: no key. */
-static bool sci_script_get(sci_script_run *run, size_t key, sc_slice *text)
+SCI_PRIVATE bool sci_script_get(sci_script_run *run, size_t key, sc_slice *text)
 {
     sci_entry *entry;
     *text = sc_bytes(NULL, 0);
@@ -70,13 +54,13 @@ static bool sci_script_get(sci_script_run *run, size_t key, sc_slice *text)
     return true;
 }
 
-static bool sci_script_set(sci_script_run *run, size_t key, sc_slice value, sc_slice life_ms)
+SCI_PRIVATE bool sci_script_set(sci_script_run *run, size_t key, sc_slice value, sc_slice life_ms)
 {
     const sc_slice words[5] = {sc_text("SET"), run->keys[key], value, sc_text("PX"), life_ms};
     return sci_script_do(run, words, life_ms.len ? 5 : 3);
 }
 
-static bool sci_script_publish(sci_script_run *run, sc_slice channel, sc_slice message)
+SCI_PRIVATE bool sci_script_publish(sci_script_run *run, sc_slice channel, sc_slice message)
 {
     const sc_slice words[3] = {sc_text("PUBLISH"), channel, message};
     return sci_script_do(run, words, 3);
@@ -88,9 +72,16 @@ static bool sci_script_renew_lease(sci_script_run *run, sc_slice life_ms)
     return sci_script_do(run, words, 3);
 }
 
-/* Pieces in one block, for as long as `joined` lives. */
-static bool sci_script_join(sci_script_run *run, sci_bytes *joined, const sc_slice *pieces,
-                            size_t count)
+SCI_PRIVATE int64_t sci_script_ttl_ms(const sci_script_run *run, size_t key)
+{
+    const sci_call *call = run->call;
+    const sci_entry *entry = sci_db_find(call->db, run->keys[key]);
+    int64_t until_ms = entry ? sci_db_expiry_ms(call->db, entry) : -1;
+    return until_ms < 0 ? -1 : until_ms - call->now_ms;
+}
+
+SCI_PRIVATE bool sci_script_join(sci_script_run *run, sci_bytes *joined, const sc_slice *pieces,
+                                 size_t count)
 {
     sc_status status = SC_OK;
     sci_bytes_init(joined, &run->call->server->memory);
@@ -116,12 +107,10 @@ static bool sci_script_is_result_for(sc_slice result, sc_slice token, bool wants
 static void sci_script_answer_held(sci_script_run *run, sc_slice holder)
 {
     sci_call *call = run->call;
-    const sci_entry *entry = sci_db_find(call->db, run->keys[SCI_SCRIPT_LEASE]);
-    int64_t until_ms = sci_db_expiry_ms(call->db, entry);
     sci_answer_array(call, 3);
     sci_answer_i64(call, 4);
     sci_answer_bulk(call, holder);
-    sci_answer_i64(call, until_ms < 0 ? -1 : until_ms - call->now_ms);
+    sci_answer_i64(call, sci_script_ttl_ms(run, SCI_SCRIPT_LEASE));
 }
 
 static void sci_script_acquire(sci_script_run *run)
@@ -227,6 +216,8 @@ static const sci_native_script *sci_native_scripts(void)
         {SCI_SCRIPT_ACQUIRE, 3, 4, sci_script_acquire},
         {SCI_SCRIPT_STORE, 3, 9, sci_script_store},
         {SCI_SCRIPT_RENEW, 3, 2, sci_script_renew},
+        {SCI_SCRIPT_LOCK, 4, 5, sci_script_lock},
+        {SCI_SCRIPT_UNLOCK, 4, 4, sci_script_unlock},
     };
     return scripts;
 }

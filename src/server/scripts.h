@@ -1,6 +1,8 @@
 #pragma once
-/* The library's own Lua scripts, which the embedded server runs natively (cmd_script.c): change both
-   together. KEYS of all: value, lease, result (coord/names). */
+/* The library's own Lua scripts, which the embedded server runs natively (cmd_script.c,
+   script_lock.c): change both together. */
+
+/* For get-or-load. KEYS: value, lease, result (coord/names). */
 
 /* ARGV: token, lease in ms, token of the flight that is waited for (or ""), "1" if the errors of
    other flights are not wanted.
@@ -41,3 +43,65 @@
 #define SCI_SCRIPT_RENEW                                                                           \
     "if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end\n"                                 \
     "return redis.call('PEXPIRE', KEYS[2], ARGV[2])\n"
+
+/* For locks. KEYS: fence, lock, queue, alive (coord/lock.h); SCI_SCRIPT_RENEW fits the first three.
+
+   The queue is a sorted set of those who wait, by when they came (us); `alive` has until when each
+   one's place stands (ms). */
+
+/* ARGV: token, lease in ms, who asks, for how long its place in the queue is to stand in ms ("0": it
+   takes none), "1": whoever is before it in the queue comes before it.
+   {1, fencing token} when the lock is free; a repeat with the same token after a lost reply is one
+   taking. Else {0, ms until it is free if nobody does anything, or -1}.
+   The fencing token is above the last, and at least the server's time: so the last need not be kept
+   longer than until that time has passed it, but for a clock that is set back: a day more. */
+#define SCI_SCRIPT_LOCK                                                                            \
+    "local t = redis.call('TIME')\n"                                                               \
+    "local us = t[1] * 1000000 + t[2]\n"                                                           \
+    "local h = redis.call('GET', KEYS[2])\n"                                                       \
+    "local left = h and redis.call('PTTL', KEYS[2])\n"                                             \
+    "while not h and ARGV[5] == '1' do\n"                                                          \
+    "  local f = redis.call('ZRANGE', KEYS[3], 0, 0)[1]\n"                                         \
+    "  if not f or f == ARGV[3] then break end\n"                                                  \
+    "  local e = tonumber(redis.call('HGET', KEYS[4], f)) or 0\n"                                  \
+    "  if e * 1000 > us then left = math.ceil(e - us / 1000) break end\n"                          \
+    "  redis.call('ZREM', KEYS[3], f)\n"                                                           \
+    "  redis.call('HDEL', KEYS[4], f)\n"                                                           \
+    "end\n"                                                                                        \
+    "if not left or h == ARGV[1] then\n"                                                           \
+    "  local f = math.max((tonumber(redis.call('GET', KEYS[1])) or 0) + 1, us)\n"                  \
+    "  redis.call('SET', KEYS[1], f, 'PX', math.ceil((f - us) / 1000) + 86400000)\n"               \
+    "  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])\n"                                       \
+    "  redis.call('ZREM', KEYS[3], ARGV[3])\n"                                                     \
+    "  redis.call('HDEL', KEYS[4], ARGV[3])\n"                                                     \
+    "  return {1, f}\n"                                                                            \
+    "end\n"                                                                                        \
+    "if ARGV[4] ~= '0' then\n"                                                                     \
+    "  redis.call('ZADD', KEYS[3], 'NX', us, ARGV[3])\n"                                           \
+    "  redis.call('HSET', KEYS[4], ARGV[3], math.floor(us / 1000) + ARGV[4])\n"                    \
+    "  for i = 3, 4 do\n"                                                                          \
+    "    if redis.call('PTTL', KEYS[i]) < tonumber(ARGV[4]) then\n"                                \
+    "      redis.call('PEXPIRE', KEYS[i], ARGV[4])\n"                                              \
+    "    end\n"                                                                                    \
+    "  end\n"                                                                                      \
+    "end\n"                                                                                        \
+    "return {0, left}\n"
+
+/* ARGV: token, who asks, "1": who is woken keeps its place until it has the lock, channels' common
+   beginning. Gives up the place in the queue, and the lock if it is ours; when the lock is free then,
+   wakes the first in the queue that anybody listens for. 1: it was ours. */
+#define SCI_SCRIPT_UNLOCK                                                                          \
+    "local h = redis.call('GET', KEYS[2])\n"                                                       \
+    "redis.call('ZREM', KEYS[3], ARGV[2])\n"                                                       \
+    "redis.call('HDEL', KEYS[4], ARGV[2])\n"                                                       \
+    "if h == ARGV[1] then redis.call('DEL', KEYS[2]) end\n"                                        \
+    "while not h or h == ARGV[1] do\n"                                                             \
+    "  local f = redis.call('ZRANGE', KEYS[3], 0, 0)[1]\n"                                         \
+    "  if not f then break end\n"                                                                  \
+    "  local heard = redis.pcall('PUBLISH', ARGV[4] .. f, '') ~= 0\n"                              \
+    "  if heard and ARGV[3] == '1' then break end\n"                                               \
+    "  redis.call('ZREM', KEYS[3], f)\n"                                                           \
+    "  redis.call('HDEL', KEYS[4], f)\n"                                                           \
+    "  if heard then break end\n"                                                                  \
+    "end\n"                                                                                        \
+    "return h == ARGV[1] and 1 or 0\n"
