@@ -10392,7 +10392,7 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
 
 /* For locks. KEYS: fence, lock, queue, alive (coord/lock.h); SCI_SCRIPT_RENEW fits the first three.
 
-   The queue is a sorted set of those who wait, by when they came (us); `alive` has until when each
+   The queue is a sorted set of those who wait, by when they came (us, and above the one before); `alive` has until when each
    one's place stands (ms). */
 
 /* ARGV: token, lease in ms, who asks, for how long its place in the queue is to stand in ms ("0": it
@@ -10423,7 +10423,8 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
     "  return {1, f}\n"                                                                            \
     "end\n"                                                                                        \
     "if ARGV[4] ~= '0' then\n"                                                                     \
-    "  redis.call('ZADD', KEYS[3], 'NX', us, ARGV[3])\n"                                           \
+    "  local z = redis.call('ZRANGE', KEYS[3], -1, -1, 'WITHSCORES')[2]\n"                         \
+    "  redis.call('ZADD', KEYS[3], 'NX', math.max(us, (z or 0) + 1), ARGV[3])\n"                   \
     "  redis.call('HSET', KEYS[4], ARGV[3], math.floor(us / 1000) + ARGV[4])\n"                    \
     "  for i = 3, 4 do\n"                                                                          \
     "    if redis.call('PTTL', KEYS[i]) < tonumber(ARGV[4]) then\n"                                \
@@ -21979,6 +21980,24 @@ static bool sci_script_keep(sci_script_run *run, size_t key, sc_slice life)
            sci_script_do_on(run, "PEXPIRE", key, life, sc_bytes(NULL, 0));
 }
 
+/* Behind all others, also when they came in the same moment. */
+static bool sci_script_last_place(sci_script_run *run, int64_t *place)
+{
+    const sc_slice words[5] = {sc_text("ZRANGE"), run->keys[SCI_SCRIPT_QUEUE], sc_text("-1"),
+                               sc_text("-1"), sc_text("WITHSCORES")};
+    int64_t last = 0;
+    if (!sci_script_do(run, words, 5))
+        return false;
+    sc_slice answer = sci_bytes_slice(&run->answer);
+    size_t at = answer.len - 2; /* the score is the last line */
+    while (at > 0 && answer.data[at - 1] != '\n')
+        at--;
+    if (!sci_text_to_i64(sc_bytes(answer.data + at, answer.len - 2 - at), &last))
+        last = 0;
+    *place = sci_max_i64(run->call->now_ms * 1000, last + 1);
+    return true;
+}
+
 static bool sci_script_queue_up(sci_script_run *run)
 {
     char since[SCI_I64_TEXT_BYTES];
@@ -21986,12 +22005,15 @@ static bool sci_script_queue_up(sci_script_run *run)
     sc_slice who = run->args[SCI_LOCK_ARG_WHO];
     sc_slice place = run->args[SCI_LOCK_ARG_PLACE];
     int64_t place_ms = 0;
+    int64_t since_us = 0;
     int64_t now_ms = run->call->now_ms;
     if (sci_slice_equal(place, sc_text("0")))
         return true;
     (void)sci_text_to_i64(place, &place_ms);
+    if (!sci_script_last_place(run, &since_us))
+        return false;
     const sc_slice words[5] = {sc_text("ZADD"), run->keys[SCI_SCRIPT_QUEUE], sc_text("NX"),
-                               sc_bytes(since, sci_i64_to_text(now_ms * 1000, since)), who};
+                               sc_bytes(since, sci_i64_to_text(since_us, since)), who};
     return sci_script_do(run, words, 5) &&
            sci_script_do_on(run, "HSET", SCI_SCRIPT_ALIVE, who,
                             sc_bytes(until, sci_i64_to_text(now_ms + place_ms, until))) &&
@@ -41400,6 +41422,7 @@ struct sc_lock {
     bool is_queued;    /* perhaps: a question asked for a place */
     bool asks_again;   /* a message came while asking */
     bool renews_again; /* an extension came while renewing */
+    bool leaves_again; /* the farewell had no answer: by hold_timer, with a reference */
 
     bool is_held;
     bool is_lost;   /* it was held last, and lost */
@@ -41451,8 +41474,11 @@ SCI_PRIVATE void sci_lock_cancel(sc_lock *lock, sc_status status);
 SCI_PRIVATE bool sci_lock_is_held(sc_lock *lock);
 /* Give back, and leave the queue. */
 SCI_PRIVATE void sci_lock_leave(sc_lock *lock);
+/* The same once more, if it had no answer. */
+SCI_PRIVATE void sci_lock_leave_again(sc_lock *lock);
 /* Renew now, for the extender. */
 SCI_PRIVATE void sci_lock_renew(sc_lock *lock);
+/* The client closes: end all. The lock may be gone afterwards. */
 SCI_PRIVATE void sci_lock_stop(sc_lock *lock);
 SCI_PRIVATE void sci_lock_fire_wait(sci_timer *timer);
 SCI_PRIVATE void sci_lock_fire_hold(sci_timer *timer);
@@ -41585,6 +41611,7 @@ static void sci_lock_forked(sci_fork_hook *hook)
     lock->references = lock->is_closed ? 0 : 1;
     lock->acquirer = lock->releaser = lock->extender = NULL;
     lock->is_asking = lock->is_leaving = lock->is_renewing = lock->is_stale = false;
+    lock->leaves_again = false;
     lock->renews_again = lock->is_held = lock->is_lost = lock->is_telling = false;
     lock->losses = 0;
     lock->has_id = false;
@@ -41969,10 +41996,38 @@ SCI_PRIVATE void sci_lock_begin(sc_lock *lock)
     lock->phase = SCI_LOCK_HELD_BACK;
     lock->is_lost = false;
     lock->is_queued = false;
-    sci_lock_settle(lock);
+    if (lock->leaves_again)
+        sci_lock_leave_again(lock);
+    else
+        sci_lock_settle(lock);
 }
 
 /* Leaving. */
+
+SCI_PRIVATE void sci_lock_leave_again(sc_lock *lock)
+{
+    sci_timer_cancel(&lock->client->loop, &lock->hold_timer);
+    if (!lock->leaves_again)
+        return;
+    lock->leaves_again = false;
+    if (!lock->client->is_closing)
+        sci_lock_leave(lock);
+    sci_lock_release_reference(lock);
+}
+
+/* The farewell had no answer: say it again, until the lease has ended by itself anyway. Who acquires
+   meanwhile does not wait for that. */
+static void sci_lock_leave_later(sc_lock *lock)
+{
+    sci_loop *loop = &lock->client->loop;
+    int64_t now_ns = sci_loop_now_ns(loop);
+    if (lock->acquirer || lock->client->is_closing || now_ns >= lock->until_ns)
+        return;
+    lock->leaves_again = true;
+    lock->references++;
+    sci_timer_arm(loop, &lock->hold_timer,
+                  now_ns + lock->life_ms * SCI_NS_PER_MS / SCI_LOCK_RETRY_PART);
+}
 
 static void sci_lock_left(sci_eval_op *eval)
 {
@@ -41985,6 +42040,8 @@ static void sci_lock_left(sci_eval_op *eval)
         status = sc_fail(SC_LOST, "the lock \"%.*s\" was not ours any more",
                          (int)sci_min_size(lock->names.keys[1].len, 100), lock->names.keys[1].data);
     sci_wish_end(lock, &lock->releaser, status);
+    if (status < 0)
+        sci_lock_leave_later(lock);
     sci_lock_settle(lock);
     sci_lock_release_reference(lock);
 }
@@ -42031,12 +42088,11 @@ SCI_PRIVATE void sci_lock_cancel(sc_lock *lock, sc_status status)
 
 SCI_PRIVATE void sci_lock_stop(sc_lock *lock)
 {
-    sci_loop *loop = &lock->client->loop;
     sci_lock_cancel(lock, sc_fail(SC_ERR_CLOSED, "the client was closed"));
     sci_wish_end(lock, &lock->releaser, SC_ERR_CLOSED);
     sci_wish_end(lock, &lock->extender, SC_ERR_CLOSED);
-    sci_timer_cancel(loop, &lock->hold_timer);
     lock->is_held = false;
+    sci_lock_leave_again(lock);
 }
 
 /* Holding. */
@@ -42146,6 +42202,10 @@ SCI_PRIVATE void sci_lock_renew(sc_lock *lock)
 SCI_PRIVATE void sci_lock_fire_hold(sci_timer *timer)
 {
     sc_lock *lock = SCI_CONTAINER(timer, sc_lock, hold_timer);
+    if (lock->leaves_again) {
+        sci_lock_leave_again(lock);
+        return;
+    }
     lock->references++; /* losing lets go of the lock */
     if (sci_lock_is_held(lock) && !lock->config.no_renewal && !lock->is_renewing)
         sci_lock_renew(lock);

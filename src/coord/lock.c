@@ -133,6 +133,7 @@ static void sci_lock_forked(sci_fork_hook *hook)
     lock->references = lock->is_closed ? 0 : 1;
     lock->acquirer = lock->releaser = lock->extender = NULL;
     lock->is_asking = lock->is_leaving = lock->is_renewing = lock->is_stale = false;
+    lock->leaves_again = false;
     lock->renews_again = lock->is_held = lock->is_lost = lock->is_telling = false;
     lock->losses = 0;
     lock->has_id = false;

@@ -81,6 +81,7 @@ struct sc_lock {
     bool is_queued;    /* perhaps: a question asked for a place */
     bool asks_again;   /* a message came while asking */
     bool renews_again; /* an extension came while renewing */
+    bool leaves_again; /* the farewell had no answer: by hold_timer, with a reference */
 
     bool is_held;
     bool is_lost;   /* it was held last, and lost */
@@ -132,8 +133,11 @@ SCI_PRIVATE void sci_lock_cancel(sc_lock *lock, sc_status status);
 SCI_PRIVATE bool sci_lock_is_held(sc_lock *lock);
 /* Give back, and leave the queue. */
 SCI_PRIVATE void sci_lock_leave(sc_lock *lock);
+/* The same once more, if it had no answer. */
+SCI_PRIVATE void sci_lock_leave_again(sc_lock *lock);
 /* Renew now, for the extender. */
 SCI_PRIVATE void sci_lock_renew(sc_lock *lock);
+/* The client closes: end all. The lock may be gone afterwards. */
 SCI_PRIVATE void sci_lock_stop(sc_lock *lock);
 SCI_PRIVATE void sci_lock_fire_wait(sci_timer *timer);
 SCI_PRIVATE void sci_lock_fire_hold(sci_timer *timer);

@@ -80,10 +80,38 @@ SCI_PRIVATE void sci_lock_begin(sc_lock *lock)
     lock->phase = SCI_LOCK_HELD_BACK;
     lock->is_lost = false;
     lock->is_queued = false;
-    sci_lock_settle(lock);
+    if (lock->leaves_again)
+        sci_lock_leave_again(lock);
+    else
+        sci_lock_settle(lock);
 }
 
 /* Leaving. */
+
+SCI_PRIVATE void sci_lock_leave_again(sc_lock *lock)
+{
+    sci_timer_cancel(&lock->client->loop, &lock->hold_timer);
+    if (!lock->leaves_again)
+        return;
+    lock->leaves_again = false;
+    if (!lock->client->is_closing)
+        sci_lock_leave(lock);
+    sci_lock_release_reference(lock);
+}
+
+/* The farewell had no answer: say it again, until the lease has ended by itself anyway. Who acquires
+   meanwhile does not wait for that. */
+static void sci_lock_leave_later(sc_lock *lock)
+{
+    sci_loop *loop = &lock->client->loop;
+    int64_t now_ns = sci_loop_now_ns(loop);
+    if (lock->acquirer || lock->client->is_closing || now_ns >= lock->until_ns)
+        return;
+    lock->leaves_again = true;
+    lock->references++;
+    sci_timer_arm(loop, &lock->hold_timer,
+                  now_ns + lock->life_ms * SCI_NS_PER_MS / SCI_LOCK_RETRY_PART);
+}
 
 static void sci_lock_left(sci_eval_op *eval)
 {
@@ -96,6 +124,8 @@ static void sci_lock_left(sci_eval_op *eval)
         status = sc_fail(SC_LOST, "the lock \"%.*s\" was not ours any more",
                          (int)sci_min_size(lock->names.keys[1].len, 100), lock->names.keys[1].data);
     sci_wish_end(lock, &lock->releaser, status);
+    if (status < 0)
+        sci_lock_leave_later(lock);
     sci_lock_settle(lock);
     sci_lock_release_reference(lock);
 }
@@ -142,12 +172,11 @@ SCI_PRIVATE void sci_lock_cancel(sc_lock *lock, sc_status status)
 
 SCI_PRIVATE void sci_lock_stop(sc_lock *lock)
 {
-    sci_loop *loop = &lock->client->loop;
     sci_lock_cancel(lock, sc_fail(SC_ERR_CLOSED, "the client was closed"));
     sci_wish_end(lock, &lock->releaser, SC_ERR_CLOSED);
     sci_wish_end(lock, &lock->extender, SC_ERR_CLOSED);
-    sci_timer_cancel(loop, &lock->hold_timer);
     lock->is_held = false;
+    sci_lock_leave_again(lock);
 }
 
 /* Holding. */
@@ -257,6 +286,10 @@ SCI_PRIVATE void sci_lock_renew(sc_lock *lock)
 SCI_PRIVATE void sci_lock_fire_hold(sci_timer *timer)
 {
     sc_lock *lock = SCI_CONTAINER(timer, sc_lock, hold_timer);
+    if (lock->leaves_again) {
+        sci_lock_leave_again(lock);
+        return;
+    }
     lock->references++; /* losing lets go of the lock */
     if (sci_lock_is_held(lock) && !lock->config.no_renewal && !lock->is_renewing)
         sci_lock_renew(lock);

@@ -106,6 +106,24 @@ static bool sci_script_keep(sci_script_run *run, size_t key, sc_slice life)
            sci_script_do_on(run, "PEXPIRE", key, life, sc_bytes(NULL, 0));
 }
 
+/* Behind all others, also when they came in the same moment. */
+static bool sci_script_last_place(sci_script_run *run, int64_t *place)
+{
+    const sc_slice words[5] = {sc_text("ZRANGE"), run->keys[SCI_SCRIPT_QUEUE], sc_text("-1"),
+                               sc_text("-1"), sc_text("WITHSCORES")};
+    int64_t last = 0;
+    if (!sci_script_do(run, words, 5))
+        return false;
+    sc_slice answer = sci_bytes_slice(&run->answer);
+    size_t at = answer.len - 2; /* the score is the last line */
+    while (at > 0 && answer.data[at - 1] != '\n')
+        at--;
+    if (!sci_text_to_i64(sc_bytes(answer.data + at, answer.len - 2 - at), &last))
+        last = 0;
+    *place = sci_max_i64(run->call->now_ms * 1000, last + 1);
+    return true;
+}
+
 static bool sci_script_queue_up(sci_script_run *run)
 {
     char since[SCI_I64_TEXT_BYTES];
@@ -113,12 +131,15 @@ static bool sci_script_queue_up(sci_script_run *run)
     sc_slice who = run->args[SCI_LOCK_ARG_WHO];
     sc_slice place = run->args[SCI_LOCK_ARG_PLACE];
     int64_t place_ms = 0;
+    int64_t since_us = 0;
     int64_t now_ms = run->call->now_ms;
     if (sci_slice_equal(place, sc_text("0")))
         return true;
     (void)sci_text_to_i64(place, &place_ms);
+    if (!sci_script_last_place(run, &since_us))
+        return false;
     const sc_slice words[5] = {sc_text("ZADD"), run->keys[SCI_SCRIPT_QUEUE], sc_text("NX"),
-                               sc_bytes(since, sci_i64_to_text(now_ms * 1000, since)), who};
+                               sc_bytes(since, sci_i64_to_text(since_us, since)), who};
     return sci_script_do(run, words, 5) &&
            sci_script_do_on(run, "HSET", SCI_SCRIPT_ALIVE, who,
                             sc_bytes(until, sci_i64_to_text(now_ms + place_ms, until))) &&

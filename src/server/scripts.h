@@ -46,7 +46,7 @@
 
 /* For locks. KEYS: fence, lock, queue, alive (coord/lock.h); SCI_SCRIPT_RENEW fits the first three.
 
-   The queue is a sorted set of those who wait, by when they came (us); `alive` has until when each
+   The queue is a sorted set of those who wait, by when they came (us, and above the one before); `alive` has until when each
    one's place stands (ms). */
 
 /* ARGV: token, lease in ms, who asks, for how long its place in the queue is to stand in ms ("0": it
@@ -77,7 +77,8 @@
     "  return {1, f}\n"                                                                            \
     "end\n"                                                                                        \
     "if ARGV[4] ~= '0' then\n"                                                                     \
-    "  redis.call('ZADD', KEYS[3], 'NX', us, ARGV[3])\n"                                           \
+    "  local z = redis.call('ZRANGE', KEYS[3], -1, -1, 'WITHSCORES')[2]\n"                         \
+    "  redis.call('ZADD', KEYS[3], 'NX', math.max(us, (z or 0) + 1), ARGV[3])\n"                   \
     "  redis.call('HSET', KEYS[4], ARGV[3], math.floor(us / 1000) + ARGV[4])\n"                    \
     "  for i = 3, 4 do\n"                                                                          \
     "    if redis.call('PTTL', KEYS[i]) < tonumber(ARGV[4]) then\n"                                \

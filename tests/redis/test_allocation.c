@@ -389,6 +389,58 @@ static sc_status run_wrapped(sc_client *client)
     return status;
 }
 
+/* --- locks */
+
+static void lock_ended(void *user, sc_lock *lock, sc_status status)
+{
+    (void)lock;
+    *(sc_status *)user = status;
+}
+
+/* One waits while the other holds. */
+static sc_status hand_over(sc_client *client, sc_lock *mine, sc_lock *theirs)
+{
+    sc_status waited = SC_PENDING;
+    sc_status status = sc_lock_try(mine);
+    if (status != SC_OK)
+        return status;
+    status = sc_lock_acquire_async(theirs, -1, lock_ended, &waited);
+    if (status != SC_OK)
+        return status;
+    status = sc_lock_extend(mine, 0);
+    if (status == SC_OK)
+        status = sc_poll(client, 5);
+    if (status == SC_OK)
+        status = sc_lock_release(mine);
+    fixture_command(test.server, "DEL", "lock", (const char *)NULL); /* it may be there still */
+    while (waited == SC_PENDING && sc_poll(client, 5) == SC_OK)
+        continue;
+    if (status == SC_OK && waited == SC_OK)
+        waited = sc_lock_release(theirs) < 0 ? SC_ERR_MEMORY : SC_OK;
+    return status == SC_OK ? waited : status;
+}
+
+static sc_status run_lock(sc_client *client)
+{
+    sc_lock_config config;
+    sc_lock *mine = NULL;
+    sc_lock *theirs = NULL;
+    sc_status status;
+    memset(&config, 0, sizeof config);
+    config.key = sc_text("lock");
+    config.poll_ms = 10;
+    config.fair = true;
+    fixture_command(test.server, "FLUSHALL", (const char *)NULL);
+    status = sc_lock_open(client, &config, &mine);
+    if (status == SC_OK)
+        status = sc_lock_open(client, &config, &theirs);
+    if (status == SC_OK)
+        status = hand_over(client, mine, theirs);
+    sc_lock_close(theirs);
+    sc_lock_close(mine);
+    return status;
+}
+
 #define ALLOCATION_TEST(name)                                                                      \
     static void name##_survives_every_failing_allocation(void **state)                             \
     {                                                                                              \
@@ -415,6 +467,7 @@ ALLOCATION_TEST(load_async)
 ALLOCATION_TEST(set_get_invalidate)
 ALLOCATION_TEST(get_async)
 ALLOCATION_TEST(wrapped)
+ALLOCATION_TEST(lock)
 
 int main(void)
 {
@@ -439,6 +492,7 @@ int main(void)
         bare_unit_test(set_get_invalidate_survives_every_failing_allocation),
         bare_unit_test(get_async_survives_every_failing_allocation),
         bare_unit_test(wrapped_survives_every_failing_allocation),
+        bare_unit_test(lock_survives_every_failing_allocation),
     };
     return run_on_both_wires("failing allocations", tests);
 }

@@ -488,24 +488,6 @@ static void an_extension_finds_that_the_lock_is_lost_and_the_callback_comes_once
     assert_int_equal(contender_losses(&mine), 1);
 }
 
-static void a_lock_is_renewed_while_it_is_held(void **state)
-{
-    sc_lock_config config = lock_config("job");
-    contender mine;
-    (void)state;
-    config.ttl_ms = 1500;
-    contender_open(&mine, test.client, &config);
-    assert_status(SC_OK, sc_lock_try(mine.lock));
-    uint64_t before = commands_of(test.client);
-    int64_t first_until_ns = mine.lock->until_ns;
-    WAIT_UNTIL(commands_of(test.client) >= before + 4 && wait_now_ns() > first_until_ns);
-    assert_true(sc_lock_remaining_ms(mine.lock) > 0);
-    assert_int_equal(contender_losses(&mine), 0);
-    expect_holder("job", &mine);
-    assert_status(SC_OK, sc_lock_release(mine.lock));
-    contender_close(&mine);
-}
-
 static void without_renewal_a_lease_ends_and_that_is_told_once(void **state)
 {
     sc_lock_config config = lock_config("job");
@@ -569,6 +551,64 @@ static void the_callback_comes_before_the_lease_can_be_anothers_and_not_sooner(v
     assert_status(SC_OK, sc_poll(client, 0));
     assert_int_equal(contender_losses(&mine), 1);
     assert_int_equal(contender_losses(&mine), 1);
+    contender_close(&mine);
+    assert_status(SC_OK, sc_close(client));
+}
+
+static void a_lock_is_renewed_while_it_is_held(void **state)
+{
+    sc_client *client = open_with_moved_clock();
+    sc_lock_config config = lock_config("job");
+    contender mine;
+    (void)state;
+    config.ttl_ms = 300000;
+    contender_open(&mine, client, &config);
+    assert_status(SC_OK, sc_lock_try(mine.lock));
+    int64_t fence = sc_lock_fencing_token(mine.lock);
+    for (int round = 0; round < 7; round++) { /* more than two lives */
+        moved_ns += 100000 * (int64_t)1000000;
+        assert_status(SC_OK, sc_poll(client, 0));
+        WAIT_UNTIL(sc_poll(client, 1) == SC_OK && !mine.lock->is_renewing);
+        assert_int_equal(sc_lock_remaining_ms(mine.lock), 300000 - 3000 - 2);
+    }
+    assert_int_equal(sc_lock_fencing_token(mine.lock), fence);
+    assert_int_equal(contender_losses(&mine), 0);
+    expect_holder("job", &mine);
+    contender_close(&mine);
+    assert_status(SC_OK, sc_close(client));
+}
+
+/* An extension that comes while a renewal is under way counts by its own request. */
+static void an_extension_during_a_renewal_is_asked_for_after_it(void **state)
+{
+    sc_client *client = open_with_moved_clock();
+    sc_lock_config config = lock_config("job");
+    contender mine;
+    (void)state;
+    config.ttl_ms = 300000;
+    contender_open(&mine, client, &config);
+    assert_status(SC_OK, sc_lock_try(mine.lock));
+    assert_status(SC_OK, sc_lock_extend_async(mine.lock, 0, NULL, NULL));
+    assert_true(mine.lock->is_renewing);
+    sci_wish *first = mine.lock->extender;
+    assert_non_null(first);
+    assert_status(SC_ERR_ARGUMENT, sc_lock_extend_async(mine.lock, 900000, NULL, NULL));
+    assert_error_text_has("another call");
+    WAIT_UNTIL(sc_poll(client, 1) == SC_OK && !mine.lock->is_renewing);
+    moved_ns += 100000 * (int64_t)1000000;
+    assert_status(SC_OK, sc_poll(client, 0)); /* a renewal by itself */
+    uint64_t before = commands_of(client);
+    if (mine.lock->is_renewing) {
+        assert_status(SC_OK, sc_lock_extend_async(mine.lock, 900000, NULL, NULL));
+        assert_true(sc_lock_remaining_ms(mine.lock) <= 300000);
+        WAIT_UNTIL(sc_poll(client, 1) == SC_OK && !mine.lock->is_renewing);
+        assert_int_equal(commands_of(client) - before, 1);
+    } else {
+        assert_status(SC_OK, sc_lock_extend(mine.lock, 900000));
+    }
+    assert_int_equal(sc_lock_remaining_ms(mine.lock), 900000 - 9000 - 2);
+    int64_t left_ms = fixture_number("PTTL", "job");
+    assert_true(left_ms > 300000 && left_ms <= 900000);
     contender_close(&mine);
     assert_status(SC_OK, sc_close(client));
 }
@@ -871,9 +911,10 @@ int main(void)
         client_unit_test(a_token_follows_a_counter_that_is_ahead_of_the_time),
         client_unit_test(a_lock_that_is_anothers_on_the_server_is_not_released_from_it),
         client_unit_test(an_extension_finds_that_the_lock_is_lost_and_the_callback_comes_once),
-        client_unit_test(a_lock_is_renewed_while_it_is_held),
         client_unit_test(without_renewal_a_lease_ends_and_that_is_told_once),
         bare_unit_test(the_callback_comes_before_the_lease_can_be_anothers_and_not_sooner),
+        bare_unit_test(a_lock_is_renewed_while_it_is_held),
+        bare_unit_test(an_extension_during_a_renewal_is_asked_for_after_it),
         bare_unit_test(a_lease_is_not_renewed_past_its_end),
         bare_unit_test(a_shorter_extension_counts_from_when_it_is_sent),
         client_unit_test(closing_ends_what_waits_and_gives_back_what_is_held),

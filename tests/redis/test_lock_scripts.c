@@ -1,0 +1,221 @@
+/* The scripts of locks, drawn at random and run as Lua by redis-server and natively by the embedded
+   server: the same answers, and the same keys afterwards. */
+#define SMARTCACHE_IMPLEMENTATION
+#include "smartcache.h"
+
+#include "support/client_test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define STEPS 3000
+#define NEAR_MS 20000 /* two servers asked one after the other, on a busy machine */
+
+/* Beyond the time, so that both count. */
+#define FENCE "3000000000000000"
+
+static sc_client *sides[2]; /* redis-server, embedded */
+
+static const char *const names[4] = {"fence", "lock", "queue", "alive"};
+static const char *const tokens[3] = {"token a", "token b", "token c"};
+static const char *const waiters[4] = {"w1", "w2", "w3", "w4"};
+static const char *const fairs[2] = {"0", "1"};
+static const char *const places[2] = {"0", "100000"};
+
+static uint64_t chance_state;
+
+static size_t chance(size_t below)
+{
+    chance_state = chance_state * 6364136223846793005u + 1442695040888963407u;
+    return (size_t)(chance_state >> 33) % below;
+}
+
+static const char *one_of(const char *const *list, size_t count)
+{
+    return list[chance(count)];
+}
+
+/* A reply as text; what differs by the time that passes as "soon". */
+static void describe(const sc_item *item, char *out, size_t cap)
+{
+    int64_t first = -1;
+    int64_t second = -1;
+    sc_slice text = sc_item_slice(item);
+    (void)sc_item_integer(sc_item_at(item, 0), &first);
+    (void)sc_item_integer(sc_item_at(item, 1), &second);
+    if (sc_item_kind(item) == SC_ARRAY && first == 0 && second >= 0)
+        snprintf(out, cap, "held, for %lld", (long long)(second + NEAR_MS) / 100000);
+    else if (sc_item_kind(item) == SC_ARRAY)
+        snprintf(out, cap, "%lld %lld", (long long)first, (long long)second);
+    else if (sc_item_kind(item) == SC_INTEGER && sc_item_integer(item, &first) == SC_OK)
+        snprintf(out, cap, "%lld", (long long)first);
+    else
+        snprintf(out, cap, "%d %.*s", (int)sc_item_kind(item), (int)text.len,
+                 text.len ? text.data : "");
+}
+
+static void run(sc_client *client, const char *source, size_t key_count, const char *const *args,
+                size_t count, char *out, size_t cap)
+{
+    sc_script *script = NULL;
+    sc_reply *reply = NULL;
+    sc_slice keys[4];
+    sc_slice words[5];
+    for (size_t i = 0; i < 4; i++)
+        keys[i] = sc_text(names[i]);
+    for (size_t i = 0; i < count; i++)
+        words[i] = sc_text(args[i]);
+    assert_status(SC_OK, sc_script_create(NULL, source, &script));
+    sc_status status = sc_eval(client, script, keys, key_count, words, count, NULL, &reply);
+    if (status == SC_OK)
+        describe(sc_reply_item(reply), out, cap);
+    else
+        snprintf(out, cap, "%s %.9s", sc_status_name(status), sc_error_text());
+    sc_reply_release(reply);
+    sc_script_free(script);
+}
+
+/* One step on both sides; `did` says what it was. */
+static void step(char *did, size_t cap, char answers[2][128])
+{
+    const char *lock[5] = {one_of(tokens, 3), "100000", one_of(waiters, 4), one_of(places, 2),
+                           one_of(fairs, 2)};
+    const char *unlock[4] = {lock[0], lock[2], lock[4], "to:"};
+    const char *renew[2] = {lock[0], "200000"};
+    const char *others[][6] = {
+        {"DEL", "lock"},
+        {"SET", "lock", "foreign"},
+        {"SET", "lock", "foreign", "PX", "100000"},
+        {"ZADD", "queue", "1", "dead"},
+        {"HSET", "alive", lock[2], "1"},
+        {"HSET", "alive", lock[2], "no number"},
+        {"DEL", "queue"},
+        {"SET", "fence", FENCE},
+        {"SET", "queue", "a string"},
+        {"RPUSH", "lock", "an element"},
+        {"DEL", "lock", "queue"},
+    };
+    size_t what = chance(20);
+    size_t other = chance(COUNT_OF(others));
+    for (size_t i = 0; i < 2; i++) {
+        if (what < 9) {
+            snprintf(did, cap, "lock %s %s %s %s", lock[0], lock[2], lock[3], lock[4]);
+            run(sides[i], SCI_SCRIPT_LOCK, 4, lock, 5, answers[i], 128);
+        } else if (what < 14) {
+            snprintf(did, cap, "unlock %s %s %s", unlock[0], unlock[1], unlock[2]);
+            run(sides[i], SCI_SCRIPT_UNLOCK, 4, unlock, 4, answers[i], 128);
+        } else if (what < 15) {
+            snprintf(did, cap, "renew %s", renew[0]);
+            run(sides[i], SCI_SCRIPT_RENEW, 3, renew, 2, answers[i], 128);
+        } else {
+            sc_slice words[6];
+            size_t count = 0;
+            for (; count < 6 && others[other][count]; count++)
+                words[count] = sc_text(others[other][count]);
+            snprintf(did, cap, "%s %s ...", others[other][0], others[other][1]);
+            snprintf(answers[i], 128, "%s",
+                     sc_status_name(sc_command(sides[i], words, count, NULL, NULL)));
+        }
+    }
+}
+
+/* What a command says, as text; times only by whether there is one. */
+static void ask(sc_client *client, char *out, size_t cap, const char *command, const char *key,
+                const char *more, const char *most)
+{
+    sc_reply *reply = NULL;
+    size_t at = 0;
+    if (test_call(client, NULL, &reply, command, key, more, most, (const char *)NULL) != SC_OK) {
+        snprintf(out, cap, "%.9s", sc_error_text());
+        return;
+    }
+    const sc_item *item = sc_reply_item(reply);
+    int64_t number = 0;
+    out[0] = '\0';
+    if (sc_item_kind(item) == SC_INTEGER && sc_item_integer(item, &number) == SC_OK)
+        snprintf(out, cap, "%lld",
+                 (long long)(strcmp(command, "PTTL") == 0 && number > 0
+                                 ? (number + NEAR_MS) / 100000
+                                 : number));
+    else if (sc_item_kind(item) == SC_STRING)
+        snprintf(out, cap, "%.*s", (int)sc_item_slice(item).len, sc_item_slice(item).data);
+    for (size_t i = 0; i < sc_item_count(item) && at < cap; i++)
+        at += (size_t)snprintf(out + at, cap - at, "%.*s,",
+                               (int)sc_item_slice(sc_item_at(item, i)).len,
+                               sc_item_slice(sc_item_at(item, i)).data);
+    sc_reply_release(reply);
+}
+
+static void compare(const char *did, size_t number)
+{
+    const char *const questions[][4] = {
+        {"GET", "lock"},
+        {"PTTL", "lock"},
+        {"GET", "fence"},
+        {"PTTL", "fence"},
+        {"ZRANGE", "queue", "0", "-1"},
+        {"PTTL", "queue"},
+        {"PTTL", "alive"},
+        {"HMGET", "alive", "dead", "w9"},
+        {"HEXISTS", "alive", "w1"},
+        {"HEXISTS", "alive", "w2"},
+        {"HEXISTS", "alive", "w3"},
+        {"HEXISTS", "alive", "w4"},
+    };
+    for (size_t i = 0; i < COUNT_OF(questions); i++) {
+        char states[2][256];
+        for (size_t side = 0; side < 2; side++)
+            ask(sides[side], states[side], sizeof states[side], questions[i][0], questions[i][1],
+                questions[i][2], questions[i][3]);
+        if (strcmp(states[0], states[1]) != 0)
+            fail_msg("step %zu, %s: %s %s is \"%s\" by Lua and \"%s\" natively", number, did,
+                     questions[i][0], questions[i][1], states[0], states[1]);
+    }
+}
+
+static void ignore(void *user, sc_status status, const sc_message *message)
+{
+    (void)user;
+    (void)status;
+    (void)message;
+}
+
+static void native_scripts_do_what_the_lua_ones_do(void **state)
+{
+    (void)state;
+    sc_subscription subscription;
+    size_t granted = 0;
+    size_t queued = 0;
+    sides[0] = test.client;
+    sides[1] = test_open_url("embedded:");
+    for (size_t side = 0; side < 2; side++) {
+        assert_status(
+            SC_OK, test_call(sides[side], NULL, NULL, "SET", "fence", FENCE, (const char *)NULL));
+        assert_status(SC_OK,
+                      sc_subscribe(sides[side], sc_text("to:w1"), ignore, NULL, &subscription));
+    }
+    chance_state = 20261129;
+    for (size_t number = 0; number < STEPS; number++) {
+        char did[128];
+        char answers[2][128];
+        step(did, sizeof did, answers);
+        if (strcmp(answers[0], answers[1]) != 0)
+            fail_msg("step %zu, %s: \"%s\" by Lua and \"%s\" natively", number, did, answers[0],
+                     answers[1]);
+        granted += answers[0][0] == '1' && answers[0][1] == ' ';
+        queued += strncmp(answers[0], "held", 4) == 0;
+        compare(did, number);
+    }
+    assert_true(granted > STEPS / 20 && queued > STEPS / 20);
+    assert_status(SC_OK, sc_close(sides[1]));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        client_unit_test(native_scripts_do_what_the_lua_ones_do),
+    };
+    test_begin(WIRE_UNIX);
+    return test_end(cmocka_run_group_tests_name("scripts of locks", tests, test_group_setup,
+                                                test_group_teardown));
+}
