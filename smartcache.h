@@ -20,6 +20,7 @@
        Get or load
        Wrapped functions
        Single flight and keyed locks
+       Locks
        Publish and subscribe
        Pipelines
        Transactions
@@ -124,6 +125,13 @@
                                poll_ms                1,000
                                private_errors         no: a failure is shared with who waits
                                outage                 SC_OUTAGE_LOAD: load without the server
+       sc_lock_config          ttl_ms                 30,000, renewed each third of it
+                               wait_ms                60,000
+                               poll_ms                1,000
+                               no_renewal             no
+                               fair                   no: whoever asks first when it is free
+                               reentrant              no: SC_ERR_DEADLOCK
+                               on_lost                none
        sc_server_config        listen_on              nowhere: clients of this process alone
                                password               none; needed to listen beyond the loopback
                                log_path               none: all is gone with the server
@@ -351,6 +359,59 @@
        return sc_single_flight(map, sc_text(name), 10 * 1000, resize, NULL, picture);
    }
    ```
+
+   MARK: - Locks
+
+   A distributed lock has one holder in the fleet. It is a lease: who crashes blocks the others for
+   ttl_ms at most, and who lives renews it.
+
+   ```c
+   // cc -O2 -c invoice.c
+   #include "smartcache.h"
+
+   // One process at a time. `write_invoice` passes the token on to where the invoices are kept,
+   // which refuses one that is lower than the highest it has seen.
+   sc_status make_invoice(sc_client *client, sc_status (*write_invoice)(int64_t fencing_token))
+   {
+       sc_lock_config config = {0};
+       sc_lock *lock = NULL;
+       config.key = sc_text("invoices");
+       sc_status status = sc_lock_open(client, &config, &lock);
+       if (status == SC_OK)
+           status = sc_lock_acquire(lock, 5000); // SC_HELD: another has it for 5 s already
+       if (status == SC_OK)
+           status = write_invoice(sc_lock_fencing_token(lock));
+       if (status == SC_OK)
+           status = sc_lock_release(lock); // SC_LOST: others may have come between
+       sc_lock_close(lock); // gives it back, if it still has it
+       return status;
+   }
+   ```
+
+   A lease can end unnoticed: a process that was suspended, or cut off from the server, wakes and
+   believes that it still holds the lock. on_lost tells of it as early as the process can know, and
+   sc_lock_remaining_ms says without I/O how long the lock is held for certain; but between that
+   look and the write the process may be suspended again. What is sure is the fencing token: each
+   holding has a higher one, and what the lock protects refuses the lower (examples/fenced_lock.c
+   has a table of SQLite that does).
+
+       the holder                        the others
+       releases                          one who waits is woken by a message; the others sleep on
+       crashes, or is suspended          one takes over when the lease ends, with a higher token
+       cannot reach the server           it loses the lock just before the lease ends, and hears so
+       is not of this library            they look when its lease ends, and each poll_ms
+
+   Tokens stay in order when the lease expires, when the counter is deleted and when the server
+   comes back empty: each is the last one plus 1, or the server's clock in microseconds where that
+   is more.
+   A failover to a replica can lose a lock that was just taken: the lock then has two holders, whose
+   tokens are in order as far as the servers' clocks agree.
+
+   The key is the one the program names. While the lock is held it has the holder's random token as
+   its value, as npm's redlock and redis-semaphore (with "mutex:" before the name) have it: these
+   respect our locks and we respect theirs. Beside it are sc:fence{key}, which stays for a day, and
+   while somebody waits sc:queue{key} and sc:alive{key}. Locks need a server that runs scripts, of
+   Redis 5 or newer, Valkey, or the embedded one.
 
    MARK: - Publish and subscribe
 
@@ -663,9 +724,10 @@
 
    MARK: - Fork and signals
 
-   A forked child may use the parent's clients and caches: it opens connections of its own, never
-   speaks on the parent's, and its copies of calls under way are forgotten. Every descriptor is
-   close-on-exec. No signal handler is installed, and no SIGPIPE is raised.
+   A forked child may use the parent's clients, caches and locks: it opens connections of its own,
+   never speaks on the parent's, holds none of the parent's locks, and its copies of calls under way
+   are forgotten. Every descriptor is close-on-exec. No signal handler is installed, and no SIGPIPE
+   is raised.
 
    MARK: - Memory and limits
 
@@ -10395,6 +10457,12 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
    The queue is a sorted set of those who wait, by when they came (us, and above the one before); `alive` has until when each
    one's place stands (ms). */
 
+/* What both begin with. */
+#define SCI_LOCK_BEGINS                                                                            \
+    "local c,K,A=redis.call,KEYS,ARGV\n"                                                           \
+    "local function drop(w) c('ZREM',K[3],w) c('HDEL',K[4],w) end\n"                               \
+    "local h=c('GET',K[2])\n"
+
 /* ARGV: token, lease in ms, who asks, for how long its place in the queue is to stand in ms ("0": it
    takes none), "1": whoever is before it in the queue comes before it.
    {1, fencing token} when the lock is free; a repeat with the same token after a lost reply is one
@@ -10402,56 +10470,50 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
    The fencing token is above the last, and at least the server's time: so the last need not be kept
    longer than until that time has passed it, but for a clock that is set back: a day more. */
 #define SCI_SCRIPT_LOCK                                                                            \
-    "local t = redis.call('TIME')\n"                                                               \
-    "local us = t[1] * 1000000 + t[2]\n"                                                           \
-    "local h = redis.call('GET', KEYS[2])\n"                                                       \
-    "local left = h and redis.call('PTTL', KEYS[2])\n"                                             \
-    "while not h and ARGV[5] == '1' do\n"                                                          \
-    "  local f = redis.call('ZRANGE', KEYS[3], 0, 0)[1]\n"                                         \
-    "  if not f or f == ARGV[3] then break end\n"                                                  \
-    "  local e = tonumber(redis.call('HGET', KEYS[4], f)) or 0\n"                                  \
-    "  if e * 1000 > us then left = math.ceil(e - us / 1000) break end\n"                          \
-    "  redis.call('ZREM', KEYS[3], f)\n"                                                           \
-    "  redis.call('HDEL', KEYS[4], f)\n"                                                           \
+    SCI_LOCK_BEGINS                                                                                \
+    "local t=c('TIME')\n"                                                                          \
+    "local us=t[1]*1000000+t[2]\n"                                                                 \
+    "local left=h and c('PTTL',K[2])\n"                                                            \
+    "while not h and A[5]=='1' do\n"                                                               \
+    "  local f=c('ZRANGE',K[3],0,0)[1]\n"                                                          \
+    "  if not f or f==A[3] then break end\n"                                                       \
+    "  local e=tonumber(c('HGET',K[4],f)) or 0\n"                                                  \
+    "  if e*1000>us then left=math.ceil(e-us/1000) break end\n"                                    \
+    "  drop(f)\n"                                                                                  \
     "end\n"                                                                                        \
-    "if not left or h == ARGV[1] then\n"                                                           \
-    "  local f = math.max((tonumber(redis.call('GET', KEYS[1])) or 0) + 1, us)\n"                  \
-    "  redis.call('SET', KEYS[1], f, 'PX', math.ceil((f - us) / 1000) + 86400000)\n"               \
-    "  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])\n"                                       \
-    "  redis.call('ZREM', KEYS[3], ARGV[3])\n"                                                     \
-    "  redis.call('HDEL', KEYS[4], ARGV[3])\n"                                                     \
-    "  return {1, f}\n"                                                                            \
+    "if not left or h==A[1] then\n"                                                                \
+    "  local f=math.max((tonumber(c('GET',K[1])) or 0)+1,us)\n"                                    \
+    "  c('SET',K[1],f,'PX',math.ceil((f-us)/1000)+86400000)\n"                                     \
+    "  c('SET',K[2],A[1],'PX',A[2])\n"                                                             \
+    "  drop(A[3])\n"                                                                               \
+    "  return {1,f}\n"                                                                             \
     "end\n"                                                                                        \
-    "if ARGV[4] ~= '0' then\n"                                                                     \
-    "  local z = redis.call('ZRANGE', KEYS[3], -1, -1, 'WITHSCORES')[2]\n"                         \
-    "  redis.call('ZADD', KEYS[3], 'NX', math.max(us, (z or 0) + 1), ARGV[3])\n"                   \
-    "  redis.call('HSET', KEYS[4], ARGV[3], math.floor(us / 1000) + ARGV[4])\n"                    \
-    "  for i = 3, 4 do\n"                                                                          \
-    "    if redis.call('PTTL', KEYS[i]) < tonumber(ARGV[4]) then\n"                                \
-    "      redis.call('PEXPIRE', KEYS[i], ARGV[4])\n"                                              \
-    "    end\n"                                                                                    \
+    "if A[4]~='0' then\n"                                                                          \
+    "  local z=c('ZRANGE',K[3],-1,-1,'WITHSCORES')[2]\n"                                           \
+    "  c('ZADD',K[3],'NX',math.max(us,(z or 0)+1),A[3])\n"                                         \
+    "  c('HSET',K[4],A[3],math.floor(us/1000)+A[4])\n"                                             \
+    "  for i=3,4 do\n"                                                                             \
+    "    if c('PTTL',K[i])<A[4]+0 then c('PEXPIRE',K[i],A[4]) end\n"                               \
     "  end\n"                                                                                      \
     "end\n"                                                                                        \
-    "return {0, left}\n"
+    "return {0,left}\n"
 
 /* ARGV: token, who asks, "1": who is woken keeps its place until it has the lock, channels' common
    beginning. Gives up the place in the queue, and the lock if it is ours; when the lock is free then,
    wakes the first in the queue that anybody listens for. 1: it was ours. */
 #define SCI_SCRIPT_UNLOCK                                                                          \
-    "local h = redis.call('GET', KEYS[2])\n"                                                       \
-    "redis.call('ZREM', KEYS[3], ARGV[2])\n"                                                       \
-    "redis.call('HDEL', KEYS[4], ARGV[2])\n"                                                       \
-    "if h == ARGV[1] then redis.call('DEL', KEYS[2]) end\n"                                        \
-    "while not h or h == ARGV[1] do\n"                                                             \
-    "  local f = redis.call('ZRANGE', KEYS[3], 0, 0)[1]\n"                                         \
+    SCI_LOCK_BEGINS                                                                                \
+    "drop(A[2])\n"                                                                                 \
+    "if h==A[1] then c('DEL',K[2]) end\n"                                                          \
+    "while not h or h==A[1] do\n"                                                                  \
+    "  local f=c('ZRANGE',K[3],0,0)[1]\n"                                                          \
     "  if not f then break end\n"                                                                  \
-    "  local heard = redis.pcall('PUBLISH', ARGV[4] .. f, '') ~= 0\n"                              \
-    "  if heard and ARGV[3] == '1' then break end\n"                                               \
-    "  redis.call('ZREM', KEYS[3], f)\n"                                                           \
-    "  redis.call('HDEL', KEYS[4], f)\n"                                                           \
+    "  local heard=redis.pcall('PUBLISH',A[4]..f,'')~=0\n"                                         \
+    "  if heard and A[3]=='1' then break end\n"                                                    \
+    "  drop(f)\n"                                                                                  \
     "  if heard then break end\n"                                                                  \
     "end\n"                                                                                        \
-    "return h == ARGV[1] and 1 or 0\n"
+    "return h==A[1] and 1 or 0\n"
 
 #ifndef SMARTCACHE_NO_SERVER
 
@@ -41030,6 +41092,10 @@ SCI_PRIVATE sc_status sci_names_copy(sci_names *names, const sci_names *from)
 /* Draw one, with its NUL. */
 SCI_PRIVATE sc_status sci_token_draw(sc_client *client, char token[SCI_TOKEN_LEN + 1]);
 
+/* SC_ERR_ARGUMENT, and words, unless the field of that struct is within bounds. */
+SCI_PRIVATE sc_status sci_check_ms(const char *options, const char *field, int64_t ms,
+                                   int64_t least, int64_t most);
+
 /* Allowance for clocks that run apart: 1 % of the life, and 2 ms. */
 #define SCI_LEASE_DRIFT_MS(life_ms) ((life_ms) / 100 + 2)
 
@@ -41139,6 +41205,15 @@ SCI_PRIVATE sc_status sci_token_draw(sc_client *client, char token[SCI_TOKEN_LEN
     }
     token[SCI_TOKEN_LEN] = '\0';
     return status;
+}
+
+SCI_PRIVATE sc_status sci_check_ms(const char *options, const char *field, int64_t ms,
+                                   int64_t least, int64_t most)
+{
+    if (ms >= least && ms <= most)
+        return SC_OK;
+    return sc_fail(SC_ERR_ARGUMENT, "%s.%s is %lld; it wants %lld to %lld milliseconds", options,
+                   field, (long long)ms, (long long)least, (long long)most);
 }
 
 SCI_PRIVATE sc_status sci_lease_init(sci_lease *lease, sc_client *client,
@@ -41433,7 +41508,6 @@ struct sc_lock {
     int64_t until_ns;     /* ours for certain until then */
 
     int64_t deadline_ns; /* of the acquirer */
-    int64_t wait_ms;
     int64_t asked_ns;
     int64_t renewed_ns;
     sci_timer wait_timer;
@@ -41460,6 +41534,9 @@ struct sc_lock {
 
 /* lock.c */
 
+/* sc_fail: "the lock "key" " and what about it. */
+SCI_PRIVATE sc_status sci_lock_say(const sc_lock *lock, sc_status status, const char *what);
+
 SCI_PRIVATE void sci_lock_release_reference(sc_lock *lock);
 /* The call in this place, if there is one, ends. Words of anything but SC_OK in sc_error_text. */
 SCI_PRIVATE void sci_wish_end(sc_lock *lock, sci_wish **wish, sc_status status);
@@ -41484,6 +41561,12 @@ SCI_PRIVATE void sci_lock_fire_wait(sci_timer *timer);
 SCI_PRIVATE void sci_lock_fire_hold(sci_timer *timer);
 SCI_PRIVATE void sci_lock_listen_event(sci_listener *listener, sci_listen_event event,
                                        const sc_message *message);
+
+SCI_PRIVATE sc_status sci_lock_say(const sc_lock *lock, sc_status status, const char *what)
+{
+    sc_slice key = lock->names.keys[1];
+    return sc_fail(status, "the lock \"%.*s\" %s", (int)sci_min_size(key.len, 100), key.data, what);
+}
 
 /* Calls' ends. */
 
@@ -41641,16 +41724,9 @@ static void sci_lock_tell_lost(sci_post *post)
     sci_client_release(client);
 }
 
-static sc_status sci_lock_check(const char *field, int64_t ms, int64_t least)
-{
-    if (ms >= least && ms <= INT32_MAX)
-        return SC_OK;
-    return sc_fail(SC_ERR_ARGUMENT, "sc_lock_config.%s is %lld; it wants %lld to %lld milliseconds",
-                   field, (long long)ms, (long long)least, (long long)INT32_MAX);
-}
-
 static sc_status sci_lock_configure(sc_lock *lock, const sc_lock_config *given)
 {
+    static const char of[] = "sc_lock_config";
     sc_lock_config *config = &lock->config;
     *config = *given;
     config->key = sc_bytes(NULL, 0);
@@ -41660,11 +41736,11 @@ static sc_status sci_lock_configure(sc_lock *lock, const sc_lock_config *given)
         config->wait_ms = SCI_LOCK_DEFAULT_WAIT_MS;
     if (!config->poll_ms)
         config->poll_ms = SCI_LOCK_DEFAULT_POLL_MS;
-    sc_status status = sci_lock_check("ttl_ms", config->ttl_ms, SCI_LOCK_LEAST_TTL_MS);
+    sc_status status = sci_check_ms(of, "ttl_ms", config->ttl_ms, SCI_LOCK_LEAST_TTL_MS, INT32_MAX);
     if (status == SC_OK)
-        status = sci_lock_check("wait_ms", config->wait_ms, -1);
+        status = sci_check_ms(of, "wait_ms", config->wait_ms, -1, INT32_MAX);
     if (status == SC_OK)
-        status = sci_lock_check("poll_ms", config->poll_ms, 1);
+        status = sci_check_ms(of, "poll_ms", config->poll_ms, 1, INT32_MAX);
     (void)sci_i64_to_text(config->ttl_ms, lock->ttl_text);
     (void)sci_i64_to_text(config->poll_ms * SCI_LOCK_PLACE_POLLS, lock->place_text);
     return status;
@@ -41774,7 +41850,7 @@ SC_API void sc_lock_close(sc_lock *lock)
     }
     sci_loop_lock(&client->loop);
     lock->is_closed = true;
-    sci_lock_cancel(lock, sc_fail(SC_ERR_CANCELLED, "the lock's handle was closed"));
+    sci_lock_cancel(lock, sci_lock_say(lock, SC_ERR_CANCELLED, "is not wanted any more"));
     sci_lock_await_telling(lock);
     sci_listener_remove(client, &lock->listener);
     sci_lock_release_reference(lock);
@@ -41786,23 +41862,18 @@ SC_API void sc_lock_close(sc_lock *lock)
 
 static sc_status sci_lock_start_acquire(sc_lock *lock, sci_wish *wish, int64_t wait_ms)
 {
-    sc_slice key = lock->names.keys[1];
-    int shown = (int)sci_min_size(key.len, 100);
     if (lock->acquirer)
-        return sc_fail(SC_ERR_ARGUMENT,
-                       "\"%.*s\" is being acquired by this handle: give each thread its own", shown,
-                       key.data);
+        return sci_lock_say(lock, SC_ERR_ARGUMENT,
+                            "is being acquired by this handle: give each thread its own");
     if (sci_lock_is_held(lock) && !lock->config.reentrant)
-        return sc_fail(SC_ERR_DEADLOCK,
-                       "this handle holds \"%.*s\" already (sc_lock_config.reentrant)", shown,
-                       key.data);
+        return sci_lock_say(lock, SC_ERR_DEADLOCK,
+                            "is held by this handle already (sc_lock_config.reentrant)");
     if (lock->is_held) {
         lock->depth++;
         return SC_OK;
     }
     if (wait_ms > INT32_MAX)
         wait_ms = -1;
-    lock->wait_ms = wait_ms;
     lock->deadline_ns =
         wait_ms < 0 ? SCI_NEVER : sci_loop_now_ns(&lock->client->loop) + wait_ms * SCI_NS_PER_MS;
     lock->acquirer = wish;
@@ -41812,17 +41883,15 @@ static sc_status sci_lock_start_acquire(sc_lock *lock, sci_wish *wish, int64_t w
 
 static sc_status sci_lock_not_held(sc_lock *lock)
 {
-    return sc_fail(lock->is_lost ? SC_LOST : SC_ERR_ARGUMENT,
-                   "this handle does not hold \"%.*s\"%s",
-                   (int)sci_min_size(lock->names.keys[1].len, 100), lock->names.keys[1].data,
-                   lock->is_lost ? " any more" : "");
+    return sci_lock_say(lock, lock->is_lost ? SC_LOST : SC_ERR_ARGUMENT,
+                        "is not held by this handle");
 }
 
 static sc_status sci_lock_start_release(sc_lock *lock, sci_wish *wish, int64_t unused_ms)
 {
     (void)unused_ms;
     if (lock->acquirer) {
-        sci_lock_cancel(lock, sc_fail(SC_ERR_CANCELLED, "sc_lock_release ended the acquire"));
+        sci_lock_cancel(lock, sci_lock_say(lock, SC_ERR_CANCELLED, "is not wanted any more"));
         return SC_OK;
     }
     if (!sci_lock_is_held(lock))
@@ -41838,13 +41907,14 @@ static sc_status sci_lock_start_extend(sc_lock *lock, sci_wish *wish, int64_t tt
 {
     if (!ttl_ms)
         ttl_ms = lock->config.ttl_ms;
-    sc_status status = sci_lock_check("ttl_ms", ttl_ms, SCI_LOCK_LEAST_TTL_MS);
+    sc_status status =
+        sci_check_ms("sc_lock_extend", "ttl_ms", ttl_ms, SCI_LOCK_LEAST_TTL_MS, INT32_MAX);
     if (status != SC_OK)
         return status;
     if (!sci_lock_is_held(lock))
         return sci_lock_not_held(lock);
     if (lock->extender)
-        return sc_fail(SC_ERR_ARGUMENT, "another call is extending this lock");
+        return sci_lock_say(lock, SC_ERR_ARGUMENT, "is being extended by another call");
     lock->extender = wish;
     lock->next_life_ms = ttl_ms;
     sci_lock_renew(lock);
@@ -41959,8 +42029,7 @@ static sc_status sci_lock_result(sci_eval_op *eval)
     if (status == SC_ERR_REPLY && words.len > 7 &&
         (memcmp(words.data, "NOPERM", 6) == 0 || memcmp(words.data, "ERR unk", 7) == 0))
         return sc_fail(SC_ERR_UNSUPPORTED,
-                       "locks need scripts (EVALSHA, EVAL) and what they call (GET SET DEL PTTL "
-                       "PEXPIRE TIME PUBLISH ZADD ZRANGE ZREM HGET HSET HDEL): %.*s",
+                       "locks need EVALSHA, EVAL, and the commands of their scripts: %.*s",
                        (int)sci_min_size(words.len, 200), words.data);
     return status;
 }
@@ -42037,8 +42106,7 @@ static void sci_lock_left(sci_eval_op *eval)
     lock->is_leaving = false;
     if (status == SC_OK && sc_item_integer(sc_reply_item(eval->op.view), &was_ours) == SC_OK &&
         !was_ours)
-        status = sc_fail(SC_LOST, "the lock \"%.*s\" was not ours any more",
-                         (int)sci_min_size(lock->names.keys[1].len, 100), lock->names.keys[1].data);
+        status = sci_lock_say(lock, SC_LOST, "was lost before");
     sci_wish_end(lock, &lock->releaser, status);
     if (status < 0)
         sci_lock_leave_later(lock);
@@ -42127,14 +42195,12 @@ static void sci_lock_lose(sc_lock *lock, const char *why)
 {
     lock->is_lost = true;
     lock->depth = 0;
-    sci_client_log(lock->client, SC_LOG_WARNING, "the lock \"%.*s\" was lost: %s",
-                   (int)sci_min_size(lock->names.keys[1].len, 100), lock->names.keys[1].data, why);
+    (void)sci_lock_say(lock, SC_LOST, why);
+    sci_client_log(lock->client, SC_LOG_WARNING, "%s", sc_error_text());
     if (lock->config.on_lost && !lock->is_closed && lock->losses++ == 0) {
         lock->references++;
         sci_loop_post(&lock->client->loop, &lock->lost_post);
     }
-    (void)sc_fail(SC_LOST, "the lock \"%.*s\" was lost: %s",
-                  (int)sci_min_size(lock->names.keys[1].len, 100), lock->names.keys[1].data, why);
     if (!lock->is_renewing)
         sci_wish_end(lock, &lock->extender, SC_LOST);
     sci_lock_leave(lock);
@@ -42143,7 +42209,7 @@ static void sci_lock_lose(sc_lock *lock, const char *why)
 SCI_PRIVATE bool sci_lock_is_held(sc_lock *lock)
 {
     if (lock->is_held && sci_loop_now_ns(&lock->client->loop) >= lock->until_ns)
-        sci_lock_lose(lock, "its lease ended before it was renewed (ttl_ms)");
+        sci_lock_lose(lock, "was lost: its lease ended before it was renewed (ttl_ms)");
     return lock->is_held;
 }
 
@@ -42158,9 +42224,9 @@ static void sci_lock_renewed(sci_eval_op *eval)
     if (lock->is_held && status == SC_OK && is_ours)
         sci_lock_until(lock, lock->renewed_ns);
     if (lock->is_held && !is_ours)
-        sci_lock_lose(lock, "it is another's on the server, or nobody's");
+        sci_lock_lose(lock, "was lost: on the server it is another's, or nobody's");
     if (!lock->is_held)
-        status = sc_fail(SC_LOST, "the lock is not held any more");
+        status = sci_lock_say(lock, SC_LOST, "was lost");
     if (lock->renews_again && lock->is_held) {
         lock->renews_again = false;
         sci_lock_renew(lock);
@@ -42238,10 +42304,7 @@ static void sci_lock_wait(sc_lock *lock, int64_t left_ms)
     int64_t now_ns = sci_loop_now_ns(&lock->client->loop);
     int64_t poll_ms = lock->config.poll_ms;
     if (now_ns >= lock->deadline_ns) {
-        sci_lock_fail(lock,
-                      sc_fail(SC_HELD, "the lock \"%.*s\" was another's for %lld ms (wait_ms)",
-                              (int)sci_min_size(lock->names.keys[1].len, 100),
-                              lock->names.keys[1].data, (long long)lock->wait_ms));
+        sci_lock_fail(lock, sci_lock_say(lock, SC_HELD, "is another's (wait_ms)"));
         return;
     }
     if (lock->asks_again) {
@@ -42491,15 +42554,6 @@ SCI_PRIVATE bool sci_load_is_outage(sc_status status);
 
 /* Opening and closing. */
 
-static sc_status sci_check_ms(const char *field, int64_t ms, int64_t least, int64_t most)
-{
-    if (ms >= least && ms <= most)
-        return SC_OK;
-    return sc_fail(SC_ERR_ARGUMENT,
-                   "sc_load_options.%s is %lld; it wants %lld to %lld milliseconds", field,
-                   (long long)ms, (long long)least, (long long)most);
-}
-
 static int64_t sci_either(int64_t value, int64_t fallback)
 {
     return value ? value : fallback;
@@ -42519,6 +42573,7 @@ SCI_PRIVATE sc_status sci_load_options_resolve(const sc_load_options *options,
                                                const sc_load_options *defaults,
                                                sc_load_options *resolved)
 {
+    static const char of[] = "sc_load_options";
     *resolved = options ? *options : *defaults;
     resolved->ttl_ms = sci_either(resolved->ttl_ms, defaults->ttl_ms);
     resolved->lease_ms = sci_either(resolved->lease_ms, defaults->lease_ms);
@@ -42526,13 +42581,14 @@ SCI_PRIVATE sc_status sci_load_options_resolve(const sc_load_options *options,
     resolved->poll_ms = sci_either(resolved->poll_ms, defaults->poll_ms);
     sc_status status = sci_check_ttl(resolved->ttl_ms, true);
     if (status == SC_OK)
-        status = sci_check_ms("negative_ttl_ms", resolved->negative_ttl_ms, 0, SCI_LONGEST_MS);
+        status = sci_check_ms(of, "negative_ttl_ms", resolved->negative_ttl_ms, 0, SCI_LONGEST_MS);
     if (status == SC_OK)
-        status = sci_check_ms("lease_ms", resolved->lease_ms, SCI_LOAD_LEAST_LEASE_MS, INT32_MAX);
+        status =
+            sci_check_ms(of, "lease_ms", resolved->lease_ms, SCI_LOAD_LEAST_LEASE_MS, INT32_MAX);
     if (status == SC_OK)
-        status = sci_check_ms("wait_ms", resolved->wait_ms, -1, SCI_LONGEST_MS);
+        status = sci_check_ms(of, "wait_ms", resolved->wait_ms, -1, SCI_LONGEST_MS);
     if (status == SC_OK)
-        status = sci_check_ms("poll_ms", resolved->poll_ms, 1, INT32_MAX);
+        status = sci_check_ms(of, "poll_ms", resolved->poll_ms, 1, INT32_MAX);
     return status;
 }
 

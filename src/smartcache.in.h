@@ -20,6 +20,7 @@
        Get or load
        Wrapped functions
        Single flight and keyed locks
+       Locks
        Publish and subscribe
        Pipelines
        Transactions
@@ -124,6 +125,13 @@
                                poll_ms                1,000
                                private_errors         no: a failure is shared with who waits
                                outage                 SC_OUTAGE_LOAD: load without the server
+       sc_lock_config          ttl_ms                 30,000, renewed each third of it
+                               wait_ms                60,000
+                               poll_ms                1,000
+                               no_renewal             no
+                               fair                   no: whoever asks first when it is free
+                               reentrant              no: SC_ERR_DEADLOCK
+                               on_lost                none
        sc_server_config        listen_on              nowhere: clients of this process alone
                                password               none; needed to listen beyond the loopback
                                log_path               none: all is gone with the server
@@ -351,6 +359,59 @@
        return sc_single_flight(map, sc_text(name), 10 * 1000, resize, NULL, picture);
    }
    ```
+
+   MARK: - Locks
+
+   A distributed lock has one holder in the fleet. It is a lease: who crashes blocks the others for
+   ttl_ms at most, and who lives renews it.
+
+   ```c
+   // cc -O2 -c invoice.c
+   #include "smartcache.h"
+
+   // One process at a time. `write_invoice` passes the token on to where the invoices are kept,
+   // which refuses one that is lower than the highest it has seen.
+   sc_status make_invoice(sc_client *client, sc_status (*write_invoice)(int64_t fencing_token))
+   {
+       sc_lock_config config = {0};
+       sc_lock *lock = NULL;
+       config.key = sc_text("invoices");
+       sc_status status = sc_lock_open(client, &config, &lock);
+       if (status == SC_OK)
+           status = sc_lock_acquire(lock, 5000); // SC_HELD: another has it for 5 s already
+       if (status == SC_OK)
+           status = write_invoice(sc_lock_fencing_token(lock));
+       if (status == SC_OK)
+           status = sc_lock_release(lock); // SC_LOST: others may have come between
+       sc_lock_close(lock); // gives it back, if it still has it
+       return status;
+   }
+   ```
+
+   A lease can end unnoticed: a process that was suspended, or cut off from the server, wakes and
+   believes that it still holds the lock. on_lost tells of it as early as the process can know, and
+   sc_lock_remaining_ms says without I/O how long the lock is held for certain; but between that
+   look and the write the process may be suspended again. What is sure is the fencing token: each
+   holding has a higher one, and what the lock protects refuses the lower (examples/fenced_lock.c
+   has a table of SQLite that does).
+
+       the holder                        the others
+       releases                          one who waits is woken by a message; the others sleep on
+       crashes, or is suspended          one takes over when the lease ends, with a higher token
+       cannot reach the server           it loses the lock just before the lease ends, and hears so
+       is not of this library            they look when its lease ends, and each poll_ms
+
+   Tokens stay in order when the lease expires, when the counter is deleted and when the server
+   comes back empty: each is the last one plus 1, or the server's clock in microseconds where that
+   is more.
+   A failover to a replica can lose a lock that was just taken: the lock then has two holders, whose
+   tokens are in order as far as the servers' clocks agree.
+
+   The key is the one the program names. While the lock is held it has the holder's random token as
+   its value, as npm's redlock and redis-semaphore (with "mutex:" before the name) have it: these
+   respect our locks and we respect theirs. Beside it are sc:fence{key}, which stays for a day, and
+   while somebody waits sc:queue{key} and sc:alive{key}. Locks need a server that runs scripts, of
+   Redis 5 or newer, Valkey, or the embedded one.
 
    MARK: - Publish and subscribe
 
@@ -663,9 +724,10 @@
 
    MARK: - Fork and signals
 
-   A forked child may use the parent's clients and caches: it opens connections of its own, never
-   speaks on the parent's, and its copies of calls under way are forgotten. Every descriptor is
-   close-on-exec. No signal handler is installed, and no SIGPIPE is raised.
+   A forked child may use the parent's clients, caches and locks: it opens connections of its own,
+   never speaks on the parent's, holds none of the parent's locks, and its copies of calls under way
+   are forgotten. Every descriptor is close-on-exec. No signal handler is installed, and no SIGPIPE
+   is raised.
 
    MARK: - Memory and limits
 

@@ -1,6 +1,6 @@
 /* What `make size` measures: a program that uses what is called the core, and nothing else of the
-   library: commands and typed replies, the lock map, get-or-load in both forms, set, delete,
-   invalidate, and sc_poll. On a system it also runs: `size_core URL` prints the bytes of heap that a
+   library: commands and typed replies, the lock map, distributed locks, get-or-load in both forms,
+   set, delete, invalidate, and sc_poll. On a system it also runs: `size_core URL` prints the bytes of heap that a
    client holds after it opened, pinged and read. */
 
 #include "smartcache.h"
@@ -64,6 +64,33 @@ static sc_status run_lockmap(void)
     return status;
 }
 
+static void on_lost(void *user, sc_lock *lock)
+{
+    (void)lock;
+    *(bool *)user = true;
+}
+
+static sc_status run_lock(sc_client *client)
+{
+    bool is_lost = false;
+    sc_lock_config config = {0};
+    sc_lock *lock = NULL;
+    config.key = sc_text("size");
+    config.on_lost = on_lost;
+    config.user = &is_lost;
+    sc_status status = sc_lock_open(client, &config, &lock);
+    if (status == SC_OK)
+        status = sc_lock_acquire(lock, 0);
+    if (status == SC_OK)
+        status = sc_lock_extend(lock, 0);
+    if (status == SC_OK && (sc_lock_remaining_ms(lock) <= 0 || sc_lock_fencing_token(lock) <= 0))
+        status = SC_LOST;
+    if (status == SC_OK)
+        status = sc_lock_release(lock);
+    sc_lock_close(lock);
+    return is_lost ? SC_LOST : status;
+}
+
 static sc_status run_cache(sc_client *client)
 {
     static char report[] = "report";
@@ -102,6 +129,8 @@ sc_status size_core(const sc_config *config)
         status = run_command(client);
     if (status == SC_OK)
         status = run_lockmap();
+    if (status == SC_OK)
+        status = run_lock(client);
     if (status == SC_OK)
         status = run_cache(client);
     sc_close(client);

@@ -12,15 +12,6 @@
 
 /* Opening and closing. */
 
-static sc_status sci_check_ms(const char *field, int64_t ms, int64_t least, int64_t most)
-{
-    if (ms >= least && ms <= most)
-        return SC_OK;
-    return sc_fail(SC_ERR_ARGUMENT,
-                   "sc_load_options.%s is %lld; it wants %lld to %lld milliseconds", field,
-                   (long long)ms, (long long)least, (long long)most);
-}
-
 static int64_t sci_either(int64_t value, int64_t fallback)
 {
     return value ? value : fallback;
@@ -40,6 +31,7 @@ SCI_PRIVATE sc_status sci_load_options_resolve(const sc_load_options *options,
                                                const sc_load_options *defaults,
                                                sc_load_options *resolved)
 {
+    static const char of[] = "sc_load_options";
     *resolved = options ? *options : *defaults;
     resolved->ttl_ms = sci_either(resolved->ttl_ms, defaults->ttl_ms);
     resolved->lease_ms = sci_either(resolved->lease_ms, defaults->lease_ms);
@@ -47,13 +39,14 @@ SCI_PRIVATE sc_status sci_load_options_resolve(const sc_load_options *options,
     resolved->poll_ms = sci_either(resolved->poll_ms, defaults->poll_ms);
     sc_status status = sci_check_ttl(resolved->ttl_ms, true);
     if (status == SC_OK)
-        status = sci_check_ms("negative_ttl_ms", resolved->negative_ttl_ms, 0, SCI_LONGEST_MS);
+        status = sci_check_ms(of, "negative_ttl_ms", resolved->negative_ttl_ms, 0, SCI_LONGEST_MS);
     if (status == SC_OK)
-        status = sci_check_ms("lease_ms", resolved->lease_ms, SCI_LOAD_LEAST_LEASE_MS, INT32_MAX);
+        status =
+            sci_check_ms(of, "lease_ms", resolved->lease_ms, SCI_LOAD_LEAST_LEASE_MS, INT32_MAX);
     if (status == SC_OK)
-        status = sci_check_ms("wait_ms", resolved->wait_ms, -1, SCI_LONGEST_MS);
+        status = sci_check_ms(of, "wait_ms", resolved->wait_ms, -1, SCI_LONGEST_MS);
     if (status == SC_OK)
-        status = sci_check_ms("poll_ms", resolved->poll_ms, 1, INT32_MAX);
+        status = sci_check_ms(of, "poll_ms", resolved->poll_ms, 1, INT32_MAX);
     return status;
 }
 

@@ -7,6 +7,12 @@
 #include "client/conn.h"
 #include "server/scripts.h"
 
+SCI_PRIVATE sc_status sci_lock_say(const sc_lock *lock, sc_status status, const char *what)
+{
+    sc_slice key = lock->names.keys[1];
+    return sc_fail(status, "the lock \"%.*s\" %s", (int)sci_min_size(key.len, 100), key.data, what);
+}
+
 /* Calls' ends. */
 
 static void sci_wish_run(sci_post *post)
@@ -163,16 +169,9 @@ static void sci_lock_tell_lost(sci_post *post)
     sci_client_release(client);
 }
 
-static sc_status sci_lock_check(const char *field, int64_t ms, int64_t least)
-{
-    if (ms >= least && ms <= INT32_MAX)
-        return SC_OK;
-    return sc_fail(SC_ERR_ARGUMENT, "sc_lock_config.%s is %lld; it wants %lld to %lld milliseconds",
-                   field, (long long)ms, (long long)least, (long long)INT32_MAX);
-}
-
 static sc_status sci_lock_configure(sc_lock *lock, const sc_lock_config *given)
 {
+    static const char of[] = "sc_lock_config";
     sc_lock_config *config = &lock->config;
     *config = *given;
     config->key = sc_bytes(NULL, 0);
@@ -182,11 +181,11 @@ static sc_status sci_lock_configure(sc_lock *lock, const sc_lock_config *given)
         config->wait_ms = SCI_LOCK_DEFAULT_WAIT_MS;
     if (!config->poll_ms)
         config->poll_ms = SCI_LOCK_DEFAULT_POLL_MS;
-    sc_status status = sci_lock_check("ttl_ms", config->ttl_ms, SCI_LOCK_LEAST_TTL_MS);
+    sc_status status = sci_check_ms(of, "ttl_ms", config->ttl_ms, SCI_LOCK_LEAST_TTL_MS, INT32_MAX);
     if (status == SC_OK)
-        status = sci_lock_check("wait_ms", config->wait_ms, -1);
+        status = sci_check_ms(of, "wait_ms", config->wait_ms, -1, INT32_MAX);
     if (status == SC_OK)
-        status = sci_lock_check("poll_ms", config->poll_ms, 1);
+        status = sci_check_ms(of, "poll_ms", config->poll_ms, 1, INT32_MAX);
     (void)sci_i64_to_text(config->ttl_ms, lock->ttl_text);
     (void)sci_i64_to_text(config->poll_ms * SCI_LOCK_PLACE_POLLS, lock->place_text);
     return status;
@@ -296,7 +295,7 @@ SC_API void sc_lock_close(sc_lock *lock)
     }
     sci_loop_lock(&client->loop);
     lock->is_closed = true;
-    sci_lock_cancel(lock, sc_fail(SC_ERR_CANCELLED, "the lock's handle was closed"));
+    sci_lock_cancel(lock, sci_lock_say(lock, SC_ERR_CANCELLED, "is not wanted any more"));
     sci_lock_await_telling(lock);
     sci_listener_remove(client, &lock->listener);
     sci_lock_release_reference(lock);
@@ -308,23 +307,18 @@ SC_API void sc_lock_close(sc_lock *lock)
 
 static sc_status sci_lock_start_acquire(sc_lock *lock, sci_wish *wish, int64_t wait_ms)
 {
-    sc_slice key = lock->names.keys[1];
-    int shown = (int)sci_min_size(key.len, 100);
     if (lock->acquirer)
-        return sc_fail(SC_ERR_ARGUMENT,
-                       "\"%.*s\" is being acquired by this handle: give each thread its own", shown,
-                       key.data);
+        return sci_lock_say(lock, SC_ERR_ARGUMENT,
+                            "is being acquired by this handle: give each thread its own");
     if (sci_lock_is_held(lock) && !lock->config.reentrant)
-        return sc_fail(SC_ERR_DEADLOCK,
-                       "this handle holds \"%.*s\" already (sc_lock_config.reentrant)", shown,
-                       key.data);
+        return sci_lock_say(lock, SC_ERR_DEADLOCK,
+                            "is held by this handle already (sc_lock_config.reentrant)");
     if (lock->is_held) {
         lock->depth++;
         return SC_OK;
     }
     if (wait_ms > INT32_MAX)
         wait_ms = -1;
-    lock->wait_ms = wait_ms;
     lock->deadline_ns =
         wait_ms < 0 ? SCI_NEVER : sci_loop_now_ns(&lock->client->loop) + wait_ms * SCI_NS_PER_MS;
     lock->acquirer = wish;
@@ -334,17 +328,15 @@ static sc_status sci_lock_start_acquire(sc_lock *lock, sci_wish *wish, int64_t w
 
 static sc_status sci_lock_not_held(sc_lock *lock)
 {
-    return sc_fail(lock->is_lost ? SC_LOST : SC_ERR_ARGUMENT,
-                   "this handle does not hold \"%.*s\"%s",
-                   (int)sci_min_size(lock->names.keys[1].len, 100), lock->names.keys[1].data,
-                   lock->is_lost ? " any more" : "");
+    return sci_lock_say(lock, lock->is_lost ? SC_LOST : SC_ERR_ARGUMENT,
+                        "is not held by this handle");
 }
 
 static sc_status sci_lock_start_release(sc_lock *lock, sci_wish *wish, int64_t unused_ms)
 {
     (void)unused_ms;
     if (lock->acquirer) {
-        sci_lock_cancel(lock, sc_fail(SC_ERR_CANCELLED, "sc_lock_release ended the acquire"));
+        sci_lock_cancel(lock, sci_lock_say(lock, SC_ERR_CANCELLED, "is not wanted any more"));
         return SC_OK;
     }
     if (!sci_lock_is_held(lock))
@@ -360,13 +352,14 @@ static sc_status sci_lock_start_extend(sc_lock *lock, sci_wish *wish, int64_t tt
 {
     if (!ttl_ms)
         ttl_ms = lock->config.ttl_ms;
-    sc_status status = sci_lock_check("ttl_ms", ttl_ms, SCI_LOCK_LEAST_TTL_MS);
+    sc_status status =
+        sci_check_ms("sc_lock_extend", "ttl_ms", ttl_ms, SCI_LOCK_LEAST_TTL_MS, INT32_MAX);
     if (status != SC_OK)
         return status;
     if (!sci_lock_is_held(lock))
         return sci_lock_not_held(lock);
     if (lock->extender)
-        return sc_fail(SC_ERR_ARGUMENT, "another call is extending this lock");
+        return sci_lock_say(lock, SC_ERR_ARGUMENT, "is being extended by another call");
     lock->extender = wish;
     lock->next_life_ms = ttl_ms;
     sci_lock_renew(lock);

@@ -92,7 +92,6 @@ struct sc_lock {
     int64_t until_ns;     /* ours for certain until then */
 
     int64_t deadline_ns; /* of the acquirer */
-    int64_t wait_ms;
     int64_t asked_ns;
     int64_t renewed_ns;
     sci_timer wait_timer;
@@ -118,6 +117,9 @@ struct sc_lock {
 };
 
 /* lock.c */
+
+/* sc_fail: "the lock "key" " and what about it. */
+SCI_PRIVATE sc_status sci_lock_say(const sc_lock *lock, sc_status status, const char *what);
 
 SCI_PRIVATE void sci_lock_release_reference(sc_lock *lock);
 /* The call in this place, if there is one, ends. Words of anything but SC_OK in sc_error_text. */

@@ -43,8 +43,7 @@ static sc_status sci_lock_result(sci_eval_op *eval)
     if (status == SC_ERR_REPLY && words.len > 7 &&
         (memcmp(words.data, "NOPERM", 6) == 0 || memcmp(words.data, "ERR unk", 7) == 0))
         return sc_fail(SC_ERR_UNSUPPORTED,
-                       "locks need scripts (EVALSHA, EVAL) and what they call (GET SET DEL PTTL "
-                       "PEXPIRE TIME PUBLISH ZADD ZRANGE ZREM HGET HSET HDEL): %.*s",
+                       "locks need EVALSHA, EVAL, and the commands of their scripts: %.*s",
                        (int)sci_min_size(words.len, 200), words.data);
     return status;
 }
@@ -121,8 +120,7 @@ static void sci_lock_left(sci_eval_op *eval)
     lock->is_leaving = false;
     if (status == SC_OK && sc_item_integer(sc_reply_item(eval->op.view), &was_ours) == SC_OK &&
         !was_ours)
-        status = sc_fail(SC_LOST, "the lock \"%.*s\" was not ours any more",
-                         (int)sci_min_size(lock->names.keys[1].len, 100), lock->names.keys[1].data);
+        status = sci_lock_say(lock, SC_LOST, "was lost before");
     sci_wish_end(lock, &lock->releaser, status);
     if (status < 0)
         sci_lock_leave_later(lock);
@@ -211,14 +209,12 @@ static void sci_lock_lose(sc_lock *lock, const char *why)
 {
     lock->is_lost = true;
     lock->depth = 0;
-    sci_client_log(lock->client, SC_LOG_WARNING, "the lock \"%.*s\" was lost: %s",
-                   (int)sci_min_size(lock->names.keys[1].len, 100), lock->names.keys[1].data, why);
+    (void)sci_lock_say(lock, SC_LOST, why);
+    sci_client_log(lock->client, SC_LOG_WARNING, "%s", sc_error_text());
     if (lock->config.on_lost && !lock->is_closed && lock->losses++ == 0) {
         lock->references++;
         sci_loop_post(&lock->client->loop, &lock->lost_post);
     }
-    (void)sc_fail(SC_LOST, "the lock \"%.*s\" was lost: %s",
-                  (int)sci_min_size(lock->names.keys[1].len, 100), lock->names.keys[1].data, why);
     if (!lock->is_renewing)
         sci_wish_end(lock, &lock->extender, SC_LOST);
     sci_lock_leave(lock);
@@ -227,7 +223,7 @@ static void sci_lock_lose(sc_lock *lock, const char *why)
 SCI_PRIVATE bool sci_lock_is_held(sc_lock *lock)
 {
     if (lock->is_held && sci_loop_now_ns(&lock->client->loop) >= lock->until_ns)
-        sci_lock_lose(lock, "its lease ended before it was renewed (ttl_ms)");
+        sci_lock_lose(lock, "was lost: its lease ended before it was renewed (ttl_ms)");
     return lock->is_held;
 }
 
@@ -242,9 +238,9 @@ static void sci_lock_renewed(sci_eval_op *eval)
     if (lock->is_held && status == SC_OK && is_ours)
         sci_lock_until(lock, lock->renewed_ns);
     if (lock->is_held && !is_ours)
-        sci_lock_lose(lock, "it is another's on the server, or nobody's");
+        sci_lock_lose(lock, "was lost: on the server it is another's, or nobody's");
     if (!lock->is_held)
-        status = sc_fail(SC_LOST, "the lock is not held any more");
+        status = sci_lock_say(lock, SC_LOST, "was lost");
     if (lock->renews_again && lock->is_held) {
         lock->renews_again = false;
         sci_lock_renew(lock);
@@ -322,10 +318,7 @@ static void sci_lock_wait(sc_lock *lock, int64_t left_ms)
     int64_t now_ns = sci_loop_now_ns(&lock->client->loop);
     int64_t poll_ms = lock->config.poll_ms;
     if (now_ns >= lock->deadline_ns) {
-        sci_lock_fail(lock,
-                      sc_fail(SC_HELD, "the lock \"%.*s\" was another's for %lld ms (wait_ms)",
-                              (int)sci_min_size(lock->names.keys[1].len, 100),
-                              lock->names.keys[1].data, (long long)lock->wait_ms));
+        sci_lock_fail(lock, sci_lock_say(lock, SC_HELD, "is another's (wait_ms)"));
         return;
     }
     if (lock->asks_again) {

@@ -138,7 +138,7 @@ static void what_is_not_held_cannot_be_released_nor_extended(void **state)
     (void)state;
     contender_open_key(&mine, test.client, "job");
     assert_status(SC_ERR_ARGUMENT, sc_lock_release(mine.lock));
-    assert_error_text_has("does not hold \"job\"");
+    assert_error_text_has("\"job\" is not held");
     assert_status(SC_ERR_ARGUMENT, sc_lock_extend(mine.lock, 0));
     contender_close(&mine);
     sc_lock_close(NULL);
@@ -203,7 +203,7 @@ static void a_wait_ends_with_its_time(void **state)
     int64_t before_ms = wait_now_ms();
     assert_status(SC_HELD, sc_lock_acquire(theirs.lock, 20));
     assert_true(wait_now_ms() - before_ms >= 20);
-    assert_error_text_has("20 ms (wait_ms)");
+    assert_error_text_has("(wait_ms)");
     WAIT_UNTIL(fixture_number("ZCARD", "sc:queue{job}") == 0);
     WAIT_UNTIL(fixture_number("HLEN", "sc:alive{job}") == 0);
     contender_close(&theirs);
