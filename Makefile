@@ -52,7 +52,7 @@ BENCH = $(patsubst bench/%.c,build/bench/%,$(wildcard bench/*.c))
 FORMATTED = $(shell find src ports tests examples bench tools -name '*.[ch]' -type f)
 
 .PHONY: all help demo test check unit redis ports differential sanitize layers matrix fuzz fuzz-smoke bench \
-        bench-instructions sim sim-plants examples baremetal cross size size-check format clean programs server embedded
+        bench-instructions sim sim-plants model examples baremetal cross size size-check format clean programs server embedded
 
 all: smartcache.h
 
@@ -73,6 +73,7 @@ help:
 	@echo 'make fuzz-smoke          all fuzz targets, $(SECONDS_OF_FUZZING) s together'
 	@echo 'make sim                 the library in virtual time, on a network that fails: SECONDS=60'
 	@echo 'make sim-plants          known wrong edits, each of which the simulator must find'
+	@echo 'make model               the lease, in every order of events: proofs and known wrong protocols'
 	@echo 'make bench               side by side with peers; prints ratios'
 	@echo 'make bench-instructions  the same in instructions an operation'
 	@echo 'make baremetal           builds examples/baremetal for a Cortex-M3 and runs it under QEMU'
@@ -296,6 +297,11 @@ sim: smartcache.h
 sim-plants: smartcache.h
 	@tests/setup.sh sim
 	@tests/sim/plant --seconds $(SECONDS)
+
+# The protocol itself, in all states that a few clients can reach.
+model:
+	@tests/setup.sh model
+	@tests/model/run
 
 build/sim/sim: $(SIM)
 	@echo 'build $@'

@@ -8,6 +8,7 @@
 #     baremetal redis-server, Arm's cross compiler with newlib, QEMU, what fetches lwIP's source
 #     bench     hiredis, OpenSSL, what lwIP needs, redis-benchmark, valgrind
 #     sim       compiler, git, tcc
+#     model     compiler, spin
 #     source    what tests/fetch_source needs
 #     cross     musl, the cross compilers of tests/cross, qemu-user, clang, redis-server
 #     size      musl, the compilers for ARM, qemu-user
@@ -294,6 +295,10 @@ for group in "$@"; do
         need_c
         need_command git git
         need_command tcc tcc
+        ;;
+    model)
+        need_c
+        need_command spin spin
         ;;
     source) need_source ;;
     cross) need_cross_targets ;;
