@@ -608,7 +608,7 @@ inline serve_late(n)
 /* --- clients are alike, so only one of the orders in which they can stand is kept */
 
 /* Late requests that cannot do anything any more: renewals and releases by a name that the server
-   does not have and cannot come to have, and what has an old token. */
+   does not have and cannot come to have. */
 #if defined(RELEASE_BLINDLY) || defined(RENEW_CREATES)
 #define IS_NAMELESS(n) false
 #else
@@ -617,20 +617,13 @@ inline serve_late(n)
      !(owner == late[n].who && owner_name == late[n].name) &&                                      \
      !(client[late[n].who].state == ASKING && client[late[n].who].name == late[n].name))
 #endif
-#if defined(UNFENCED) || defined(SWAP_UNCHECKED) || defined(SWAP_CHECKS_NAME)
-#define IS_STALE(n) false
-#else
-#define IS_STALE(n)                                                                                \
-    ((late[n].kind == WRITE && late[n].token < written) ||                                         \
-     (late[n].kind == SWAP && late[n].token < newest))
-#endif
 
 inline drop_vain()
 {
     v = 0;
     do
     :: v < LATE && late[v].kind != NONE ->
-        used = IS_STALE(v);
+        used = 0;
         if
         :: IS_NAMELESS(v) ->
             used = 1;
