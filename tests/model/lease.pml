@@ -88,7 +88,7 @@ typedef Client {
     byte message;
     byte belief;     /* what is left of the lease by its clock, counted from before the request */
     bit belief_late;  /* that clock has lost what it may */
-    byte asked;      /* what would be left, if the request under way is granted */
+    byte asked;      /* what would be left, if what is asked for is granted */
     bit asked_late;
     bit waits;       /* refused; for the timer, or for the message that the lease is free */
 };
@@ -522,11 +522,10 @@ inline become_idle(c)
 
 /* Give up what is asked for or held: what is under way may arrive all the same, and a release is
    tried. */
-inline leave(c)
+inline leave(c, kind_)
 {
     if
-    :: client[c].message == REQUEST && client[c].state == ASKING -> may_put_late(ACQUIRE, c)
-    :: client[c].message == REQUEST && client[c].state != ASKING -> may_put_late(RENEW, c)
+    :: client[c].message == REQUEST -> may_put_late(kind_, c)
     :: else
     fi;
     may_put_late(RELEASE, c);
@@ -555,7 +554,7 @@ inline give_up(c)
     fi;
     become_idle(c)
 #else
-    leave(c)
+    leave(c, ACQUIRE)
 #endif
 }
 
@@ -795,7 +794,7 @@ active [CLIENTS] proctype program()
 #endif
     :: atomic { /* given back, or told that it is lost, or dead */
         (client[_pid].state == HOLDING || client[_pid].state == ASLEEP) && CAN_LEAVE(_pid) ->
-        leave(_pid);
+        leave(_pid, RENEW);
         check_tidy();
         order_clients()
     }
