@@ -2,7 +2,7 @@
    wrong between them. README.md says what is abstracted, and what is checked in which setting.
 
    A setting is chosen by one of EXCLUSION, FENCING, TIDY, PROGRESS; a known wrong protocol by one of
-   the names in wrong.txt. */
+   the names in README.md. */
 
 /* --- bounds, each of which the command line may set */
 
@@ -67,7 +67,7 @@ bit calm;
 #define SWAP 5  /* of a refresh, on the lease's own server */
 
 typedef Message {
-    byte kind;  /* NONE: free */
+    byte kind; /* NONE: free */
     byte who;
     byte name;
     byte token;
@@ -83,14 +83,14 @@ Message late[LATE];
 
 typedef Client {
     byte state;
-    byte name;  /* of this taking of the lease: the random value */
+    byte name; /* of this taking of the lease: the random value */
     byte token; /* the fencing token, or the term */
     byte message;
-    byte belief;     /* what is left of the lease by its clock, counted from before the request */
-    bit belief_late;  /* that clock has lost what it may */
-    byte asked;      /* what would be left, if what is asked for is granted */
+    byte belief; /* what is left of the lease by its clock, counted from before the request */
+    bit belief_late; /* that clock has lost what it may */
+    byte asked; /* what would be left, if what is asked for is granted */
     bit asked_late;
-    bit waits;       /* refused; for the timer, or for the message that the lease is free */
+    bit waits; /* refused; for the timer, or for the message that the lease is free */
 };
 Client client[CLIENTS];
 
@@ -99,12 +99,12 @@ Client client[CLIENTS];
 byte owner = NOBODY;
 byte owner_name;
 byte owner_token;
-byte life;
+byte life; /* what is left of the lease */
 
-byte counter;  /* of tokens; 0: lost */
+byte counter; /* of tokens; 0: lost */
 bit clock_is_back;
 
-byte newest;   /* token granted ever: no part of the protocol */
+byte newest;  /* token granted ever: no part of the protocol */
 byte written; /* token of the last write to the register */
 
 /* All of them, or only one. */
