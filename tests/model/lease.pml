@@ -1,8 +1,8 @@
 /* The lease behind locks, election and refresh: clients, one server, their clocks, and what may go
    wrong between them. README.md says what is abstracted, and what is checked in which setting.
 
-   A setting is chosen by one of EXCLUSION, FENCING, TIDY, PROGRESS; a known wrong protocol by one of
-   the names in README.md. */
+   A setting is chosen by one of EXCLUSION, FENCING (1: the counter may be lost; 2: the clock be set
+   back), TIDY, PROGRESS; a known wrong protocol by one of the names in README.md. */
 
 /* --- bounds, each of which the command line may set */
 
@@ -781,7 +781,8 @@ active [CLIENTS] proctype program()
         order_clients()
     }
     :: atomic { /* the answer to a renewal does not come in time: the next one asks again */
-        client[_pid].state == HOLDING && client[_pid].message == REQUEST && CAN_LEAVE(_pid) && !calm ->
+        client[_pid].state == HOLDING && client[_pid].message == REQUEST && CAN_LEAVE(_pid) &&
+            !calm ->
         may_put_late(RENEW, _pid);
         forget_request(_pid);
         order_clients()
@@ -810,7 +811,8 @@ active [CLIENTS] proctype program()
 #endif
 #ifndef TIDY
     :: atomic { /* sent again on a new connection */
-        client[_pid].state == ASKING && client[_pid].message == REQUEST && HAS_ROOM_FOR(1) && !calm ->
+        client[_pid].state == ASKING && client[_pid].message == REQUEST && HAS_ROOM_FOR(1) &&
+            !calm ->
         put_late(ACQUIRE, _pid);
         order_clients()
     }
@@ -867,9 +869,11 @@ inline tick_client(c)
     fi;
     if
 #ifdef RENEW_PAST_DEADLINE
-    :: client[c].state == HOLDING && client[c].belief > MARGIN -> run_down(client[c].belief, client[c].belief_late)
+    :: client[c].state == HOLDING && client[c].belief > MARGIN ->
+        run_down(client[c].belief, client[c].belief_late)
 #else
-    :: client[c].state == HOLDING && client[c].belief > STOP -> run_down(client[c].belief, client[c].belief_late)
+    :: client[c].state == HOLDING && client[c].belief > STOP ->
+        run_down(client[c].belief, client[c].belief_late)
     :: client[c].state == HOLDING && client[c].belief == STOP ->
         client[c].state = ASLEEP;
         client[c].belief = 0
@@ -901,7 +905,8 @@ inline tick_server()
 #define IS_AT_REST(c)                                                                              \
     (client[c].message == NONE && client[c].state != ASLEEP &&                                     \
      !(client[c].state == HOLDING && !IN_TIME(c)))
-#define ARE_AT_REST (late[0].kind == NONE && IS_AT_REST(0) && IS_AT_REST(1) && IS_AT_REST(CLIENTS - 1))
+#define ARE_AT_REST                                                                                \
+    (late[0].kind == NONE && IS_AT_REST(0) && IS_AT_REST(1) && IS_AT_REST(CLIENTS - 1))
 
 active proctype clock()
 {
@@ -928,7 +933,9 @@ active proctype clock()
 active proctype server_faults()
 {
     do
-    :: atomic { owner != NOBODY -> free_lease(); renumber(); order_clients() } /* it expires, or the server restarts */
+    :: atomic { /* it expires, or the server restarts */
+        owner != NOBODY -> free_lease(); renumber(); order_clients()
+    }
 #if FENCING == 1
     :: atomic { counter > 0 -> counter = 0; renumber(); order_clients() }
 #else
