@@ -110,7 +110,7 @@ redis: $(REDIS) build/smartcache-server
 	@tests/run $(REDIS) $(INTEROP)
 
 # The same tests against the embedded server.
-EMBEDDED = $(patsubst %,$B/redis/test_%,command get_or_load subscribe threads lock lock_trouble)
+EMBEDDED = $(patsubst %,$B/redis/test_%,command get_or_load subscribe threads lock lock_shared lock_trouble)
 embedded: $(EMBEDDED) build/smartcache-server
 	@FIXTURE_SERVER=$(CURDIR)/build/smartcache-server tests/run $(EMBEDDED)
 

@@ -1875,6 +1875,7 @@ typedef struct sc_lock_config {
                         when it is free */
     bool reentrant;  /* a handle that holds the lock may acquire it again, and releases it as often;
                         default: SC_ERR_DEADLOCK */
+    bool interop;    /* sc_semaphore_open: as npm's redis-semaphore keeps it */
     sc_on_lock_lost on_lost; /* default: none */
     void *user;              /* for on_lost */
 } sc_lock_config;
@@ -1882,6 +1883,21 @@ typedef struct sc_lock_config {
 /* Make a contender; nothing is asked yet. `config` is copied. The caller closes it, before or after
    the client. SC_ERR_ARGUMENT names the field; SC_ERR_MEMORY. Does not block. */
 SC_API sc_status sc_lock_open(sc_client *client, const sc_lock_config *config, sc_lock **lock);
+
+/* A contender for one of the `permits` of a counting semaphore: all that is said of locks here holds
+   for one permit. Each has a lease of its own, so that those of crashed holders come back. All who
+   use a key should say the same number; one who says less gets a permit when fewer are out. The key
+   is a sorted set of the holders' tokens, by when their leases end. With `interop` it is that of
+   npm's redis-semaphore (key "semaphore:" and the name), which has when they began: all must then use
+   the same ttl_ms (lockTimeout), and the other processes' clocks must be those of the server. */
+SC_API sc_status sc_semaphore_open(sc_client *client, const sc_lock_config *config, int64_t permits,
+                                   sc_lock **lock);
+/* A contender for a read/write lock, to write or to read: any number of readers hold it, or one
+   writer alone. First come, first served, as `fair`: readers that come after a writer wait for it.
+   Each has a lease and a fencing token of its own. The key is a sorted set, as a semaphore's. */
+SC_API sc_status sc_rwlock_open(sc_client *client, const sc_lock_config *config, bool writes,
+                                sc_lock **lock);
+
 /* Gives the lock back if it is held, and ends an acquire that is under way. Afterwards no callback of
    it runs any more, its own excepted. A client that was closed first cannot give back: the lease ends
    by itself. NULL is fine. Blocks as sc_lock_release, and for on_lost if that runs on another thread. */
@@ -10454,40 +10470,45 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
 
 /* For locks. KEYS: fence, lock, queue, alive (coord/lock.h); SCI_SCRIPT_RENEW fits the first three.
 
-   The queue is a sorted set of those who wait, by when they came (us, and above the one before); `alive` has until when each
-   one's place stands (ms). */
+   The queue is a sorted set of those who wait, by when they came (us, and above the one before);
+   `alive` has until when each one's place stands (ms). */
 
-/* What both begin with. */
-#define SCI_LOCK_BEGINS                                                                            \
+/* What all begin with. */
+#define SCI_LUA_BEGIN                                                                              \
     "local c,K,A=redis.call,KEYS,ARGV\n"                                                           \
-    "local function drop(w) c('ZREM',K[3],w) c('HDEL',K[4],w) end\n"                               \
-    "local h=c('GET',K[2])\n"
+    "local function drop(w) c('ZREM',K[3],w) c('HDEL',K[4],w) end\n"
 
-/* ARGV: token, lease in ms, who asks, for how long its place in the queue is to stand in ms ("0": it
-   takes none), "1": whoever is before it in the queue comes before it.
-   {1, fencing token} when the lock is free; a repeat with the same token after a lost reply is one
-   taking. Else {0, ms until it is free if nobody does anything, or -1}.
-   The fencing token is above the last, and at least the server's time: so the last need not be kept
-   longer than until that time has passed it, but for a clock that is set back: a day more. */
-#define SCI_SCRIPT_LOCK                                                                            \
-    SCI_LOCK_BEGINS                                                                                \
-    "local t=c('TIME')\n"                                                                          \
-    "local us=t[1]*1000000+t[2]\n"                                                                 \
-    "local left=h and c('PTTL',K[2])\n"                                                            \
-    "while not h and A[5]=='1' do\n"                                                               \
+/* Tell the first in the queue that anybody listens for. */
+#define SCI_LUA_WAKE                                                                               \
+    "local function wake(p,keep)\n"                                                                \
+    "  while true do\n"                                                                            \
+    "    local f=c('ZRANGE',K[3],0,0)[1]\n"                                                        \
+    "    if not f then return end\n"                                                               \
+    "    local heard=redis.pcall('PUBLISH',p..f,'')~=0\n"                                          \
+    "    if heard and keep=='1' then return end\n"                                                 \
+    "    drop(f)\n"                                                                                \
+    "    if heard then return end\n"                                                               \
+    "  end\n"                                                                                      \
+    "end\n"
+
+/* Nothing is in the way but those who came before: the dead among them go. */
+#define SCI_LUA_PASS                                                                               \
+    "while not left and A[5]=='1' do\n"                                                            \
     "  local f=c('ZRANGE',K[3],0,0)[1]\n"                                                          \
     "  if not f or f==A[3] then break end\n"                                                       \
     "  local e=tonumber(c('HGET',K[4],f)) or 0\n"                                                  \
     "  if e*1000>us then left=math.ceil(e-us/1000) break end\n"                                    \
     "  drop(f)\n"                                                                                  \
-    "end\n"                                                                                        \
-    "if not left or h==A[1] then\n"                                                                \
+    "end\n"
+
+/* Above the last token, and at least the server's time: so the last need not be kept longer than until
+   that time has passed it, but for a clock that is set back: a day more. */
+#define SCI_LUA_FENCE                                                                              \
     "  local f=math.max((tonumber(c('GET',K[1])) or 0)+1,us)\n"                                    \
-    "  c('SET',K[1],f,'PX',math.ceil((f-us)/1000)+86400000)\n"                                     \
-    "  c('SET',K[2],A[1],'PX',A[2])\n"                                                             \
-    "  drop(A[3])\n"                                                                               \
-    "  return {1,f}\n"                                                                             \
-    "end\n"                                                                                        \
+    "  c('SET',K[1],f,'PX',math.ceil((f-us)/1000)+86400000)\n"
+
+/* The end of asking in vain. */
+#define SCI_LUA_QUEUE                                                                              \
     "if A[4]~='0' then\n"                                                                          \
     "  local z=c('ZRANGE',K[3],-1,-1,'WITHSCORES')[2]\n"                                           \
     "  c('ZADD',K[3],'NX',math.max(us,(z or 0)+1),A[3])\n"                                         \
@@ -10498,22 +10519,74 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
     "end\n"                                                                                        \
     "return {0,left}\n"
 
+/* ARGV: token, lease in ms, who asks, for how long its place in the queue is to stand in ms ("0": it
+   takes none), "1": whoever is before it in the queue comes before it.
+   {1, fencing token} when the lock is free; a repeat with the same token after a lost reply is one
+   taking. Else {0, ms until it is free if nobody does anything, or -1}. */
+#define SCI_SCRIPT_LOCK                                                                            \
+    SCI_LUA_BEGIN                                                                                  \
+    "local t=c('TIME')\n"                                                                          \
+    "local us=t[1]*1000000+t[2]\n"                                                                 \
+    "local h=c('GET',K[2])\n"                                                                      \
+    "local left=h and c('PTTL',K[2])\n" SCI_LUA_PASS "if not left or h==A[1] then\n" SCI_LUA_FENCE \
+    "  c('SET',K[2],A[1],'PX',A[2])\n"                                                             \
+    "  drop(A[3])\n"                                                                               \
+    "  return {1,f}\n"                                                                             \
+    "end\n" SCI_LUA_QUEUE
+
 /* ARGV: token, who asks, "1": who is woken keeps its place until it has the lock, channels' common
    beginning. Gives up the place in the queue, and the lock if it is ours; when the lock is free then,
-   wakes the first in the queue that anybody listens for. 1: it was ours. */
+   wakes the first in the queue. 1: it was ours. */
 #define SCI_SCRIPT_UNLOCK                                                                          \
-    SCI_LOCK_BEGINS                                                                                \
+    SCI_LUA_BEGIN                                                                                  \
+    SCI_LUA_WAKE                                                                                   \
+    "local h=c('GET',K[2])\n"                                                                      \
     "drop(A[2])\n"                                                                                 \
     "if h==A[1] then c('DEL',K[2]) end\n"                                                          \
-    "while not h or h==A[1] do\n"                                                                  \
-    "  local f=c('ZRANGE',K[3],0,0)[1]\n"                                                          \
-    "  if not f then break end\n"                                                                  \
-    "  local heard=redis.pcall('PUBLISH',A[4]..f,'')~=0\n"                                         \
-    "  if heard and A[3]=='1' then break end\n"                                                    \
-    "  drop(f)\n"                                                                                  \
-    "  if heard then break end\n"                                                                  \
-    "end\n"                                                                                        \
+    "if not h or h==A[1] then wake(A[4],A[3]) end\n"                                               \
     "return h==A[1] and 1 or 0\n"
+
+/* Locks with several holders: the lock is a sorted set of their tokens, by when their leases end in
+   ms, less a shift. A token that begins with "w" is alone. */
+
+/* ARGV: as SCI_SCRIPT_LOCK, then how many may hold it together with us at most, the shift, channels'
+   common beginning. Who gets it wakes the next, if there is room for more. */
+#define SCI_SCRIPT_SHARE                                                                           \
+    SCI_LUA_BEGIN                                                                                  \
+    SCI_LUA_WAKE                                                                                   \
+    "local t=c('TIME')\n"                                                                          \
+    "local us=t[1]*1000000+t[2]\n"                                                                 \
+    "local ms=math.floor(us/1000)\n"                                                               \
+    "c('ZREMRANGEBYSCORE',K[2],'-inf',ms-A[7])\n"                                                  \
+    "local n=c('ZCARD',K[2])\n"                                                                    \
+    "local h=c('ZRANGE',K[2],0,0,'WITHSCORES')\n"                                                  \
+    "local left\n"                                                                                 \
+    "if n>=A[6]+0 or n>0 and string.sub(h[1],1,1)=='w' then left=h[2]+A[7]-ms end\n" SCI_LUA_PASS  \
+    "if not left or c('ZSCORE',K[2],A[1]) then\n" SCI_LUA_FENCE                                    \
+    "  c('ZADD',K[2],ms+A[2]-A[7],A[1])\n"                                                         \
+    "  if c('PTTL',K[2])<A[2]+0 then c('PEXPIRE',K[2],A[2]) end\n"                                 \
+    "  drop(A[3])\n"                                                                               \
+    "  if n+1<A[6]+0 then wake(A[8],A[5]) end\n"                                                   \
+    "  return {1,f}\n"                                                                             \
+    "end\n" SCI_LUA_QUEUE
+
+/* ARGV: as SCI_SCRIPT_UNLOCK. Wakes the next in any case: it asks whether there is room for it. */
+#define SCI_SCRIPT_UNSHARE                                                                         \
+    SCI_LUA_BEGIN                                                                                  \
+    SCI_LUA_WAKE                                                                                   \
+    "local n=c('ZREM',K[2],A[1])\n"                                                                \
+    "drop(A[2])\n"                                                                                 \
+    "wake(A[4],A[3])\n"                                                                            \
+    "return n\n"
+
+/* KEYS: fence, lock, queue. ARGV: token, lease in ms, shift. */
+#define SCI_SCRIPT_RENEW_SHARE                                                                     \
+    "local c,K,A=redis.call,KEYS,ARGV\n"                                                           \
+    "if not c('ZSCORE',K[2],A[1]) then return 0 end\n"                                             \
+    "local t=c('TIME')\n"                                                                          \
+    "c('ZADD',K[2],math.floor(t[1]*1000+t[2]/1000)+A[2]-A[3],A[1])\n"                              \
+    "if c('PTTL',K[2])<A[2]+0 then c('PEXPIRE',K[2],A[2]) end\n"                                   \
+    "return 1\n"
 
 #ifndef SMARTCACHE_NO_SERVER
 
@@ -12356,7 +12429,7 @@ typedef struct sci_pause {
     sci_link held;    /* sci_session.resume: their commands were put off */
 } sci_pause;
 
-#define SCI_SERVER_SCRIPTS 5
+#define SCI_SERVER_SCRIPTS 8
 /* An entry that may be evicted next, as it was when it was sampled; private to evict.c. */
 typedef struct sci_evict_candidate {
     int db;
@@ -21577,6 +21650,9 @@ SCI_PRIVATE bool sci_script_join(sci_script_run *run, sci_bytes *joined, const s
 
 SCI_PRIVATE void sci_script_lock(sci_script_run *run);
 SCI_PRIVATE void sci_script_unlock(sci_script_run *run);
+SCI_PRIVATE void sci_script_share(sci_script_run *run);
+SCI_PRIVATE void sci_script_unshare(sci_script_run *run);
+SCI_PRIVATE void sci_script_renew_share(sci_script_run *run);
 
 typedef struct sci_native_script {
     const char *text;
@@ -21787,6 +21863,9 @@ static const sci_native_script *sci_native_scripts(void)
         {SCI_SCRIPT_RENEW, 3, 2, sci_script_renew},
         {SCI_SCRIPT_LOCK, 4, 5, sci_script_lock},
         {SCI_SCRIPT_UNLOCK, 4, 4, sci_script_unlock},
+        {SCI_SCRIPT_SHARE, 4, 8, sci_script_share},
+        {SCI_SCRIPT_UNSHARE, 4, 4, sci_script_unshare},
+        {SCI_SCRIPT_RENEW_SHARE, 3, 3, sci_script_renew_share},
     };
     return scripts;
 }
@@ -21944,6 +22023,10 @@ SCI_PRIVATE sci_command_list sci_script_commands(void)
 #define SCI_LOCK_ARG_WHO 2
 #define SCI_LOCK_ARG_PLACE 3
 #define SCI_LOCK_ARG_FAIR 4
+#define SCI_SHARE_ARG_LIMIT 5
+#define SCI_SHARE_ARG_SHIFT 6
+#define SCI_SHARE_ARG_CHANNEL 7
+#define SCI_RENEW_ARG_SHIFT 2
 #define SCI_UNLOCK_ARG_WHO 1
 #define SCI_UNLOCK_ARG_FAIR 2
 #define SCI_UNLOCK_ARG_CHANNEL 3
@@ -22009,28 +22092,38 @@ static bool sci_script_pass_dead(sci_script_run *run, sci_bytes *first, int64_t 
     }
 }
 
-static void sci_script_grant(sci_script_run *run)
+/* The next fencing token, kept. */
+static bool sci_script_count_fence(sci_script_run *run, int64_t *fence)
 {
     char text[SCI_I64_TEXT_BYTES];
     char life[SCI_I64_TEXT_BYTES];
     sc_slice last;
-    int64_t fence = 0;
     int64_t now_us = run->call->now_ms * 1000;
     if (!sci_script_get(run, SCI_SCRIPT_FENCE, &last))
-        return;
-    if (!sci_text_to_i64(last, &fence))
-        fence = 0;
-    fence = sci_max_i64(fence + 1, now_us);
-    int64_t life_ms = (fence - now_us + 999) / 1000 + SCI_FENCE_LIFE_MS;
-    if (sci_script_set(run, SCI_SCRIPT_FENCE, sc_bytes(text, sci_i64_to_text(fence, text)),
-                       sc_bytes(life, sci_i64_to_text(life_ms, life))) &&
+        return false;
+    if (!sci_text_to_i64(last, fence))
+        *fence = 0;
+    *fence = sci_max_i64(*fence + 1, now_us);
+    int64_t life_ms = (*fence - now_us + 999) / 1000 + SCI_FENCE_LIFE_MS;
+    return sci_script_set(run, SCI_SCRIPT_FENCE, sc_bytes(text, sci_i64_to_text(*fence, text)),
+                          sc_bytes(life, sci_i64_to_text(life_ms, life)));
+}
+
+static void sci_script_answer_pair(sci_script_run *run, int64_t first, int64_t second)
+{
+    sci_answer_array(run->call, 2);
+    sci_answer_i64(run->call, first);
+    sci_answer_i64(run->call, second);
+}
+
+static void sci_script_grant(sci_script_run *run)
+{
+    int64_t fence;
+    if (sci_script_count_fence(run, &fence) &&
         sci_script_set(run, SCI_SCRIPT_LEASE, run->args[SCI_LOCK_ARG_TOKEN],
                        run->args[SCI_LOCK_ARG_LIFE]) &&
-        sci_script_leave_queue(run, run->args[SCI_LOCK_ARG_WHO])) {
-        sci_answer_array(run->call, 2);
-        sci_answer_i64(run->call, 1);
-        sci_answer_i64(run->call, fence);
-    }
+        sci_script_leave_queue(run, run->args[SCI_LOCK_ARG_WHO]))
+        sci_script_answer_pair(run, 1, fence);
 }
 
 /* The key lives at least so long. */
@@ -22042,6 +22135,15 @@ static bool sci_script_keep(sci_script_run *run, size_t key, sc_slice life)
            sci_script_do_on(run, "PEXPIRE", key, life, sc_bytes(NULL, 0));
 }
 
+/* The last line of an answer, such as a score. */
+static sc_slice sci_script_last_line(sc_slice answer)
+{
+    size_t at = answer.len - 2;
+    while (at > 0 && answer.data[at - 1] != '\n')
+        at--;
+    return sc_bytes(answer.data + at, answer.len - 2 - at);
+}
+
 /* Behind all others, also when they came in the same moment. */
 static bool sci_script_last_place(sci_script_run *run, int64_t *place)
 {
@@ -22050,11 +22152,7 @@ static bool sci_script_last_place(sci_script_run *run, int64_t *place)
     int64_t last = 0;
     if (!sci_script_do(run, words, 5))
         return false;
-    sc_slice answer = sci_bytes_slice(&run->answer);
-    size_t at = answer.len - 2; /* the score is the last line */
-    while (at > 0 && answer.data[at - 1] != '\n')
-        at--;
-    if (!sci_text_to_i64(sc_bytes(answer.data + at, answer.len - 2 - at), &last))
+    if (!sci_text_to_i64(sci_script_last_line(sci_bytes_slice(&run->answer)), &last))
         last = 0;
     *place = sci_max_i64(run->call->now_ms * 1000, last + 1);
     return true;
@@ -22083,9 +22181,20 @@ static bool sci_script_queue_up(sci_script_run *run)
            sci_script_keep(run, SCI_SCRIPT_ALIVE, place);
 }
 
-SCI_PRIVATE void sci_script_lock(sci_script_run *run)
+/* Nothing is in the way but those who came before, if they are asked. */
+static bool sci_script_pass(sci_script_run *run, int64_t *left_ms)
 {
     sci_bytes first;
+    if (!sci_slice_equal(run->args[SCI_LOCK_ARG_FAIR], sc_text("1")))
+        return true;
+    sci_bytes_init(&first, &run->call->server->memory);
+    bool is_known = sci_script_pass_dead(run, &first, left_ms);
+    sci_bytes_free(&first);
+    return is_known;
+}
+
+SCI_PRIVATE void sci_script_lock(sci_script_run *run)
+{
     sc_slice holder;
     int64_t left_ms = -1;
     bool is_free = true;
@@ -22094,27 +22203,21 @@ SCI_PRIVATE void sci_script_lock(sci_script_run *run)
     if (holder.data) {
         left_ms = sci_script_ttl_ms(run, SCI_SCRIPT_LEASE);
         is_free = sci_slice_equal(holder, run->args[SCI_LOCK_ARG_TOKEN]);
-    } else if (sci_slice_equal(run->args[SCI_LOCK_ARG_FAIR], sc_text("1"))) {
-        sci_bytes_init(&first, &run->call->server->memory);
-        bool is_known = sci_script_pass_dead(run, &first, &left_ms);
-        sci_bytes_free(&first);
-        if (!is_known)
+    } else {
+        if (!sci_script_pass(run, &left_ms))
             return;
         is_free = left_ms < 0;
     }
-    if (is_free) {
+    if (is_free)
         sci_script_grant(run);
-    } else if (sci_script_queue_up(run)) {
-        sci_answer_array(run->call, 2);
-        sci_answer_i64(run->call, 0);
-        sci_answer_i64(run->call, left_ms);
-    }
+    else if (sci_script_queue_up(run))
+        sci_script_answer_pair(run, 0, left_ms);
 }
 
 /* Tell the first in the queue; `*is_heard` if somebody listens there. */
-static bool sci_script_wake(sci_script_run *run, sc_slice who, bool *is_heard)
+static bool sci_script_wake(sci_script_run *run, sc_slice before, sc_slice who, bool *is_heard)
 {
-    const sc_slice pieces[2] = {run->args[SCI_UNLOCK_ARG_CHANNEL], who};
+    const sc_slice pieces[2] = {before, who};
     sci_bytes channel;
     if (!sci_script_join(run, &channel, pieces, 2))
         return false;
@@ -22124,16 +22227,16 @@ static bool sci_script_wake(sci_script_run *run, sc_slice who, bool *is_heard)
     return is_told;
 }
 
-static bool sci_script_wake_next(sci_script_run *run, sci_bytes *first)
+static bool sci_script_wake_first(sci_script_run *run, sc_slice channel, bool keeps_place,
+                                  sci_bytes *first)
 {
-    bool keeps_place = sci_slice_equal(run->args[SCI_UNLOCK_ARG_FAIR], sc_text("1"));
     for (bool is_heard = false; !is_heard;) {
         if (!sci_script_first(run, first))
             return false;
         sc_slice who = sci_bytes_slice(first);
         if (!who.len)
             return true;
-        if (!sci_script_wake(run, who, &is_heard))
+        if (!sci_script_wake(run, channel, who, &is_heard))
             return false;
         if (!(is_heard && keeps_place) && !sci_script_leave_queue(run, who))
             return false;
@@ -22141,22 +22244,153 @@ static bool sci_script_wake_next(sci_script_run *run, sci_bytes *first)
     return true;
 }
 
+static bool sci_script_wake_next(sci_script_run *run, sc_slice channel, sc_slice fair)
+{
+    sci_bytes first;
+    sci_bytes_init(&first, &run->call->server->memory);
+    bool is_done = sci_script_wake_first(run, channel, sci_slice_equal(fair, sc_text("1")), &first);
+    sci_bytes_free(&first);
+    return is_done;
+}
+
 SCI_PRIVATE void sci_script_unlock(sci_script_run *run)
 {
+    const sc_slice *args = run->args;
     const sc_slice del[2] = {sc_text("DEL"), run->keys[SCI_SCRIPT_LEASE]};
-    sci_bytes first;
     sc_slice holder;
     if (!sci_script_get(run, SCI_SCRIPT_LEASE, &holder))
         return;
     bool is_free = !holder.data;
-    bool is_ours = holder.data && sci_slice_equal(holder, run->args[SCI_LOCK_ARG_TOKEN]);
-    if (!sci_script_leave_queue(run, run->args[SCI_UNLOCK_ARG_WHO]) ||
+    bool is_ours = holder.data && sci_slice_equal(holder, args[SCI_LOCK_ARG_TOKEN]);
+    if (!sci_script_leave_queue(run, args[SCI_UNLOCK_ARG_WHO]) ||
         (is_ours && !sci_script_do(run, del, 2)))
         return;
-    sci_bytes_init(&first, &run->call->server->memory);
-    if (!(is_free || is_ours) || sci_script_wake_next(run, &first))
+    if (!(is_free || is_ours) ||
+        sci_script_wake_next(run, args[SCI_UNLOCK_ARG_CHANNEL], args[SCI_UNLOCK_ARG_FAIR]))
         sci_answer_i64(run->call, is_ours);
-    sci_bytes_free(&first);
+}
+
+/* Locks with several holders. */
+
+/* The integer that the answer is. */
+static int64_t sci_script_counted(const sci_script_run *run)
+{
+    int64_t number = 0;
+    sc_slice answer = sci_bytes_slice(&run->answer);
+    (void)sci_text_to_i64(sc_bytes(answer.data + 1, answer.len - 3), &number);
+    return number;
+}
+
+/* The number that an argument is. */
+static int64_t sci_script_arg_i64(const sci_script_run *run, size_t at)
+{
+    int64_t number = 0;
+    (void)sci_text_to_i64(run->args[at], &number);
+    return number;
+}
+
+/* Our token's lease ends in `life`, less the shift. */
+static bool sci_script_hold_share(sci_script_run *run, sc_slice life, int64_t shift_ms)
+{
+    char score[SCI_I64_TEXT_BYTES];
+    int64_t life_ms = 0;
+    (void)sci_text_to_i64(life, &life_ms);
+    size_t len = sci_i64_to_text(run->call->now_ms + life_ms - shift_ms, score);
+    return sci_script_do_on(run, "ZADD", SCI_SCRIPT_LEASE, sc_bytes(score, len),
+                            run->args[SCI_LOCK_ARG_TOKEN]) &&
+           sci_script_keep(run, SCI_SCRIPT_LEASE, life);
+}
+
+/* How many hold it after those whose leases have ended are gone, and what the holder whose lease ends
+   first leaves: `*left_ms`, or -1 when it is not in our way. */
+static bool sci_script_count_holders(sci_script_run *run, int64_t *count, int64_t *left_ms)
+{
+    char score[SCI_I64_TEXT_BYTES];
+    int64_t shift_ms = sci_script_arg_i64(run, SCI_SHARE_ARG_SHIFT);
+    int64_t now_ms = run->call->now_ms;
+    int64_t ends_ms = 0;
+    const sc_slice end = sc_bytes(score, sci_i64_to_text(now_ms - shift_ms, score));
+    const sc_slice range[5] = {sc_text("ZRANGE"), run->keys[SCI_SCRIPT_LEASE], sc_text("0"),
+                               sc_text("0"), sc_text("WITHSCORES")};
+    const sc_slice card[2] = {sc_text("ZCARD"), run->keys[SCI_SCRIPT_LEASE]};
+    if (!sci_script_do_on(run, "ZREMRANGEBYSCORE", SCI_SCRIPT_LEASE, sc_text("-inf"), end) ||
+        !sci_script_do(run, card, 2))
+        return false;
+    *count = sci_script_counted(run);
+    if (!sci_script_do(run, range, 5))
+        return false;
+    sc_slice answer = sci_bytes_slice(&run->answer);
+    const char *line = answer.len > 8 ? (const char *)memchr(answer.data + 5, '\n', answer.len - 5)
+                                      : NULL; /* behind "*2", a line's end, and "$n" */
+    bool is_alone = line && line[1] == 'w';
+    if (*count >= sci_script_arg_i64(run, SCI_SHARE_ARG_LIMIT) || is_alone) {
+        (void)sci_text_to_i64(sci_script_last_line(answer), &ends_ms);
+        *left_ms = ends_ms + shift_ms - now_ms;
+    }
+    return true;
+}
+
+static void sci_script_grant_share(sci_script_run *run, int64_t count)
+{
+    const sc_slice *args = run->args;
+    int64_t fence;
+    if (!sci_script_count_fence(run, &fence) ||
+        !sci_script_hold_share(run, args[SCI_LOCK_ARG_LIFE],
+                               sci_script_arg_i64(run, SCI_SHARE_ARG_SHIFT)) ||
+        !sci_script_leave_queue(run, args[SCI_LOCK_ARG_WHO]))
+        return;
+    if (count + 1 >= sci_script_arg_i64(run, SCI_SHARE_ARG_LIMIT) ||
+        sci_script_wake_next(run, args[SCI_SHARE_ARG_CHANNEL], args[SCI_LOCK_ARG_FAIR]))
+        sci_script_answer_pair(run, 1, fence);
+}
+
+/* `*is_ours`: our token is among the holders. */
+static bool sci_script_has_share(sci_script_run *run, bool *is_ours)
+{
+    if (!sci_script_do_on(run, "ZSCORE", SCI_SCRIPT_LEASE, run->args[SCI_LOCK_ARG_TOKEN],
+                          sc_bytes(NULL, 0)))
+        return false;
+    *is_ours = sci_script_answered(run).data != NULL;
+    return true;
+}
+
+SCI_PRIVATE void sci_script_share(sci_script_run *run)
+{
+    int64_t count;
+    int64_t left_ms = INT64_MIN; /* nothing is in the way */
+    bool is_ours = true;
+    if (!sci_script_count_holders(run, &count, &left_ms))
+        return;
+    if (left_ms == INT64_MIN && !sci_script_pass(run, &left_ms))
+        return;
+    if (left_ms != INT64_MIN && !sci_script_has_share(run, &is_ours))
+        return;
+    if (is_ours)
+        sci_script_grant_share(run, count);
+    else if (sci_script_queue_up(run))
+        sci_script_answer_pair(run, 0, left_ms);
+}
+
+SCI_PRIVATE void sci_script_unshare(sci_script_run *run)
+{
+    const sc_slice *args = run->args;
+    if (!sci_script_do_on(run, "ZREM", SCI_SCRIPT_LEASE, args[SCI_LOCK_ARG_TOKEN],
+                          sc_bytes(NULL, 0)))
+        return;
+    int64_t was_ours = sci_script_counted(run);
+    if (sci_script_leave_queue(run, args[SCI_UNLOCK_ARG_WHO]) &&
+        sci_script_wake_next(run, args[SCI_UNLOCK_ARG_CHANNEL], args[SCI_UNLOCK_ARG_FAIR]))
+        sci_answer_i64(run->call, was_ours);
+}
+
+SCI_PRIVATE void sci_script_renew_share(sci_script_run *run)
+{
+    bool is_ours;
+    if (!sci_script_has_share(run, &is_ours))
+        return;
+    if (!is_ours || sci_script_hold_share(run, run->args[SCI_LOCK_ARG_LIFE],
+                                          sci_script_arg_i64(run, SCI_RENEW_ARG_SHIFT)))
+        sci_answer_i64(run->call, is_ours);
 }
 
 /* MARK: - Server: commands of publish and subscribe (Private) */
@@ -41476,10 +41710,18 @@ typedef struct sci_lock_names {
     sc_slice id;      /* a token that tells this contender from others */
 } sci_lock_names;
 
+/* How it is held: alone, or with others. */
+typedef struct sci_lock_kind {
+    const char *scripts[3]; /* lock, unlock, renew */
+    bool is_shared;         /* they take a limit and a shift */
+} sci_lock_kind;
+
 struct sc_lock {
     sc_client *client;     /* retained */
     size_t references;     /* the handle's, each op's and each asynchronous call's */
     sc_lock_config config; /* no zeros; its key is not used */
+    bool is_shared;
+    bool is_writer; /* shares with nobody */
     sci_lock_names names;
     sc_script scripts[3]; /* lock, unlock, renew */
     sci_close_hook close_hook;
@@ -41524,12 +41766,14 @@ struct sc_lock {
     sci_eval_op question;
     sci_eval_op farewell;
     sci_eval_op renewal;
-    sc_slice question_args[5];
+    sc_slice question_args[8];
     sc_slice farewell_args[4];
-    sc_slice renewal_args[2];
+    sc_slice renewal_args[3];
     char ttl_text[SCI_I64_TEXT_BYTES];
     char place_text[SCI_I64_TEXT_BYTES];
     char life_text[SCI_I64_TEXT_BYTES];
+    char limit_text[SCI_I64_TEXT_BYTES]; /* of a shared one: how many hold it at most */
+    char shift_text[SCI_I64_TEXT_BYTES]; /* of a shared one */
 };
 
 /* lock.c */
@@ -41772,7 +42016,7 @@ static sc_status sci_lock_name(sc_lock *lock, sc_slice key)
     return SC_OK;
 }
 
-static sc_lock *sci_lock_create(sc_client *client)
+static sc_lock *sci_lock_create(sc_client *client, const sci_lock_kind *kind)
 {
     sc_lock *lock = (sc_lock *)sci_alloc_zeroed(&client->memory, sizeof *lock);
     if (!lock)
@@ -41780,9 +42024,9 @@ static sc_lock *sci_lock_create(sc_client *client)
     lock->client = client;
     lock->references = 1;
     sci_client_retain(client);
-    sci_script_init(&lock->scripts[0], SCI_SCRIPT_LOCK);
-    sci_script_init(&lock->scripts[1], SCI_SCRIPT_UNLOCK);
-    sci_script_init(&lock->scripts[2], SCI_SCRIPT_RENEW);
+    lock->is_shared = kind->is_shared;
+    for (size_t i = 0; i < SCI_COUNT(kind->scripts); i++)
+        sci_script_init(&lock->scripts[i], kind->scripts[i]);
     lock->close_hook.closing = sci_lock_closing;
     lock->fork_hook.forked = sci_lock_forked;
     lock->wait_timer.fire = sci_lock_fire_wait;
@@ -41795,13 +42039,15 @@ static sc_lock *sci_lock_create(sc_client *client)
     return lock;
 }
 
-SC_API sc_status sc_lock_open(sc_client *client, const sc_lock_config *config, sc_lock **lock)
+/* Made, but not known to the client: nobody uses it yet. */
+static sc_status sci_lock_make(sc_client *client, const sc_lock_config *config,
+                               const sci_lock_kind *kind, sc_lock **lock)
 {
     *lock = NULL;
     if (!client || !config || !config->key.len)
         return sc_fail(SC_ERR_ARGUMENT, "%s",
                        client ? "sc_lock_config.key is empty" : "the client is NULL");
-    sc_lock *created = sci_lock_create(client);
+    sc_lock *created = sci_lock_create(client, kind);
     if (!created)
         return SC_ERR_MEMORY;
     sc_status status = sci_lock_configure(created, config);
@@ -41817,6 +42063,51 @@ SC_API sc_status sc_lock_open(sc_client *client, const sc_lock_config *config, s
     sci_list_append(&client->fork_hooks, &created->fork_hook.link);
     sci_client_leave(client);
     *lock = created;
+    return SC_OK;
+}
+
+SC_API sc_status sc_lock_open(sc_client *client, const sc_lock_config *config, sc_lock **lock)
+{
+    static const sci_lock_kind alone = {{SCI_SCRIPT_LOCK, SCI_SCRIPT_UNLOCK, SCI_SCRIPT_RENEW},
+                                        false};
+    return sci_lock_make(client, config, &alone, lock);
+}
+
+/* At most `limit` hold it. */
+static sc_status sci_lock_open_shared(sc_client *client, const sc_lock_config *config,
+                                      int64_t limit, sc_lock **lock)
+{
+    static const sci_lock_kind shared = {
+        {SCI_SCRIPT_SHARE, SCI_SCRIPT_UNSHARE, SCI_SCRIPT_RENEW_SHARE}, true};
+    sc_status status = sci_lock_make(client, config, &shared, lock);
+    if (status != SC_OK)
+        return status;
+    (void)sci_i64_to_text(limit, (*lock)->limit_text);
+    (void)sci_i64_to_text((*lock)->config.interop ? (*lock)->config.ttl_ms : 0,
+                          (*lock)->shift_text);
+    return SC_OK;
+}
+
+SC_API sc_status sc_semaphore_open(sc_client *client, const sc_lock_config *config, int64_t permits,
+                                   sc_lock **lock)
+{
+    *lock = NULL;
+    if (permits < 1 || permits > INT32_MAX)
+        return sc_fail(SC_ERR_ARGUMENT, "%lld permits: a semaphore has 1 or more",
+                       (long long)permits);
+    return sci_lock_open_shared(client, config, permits, lock);
+}
+
+/* Readers are any number, unless a writer is there; a writer is the only one. In the order of their
+   coming, since readers that pass by would keep writers out for ever. */
+SC_API sc_status sc_rwlock_open(sc_client *client, const sc_lock_config *config, bool writes,
+                                sc_lock **lock)
+{
+    sc_status status = sci_lock_open_shared(client, config, writes ? 1 : INT32_MAX, lock);
+    if (status != SC_OK)
+        return status;
+    (*lock)->is_writer = writes;
+    (*lock)->config.fair = true;
     return SC_OK;
 }
 
@@ -42044,7 +42335,11 @@ static sc_status sci_lock_draw(sc_lock *lock)
                lock->token, SCI_TOKEN_LEN);
         lock->has_id = status == SC_OK;
     }
-    return status == SC_OK ? sci_token_draw(lock->client, lock->token) : status;
+    if (status == SC_OK)
+        status = sci_token_draw(lock->client, lock->token);
+    if (lock->is_writer)
+        lock->token[0] = 'w'; /* as the scripts know it */
+    return status;
 }
 
 /* An acquire that was held back begins when no op of before is under way. */
@@ -42259,8 +42554,9 @@ SCI_PRIVATE void sci_lock_renew(sc_lock *lock)
     lock->renewal_args[0] = sc_bytes(lock->token, SCI_TOKEN_LEN);
     lock->renewal_args[1] =
         sc_bytes(lock->life_text, sci_i64_to_text(lock->life_ms, lock->life_text));
-    sci_eval_init(&lock->renewal, &lock->scripts[2], lock->names.keys, 3, lock->renewal_args, 2,
-                  sci_lock_renewed);
+    lock->renewal_args[2] = sc_text(lock->shift_text);
+    sci_eval_init(&lock->renewal, &lock->scripts[2], lock->names.keys, 3, lock->renewal_args,
+                  lock->is_shared ? 3 : 2, sci_lock_renewed);
     sci_wish_expect(lock, lock->extender, lock->client->shared);
     sci_lock_submit(lock, &lock->renewal, lock->extender, lock->until_ns);
 }
@@ -42394,8 +42690,11 @@ static void sci_lock_ask(sc_lock *lock)
     lock->question_args[2] = lock->names.id;
     lock->question_args[3] = sc_text(is_queueing ? lock->place_text : "0");
     lock->question_args[4] = sc_text(lock->config.fair ? "1" : "0");
-    sci_eval_init(&lock->question, &lock->scripts[0], lock->names.keys, 4, lock->question_args, 5,
-                  sci_lock_asked);
+    lock->question_args[5] = sc_text(lock->limit_text);
+    lock->question_args[6] = sc_text(lock->shift_text);
+    lock->question_args[7] = lock->names.wake;
+    sci_eval_init(&lock->question, &lock->scripts[0], lock->names.keys, 4, lock->question_args,
+                  lock->is_shared ? 8 : 5, sci_lock_asked);
     sci_wish_expect(lock, lock->acquirer, client->shared);
     sci_lock_submit(lock, &lock->question, lock->acquirer, SCI_NEVER);
 }

@@ -29,6 +29,7 @@ typedef struct sc_lock_config {
                         when it is free */
     bool reentrant;  /* a handle that holds the lock may acquire it again, and releases it as often;
                         default: SC_ERR_DEADLOCK */
+    bool interop;    /* sc_semaphore_open: as npm's redis-semaphore keeps it */
     sc_on_lock_lost on_lost; /* default: none */
     void *user;              /* for on_lost */
 } sc_lock_config;
@@ -36,6 +37,21 @@ typedef struct sc_lock_config {
 /* Make a contender; nothing is asked yet. `config` is copied. The caller closes it, before or after
    the client. SC_ERR_ARGUMENT names the field; SC_ERR_MEMORY. Does not block. */
 SC_API sc_status sc_lock_open(sc_client *client, const sc_lock_config *config, sc_lock **lock);
+
+/* A contender for one of the `permits` of a counting semaphore: all that is said of locks here holds
+   for one permit. Each has a lease of its own, so that those of crashed holders come back. All who
+   use a key should say the same number; one who says less gets a permit when fewer are out. The key
+   is a sorted set of the holders' tokens, by when their leases end. With `interop` it is that of
+   npm's redis-semaphore (key "semaphore:" and the name), which has when they began: all must then use
+   the same ttl_ms (lockTimeout), and the other processes' clocks must be those of the server. */
+SC_API sc_status sc_semaphore_open(sc_client *client, const sc_lock_config *config, int64_t permits,
+                                   sc_lock **lock);
+/* A contender for a read/write lock, to write or to read: any number of readers hold it, or one
+   writer alone. First come, first served, as `fair`: readers that come after a writer wait for it.
+   Each has a lease and a fencing token of its own. The key is a sorted set, as a semaphore's. */
+SC_API sc_status sc_rwlock_open(sc_client *client, const sc_lock_config *config, bool writes,
+                                sc_lock **lock);
+
 /* Gives the lock back if it is held, and ends an acquire that is under way. Afterwards no callback of
    it runs any more, its own excepted. A client that was closed first cannot give back: the lease ends
    by itself. NULL is fine. Blocks as sc_lock_release, and for on_lost if that runs on another thread. */

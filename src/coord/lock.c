@@ -217,7 +217,7 @@ static sc_status sci_lock_name(sc_lock *lock, sc_slice key)
     return SC_OK;
 }
 
-static sc_lock *sci_lock_create(sc_client *client)
+static sc_lock *sci_lock_create(sc_client *client, const sci_lock_kind *kind)
 {
     sc_lock *lock = (sc_lock *)sci_alloc_zeroed(&client->memory, sizeof *lock);
     if (!lock)
@@ -225,9 +225,9 @@ static sc_lock *sci_lock_create(sc_client *client)
     lock->client = client;
     lock->references = 1;
     sci_client_retain(client);
-    sci_script_init(&lock->scripts[0], SCI_SCRIPT_LOCK);
-    sci_script_init(&lock->scripts[1], SCI_SCRIPT_UNLOCK);
-    sci_script_init(&lock->scripts[2], SCI_SCRIPT_RENEW);
+    lock->is_shared = kind->is_shared;
+    for (size_t i = 0; i < SCI_COUNT(kind->scripts); i++)
+        sci_script_init(&lock->scripts[i], kind->scripts[i]);
     lock->close_hook.closing = sci_lock_closing;
     lock->fork_hook.forked = sci_lock_forked;
     lock->wait_timer.fire = sci_lock_fire_wait;
@@ -240,13 +240,15 @@ static sc_lock *sci_lock_create(sc_client *client)
     return lock;
 }
 
-SC_API sc_status sc_lock_open(sc_client *client, const sc_lock_config *config, sc_lock **lock)
+/* Made, but not known to the client: nobody uses it yet. */
+static sc_status sci_lock_make(sc_client *client, const sc_lock_config *config,
+                               const sci_lock_kind *kind, sc_lock **lock)
 {
     *lock = NULL;
     if (!client || !config || !config->key.len)
         return sc_fail(SC_ERR_ARGUMENT, "%s",
                        client ? "sc_lock_config.key is empty" : "the client is NULL");
-    sc_lock *created = sci_lock_create(client);
+    sc_lock *created = sci_lock_create(client, kind);
     if (!created)
         return SC_ERR_MEMORY;
     sc_status status = sci_lock_configure(created, config);
@@ -262,6 +264,51 @@ SC_API sc_status sc_lock_open(sc_client *client, const sc_lock_config *config, s
     sci_list_append(&client->fork_hooks, &created->fork_hook.link);
     sci_client_leave(client);
     *lock = created;
+    return SC_OK;
+}
+
+SC_API sc_status sc_lock_open(sc_client *client, const sc_lock_config *config, sc_lock **lock)
+{
+    static const sci_lock_kind alone = {{SCI_SCRIPT_LOCK, SCI_SCRIPT_UNLOCK, SCI_SCRIPT_RENEW},
+                                        false};
+    return sci_lock_make(client, config, &alone, lock);
+}
+
+/* At most `limit` hold it. */
+static sc_status sci_lock_open_shared(sc_client *client, const sc_lock_config *config,
+                                      int64_t limit, sc_lock **lock)
+{
+    static const sci_lock_kind shared = {
+        {SCI_SCRIPT_SHARE, SCI_SCRIPT_UNSHARE, SCI_SCRIPT_RENEW_SHARE}, true};
+    sc_status status = sci_lock_make(client, config, &shared, lock);
+    if (status != SC_OK)
+        return status;
+    (void)sci_i64_to_text(limit, (*lock)->limit_text);
+    (void)sci_i64_to_text((*lock)->config.interop ? (*lock)->config.ttl_ms : 0,
+                          (*lock)->shift_text);
+    return SC_OK;
+}
+
+SC_API sc_status sc_semaphore_open(sc_client *client, const sc_lock_config *config, int64_t permits,
+                                   sc_lock **lock)
+{
+    *lock = NULL;
+    if (permits < 1 || permits > INT32_MAX)
+        return sc_fail(SC_ERR_ARGUMENT, "%lld permits: a semaphore has 1 or more",
+                       (long long)permits);
+    return sci_lock_open_shared(client, config, permits, lock);
+}
+
+/* Readers are any number, unless a writer is there; a writer is the only one. In the order of their
+   coming, since readers that pass by would keep writers out for ever. */
+SC_API sc_status sc_rwlock_open(sc_client *client, const sc_lock_config *config, bool writes,
+                                sc_lock **lock)
+{
+    sc_status status = sci_lock_open_shared(client, config, writes ? 1 : INT32_MAX, lock);
+    if (status != SC_OK)
+        return status;
+    (*lock)->is_writer = writes;
+    (*lock)->config.fair = true;
     return SC_OK;
 }
 

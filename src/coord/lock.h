@@ -60,10 +60,18 @@ typedef struct sci_lock_names {
     sc_slice id;      /* a token that tells this contender from others */
 } sci_lock_names;
 
+/* How it is held: alone, or with others. */
+typedef struct sci_lock_kind {
+    const char *scripts[3]; /* lock, unlock, renew */
+    bool is_shared;         /* they take a limit and a shift */
+} sci_lock_kind;
+
 struct sc_lock {
     sc_client *client;     /* retained */
     size_t references;     /* the handle's, each op's and each asynchronous call's */
     sc_lock_config config; /* no zeros; its key is not used */
+    bool is_shared;
+    bool is_writer; /* shares with nobody */
     sci_lock_names names;
     sc_script scripts[3]; /* lock, unlock, renew */
     sci_close_hook close_hook;
@@ -108,12 +116,14 @@ struct sc_lock {
     sci_eval_op question;
     sci_eval_op farewell;
     sci_eval_op renewal;
-    sc_slice question_args[5];
+    sc_slice question_args[8];
     sc_slice farewell_args[4];
-    sc_slice renewal_args[2];
+    sc_slice renewal_args[3];
     char ttl_text[SCI_I64_TEXT_BYTES];
     char place_text[SCI_I64_TEXT_BYTES];
     char life_text[SCI_I64_TEXT_BYTES];
+    char limit_text[SCI_I64_TEXT_BYTES]; /* of a shared one: how many hold it at most */
+    char shift_text[SCI_I64_TEXT_BYTES]; /* of a shared one */
 };
 
 /* lock.c */

@@ -58,7 +58,11 @@ static sc_status sci_lock_draw(sc_lock *lock)
                lock->token, SCI_TOKEN_LEN);
         lock->has_id = status == SC_OK;
     }
-    return status == SC_OK ? sci_token_draw(lock->client, lock->token) : status;
+    if (status == SC_OK)
+        status = sci_token_draw(lock->client, lock->token);
+    if (lock->is_writer)
+        lock->token[0] = 'w'; /* as the scripts know it */
+    return status;
 }
 
 /* An acquire that was held back begins when no op of before is under way. */
@@ -273,8 +277,9 @@ SCI_PRIVATE void sci_lock_renew(sc_lock *lock)
     lock->renewal_args[0] = sc_bytes(lock->token, SCI_TOKEN_LEN);
     lock->renewal_args[1] =
         sc_bytes(lock->life_text, sci_i64_to_text(lock->life_ms, lock->life_text));
-    sci_eval_init(&lock->renewal, &lock->scripts[2], lock->names.keys, 3, lock->renewal_args, 2,
-                  sci_lock_renewed);
+    lock->renewal_args[2] = sc_text(lock->shift_text);
+    sci_eval_init(&lock->renewal, &lock->scripts[2], lock->names.keys, 3, lock->renewal_args,
+                  lock->is_shared ? 3 : 2, sci_lock_renewed);
     sci_wish_expect(lock, lock->extender, lock->client->shared);
     sci_lock_submit(lock, &lock->renewal, lock->extender, lock->until_ns);
 }
@@ -408,8 +413,11 @@ static void sci_lock_ask(sc_lock *lock)
     lock->question_args[2] = lock->names.id;
     lock->question_args[3] = sc_text(is_queueing ? lock->place_text : "0");
     lock->question_args[4] = sc_text(lock->config.fair ? "1" : "0");
-    sci_eval_init(&lock->question, &lock->scripts[0], lock->names.keys, 4, lock->question_args, 5,
-                  sci_lock_asked);
+    lock->question_args[5] = sc_text(lock->limit_text);
+    lock->question_args[6] = sc_text(lock->shift_text);
+    lock->question_args[7] = lock->names.wake;
+    sci_eval_init(&lock->question, &lock->scripts[0], lock->names.keys, 4, lock->question_args,
+                  lock->is_shared ? 8 : 5, sci_lock_asked);
     sci_wish_expect(lock, lock->acquirer, client->shared);
     sci_lock_submit(lock, &lock->question, lock->acquirer, SCI_NEVER);
 }

@@ -218,6 +218,9 @@ static const sci_native_script *sci_native_scripts(void)
         {SCI_SCRIPT_RENEW, 3, 2, sci_script_renew},
         {SCI_SCRIPT_LOCK, 4, 5, sci_script_lock},
         {SCI_SCRIPT_UNLOCK, 4, 4, sci_script_unlock},
+        {SCI_SCRIPT_SHARE, 4, 8, sci_script_share},
+        {SCI_SCRIPT_UNSHARE, 4, 4, sci_script_unshare},
+        {SCI_SCRIPT_RENEW_SHARE, 3, 3, sci_script_renew_share},
     };
     return scripts;
 }

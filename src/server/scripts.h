@@ -46,40 +46,45 @@
 
 /* For locks. KEYS: fence, lock, queue, alive (coord/lock.h); SCI_SCRIPT_RENEW fits the first three.
 
-   The queue is a sorted set of those who wait, by when they came (us, and above the one before); `alive` has until when each
-   one's place stands (ms). */
+   The queue is a sorted set of those who wait, by when they came (us, and above the one before);
+   `alive` has until when each one's place stands (ms). */
 
-/* What both begin with. */
-#define SCI_LOCK_BEGINS                                                                            \
+/* What all begin with. */
+#define SCI_LUA_BEGIN                                                                              \
     "local c,K,A=redis.call,KEYS,ARGV\n"                                                           \
-    "local function drop(w) c('ZREM',K[3],w) c('HDEL',K[4],w) end\n"                               \
-    "local h=c('GET',K[2])\n"
+    "local function drop(w) c('ZREM',K[3],w) c('HDEL',K[4],w) end\n"
 
-/* ARGV: token, lease in ms, who asks, for how long its place in the queue is to stand in ms ("0": it
-   takes none), "1": whoever is before it in the queue comes before it.
-   {1, fencing token} when the lock is free; a repeat with the same token after a lost reply is one
-   taking. Else {0, ms until it is free if nobody does anything, or -1}.
-   The fencing token is above the last, and at least the server's time: so the last need not be kept
-   longer than until that time has passed it, but for a clock that is set back: a day more. */
-#define SCI_SCRIPT_LOCK                                                                            \
-    SCI_LOCK_BEGINS                                                                                \
-    "local t=c('TIME')\n"                                                                          \
-    "local us=t[1]*1000000+t[2]\n"                                                                 \
-    "local left=h and c('PTTL',K[2])\n"                                                            \
-    "while not h and A[5]=='1' do\n"                                                               \
+/* Tell the first in the queue that anybody listens for. */
+#define SCI_LUA_WAKE                                                                               \
+    "local function wake(p,keep)\n"                                                                \
+    "  while true do\n"                                                                            \
+    "    local f=c('ZRANGE',K[3],0,0)[1]\n"                                                        \
+    "    if not f then return end\n"                                                               \
+    "    local heard=redis.pcall('PUBLISH',p..f,'')~=0\n"                                          \
+    "    if heard and keep=='1' then return end\n"                                                 \
+    "    drop(f)\n"                                                                                \
+    "    if heard then return end\n"                                                               \
+    "  end\n"                                                                                      \
+    "end\n"
+
+/* Nothing is in the way but those who came before: the dead among them go. */
+#define SCI_LUA_PASS                                                                               \
+    "while not left and A[5]=='1' do\n"                                                            \
     "  local f=c('ZRANGE',K[3],0,0)[1]\n"                                                          \
     "  if not f or f==A[3] then break end\n"                                                       \
     "  local e=tonumber(c('HGET',K[4],f)) or 0\n"                                                  \
     "  if e*1000>us then left=math.ceil(e-us/1000) break end\n"                                    \
     "  drop(f)\n"                                                                                  \
-    "end\n"                                                                                        \
-    "if not left or h==A[1] then\n"                                                                \
+    "end\n"
+
+/* Above the last token, and at least the server's time: so the last need not be kept longer than until
+   that time has passed it, but for a clock that is set back: a day more. */
+#define SCI_LUA_FENCE                                                                              \
     "  local f=math.max((tonumber(c('GET',K[1])) or 0)+1,us)\n"                                    \
-    "  c('SET',K[1],f,'PX',math.ceil((f-us)/1000)+86400000)\n"                                     \
-    "  c('SET',K[2],A[1],'PX',A[2])\n"                                                             \
-    "  drop(A[3])\n"                                                                               \
-    "  return {1,f}\n"                                                                             \
-    "end\n"                                                                                        \
+    "  c('SET',K[1],f,'PX',math.ceil((f-us)/1000)+86400000)\n"
+
+/* The end of asking in vain. */
+#define SCI_LUA_QUEUE                                                                              \
     "if A[4]~='0' then\n"                                                                          \
     "  local z=c('ZRANGE',K[3],-1,-1,'WITHSCORES')[2]\n"                                           \
     "  c('ZADD',K[3],'NX',math.max(us,(z or 0)+1),A[3])\n"                                         \
@@ -90,19 +95,71 @@
     "end\n"                                                                                        \
     "return {0,left}\n"
 
+/* ARGV: token, lease in ms, who asks, for how long its place in the queue is to stand in ms ("0": it
+   takes none), "1": whoever is before it in the queue comes before it.
+   {1, fencing token} when the lock is free; a repeat with the same token after a lost reply is one
+   taking. Else {0, ms until it is free if nobody does anything, or -1}. */
+#define SCI_SCRIPT_LOCK                                                                            \
+    SCI_LUA_BEGIN                                                                                  \
+    "local t=c('TIME')\n"                                                                          \
+    "local us=t[1]*1000000+t[2]\n"                                                                 \
+    "local h=c('GET',K[2])\n"                                                                      \
+    "local left=h and c('PTTL',K[2])\n" SCI_LUA_PASS "if not left or h==A[1] then\n" SCI_LUA_FENCE \
+    "  c('SET',K[2],A[1],'PX',A[2])\n"                                                             \
+    "  drop(A[3])\n"                                                                               \
+    "  return {1,f}\n"                                                                             \
+    "end\n" SCI_LUA_QUEUE
+
 /* ARGV: token, who asks, "1": who is woken keeps its place until it has the lock, channels' common
    beginning. Gives up the place in the queue, and the lock if it is ours; when the lock is free then,
-   wakes the first in the queue that anybody listens for. 1: it was ours. */
+   wakes the first in the queue. 1: it was ours. */
 #define SCI_SCRIPT_UNLOCK                                                                          \
-    SCI_LOCK_BEGINS                                                                                \
+    SCI_LUA_BEGIN                                                                                  \
+    SCI_LUA_WAKE                                                                                   \
+    "local h=c('GET',K[2])\n"                                                                      \
     "drop(A[2])\n"                                                                                 \
     "if h==A[1] then c('DEL',K[2]) end\n"                                                          \
-    "while not h or h==A[1] do\n"                                                                  \
-    "  local f=c('ZRANGE',K[3],0,0)[1]\n"                                                          \
-    "  if not f then break end\n"                                                                  \
-    "  local heard=redis.pcall('PUBLISH',A[4]..f,'')~=0\n"                                         \
-    "  if heard and A[3]=='1' then break end\n"                                                    \
-    "  drop(f)\n"                                                                                  \
-    "  if heard then break end\n"                                                                  \
-    "end\n"                                                                                        \
+    "if not h or h==A[1] then wake(A[4],A[3]) end\n"                                               \
     "return h==A[1] and 1 or 0\n"
+
+/* Locks with several holders: the lock is a sorted set of their tokens, by when their leases end in
+   ms, less a shift. A token that begins with "w" is alone. */
+
+/* ARGV: as SCI_SCRIPT_LOCK, then how many may hold it together with us at most, the shift, channels'
+   common beginning. Who gets it wakes the next, if there is room for more. */
+#define SCI_SCRIPT_SHARE                                                                           \
+    SCI_LUA_BEGIN                                                                                  \
+    SCI_LUA_WAKE                                                                                   \
+    "local t=c('TIME')\n"                                                                          \
+    "local us=t[1]*1000000+t[2]\n"                                                                 \
+    "local ms=math.floor(us/1000)\n"                                                               \
+    "c('ZREMRANGEBYSCORE',K[2],'-inf',ms-A[7])\n"                                                  \
+    "local n=c('ZCARD',K[2])\n"                                                                    \
+    "local h=c('ZRANGE',K[2],0,0,'WITHSCORES')\n"                                                  \
+    "local left\n"                                                                                 \
+    "if n>=A[6]+0 or n>0 and string.sub(h[1],1,1)=='w' then left=h[2]+A[7]-ms end\n" SCI_LUA_PASS  \
+    "if not left or c('ZSCORE',K[2],A[1]) then\n" SCI_LUA_FENCE                                    \
+    "  c('ZADD',K[2],ms+A[2]-A[7],A[1])\n"                                                         \
+    "  if c('PTTL',K[2])<A[2]+0 then c('PEXPIRE',K[2],A[2]) end\n"                                 \
+    "  drop(A[3])\n"                                                                               \
+    "  if n+1<A[6]+0 then wake(A[8],A[5]) end\n"                                                   \
+    "  return {1,f}\n"                                                                             \
+    "end\n" SCI_LUA_QUEUE
+
+/* ARGV: as SCI_SCRIPT_UNLOCK. Wakes the next in any case: it asks whether there is room for it. */
+#define SCI_SCRIPT_UNSHARE                                                                         \
+    SCI_LUA_BEGIN                                                                                  \
+    SCI_LUA_WAKE                                                                                   \
+    "local n=c('ZREM',K[2],A[1])\n"                                                                \
+    "drop(A[2])\n"                                                                                 \
+    "wake(A[4],A[3])\n"                                                                            \
+    "return n\n"
+
+/* KEYS: fence, lock, queue. ARGV: token, lease in ms, shift. */
+#define SCI_SCRIPT_RENEW_SHARE                                                                     \
+    "local c,K,A=redis.call,KEYS,ARGV\n"                                                           \
+    "if not c('ZSCORE',K[2],A[1]) then return 0 end\n"                                             \
+    "local t=c('TIME')\n"                                                                          \
+    "c('ZADD',K[2],math.floor(t[1]*1000+t[2]/1000)+A[2]-A[3],A[1])\n"                              \
+    "if c('PTTL',K[2])<A[2]+0 then c('PEXPIRE',K[2],A[2]) end\n"                                   \
+    "return 1\n"
