@@ -131,6 +131,7 @@
                                no_renewal             no
                                fair                   no: whoever asks first when it is free
                                reentrant              no: SC_ERR_DEADLOCK
+                               interop                no: semaphores as redis-semaphore has them
                                on_lost                none
        sc_server_config        listen_on              nowhere: clients of this process alone
                                password               none; needed to listen beyond the loopback
@@ -407,11 +408,36 @@
    A failover to a replica can lose a lock that was just taken: the lock then has two holders, whose
    tokens are in order as far as the servers' clocks agree.
 
+   sc_semaphore_open makes a contender for one of so many permits, sc_rwlock_open one for reading
+   beside other readers or for writing alone; all else is as above, a lease and a token for each
+   holder.
+
+   ```c
+   // cc -O2 -c transcode.c
+   #include "smartcache.h"
+
+   // At most 4 in the fleet at a time.
+   sc_status transcode_with(sc_client *client, sc_status (*transcode)(void))
+   {
+       sc_lock_config config = {0};
+       sc_lock *permit = NULL;
+       config.key = sc_text("transcoders");
+       sc_status status = sc_semaphore_open(client, &config, 4, &permit);
+       if (status == SC_OK)
+           status = sc_lock_acquire(permit, -1); // waits for ever
+       if (status == SC_OK)
+           status = transcode();
+       sc_lock_close(permit);
+       return status;
+   }
+   ```
+
    The key is the one the program names. While the lock is held it has the holder's random token as
    its value, as npm's redlock and redis-semaphore (with "mutex:" before the name) have it: these
-   respect our locks and we respect theirs. Beside it are sc:fence{key}, which stays for a day, and
-   while somebody waits sc:queue{key} and sc:alive{key}. Locks need a server that runs scripts, of
-   Redis 5 or newer, Valkey, or the embedded one.
+   respect our locks and we respect theirs; a semaphore is theirs, too, with sc_lock_config.interop.
+   Beside it are sc:fence{key}, which stays for a day, and while somebody waits sc:queue{key} and
+   sc:alive{key}. Locks need a server that runs scripts: Redis 5 or newer, Valkey, or the embedded
+   one.
 
    MARK: - Publish and subscribe
 
@@ -1854,10 +1880,10 @@ SC_API void sc_keylock_release(sc_keylock *lock); /* NULL is fine */
    it is one contender: threads that are to exclude each other have a handle each. */
 typedef struct sc_lock sc_lock;
 
-/* The lock was lost: the lease could not be renewed, or it is not ours on the server any more. Once
-   for each lock lost, as callbacks run (sc_on_reply), begun before the lease can be another's if the
-   program lets it. What it protects must not be touched any more. It may call anything but sc_close:
-   sc_lock_acquire contends anew, for a new fencing token. */
+/* The lock was lost: the lease could not be renewed, or it is not ours on the server any more.
+   Once for each lock lost, as callbacks run (sc_on_reply), begun before the lease can be
+   another's if the program lets it. What it protects must not be touched any more. It may call
+   anything but sc_close: sc_lock_acquire contends anew, for a new fencing token. */
 typedef void (*sc_on_lock_lost)(void *user, sc_lock *lock);
 
 /* Zeros: the defaults. */
@@ -1884,12 +1910,13 @@ typedef struct sc_lock_config {
    the client. SC_ERR_ARGUMENT names the field; SC_ERR_MEMORY. Does not block. */
 SC_API sc_status sc_lock_open(sc_client *client, const sc_lock_config *config, sc_lock **lock);
 
-/* A contender for one of the `permits` of a counting semaphore: all that is said of locks here holds
-   for one permit. Each has a lease of its own, so that those of crashed holders come back. All who
-   use a key should say the same number; one who says less gets a permit when fewer are out. The key
-   is a sorted set of the holders' tokens, by when their leases end. With `interop` it is that of
-   npm's redis-semaphore (key "semaphore:" and the name), which has when they began: all must then use
-   the same ttl_ms (lockTimeout), and the other processes' clocks must be those of the server. */
+/* A contender for one of the `permits` of a counting semaphore: all that is said of locks here
+   holds for one permit. Each has a lease of its own, so that those of crashed holders come back.
+   All who use a key should say the same number; one who says less gets a permit when fewer are
+   out. The key is a sorted set of the holders' tokens, by when their leases end. With `interop`
+   it is that of npm's redis-semaphore (key "semaphore:" and the name), which has when they
+   began: all must then use the same ttl_ms (lockTimeout), and the other processes' clocks must
+   be those of the server. */
 SC_API sc_status sc_semaphore_open(sc_client *client, const sc_lock_config *config, int64_t permits,
                                    sc_lock **lock);
 /* A contender for a read/write lock, to write or to read: any number of readers hold it, or one
@@ -1898,9 +1925,10 @@ SC_API sc_status sc_semaphore_open(sc_client *client, const sc_lock_config *conf
 SC_API sc_status sc_rwlock_open(sc_client *client, const sc_lock_config *config, bool writes,
                                 sc_lock **lock);
 
-/* Gives the lock back if it is held, and ends an acquire that is under way. Afterwards no callback of
-   it runs any more, its own excepted. A client that was closed first cannot give back: the lease ends
-   by itself. NULL is fine. Blocks as sc_lock_release, and for on_lost if that runs on another thread. */
+/* Gives the lock back if it is held, and ends an acquire that is under way. Afterwards no
+   callback of it runs any more, its own excepted. A client that was closed first cannot give
+   back: the lease ends by itself. NULL is fine. Blocks as sc_lock_release, and for on_lost if
+   that runs on another thread. */
 SC_API void sc_lock_close(sc_lock *lock);
 
 /* Take the lock, waiting up to `wait_ms` (0: the handle's; -1: for ever) while another holds it.
@@ -1916,13 +1944,16 @@ SC_API void sc_lock_close(sc_lock *lock);
 SC_API sc_status sc_lock_acquire(sc_lock *lock, int64_t wait_ms);
 /* The same without waiting: one round trip; SC_HELD. */
 SC_API sc_status sc_lock_try(sc_lock *lock);
-/* Give it back, and wake one who waits. SC_OK; SC_LOST: it had been lost before; SC_ERR_ARGUMENT:
-   this handle does not hold it. On another error the lease ends by itself. While the handle
-   acquires: that ends with SC_ERR_CANCELLED. Any thread. Blocks up to the client's timeout_ms. */
+/* Give it back, and wake one who waits. SC_OK; SC_LOST: it had been lost before, or the server's
+   answer was lost and the second one cannot tell; SC_ERR_ARGUMENT: this handle does not hold it.
+   On another error the lease ends by itself, if it is not given back before: that is tried again.
+   While the handle acquires: that ends with SC_ERR_CANCELLED. Any thread. Blocks up to the client's
+   timeout_ms. */
 SC_API sc_status sc_lock_release(sc_lock *lock);
-/* Make the lease last `ttl_ms` (0: the handle's) from now; so do later renewals. SC_OK; SC_LOST, and
-   on_lost is called; SC_ERR_ARGUMENT: not held, or another thread is extending it. After another
-   error the lease is what it was, or shorter when `ttl_ms` is. Blocks up to the client's timeout_ms. */
+/* Make the lease last `ttl_ms` (0: the handle's) from now; so do later renewals. SC_OK; SC_LOST,
+   and on_lost is called; SC_ERR_ARGUMENT: not held, or another thread is extending it. After
+   another error the lease is what it was, or shorter when `ttl_ms` is. Blocks up to the client's
+   timeout_ms. */
 SC_API sc_status sc_lock_extend(sc_lock *lock, int64_t ttl_ms);
 
 /* How long it is held for certain, in milliseconds, if nothing renews it; 0: not held. The time is
@@ -1938,8 +1969,8 @@ SC_API int64_t sc_lock_fencing_token(sc_lock *lock);
    sc_error_text. */
 typedef void (*sc_on_lock)(void *user, sc_lock *lock, sc_status status);
 
-/* The same without blocking. An error return means that `on_end` will not be called; it may be NULL.
-   The handle may be closed meanwhile. */
+/* The same without blocking. An error return means that `on_end` will not be called; it may be
+   NULL. The handle may be closed meanwhile. */
 SC_API sc_status sc_lock_acquire_async(sc_lock *lock, int64_t wait_ms, sc_on_lock on_end,
                                        void *user);
 SC_API sc_status sc_lock_try_async(sc_lock *lock, sc_on_lock on_end, void *user);
@@ -10501,8 +10532,8 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
     "  drop(f)\n"                                                                                  \
     "end\n"
 
-/* Above the last token, and at least the server's time: so the last need not be kept longer than until
-   that time has passed it, but for a clock that is set back: a day more. */
+/* Above the last token, and at least the server's time: so the last need not be kept longer than
+   until that time has passed it, but for a clock that is set back: a day more. */
 #define SCI_LUA_FENCE                                                                              \
     "  local f=math.max((tonumber(c('GET',K[1])) or 0)+1,us)\n"                                    \
     "  c('SET',K[1],f,'PX',math.ceil((f-us)/1000)+86400000)\n"
@@ -10519,10 +10550,10 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
     "end\n"                                                                                        \
     "return {0,left}\n"
 
-/* ARGV: token, lease in ms, who asks, for how long its place in the queue is to stand in ms ("0": it
-   takes none), "1": whoever is before it in the queue comes before it.
-   {1, fencing token} when the lock is free; a repeat with the same token after a lost reply is one
-   taking. Else {0, ms until it is free if nobody does anything, or -1}. */
+/* ARGV: token, lease in ms, who asks, for how long its place in the queue is to stand in ms
+   ("0": it takes none), "1": whoever is before it in the queue comes before it. {1, fencing
+   token} when the lock is free; a repeat with the same token after a lost reply is one taking.
+   Else {0, ms until it is free if nobody does anything, or -1}. */
 #define SCI_SCRIPT_LOCK                                                                            \
     SCI_LUA_BEGIN                                                                                  \
     "local t=c('TIME')\n"                                                                          \
@@ -10534,9 +10565,9 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
     "  return {1,f}\n"                                                                             \
     "end\n" SCI_LUA_QUEUE
 
-/* ARGV: token, who asks, "1": who is woken keeps its place until it has the lock, channels' common
-   beginning. Gives up the place in the queue, and the lock if it is ours; when the lock is free then,
-   wakes the first in the queue. 1: it was ours. */
+/* ARGV: token, who asks, "1": who is woken keeps its place until it has the lock, channels'
+   common beginning. Gives up the place in the queue, and the lock if it is ours; when the lock
+   is free then, wakes the first in the queue. 1: it was ours. */
 #define SCI_SCRIPT_UNLOCK                                                                          \
     SCI_LUA_BEGIN                                                                                  \
     SCI_LUA_WAKE                                                                                   \
@@ -10549,8 +10580,8 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
 /* Locks with several holders: the lock is a sorted set of their tokens, by when their leases end in
    ms, less a shift. A token that begins with "w" is alone. */
 
-/* ARGV: as SCI_SCRIPT_LOCK, then how many may hold it together with us at most, the shift, channels'
-   common beginning. Who gets it wakes the next, if there is room for more. */
+/* ARGV: as SCI_SCRIPT_LOCK, then how many may hold it together with us at most, the shift,
+   channels' common beginning. Who gets it wakes the next, if there is room for more. */
 #define SCI_SCRIPT_SHARE                                                                           \
     SCI_LUA_BEGIN                                                                                  \
     SCI_LUA_WAKE                                                                                   \
@@ -21615,7 +21646,8 @@ SCI_PRIVATE sci_subcommand_list sci_client_subcommands(void)
 
 /* What the native forms of the library's own scripts share: redis.call, and what they do most. */
 
-/* Places of the keys of get-or-load's scripts; SCI_SCRIPT_LEASE is the lock itself in those of locks. */
+/* Places of the keys of get-or-load's scripts; SCI_SCRIPT_LEASE is the lock itself in those of
+   locks. */
 #define SCI_SCRIPT_VALUE 0
 #define SCI_SCRIPT_LEASE 1
 #define SCI_SCRIPT_RESULT 2
@@ -22070,8 +22102,8 @@ static bool sci_script_leave_queue(sci_script_run *run, sc_slice who)
            sci_script_do_on(run, "HDEL", SCI_SCRIPT_ALIVE, who, sc_bytes(NULL, 0));
 }
 
-/* Those before us in the queue whose place has ended leave it. `*left_ms`: how long that of the first
-   other one stands, or -1. */
+/* Those before us in the queue whose place has ended leave it. `*left_ms`: how long that of the
+   first other one stands, or -1. */
 static bool sci_script_pass_dead(sci_script_run *run, sci_bytes *first, int64_t *left_ms)
 {
     for (;;) {
@@ -22301,8 +22333,8 @@ static bool sci_script_hold_share(sci_script_run *run, sc_slice life, int64_t sh
            sci_script_keep(run, SCI_SCRIPT_LEASE, life);
 }
 
-/* How many hold it after those whose leases have ended are gone, and what the holder whose lease ends
-   first leaves: `*left_ms`, or -1 when it is not in our way. */
+/* How many hold it after those whose leases have ended are gone, and what the holder whose lease
+   ends first leaves: `*left_ms`, or -1 when it is not in our way. */
 static bool sci_script_count_holders(sci_script_run *run, int64_t *count, int64_t *left_ms)
 {
     char score[SCI_I64_TEXT_BYTES];
@@ -41657,21 +41689,21 @@ SCI_PRIVATE void sci_lease_give_back(sci_lease *lease, const sci_lease_store *st
 
 /* A lock's contender: it asks, waits, holds and leaves. All locked.
 
-   Three ops of its own, each one at a time: the question for the lock, the renewal, and the farewell,
-   which gives back lock and place in the queue. An acquire begins when none of them is under way, so
-   a token is never that of two holdings.
+   Three ops of its own, each one at a time: the question for the lock, the renewal, and the
+   farewell, which gives back lock and place in the queue. An acquire begins when none of them is
+   under way, so a token is never that of two holdings.
 
      HELD_BACK -> ASKING -> held
                   ASKING -> SUBSCRIBING -> ASKING -> WAITING -> ASKING ...   it is another's
 
-   Who waits has a channel of its own (names and id), so that a release wakes it alone. It enters the
-   queue on the server, in the same step as it is told that the lock is held, once its channel is
-   confirmed: so no release falls into a gap; and should a message be lost, the lease's end and the
-   poll bound wake it.
+   Who waits has a channel of its own (names and id), so that a release wakes it alone. It enters
+   the queue on the server, in the same step as it is told that the lock is held, once its
+   channel is confirmed: so no release falls into a gap; and should a message be lost, the
+   lease's end and the poll bound wake it.
 
-   Always by scripts. SET ... IFEQ, DELIFEQ and DELEX (Redis 8.4, Valkey 8.1 and 9.0) compare and set
-   as well, but neither count the fencing token nor queue nor wake in the same step: with them an
-   uncontended release would take as many round trips and a contended one more. */
+   Always by scripts. SET ... IFEQ, DELIFEQ and DELEX (Redis 8.4, Valkey 8.1 and 9.0) compare and
+   set as well, but neither count the fencing token nor queue nor wake in the same step: with
+   them an uncontended release would take as many round trips and a contended one more. */
 
 #define SCI_LOCK_DEFAULT_TTL_MS 30000
 #define SCI_LOCK_DEFAULT_WAIT_MS 60000
@@ -41710,18 +41742,12 @@ typedef struct sci_lock_names {
     sc_slice id;      /* a token that tells this contender from others */
 } sci_lock_names;
 
-/* How it is held: alone, or with others. */
-typedef struct sci_lock_kind {
-    const char *scripts[3]; /* lock, unlock, renew */
-    bool is_shared;         /* they take a limit and a shift */
-} sci_lock_kind;
-
 struct sc_lock {
     sc_client *client;     /* retained */
     size_t references;     /* the handle's, each op's and each asynchronous call's */
     sc_lock_config config; /* no zeros; its key is not used */
-    bool is_shared;
-    bool is_writer; /* shares with nobody */
+    bool is_shared;        /* the scripts take a limit and a shift */
+    bool is_writer;        /* shares with nobody */
     sci_lock_names names;
     sc_script scripts[3]; /* lock, unlock, renew */
     sci_close_hook close_hook;
@@ -42016,7 +42042,7 @@ static sc_status sci_lock_name(sc_lock *lock, sc_slice key)
     return SC_OK;
 }
 
-static sc_lock *sci_lock_create(sc_client *client, const sci_lock_kind *kind)
+static sc_lock *sci_lock_create(sc_client *client)
 {
     sc_lock *lock = (sc_lock *)sci_alloc_zeroed(&client->memory, sizeof *lock);
     if (!lock)
@@ -42024,9 +42050,6 @@ static sc_lock *sci_lock_create(sc_client *client, const sci_lock_kind *kind)
     lock->client = client;
     lock->references = 1;
     sci_client_retain(client);
-    lock->is_shared = kind->is_shared;
-    for (size_t i = 0; i < SCI_COUNT(kind->scripts); i++)
-        sci_script_init(&lock->scripts[i], kind->scripts[i]);
     lock->close_hook.closing = sci_lock_closing;
     lock->fork_hook.forked = sci_lock_forked;
     lock->wait_timer.fire = sci_lock_fire_wait;
@@ -42039,17 +42062,20 @@ static sc_lock *sci_lock_create(sc_client *client, const sci_lock_kind *kind)
     return lock;
 }
 
-/* Made, but not known to the client: nobody uses it yet. */
-static sc_status sci_lock_make(sc_client *client, const sc_lock_config *config,
-                               const sci_lock_kind *kind, sc_lock **lock)
+/* By these scripts. */
+static sc_status sci_lock_make(sc_client *client, const sc_lock_config *config, const char *take,
+                               const char *give, const char *renew, sc_lock **lock)
 {
     *lock = NULL;
     if (!client || !config || !config->key.len)
         return sc_fail(SC_ERR_ARGUMENT, "%s",
                        client ? "sc_lock_config.key is empty" : "the client is NULL");
-    sc_lock *created = sci_lock_create(client, kind);
+    sc_lock *created = sci_lock_create(client);
     if (!created)
         return SC_ERR_MEMORY;
+    sci_script_init(&created->scripts[0], take);
+    sci_script_init(&created->scripts[1], give);
+    sci_script_init(&created->scripts[2], renew);
     sc_status status = sci_lock_configure(created, config);
     if (status == SC_OK)
         status = sci_lock_name(created, config->key);
@@ -42068,20 +42094,19 @@ static sc_status sci_lock_make(sc_client *client, const sc_lock_config *config,
 
 SC_API sc_status sc_lock_open(sc_client *client, const sc_lock_config *config, sc_lock **lock)
 {
-    static const sci_lock_kind alone = {{SCI_SCRIPT_LOCK, SCI_SCRIPT_UNLOCK, SCI_SCRIPT_RENEW},
-                                        false};
-    return sci_lock_make(client, config, &alone, lock);
+    return sci_lock_make(client, config, SCI_SCRIPT_LOCK, SCI_SCRIPT_UNLOCK, SCI_SCRIPT_RENEW,
+                         lock);
 }
 
 /* At most `limit` hold it. */
 static sc_status sci_lock_open_shared(sc_client *client, const sc_lock_config *config,
                                       int64_t limit, sc_lock **lock)
 {
-    static const sci_lock_kind shared = {
-        {SCI_SCRIPT_SHARE, SCI_SCRIPT_UNSHARE, SCI_SCRIPT_RENEW_SHARE}, true};
-    sc_status status = sci_lock_make(client, config, &shared, lock);
+    sc_status status = sci_lock_make(client, config, SCI_SCRIPT_SHARE, SCI_SCRIPT_UNSHARE,
+                                     SCI_SCRIPT_RENEW_SHARE, lock);
     if (status != SC_OK)
         return status;
+    (*lock)->is_shared = true;
     (void)sci_i64_to_text(limit, (*lock)->limit_text);
     (void)sci_i64_to_text((*lock)->config.interop ? (*lock)->config.ttl_ms : 0,
                           (*lock)->shift_text);
@@ -42379,8 +42404,8 @@ SCI_PRIVATE void sci_lock_leave_again(sc_lock *lock)
     sci_lock_release_reference(lock);
 }
 
-/* The farewell had no answer: say it again, until the lease has ended by itself anyway. Who acquires
-   meanwhile does not wait for that. */
+/* The farewell had no answer: say it again, until the lease has ended by itself anyway. Who
+   acquires meanwhile does not wait for that. */
 static void sci_lock_leave_later(sc_lock *lock)
 {
     sci_loop *loop = &lock->client->loop;

@@ -131,6 +131,7 @@
                                no_renewal             no
                                fair                   no: whoever asks first when it is free
                                reentrant              no: SC_ERR_DEADLOCK
+                               interop                no: semaphores as redis-semaphore has them
                                on_lost                none
        sc_server_config        listen_on              nowhere: clients of this process alone
                                password               none; needed to listen beyond the loopback
@@ -407,11 +408,36 @@
    A failover to a replica can lose a lock that was just taken: the lock then has two holders, whose
    tokens are in order as far as the servers' clocks agree.
 
+   sc_semaphore_open makes a contender for one of so many permits, sc_rwlock_open one for reading
+   beside other readers or for writing alone; all else is as above, a lease and a token for each
+   holder.
+
+   ```c
+   // cc -O2 -c transcode.c
+   #include "smartcache.h"
+
+   // At most 4 in the fleet at a time.
+   sc_status transcode_with(sc_client *client, sc_status (*transcode)(void))
+   {
+       sc_lock_config config = {0};
+       sc_lock *permit = NULL;
+       config.key = sc_text("transcoders");
+       sc_status status = sc_semaphore_open(client, &config, 4, &permit);
+       if (status == SC_OK)
+           status = sc_lock_acquire(permit, -1); // waits for ever
+       if (status == SC_OK)
+           status = transcode();
+       sc_lock_close(permit);
+       return status;
+   }
+   ```
+
    The key is the one the program names. While the lock is held it has the holder's random token as
    its value, as npm's redlock and redis-semaphore (with "mutex:" before the name) have it: these
-   respect our locks and we respect theirs. Beside it are sc:fence{key}, which stays for a day, and
-   while somebody waits sc:queue{key} and sc:alive{key}. Locks need a server that runs scripts, of
-   Redis 5 or newer, Valkey, or the embedded one.
+   respect our locks and we respect theirs; a semaphore is theirs, too, with sc_lock_config.interop.
+   Beside it are sc:fence{key}, which stays for a day, and while somebody waits sc:queue{key} and
+   sc:alive{key}. Locks need a server that runs scripts: Redis 5 or newer, Valkey, or the embedded
+   one.
 
    MARK: - Publish and subscribe
 

@@ -8,10 +8,10 @@
    it is one contender: threads that are to exclude each other have a handle each. */
 typedef struct sc_lock sc_lock;
 
-/* The lock was lost: the lease could not be renewed, or it is not ours on the server any more. Once
-   for each lock lost, as callbacks run (sc_on_reply), begun before the lease can be another's if the
-   program lets it. What it protects must not be touched any more. It may call anything but sc_close:
-   sc_lock_acquire contends anew, for a new fencing token. */
+/* The lock was lost: the lease could not be renewed, or it is not ours on the server any more.
+   Once for each lock lost, as callbacks run (sc_on_reply), begun before the lease can be
+   another's if the program lets it. What it protects must not be touched any more. It may call
+   anything but sc_close: sc_lock_acquire contends anew, for a new fencing token. */
 typedef void (*sc_on_lock_lost)(void *user, sc_lock *lock);
 
 /* Zeros: the defaults. */
@@ -38,12 +38,13 @@ typedef struct sc_lock_config {
    the client. SC_ERR_ARGUMENT names the field; SC_ERR_MEMORY. Does not block. */
 SC_API sc_status sc_lock_open(sc_client *client, const sc_lock_config *config, sc_lock **lock);
 
-/* A contender for one of the `permits` of a counting semaphore: all that is said of locks here holds
-   for one permit. Each has a lease of its own, so that those of crashed holders come back. All who
-   use a key should say the same number; one who says less gets a permit when fewer are out. The key
-   is a sorted set of the holders' tokens, by when their leases end. With `interop` it is that of
-   npm's redis-semaphore (key "semaphore:" and the name), which has when they began: all must then use
-   the same ttl_ms (lockTimeout), and the other processes' clocks must be those of the server. */
+/* A contender for one of the `permits` of a counting semaphore: all that is said of locks here
+   holds for one permit. Each has a lease of its own, so that those of crashed holders come back.
+   All who use a key should say the same number; one who says less gets a permit when fewer are
+   out. The key is a sorted set of the holders' tokens, by when their leases end. With `interop`
+   it is that of npm's redis-semaphore (key "semaphore:" and the name), which has when they
+   began: all must then use the same ttl_ms (lockTimeout), and the other processes' clocks must
+   be those of the server. */
 SC_API sc_status sc_semaphore_open(sc_client *client, const sc_lock_config *config, int64_t permits,
                                    sc_lock **lock);
 /* A contender for a read/write lock, to write or to read: any number of readers hold it, or one
@@ -52,9 +53,10 @@ SC_API sc_status sc_semaphore_open(sc_client *client, const sc_lock_config *conf
 SC_API sc_status sc_rwlock_open(sc_client *client, const sc_lock_config *config, bool writes,
                                 sc_lock **lock);
 
-/* Gives the lock back if it is held, and ends an acquire that is under way. Afterwards no callback of
-   it runs any more, its own excepted. A client that was closed first cannot give back: the lease ends
-   by itself. NULL is fine. Blocks as sc_lock_release, and for on_lost if that runs on another thread. */
+/* Gives the lock back if it is held, and ends an acquire that is under way. Afterwards no
+   callback of it runs any more, its own excepted. A client that was closed first cannot give
+   back: the lease ends by itself. NULL is fine. Blocks as sc_lock_release, and for on_lost if
+   that runs on another thread. */
 SC_API void sc_lock_close(sc_lock *lock);
 
 /* Take the lock, waiting up to `wait_ms` (0: the handle's; -1: for ever) while another holds it.
@@ -70,13 +72,16 @@ SC_API void sc_lock_close(sc_lock *lock);
 SC_API sc_status sc_lock_acquire(sc_lock *lock, int64_t wait_ms);
 /* The same without waiting: one round trip; SC_HELD. */
 SC_API sc_status sc_lock_try(sc_lock *lock);
-/* Give it back, and wake one who waits. SC_OK; SC_LOST: it had been lost before; SC_ERR_ARGUMENT:
-   this handle does not hold it. On another error the lease ends by itself. While the handle
-   acquires: that ends with SC_ERR_CANCELLED. Any thread. Blocks up to the client's timeout_ms. */
+/* Give it back, and wake one who waits. SC_OK; SC_LOST: it had been lost before, or the server's
+   answer was lost and the second one cannot tell; SC_ERR_ARGUMENT: this handle does not hold it.
+   On another error the lease ends by itself, if it is not given back before: that is tried again.
+   While the handle acquires: that ends with SC_ERR_CANCELLED. Any thread. Blocks up to the client's
+   timeout_ms. */
 SC_API sc_status sc_lock_release(sc_lock *lock);
-/* Make the lease last `ttl_ms` (0: the handle's) from now; so do later renewals. SC_OK; SC_LOST, and
-   on_lost is called; SC_ERR_ARGUMENT: not held, or another thread is extending it. After another
-   error the lease is what it was, or shorter when `ttl_ms` is. Blocks up to the client's timeout_ms. */
+/* Make the lease last `ttl_ms` (0: the handle's) from now; so do later renewals. SC_OK; SC_LOST,
+   and on_lost is called; SC_ERR_ARGUMENT: not held, or another thread is extending it. After
+   another error the lease is what it was, or shorter when `ttl_ms` is. Blocks up to the client's
+   timeout_ms. */
 SC_API sc_status sc_lock_extend(sc_lock *lock, int64_t ttl_ms);
 
 /* How long it is held for certain, in milliseconds, if nothing renews it; 0: not held. The time is
@@ -92,8 +97,8 @@ SC_API int64_t sc_lock_fencing_token(sc_lock *lock);
    sc_error_text. */
 typedef void (*sc_on_lock)(void *user, sc_lock *lock, sc_status status);
 
-/* The same without blocking. An error return means that `on_end` will not be called; it may be NULL.
-   The handle may be closed meanwhile. */
+/* The same without blocking. An error return means that `on_end` will not be called; it may be
+   NULL. The handle may be closed meanwhile. */
 SC_API sc_status sc_lock_acquire_async(sc_lock *lock, int64_t wait_ms, sc_on_lock on_end,
                                        void *user);
 SC_API sc_status sc_lock_try_async(sc_lock *lock, sc_on_lock on_end, void *user);

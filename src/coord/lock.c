@@ -217,7 +217,7 @@ static sc_status sci_lock_name(sc_lock *lock, sc_slice key)
     return SC_OK;
 }
 
-static sc_lock *sci_lock_create(sc_client *client, const sci_lock_kind *kind)
+static sc_lock *sci_lock_create(sc_client *client)
 {
     sc_lock *lock = (sc_lock *)sci_alloc_zeroed(&client->memory, sizeof *lock);
     if (!lock)
@@ -225,9 +225,6 @@ static sc_lock *sci_lock_create(sc_client *client, const sci_lock_kind *kind)
     lock->client = client;
     lock->references = 1;
     sci_client_retain(client);
-    lock->is_shared = kind->is_shared;
-    for (size_t i = 0; i < SCI_COUNT(kind->scripts); i++)
-        sci_script_init(&lock->scripts[i], kind->scripts[i]);
     lock->close_hook.closing = sci_lock_closing;
     lock->fork_hook.forked = sci_lock_forked;
     lock->wait_timer.fire = sci_lock_fire_wait;
@@ -240,17 +237,20 @@ static sc_lock *sci_lock_create(sc_client *client, const sci_lock_kind *kind)
     return lock;
 }
 
-/* Made, but not known to the client: nobody uses it yet. */
-static sc_status sci_lock_make(sc_client *client, const sc_lock_config *config,
-                               const sci_lock_kind *kind, sc_lock **lock)
+/* By these scripts. */
+static sc_status sci_lock_make(sc_client *client, const sc_lock_config *config, const char *take,
+                               const char *give, const char *renew, sc_lock **lock)
 {
     *lock = NULL;
     if (!client || !config || !config->key.len)
         return sc_fail(SC_ERR_ARGUMENT, "%s",
                        client ? "sc_lock_config.key is empty" : "the client is NULL");
-    sc_lock *created = sci_lock_create(client, kind);
+    sc_lock *created = sci_lock_create(client);
     if (!created)
         return SC_ERR_MEMORY;
+    sci_script_init(&created->scripts[0], take);
+    sci_script_init(&created->scripts[1], give);
+    sci_script_init(&created->scripts[2], renew);
     sc_status status = sci_lock_configure(created, config);
     if (status == SC_OK)
         status = sci_lock_name(created, config->key);
@@ -269,20 +269,19 @@ static sc_status sci_lock_make(sc_client *client, const sc_lock_config *config,
 
 SC_API sc_status sc_lock_open(sc_client *client, const sc_lock_config *config, sc_lock **lock)
 {
-    static const sci_lock_kind alone = {{SCI_SCRIPT_LOCK, SCI_SCRIPT_UNLOCK, SCI_SCRIPT_RENEW},
-                                        false};
-    return sci_lock_make(client, config, &alone, lock);
+    return sci_lock_make(client, config, SCI_SCRIPT_LOCK, SCI_SCRIPT_UNLOCK, SCI_SCRIPT_RENEW,
+                         lock);
 }
 
 /* At most `limit` hold it. */
 static sc_status sci_lock_open_shared(sc_client *client, const sc_lock_config *config,
                                       int64_t limit, sc_lock **lock)
 {
-    static const sci_lock_kind shared = {
-        {SCI_SCRIPT_SHARE, SCI_SCRIPT_UNSHARE, SCI_SCRIPT_RENEW_SHARE}, true};
-    sc_status status = sci_lock_make(client, config, &shared, lock);
+    sc_status status = sci_lock_make(client, config, SCI_SCRIPT_SHARE, SCI_SCRIPT_UNSHARE,
+                                     SCI_SCRIPT_RENEW_SHARE, lock);
     if (status != SC_OK)
         return status;
+    (*lock)->is_shared = true;
     (void)sci_i64_to_text(limit, (*lock)->limit_text);
     (void)sci_i64_to_text((*lock)->config.interop ? (*lock)->config.ttl_ms : 0,
                           (*lock)->shift_text);

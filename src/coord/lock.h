@@ -1,21 +1,21 @@
 #pragma once
 /* A lock's contender: it asks, waits, holds and leaves. All locked.
 
-   Three ops of its own, each one at a time: the question for the lock, the renewal, and the farewell,
-   which gives back lock and place in the queue. An acquire begins when none of them is under way, so
-   a token is never that of two holdings.
+   Three ops of its own, each one at a time: the question for the lock, the renewal, and the
+   farewell, which gives back lock and place in the queue. An acquire begins when none of them is
+   under way, so a token is never that of two holdings.
 
      HELD_BACK -> ASKING -> held
                   ASKING -> SUBSCRIBING -> ASKING -> WAITING -> ASKING ...   it is another's
 
-   Who waits has a channel of its own (names and id), so that a release wakes it alone. It enters the
-   queue on the server, in the same step as it is told that the lock is held, once its channel is
-   confirmed: so no release falls into a gap; and should a message be lost, the lease's end and the
-   poll bound wake it.
+   Who waits has a channel of its own (names and id), so that a release wakes it alone. It enters
+   the queue on the server, in the same step as it is told that the lock is held, once its
+   channel is confirmed: so no release falls into a gap; and should a message be lost, the
+   lease's end and the poll bound wake it.
 
-   Always by scripts. SET ... IFEQ, DELIFEQ and DELEX (Redis 8.4, Valkey 8.1 and 9.0) compare and set
-   as well, but neither count the fencing token nor queue nor wake in the same step: with them an
-   uncontended release would take as many round trips and a contended one more. */
+   Always by scripts. SET ... IFEQ, DELIFEQ and DELEX (Redis 8.4, Valkey 8.1 and 9.0) compare and
+   set as well, but neither count the fencing token nor queue nor wake in the same step: with
+   them an uncontended release would take as many round trips and a contended one more. */
 
 #include "api/lock.h"
 #include "base/number.h"
@@ -60,18 +60,12 @@ typedef struct sci_lock_names {
     sc_slice id;      /* a token that tells this contender from others */
 } sci_lock_names;
 
-/* How it is held: alone, or with others. */
-typedef struct sci_lock_kind {
-    const char *scripts[3]; /* lock, unlock, renew */
-    bool is_shared;         /* they take a limit and a shift */
-} sci_lock_kind;
-
 struct sc_lock {
     sc_client *client;     /* retained */
     size_t references;     /* the handle's, each op's and each asynchronous call's */
     sc_lock_config config; /* no zeros; its key is not used */
-    bool is_shared;
-    bool is_writer; /* shares with nobody */
+    bool is_shared;        /* the scripts take a limit and a shift */
+    bool is_writer;        /* shares with nobody */
     sci_lock_names names;
     sc_script scripts[3]; /* lock, unlock, renew */
     sci_close_hook close_hook;

@@ -102,8 +102,8 @@ SCI_PRIVATE void sci_lock_leave_again(sc_lock *lock)
     sci_lock_release_reference(lock);
 }
 
-/* The farewell had no answer: say it again, until the lease has ended by itself anyway. Who acquires
-   meanwhile does not wait for that. */
+/* The farewell had no answer: say it again, until the lease has ended by itself anyway. Who
+   acquires meanwhile does not wait for that. */
 static void sci_lock_leave_later(sc_lock *lock)
 {
     sci_loop *loop = &lock->client->loop;

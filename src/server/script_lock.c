@@ -55,8 +55,8 @@ static bool sci_script_leave_queue(sci_script_run *run, sc_slice who)
            sci_script_do_on(run, "HDEL", SCI_SCRIPT_ALIVE, who, sc_bytes(NULL, 0));
 }
 
-/* Those before us in the queue whose place has ended leave it. `*left_ms`: how long that of the first
-   other one stands, or -1. */
+/* Those before us in the queue whose place has ended leave it. `*left_ms`: how long that of the
+   first other one stands, or -1. */
 static bool sci_script_pass_dead(sci_script_run *run, sci_bytes *first, int64_t *left_ms)
 {
     for (;;) {
@@ -286,8 +286,8 @@ static bool sci_script_hold_share(sci_script_run *run, sc_slice life, int64_t sh
            sci_script_keep(run, SCI_SCRIPT_LEASE, life);
 }
 
-/* How many hold it after those whose leases have ended are gone, and what the holder whose lease ends
-   first leaves: `*left_ms`, or -1 when it is not in our way. */
+/* How many hold it after those whose leases have ended are gone, and what the holder whose lease
+   ends first leaves: `*left_ms`, or -1 when it is not in our way. */
 static bool sci_script_count_holders(sci_script_run *run, int64_t *count, int64_t *left_ms)
 {
     char score[SCI_I64_TEXT_BYTES];

@@ -3,7 +3,8 @@
 
 #include "server/dispatch.h"
 
-/* Places of the keys of get-or-load's scripts; SCI_SCRIPT_LEASE is the lock itself in those of locks. */
+/* Places of the keys of get-or-load's scripts; SCI_SCRIPT_LEASE is the lock itself in those of
+   locks. */
 #define SCI_SCRIPT_VALUE 0
 #define SCI_SCRIPT_LEASE 1
 #define SCI_SCRIPT_RESULT 2

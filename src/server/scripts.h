@@ -77,8 +77,8 @@
     "  drop(f)\n"                                                                                  \
     "end\n"
 
-/* Above the last token, and at least the server's time: so the last need not be kept longer than until
-   that time has passed it, but for a clock that is set back: a day more. */
+/* Above the last token, and at least the server's time: so the last need not be kept longer than
+   until that time has passed it, but for a clock that is set back: a day more. */
 #define SCI_LUA_FENCE                                                                              \
     "  local f=math.max((tonumber(c('GET',K[1])) or 0)+1,us)\n"                                    \
     "  c('SET',K[1],f,'PX',math.ceil((f-us)/1000)+86400000)\n"
@@ -95,10 +95,10 @@
     "end\n"                                                                                        \
     "return {0,left}\n"
 
-/* ARGV: token, lease in ms, who asks, for how long its place in the queue is to stand in ms ("0": it
-   takes none), "1": whoever is before it in the queue comes before it.
-   {1, fencing token} when the lock is free; a repeat with the same token after a lost reply is one
-   taking. Else {0, ms until it is free if nobody does anything, or -1}. */
+/* ARGV: token, lease in ms, who asks, for how long its place in the queue is to stand in ms
+   ("0": it takes none), "1": whoever is before it in the queue comes before it. {1, fencing
+   token} when the lock is free; a repeat with the same token after a lost reply is one taking.
+   Else {0, ms until it is free if nobody does anything, or -1}. */
 #define SCI_SCRIPT_LOCK                                                                            \
     SCI_LUA_BEGIN                                                                                  \
     "local t=c('TIME')\n"                                                                          \
@@ -110,9 +110,9 @@
     "  return {1,f}\n"                                                                             \
     "end\n" SCI_LUA_QUEUE
 
-/* ARGV: token, who asks, "1": who is woken keeps its place until it has the lock, channels' common
-   beginning. Gives up the place in the queue, and the lock if it is ours; when the lock is free then,
-   wakes the first in the queue. 1: it was ours. */
+/* ARGV: token, who asks, "1": who is woken keeps its place until it has the lock, channels'
+   common beginning. Gives up the place in the queue, and the lock if it is ours; when the lock
+   is free then, wakes the first in the queue. 1: it was ours. */
 #define SCI_SCRIPT_UNLOCK                                                                          \
     SCI_LUA_BEGIN                                                                                  \
     SCI_LUA_WAKE                                                                                   \
@@ -125,8 +125,8 @@
 /* Locks with several holders: the lock is a sorted set of their tokens, by when their leases end in
    ms, less a shift. A token that begins with "w" is alone. */
 
-/* ARGV: as SCI_SCRIPT_LOCK, then how many may hold it together with us at most, the shift, channels'
-   common beginning. Who gets it wakes the next, if there is room for more. */
+/* ARGV: as SCI_SCRIPT_LOCK, then how many may hold it together with us at most, the shift,
+   channels' common beginning. Who gets it wakes the next, if there is room for more. */
 #define SCI_SCRIPT_SHARE                                                                           \
     SCI_LUA_BEGIN                                                                                  \
     SCI_LUA_WAKE                                                                                   \

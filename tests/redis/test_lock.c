@@ -1,4 +1,5 @@
-/* Distributed locks while the server is well: exclusion, waiting, waking, order, tokens, renewal. */
+/* Distributed locks while the server is well: exclusion, waiting, waking, order, tokens,
+   renewal. */
 #define SMARTCACHE_IMPLEMENTATION
 #include "smartcache.h"
 
