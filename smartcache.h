@@ -10512,41 +10512,41 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
 /* Tell the first in the queue that anybody listens for. */
 #define SCI_LUA_WAKE                                                                               \
     "local function wake(p,keep)\n"                                                                \
-    "  while true do\n"                                                                            \
-    "    local f=c('ZRANGE',K[3],0,0)[1]\n"                                                        \
-    "    if not f then return end\n"                                                               \
-    "    local heard=redis.pcall('PUBLISH',p..f,'')~=0\n"                                          \
-    "    if heard and keep=='1' then return end\n"                                                 \
-    "    drop(f)\n"                                                                                \
-    "    if heard then return end\n"                                                               \
-    "  end\n"                                                                                      \
+    " while true do\n"                                                                             \
+    "  local f=c('ZRANGE',K[3],0,0)[1]\n"                                                          \
+    "  if not f then return end\n"                                                                 \
+    "  local heard=redis.pcall('PUBLISH',p..f,'')~=0\n"                                            \
+    "  if heard and keep=='1' then return end\n"                                                   \
+    "  drop(f)\n"                                                                                  \
+    "  if heard then return end\n"                                                                 \
+    " end\n"                                                                                       \
     "end\n"
 
 /* Nothing is in the way but those who came before: the dead among them go. */
 #define SCI_LUA_PASS                                                                               \
     "while not left and A[5]=='1' do\n"                                                            \
-    "  local f=c('ZRANGE',K[3],0,0)[1]\n"                                                          \
-    "  if not f or f==A[3] then break end\n"                                                       \
-    "  local e=tonumber(c('HGET',K[4],f)) or 0\n"                                                  \
-    "  if e*1000>us then left=math.ceil(e-us/1000) break end\n"                                    \
-    "  drop(f)\n"                                                                                  \
+    " local f=c('ZRANGE',K[3],0,0)[1]\n"                                                           \
+    " if not f or f==A[3] then break end\n"                                                        \
+    " local e=tonumber(c('HGET',K[4],f)) or 0\n"                                                   \
+    " if e*1000>us then left=math.ceil(e-us/1000) break end\n"                                     \
+    " drop(f)\n"                                                                                   \
     "end\n"
 
 /* Above the last token, and at least the server's time: so the last need not be kept longer than
    until that time has passed it, but for a clock that is set back: a day more. */
 #define SCI_LUA_FENCE                                                                              \
-    "  local f=math.max((tonumber(c('GET',K[1])) or 0)+1,us)\n"                                    \
-    "  c('SET',K[1],f,'PX',math.ceil((f-us)/1000)+86400000)\n"
+    " local f=math.max((tonumber(c('GET',K[1])) or 0)+1,us)\n"                                     \
+    " c('SET',K[1],f,'PX',math.ceil((f-us)/1000)+86400000)\n"
 
 /* The end of asking in vain. */
 #define SCI_LUA_QUEUE                                                                              \
     "if A[4]~='0' then\n"                                                                          \
-    "  local z=c('ZRANGE',K[3],-1,-1,'WITHSCORES')[2]\n"                                           \
-    "  c('ZADD',K[3],'NX',math.max(us,(z or 0)+1),A[3])\n"                                         \
-    "  c('HSET',K[4],A[3],math.floor(us/1000)+A[4])\n"                                             \
-    "  for i=3,4 do\n"                                                                             \
-    "    if c('PTTL',K[i])<A[4]+0 then c('PEXPIRE',K[i],A[4]) end\n"                               \
-    "  end\n"                                                                                      \
+    " local z=c('ZRANGE',K[3],-1,-1,'WITHSCORES')[2]\n"                                            \
+    " c('ZADD',K[3],'NX',math.max(us,(z or 0)+1),A[3])\n"                                          \
+    " c('HSET',K[4],A[3],math.floor(us/1000)+A[4])\n"                                              \
+    " for i=3,4 do\n"                                                                              \
+    "  if c('PTTL',K[i])<A[4]+0 then c('PEXPIRE',K[i],A[4]) end\n"                                 \
+    " end\n"                                                                                       \
     "end\n"                                                                                        \
     "return {0,left}\n"
 
@@ -10560,9 +10560,9 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
     "local us=t[1]*1000000+t[2]\n"                                                                 \
     "local h=c('GET',K[2])\n"                                                                      \
     "local left=h and c('PTTL',K[2])\n" SCI_LUA_PASS "if not left or h==A[1] then\n" SCI_LUA_FENCE \
-    "  c('SET',K[2],A[1],'PX',A[2])\n"                                                             \
-    "  drop(A[3])\n"                                                                               \
-    "  return {1,f}\n"                                                                             \
+    " c('SET',K[2],A[1],'PX',A[2])\n"                                                              \
+    " drop(A[3])\n"                                                                                \
+    " return {1,f}\n"                                                                              \
     "end\n" SCI_LUA_QUEUE
 
 /* ARGV: token, who asks, "1": who is woken keeps its place until it has the lock, channels'
@@ -10594,11 +10594,11 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
     "local left\n"                                                                                 \
     "if n>=A[6]+0 or n>0 and string.sub(h[1],1,1)=='w' then left=h[2]+A[7]-ms end\n" SCI_LUA_PASS  \
     "if not left or c('ZSCORE',K[2],A[1]) then\n" SCI_LUA_FENCE                                    \
-    "  c('ZADD',K[2],ms+A[2]-A[7],A[1])\n"                                                         \
-    "  if c('PTTL',K[2])<A[2]+0 then c('PEXPIRE',K[2],A[2]) end\n"                                 \
-    "  drop(A[3])\n"                                                                               \
-    "  if n+1<A[6]+0 then wake(A[8],A[5]) end\n"                                                   \
-    "  return {1,f}\n"                                                                             \
+    " c('ZADD',K[2],ms+A[2]-A[7],A[1])\n"                                                          \
+    " if c('PTTL',K[2])<A[2]+0 then c('PEXPIRE',K[2],A[2]) end\n"                                  \
+    " drop(A[3])\n"                                                                                \
+    " if n+1<A[6]+0 then wake(A[8],A[5]) end\n"                                                    \
+    " return {1,f}\n"                                                                              \
     "end\n" SCI_LUA_QUEUE
 
 /* ARGV: as SCI_SCRIPT_UNLOCK. Wakes the next in any case: it asks whether there is room for it. */
@@ -41771,8 +41771,8 @@ struct sc_lock {
     bool is_lost;   /* it was held last, and lost */
     uint32_t depth; /* acquired so often */
     int64_t fence;
-    int64_t life_ms;      /* of the lease, as it was asked for last */
-    int64_t next_life_ms; /* of the next renewal */
+    int32_t life_ms;      /* of the lease, as it was asked for last */
+    int32_t next_life_ms; /* of the next renewal */
     int64_t until_ns;     /* ours for certain until then */
 
     int64_t deadline_ns; /* of the acquirer */
@@ -42232,7 +42232,7 @@ static sc_status sci_lock_start_extend(sc_lock *lock, sci_wish *wish, int64_t tt
     if (lock->extender)
         return sci_lock_say(lock, SC_ERR_ARGUMENT, "is being extended by another call");
     lock->extender = wish;
-    lock->next_life_ms = ttl_ms;
+    lock->next_life_ms = (int32_t)ttl_ms;
     sci_lock_renew(lock);
     return SC_PENDING;
 }
@@ -42404,6 +42404,11 @@ SCI_PRIVATE void sci_lock_leave_again(sc_lock *lock)
     sci_lock_release_reference(lock);
 }
 
+static int64_t sci_lock_part_ns(const sc_lock *lock, int32_t part)
+{
+    return (int64_t)(lock->life_ms / part) * SCI_NS_PER_MS;
+}
+
 /* The farewell had no answer: say it again, until the lease has ended by itself anyway. Who
    acquires meanwhile does not wait for that. */
 static void sci_lock_leave_later(sc_lock *lock)
@@ -42414,8 +42419,7 @@ static void sci_lock_leave_later(sc_lock *lock)
         return;
     lock->leaves_again = true;
     lock->references++;
-    sci_timer_arm(loop, &lock->hold_timer,
-                  now_ns + lock->life_ms * SCI_NS_PER_MS / SCI_LOCK_RETRY_PART);
+    sci_timer_arm(loop, &lock->hold_timer, now_ns + sci_lock_part_ns(lock, SCI_LOCK_RETRY_PART));
 }
 
 static void sci_lock_left(sci_eval_op *eval)
@@ -42487,15 +42491,16 @@ SCI_PRIVATE void sci_lock_stop(sc_lock *lock)
 
 static void sci_lock_until(sc_lock *lock, int64_t sent_ns)
 {
-    lock->until_ns = sent_ns + (lock->life_ms - SCI_LEASE_DRIFT_MS(lock->life_ms)) * SCI_NS_PER_MS;
+    int32_t sure_ms = lock->life_ms - SCI_LEASE_DRIFT_MS(lock->life_ms);
+    lock->until_ns = sent_ns + (int64_t)sure_ms * SCI_NS_PER_MS;
 }
 
 /* Look again after a part of the life, counted from `since_ns`, or when the lease ends. */
-static void sci_lock_mind(sc_lock *lock, int64_t since_ns, int64_t part)
+static void sci_lock_mind(sc_lock *lock, int64_t since_ns, int32_t part)
 {
     int64_t due_ns = lock->until_ns;
     if (!lock->config.no_renewal && !lock->is_renewing)
-        due_ns = sci_min_i64(due_ns, since_ns + lock->life_ms * SCI_NS_PER_MS / part);
+        due_ns = sci_min_i64(due_ns, since_ns + sci_lock_part_ns(lock, part));
     sci_timer_arm(&lock->client->loop, &lock->hold_timer, due_ns);
 }
 
@@ -42705,8 +42710,7 @@ static void sci_lock_ask(sc_lock *lock)
     lock->is_asking = true;
     lock->asks_again = false;
     lock->is_queued = lock->is_queued || is_queueing;
-    lock->life_ms = lock->config.ttl_ms;
-    lock->next_life_ms = lock->life_ms;
+    lock->life_ms = lock->next_life_ms = (int32_t)lock->config.ttl_ms;
     lock->asked_ns = sci_loop_now_ns(&client->loop);
     sci_lock_until(lock, lock->asked_ns);
     sci_timer_cancel(&client->loop, &lock->wait_timer);

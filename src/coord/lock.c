@@ -407,7 +407,7 @@ static sc_status sci_lock_start_extend(sc_lock *lock, sci_wish *wish, int64_t tt
     if (lock->extender)
         return sci_lock_say(lock, SC_ERR_ARGUMENT, "is being extended by another call");
     lock->extender = wish;
-    lock->next_life_ms = ttl_ms;
+    lock->next_life_ms = (int32_t)ttl_ms;
     sci_lock_renew(lock);
     return SC_PENDING;
 }

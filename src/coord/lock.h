@@ -89,8 +89,8 @@ struct sc_lock {
     bool is_lost;   /* it was held last, and lost */
     uint32_t depth; /* acquired so often */
     int64_t fence;
-    int64_t life_ms;      /* of the lease, as it was asked for last */
-    int64_t next_life_ms; /* of the next renewal */
+    int32_t life_ms;      /* of the lease, as it was asked for last */
+    int32_t next_life_ms; /* of the next renewal */
     int64_t until_ns;     /* ours for certain until then */
 
     int64_t deadline_ns; /* of the acquirer */

@@ -102,6 +102,11 @@ SCI_PRIVATE void sci_lock_leave_again(sc_lock *lock)
     sci_lock_release_reference(lock);
 }
 
+static int64_t sci_lock_part_ns(const sc_lock *lock, int32_t part)
+{
+    return (int64_t)(lock->life_ms / part) * SCI_NS_PER_MS;
+}
+
 /* The farewell had no answer: say it again, until the lease has ended by itself anyway. Who
    acquires meanwhile does not wait for that. */
 static void sci_lock_leave_later(sc_lock *lock)
@@ -112,8 +117,7 @@ static void sci_lock_leave_later(sc_lock *lock)
         return;
     lock->leaves_again = true;
     lock->references++;
-    sci_timer_arm(loop, &lock->hold_timer,
-                  now_ns + lock->life_ms * SCI_NS_PER_MS / SCI_LOCK_RETRY_PART);
+    sci_timer_arm(loop, &lock->hold_timer, now_ns + sci_lock_part_ns(lock, SCI_LOCK_RETRY_PART));
 }
 
 static void sci_lock_left(sci_eval_op *eval)
@@ -185,15 +189,16 @@ SCI_PRIVATE void sci_lock_stop(sc_lock *lock)
 
 static void sci_lock_until(sc_lock *lock, int64_t sent_ns)
 {
-    lock->until_ns = sent_ns + (lock->life_ms - SCI_LEASE_DRIFT_MS(lock->life_ms)) * SCI_NS_PER_MS;
+    int32_t sure_ms = lock->life_ms - SCI_LEASE_DRIFT_MS(lock->life_ms);
+    lock->until_ns = sent_ns + (int64_t)sure_ms * SCI_NS_PER_MS;
 }
 
 /* Look again after a part of the life, counted from `since_ns`, or when the lease ends. */
-static void sci_lock_mind(sc_lock *lock, int64_t since_ns, int64_t part)
+static void sci_lock_mind(sc_lock *lock, int64_t since_ns, int32_t part)
 {
     int64_t due_ns = lock->until_ns;
     if (!lock->config.no_renewal && !lock->is_renewing)
-        due_ns = sci_min_i64(due_ns, since_ns + lock->life_ms * SCI_NS_PER_MS / part);
+        due_ns = sci_min_i64(due_ns, since_ns + sci_lock_part_ns(lock, part));
     sci_timer_arm(&lock->client->loop, &lock->hold_timer, due_ns);
 }
 
@@ -403,8 +408,7 @@ static void sci_lock_ask(sc_lock *lock)
     lock->is_asking = true;
     lock->asks_again = false;
     lock->is_queued = lock->is_queued || is_queueing;
-    lock->life_ms = lock->config.ttl_ms;
-    lock->next_life_ms = lock->life_ms;
+    lock->life_ms = lock->next_life_ms = (int32_t)lock->config.ttl_ms;
     lock->asked_ns = sci_loop_now_ns(&client->loop);
     sci_lock_until(lock, lock->asked_ns);
     sci_timer_cancel(&client->loop, &lock->wait_timer);

@@ -57,41 +57,41 @@
 /* Tell the first in the queue that anybody listens for. */
 #define SCI_LUA_WAKE                                                                               \
     "local function wake(p,keep)\n"                                                                \
-    "  while true do\n"                                                                            \
-    "    local f=c('ZRANGE',K[3],0,0)[1]\n"                                                        \
-    "    if not f then return end\n"                                                               \
-    "    local heard=redis.pcall('PUBLISH',p..f,'')~=0\n"                                          \
-    "    if heard and keep=='1' then return end\n"                                                 \
-    "    drop(f)\n"                                                                                \
-    "    if heard then return end\n"                                                               \
-    "  end\n"                                                                                      \
+    " while true do\n"                                                                             \
+    "  local f=c('ZRANGE',K[3],0,0)[1]\n"                                                          \
+    "  if not f then return end\n"                                                                 \
+    "  local heard=redis.pcall('PUBLISH',p..f,'')~=0\n"                                            \
+    "  if heard and keep=='1' then return end\n"                                                   \
+    "  drop(f)\n"                                                                                  \
+    "  if heard then return end\n"                                                                 \
+    " end\n"                                                                                       \
     "end\n"
 
 /* Nothing is in the way but those who came before: the dead among them go. */
 #define SCI_LUA_PASS                                                                               \
     "while not left and A[5]=='1' do\n"                                                            \
-    "  local f=c('ZRANGE',K[3],0,0)[1]\n"                                                          \
-    "  if not f or f==A[3] then break end\n"                                                       \
-    "  local e=tonumber(c('HGET',K[4],f)) or 0\n"                                                  \
-    "  if e*1000>us then left=math.ceil(e-us/1000) break end\n"                                    \
-    "  drop(f)\n"                                                                                  \
+    " local f=c('ZRANGE',K[3],0,0)[1]\n"                                                           \
+    " if not f or f==A[3] then break end\n"                                                        \
+    " local e=tonumber(c('HGET',K[4],f)) or 0\n"                                                   \
+    " if e*1000>us then left=math.ceil(e-us/1000) break end\n"                                     \
+    " drop(f)\n"                                                                                   \
     "end\n"
 
 /* Above the last token, and at least the server's time: so the last need not be kept longer than
    until that time has passed it, but for a clock that is set back: a day more. */
 #define SCI_LUA_FENCE                                                                              \
-    "  local f=math.max((tonumber(c('GET',K[1])) or 0)+1,us)\n"                                    \
-    "  c('SET',K[1],f,'PX',math.ceil((f-us)/1000)+86400000)\n"
+    " local f=math.max((tonumber(c('GET',K[1])) or 0)+1,us)\n"                                     \
+    " c('SET',K[1],f,'PX',math.ceil((f-us)/1000)+86400000)\n"
 
 /* The end of asking in vain. */
 #define SCI_LUA_QUEUE                                                                              \
     "if A[4]~='0' then\n"                                                                          \
-    "  local z=c('ZRANGE',K[3],-1,-1,'WITHSCORES')[2]\n"                                           \
-    "  c('ZADD',K[3],'NX',math.max(us,(z or 0)+1),A[3])\n"                                         \
-    "  c('HSET',K[4],A[3],math.floor(us/1000)+A[4])\n"                                             \
-    "  for i=3,4 do\n"                                                                             \
-    "    if c('PTTL',K[i])<A[4]+0 then c('PEXPIRE',K[i],A[4]) end\n"                               \
-    "  end\n"                                                                                      \
+    " local z=c('ZRANGE',K[3],-1,-1,'WITHSCORES')[2]\n"                                            \
+    " c('ZADD',K[3],'NX',math.max(us,(z or 0)+1),A[3])\n"                                          \
+    " c('HSET',K[4],A[3],math.floor(us/1000)+A[4])\n"                                              \
+    " for i=3,4 do\n"                                                                              \
+    "  if c('PTTL',K[i])<A[4]+0 then c('PEXPIRE',K[i],A[4]) end\n"                                 \
+    " end\n"                                                                                       \
     "end\n"                                                                                        \
     "return {0,left}\n"
 
@@ -105,9 +105,9 @@
     "local us=t[1]*1000000+t[2]\n"                                                                 \
     "local h=c('GET',K[2])\n"                                                                      \
     "local left=h and c('PTTL',K[2])\n" SCI_LUA_PASS "if not left or h==A[1] then\n" SCI_LUA_FENCE \
-    "  c('SET',K[2],A[1],'PX',A[2])\n"                                                             \
-    "  drop(A[3])\n"                                                                               \
-    "  return {1,f}\n"                                                                             \
+    " c('SET',K[2],A[1],'PX',A[2])\n"                                                              \
+    " drop(A[3])\n"                                                                                \
+    " return {1,f}\n"                                                                              \
     "end\n" SCI_LUA_QUEUE
 
 /* ARGV: token, who asks, "1": who is woken keeps its place until it has the lock, channels'
@@ -139,11 +139,11 @@
     "local left\n"                                                                                 \
     "if n>=A[6]+0 or n>0 and string.sub(h[1],1,1)=='w' then left=h[2]+A[7]-ms end\n" SCI_LUA_PASS  \
     "if not left or c('ZSCORE',K[2],A[1]) then\n" SCI_LUA_FENCE                                    \
-    "  c('ZADD',K[2],ms+A[2]-A[7],A[1])\n"                                                         \
-    "  if c('PTTL',K[2])<A[2]+0 then c('PEXPIRE',K[2],A[2]) end\n"                                 \
-    "  drop(A[3])\n"                                                                               \
-    "  if n+1<A[6]+0 then wake(A[8],A[5]) end\n"                                                   \
-    "  return {1,f}\n"                                                                             \
+    " c('ZADD',K[2],ms+A[2]-A[7],A[1])\n"                                                          \
+    " if c('PTTL',K[2])<A[2]+0 then c('PEXPIRE',K[2],A[2]) end\n"                                  \
+    " drop(A[3])\n"                                                                                \
+    " if n+1<A[6]+0 then wake(A[8],A[5]) end\n"                                                    \
+    " return {1,f}\n"                                                                              \
     "end\n" SCI_LUA_QUEUE
 
 /* ARGV: as SCI_SCRIPT_UNLOCK. Wakes the next in any case: it asks whether there is room for it. */

@@ -155,6 +155,9 @@ static void a_waiter_whose_subscription_was_cut_asks_when_it_stands_again(void *
     proxy_stop(relay);
 }
 
+/* Workers begin before this process has threads: the thread sanitizer knows none in a child. */
+enum waiting { WAITING, HOLDING };
+
 /* The woken one can say nothing, and holds nobody up for longer than the poll bound. */
 static int stopped_waiter(processes *shared, size_t index, void *user)
 {
@@ -166,12 +169,13 @@ static int stopped_waiter(processes *shared, size_t index, void *user)
     lock.fair = *(const bool *)user;
     lock.poll_ms = lock.fair ? 500 : NEVER_MS;
     memset(&self, 0, sizeof self);
-    if (sc_open(&config, &client) != SC_OK || sc_lock_open(client, &lock, &self.lock) != SC_OK ||
+    if (!processes_wait_for(shared, HOLDING, 1) || sc_open(&config, &client) != SC_OK ||
+        sc_lock_open(client, &lock, &self.lock) != SC_OK ||
         pthread_create(&self.thread, NULL, contender_run, &self) != 0)
         return 1;
     while (!contender_sleeps(&self))
         wait_a_moment();
-    processes_add(shared, 0, 1);
+    processes_add(shared, WAITING, 1);
     for (;;)
         pause();
 }
@@ -183,11 +187,12 @@ static void wake_one_that_is_stopped(bool is_fair)
     contender theirs;
     config.poll_ms = 20;
     config.fair = is_fair;
+    processes *shared = processes_start(1, stopped_waiter, &is_fair);
     contender_open(&mine, test.client, &config);
     contender_open(&theirs, test.client, &config);
     assert_status(SC_OK, sc_lock_try(mine.lock));
-    processes *shared = processes_start(1, stopped_waiter, &is_fair);
-    assert_true(processes_wait_for(shared, 0, 1));
+    processes_add(shared, HOLDING, 1);
+    assert_true(processes_wait_for(shared, WAITING, 1));
     processes_pause(shared, 0);
     contender_start(&theirs, -1);
     WAIT_UNTIL(contender_sleeps(&theirs));
@@ -220,11 +225,12 @@ static void a_killed_waiter_is_passed_over_by_the_release(void **state)
     contender theirs;
     (void)state;
     config.fair = true;
+    processes *shared = processes_start(1, stopped_waiter, &is_fair);
     contender_open(&mine, test.client, &config);
     contender_open(&theirs, test.client, &config);
     assert_status(SC_OK, sc_lock_try(mine.lock));
-    processes *shared = processes_start(1, stopped_waiter, &is_fair);
-    assert_true(processes_wait_for(shared, 0, 1));
+    processes_add(shared, HOLDING, 1);
+    assert_true(processes_wait_for(shared, WAITING, 1));
     contender_start(&theirs, -1); /* its poll bound never comes */
     WAIT_UNTIL(contender_sleeps(&theirs));
     processes_kill(shared, 0);
