@@ -42705,14 +42705,15 @@ static void sci_lock_asked(sci_eval_op *eval)
 static void sci_lock_ask(sc_lock *lock)
 {
     sc_client *client = lock->client;
-    bool is_queueing = lock->listener.channel != NULL;
+    int64_t now_ns = sci_loop_now_ns(&client->loop);
+    bool is_queueing = lock->listener.channel && now_ns < lock->deadline_ns;
     lock->phase = SCI_LOCK_ASKING;
     lock->is_asking = true;
     lock->asks_again = false;
     lock->is_queued = lock->is_queued || is_queueing;
     lock->life_ms = lock->next_life_ms = (int32_t)lock->config.ttl_ms;
-    lock->asked_ns = sci_loop_now_ns(&client->loop);
-    sci_lock_until(lock, lock->asked_ns);
+    lock->asked_ns = now_ns;
+    sci_lock_until(lock, now_ns);
     sci_timer_cancel(&client->loop, &lock->wait_timer);
     lock->question_args[0] = sc_bytes(lock->token, SCI_TOKEN_LEN);
     lock->question_args[1] = sc_text(lock->ttl_text);

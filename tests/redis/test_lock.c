@@ -459,6 +459,25 @@ static void a_message_that_comes_while_asking_is_not_forgotten(void **state)
     assert_status(SC_OK, sc_close(client));
 }
 
+static void who_only_tries_takes_no_place_in_the_queue(void **state)
+{
+    contender mine;
+    contender theirs;
+    (void)state;
+    contender_open_key(&mine, test.client, "job");
+    contender_open_key(&theirs, test.client, "job");
+    assert_status(SC_OK, sc_lock_try(mine.lock));
+    assert_status(SC_HELD, sc_lock_acquire(theirs.lock, 20)); /* it listens from here on */
+    assert_non_null(theirs.lock->listener.channel);
+    WAIT_UNTIL(fixture_number("ZCARD", "sc:queue{job}") == 0);
+    uint64_t before = commands_of(test.client);
+    assert_status(SC_HELD, sc_lock_try(theirs.lock));
+    assert_int_equal(commands_of(test.client) - before, 1);
+    assert_int_equal(fixture_number("ZCARD", "sc:queue{job}"), 0);
+    contender_close(&theirs);
+    contender_close(&mine);
+}
+
 static void one_handle_is_one_contender(void **state)
 {
     contender mine;
@@ -957,6 +976,7 @@ int main(void)
         client_unit_test(a_place_of_one_who_is_gone_does_not_stand_for_long),
         client_unit_test(who_was_woken_and_has_gone_is_passed_over_at_once),
         bare_unit_test(a_message_that_comes_while_asking_is_not_forgotten),
+        client_unit_test(who_only_tries_takes_no_place_in_the_queue),
         client_unit_test(one_handle_is_one_contender),
         client_unit_test(each_holding_has_a_higher_token_whatever_becomes_of_the_counter),
         client_unit_test(a_token_follows_a_counter_that_is_ahead_of_the_time),
