@@ -40,7 +40,7 @@ static void each_respects_what_the_other_holds(void **state)
         assert_string_equal(tell(&program, with, "acquire", 100000, 0), REFUSED);
         expect_holder(with->key, &mine);
         assert_status(SC_OK, sc_lock_release(mine.lock));
-        assert_string_equal(tell(&program, with, "acquire", 100000, 0), HELD);
+        assert_string_equal(tell(&program, with, "acquire", 100000, WAIT_WATCHDOG_MS), HELD);
         assert_status(SC_HELD, sc_lock_try(mine.lock));
         assert_string_equal(tell(&program, with, "release", 0, 0), HELD);
         assert_status(SC_OK, sc_lock_try(mine.lock));
@@ -61,7 +61,7 @@ static void who_waits_gets_what_the_other_releases(void **state)
         contender mine;
         config.poll_ms = 10; /* it sends no message */
         contender_open(&mine, test.client, &config);
-        assert_string_equal(tell(&program, with, "acquire", 100000, 0), HELD);
+        assert_string_equal(tell(&program, with, "acquire", 100000, WAIT_WATCHDOG_MS), HELD);
         contender_start(&mine, -1);
         WAIT_UNTIL(contender_sleeps(&mine));
         assert_string_equal(tell(&program, with, "release", 0, 0), HELD);
@@ -90,7 +90,7 @@ static void a_lease_of_the_other_that_ends_is_taken_over(void **state)
         const package *with = &packages[i];
         contender mine;
         contender_open_key(&mine, test.client, with->key); /* no poll bound helps */
-        assert_string_equal(tell(&program, with, "acquire", 200, 0), HELD);
+        assert_string_equal(tell(&program, with, "acquire", 2000, WAIT_WATCHDOG_MS), HELD);
         assert_status(SC_OK, sc_lock_acquire(mine.lock, -1));
         /* it does not take from us what it has lost */
         assert_string_equal(tell(&program, with, "release", 0, 0), with->tells ? REFUSED : HELD);
@@ -115,7 +115,7 @@ static void we_do_not_take_from_the_other_what_we_have_lost(void **state)
         contender_open_key(&mine, test.client, with->key);
         assert_status(SC_OK, sc_lock_try(mine.lock));
         fixture_command(test.server, "DEL", with->key, (const char *)NULL);
-        assert_string_equal(tell(&program, with, "acquire", 100000, 0), HELD);
+        assert_string_equal(tell(&program, with, "acquire", 100000, WAIT_WATCHDOG_MS), HELD);
         assert_status(SC_LOST, i ? sc_lock_extend(mine.lock, 0) : sc_lock_release(mine.lock));
         assert_status(SC_HELD, sc_lock_try(mine.lock));
         if (with->tells)
