@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what a group of targets needs and this machine lacks: `tests/setup.sh GROUP...`. Groups:
-#     test      compiler, cmocka, OpenSSL, what lwIP needs, redis-server, clients in node and Python
+#     test      compiler, cmocka, OpenSSL, what lwIP needs, time zones, redis-server, clients in node and Python
 #     layers    gcc and g++
 #     matrix    gcc, clang, tcc, the 32-bit and the bare cross compiler, musl, pmccabe, what ports include
 #     sanitize  test, clang and its run-time libraries
@@ -90,6 +90,7 @@ need_test()
     need_cmocka
     need_openssl
     need_lwip
+    [ -e /usr/share/zoneinfo/Europe/Berlin ] || need tzdata
     need_command redis-server redis-server
     need_command redis-cli redis-tools
     need_command redis-benchmark redis-tools
