@@ -17,6 +17,8 @@
 
 #include "cache/zone_open.c"
 
+#include "cache/cron.c"
+
 #include <stdlib.h>
 
 static void must(bool condition)

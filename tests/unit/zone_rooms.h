@@ -11,6 +11,8 @@
 
 #include "cache/zone_open.c"
 
+#include "cache/cron.c"
+
 #include <stdlib.h>
 #include <unistd.h>
 
