@@ -122,7 +122,7 @@ static bool sci_zone_stays_inside(const char *name)
 {
     for (;;) {
         size_t len = strcspn(name, "/");
-        if (len == 0 || (len <= 2 && strspn(name, ".") >= len))
+        if (len <= 2 && strspn(name, ".") >= len)
             return false;
         if (name[len] == '\0')
             return true;

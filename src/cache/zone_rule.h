@@ -55,5 +55,5 @@ SCI_PRIVATE sc_status sci_zone_rule_parse(sc_slice text, sci_zone_rule *rule);
 SCI_PRIVATE void sci_zone_rule_fix(sci_zone_rule *rule, int32_t offset_s, sc_slice name);
 /* The span with `at_s`. It may be followed by one that differs in nothing. Daylight saving time
    runs from each year's beginning to the next end, so it is always in force where the end is that
-   of the next year's beginning ("EST5EDT,0/0,J365/25"). */
+   of the next year's beginning ("EST5EDT,0/0,J365/25"), and never where both are one instant. */
 SCI_PRIVATE void sci_zone_rule_find(const sci_zone_rule *rule, int64_t at_s, sci_zone_span *span);

@@ -22,26 +22,34 @@
 
 /* --- The calendar */
 
+static void assert_date_as_the_c_library(int64_t at_s)
+{
+    time_t at = (time_t)at_s;
+    struct tm tm;
+    sci_civil civil;
+    assert_non_null(gmtime_r(&at, &tm));
+    sci_calendar_split(at_s, &civil);
+    assert_int_equal(civil.year, tm.tm_year + 1900);
+    assert_int_equal(civil.month, tm.tm_mon + 1);
+    assert_int_equal(civil.day, tm.tm_mday);
+    assert_int_equal(civil.hour, tm.tm_hour);
+    assert_int_equal(civil.minute, tm.tm_min);
+    assert_int_equal(civil.second, tm.tm_sec);
+    assert_int_equal(civil.weekday, tm.tm_wday);
+    assert_int_equal(sci_calendar_days(civil.year, civil.month, civil.day),
+                     sci_floor_divide(at_s, SCI_DAY_S));
+}
+
+/* Every day of 400 years, after which the calendar repeats, and any. */
 static void the_calendar_is_that_of_the_c_library(void **state)
 {
     (void)state;
     uint64_t random = 1;
-    for (int i = 0; i < 200000; i++) {
-        time_t at = (time_t)draw_between(&random, -400000000000, 400000000000);
-        struct tm tm;
-        sci_civil civil;
-        assert_non_null(gmtime_r(&at, &tm));
-        sci_calendar_split(at, &civil);
-        assert_int_equal(civil.year, tm.tm_year + 1900);
-        assert_int_equal(civil.month, tm.tm_mon + 1);
-        assert_int_equal(civil.day, tm.tm_mday);
-        assert_int_equal(civil.hour, tm.tm_hour);
-        assert_int_equal(civil.minute, tm.tm_min);
-        assert_int_equal(civil.second, tm.tm_sec);
-        assert_int_equal(civil.weekday, tm.tm_wday);
-        assert_int_equal(sci_calendar_days(civil.year, civil.month, civil.day),
-                         sci_floor_divide(at, SCI_DAY_S));
-    }
+    int64_t day = sci_calendar_days(1800, 1, 1);
+    for (int64_t end = day + 146097; day < end; day++)
+        assert_date_as_the_c_library(day * SCI_DAY_S + draw_between(&random, 0, SCI_DAY_S - 1));
+    for (int i = 0; i < 50000; i++)
+        assert_date_as_the_c_library(draw_between(&random, -400000000000, 400000000000));
 }
 
 static void months_have_their_days(void **state)
@@ -308,6 +316,14 @@ static void daylight_saving_time_can_last_all_year(void **state)
     }
 }
 
+static void daylight_saving_time_that_ends_as_it_begins_is_none(void **state)
+{
+    (void)state;
+    open_zone("AAA0BBB,J100/0,J100/1");
+    for (int64_t day = 0; day < 1000; day++)
+        assert_int_equal(offset_at(day * SCI_DAY_S), 0);
+}
+
 static void a_rule_holds_in_ages(void **state)
 {
     (void)state;
@@ -372,6 +388,7 @@ int main(void)
         ZONE_TEST(utc_is_the_default),
         ZONE_TEST(an_offset_needs_no_files),
         ZONE_TEST(daylight_saving_time_can_last_all_year),
+        ZONE_TEST(daylight_saving_time_that_ends_as_it_begins_is_none),
         ZONE_TEST(a_rule_holds_in_ages),
         ZONE_TEST(a_wrong_tz_string_is_refused_with_its_place),
     };
