@@ -47,13 +47,13 @@ typedef struct sci_zone_source {
      NULL, "", "UTC", "Z"           UTC, the default
      "local"                        the system's: `tz` (a TZ string, a name, a path, with or without
                                     a colon before it; empty is UTC), else /etc/localtime, else UTC
-     "+02", "+0530", "-03:30"       always that much before (+) or after UTC, up to 24 hours
+     "+02", "+0530", "-03:30"       always that much ahead of (+) or behind UTC, to 24:59
      "Europe/Berlin"                a file of the folder; names of no file are read as TZ strings
      "CET-1CEST,M3.5.0,M10.5.0/3"   a TZ string: see sci_zone_rule_parse
      ":/etc/zone"                   that TZif file
-   A path without the colon, and names with "..", are refused; and "UTC+2", which POSIX takes for
-   two hours behind, people for two before UTC. SC_ERR_ARGUMENT: a wrong name, or data that is not
-   TZif; SC_ERR_UNSUPPORTED: there are no files to look a name up; SC_ERR_LIMIT, SC_ERR_IO,
+   A path without the colon, and names with "..", are refused; and "UTC+2", which is two hours
+   behind UTC to POSIX, and two ahead of it to people. SC_ERR_ARGUMENT: a wrong name, or data that
+   is not TZif; SC_ERR_UNSUPPORTED: there are no files to look a name up; SC_ERR_LIMIT, SC_ERR_IO,
    SC_ERR_MEMORY. The detail text has what was wrong, where, and what to write instead. After an
    error `*zone` is UTC. May block as `files` does. */
 SCI_PRIVATE sc_status sci_zone_open(sci_zone *zone, const sci_zone_source *source,
