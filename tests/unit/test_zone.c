@@ -203,8 +203,16 @@ static void zones_of_every_kind_are_those_of_the_c_library(void **state)
                                           "Etc/GMT+12",
                                           "EST5EDT"};
     need_zoneinfo();
-    for (size_t i = 0; i < SCI_COUNT(names); i++)
+    size_t compared = 0;
+    for (size_t i = 0; i < SCI_COUNT(names); i++) {
+        char path[64];
+        (void)snprintf(path, sizeof path, SCI_ZONE_FOLDER "/%s", names[i]);
+        if (access(path, R_OK) != 0)
+            continue; /* systems leave out old names, and lack new ones */
         assert_zone_as_the_c_library(names[i], YEAR_1900_S, 4000);
+        compared++;
+    }
+    assert_true(compared > SCI_COUNT(names) - 5);
 }
 
 static void tz_strings_mean_what_they_mean_to_the_c_library(void **state)
