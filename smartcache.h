@@ -2172,6 +2172,80 @@ SC_API sc_status sc_call_invalidate(sc_wrapped *wrapped, const sc_arg *args, siz
 SC_API sc_status sc_call_key(sc_wrapped *wrapped, const sc_arg *args, size_t arg_count,
                              sc_value **key);
 
+/* MARK: - Timers (Public) */
+/* Timers: a callback later, again and again, or when a cron expression is due. */
+
+/* A timer; 0 is none. A stale id is harmless: ids are not used twice. */
+typedef uint64_t sc_timer;
+
+/* Called when a timer is due, as callbacks run (sc_on_reply), and never twice at a time for one
+   timer. `due_ms` is when it was due: of sc_cron by the wall clock, milliseconds since 1970 UTC; of
+   the others by sc_clock.monotonic_ns, in milliseconds. May call anything but sc_close;
+   sc_timer_cancel(client, timer) ends it. */
+typedef void (*sc_on_timer)(void *user, sc_timer timer, int64_t due_ms);
+
+/* The functions that make a timer start the client's thread, unless `polled`: then callbacks run
+   inside sc_poll and blocking calls. Timers end with the client, and are not inherited by forked
+   children, in which their ids are stale. What a client has of them is set when `on_due` can run
+   first. Any thread; SC_ERR_MEMORY, SC_ERR_CLOSED, SC_ERR_ARGUMENT names the field. */
+
+/* Call `on_due` once, `delay_ms` from now (0: as soon as callbacks run). `timer` may be NULL. Does
+   not block. */
+SC_API sc_status sc_after(sc_client *client, int64_t delay_ms, sc_on_timer on_due, void *user,
+                          sc_timer *timer);
+
+/* Zeros: the defaults. */
+typedef struct sc_every_config {
+    int64_t interval_ms; /* required, at least 1 */
+    int64_t first_ms;    /* until the first time: interval_ms; -1: at once */
+    bool after_end;  /* the interval begins when the callback has returned. Default: a fixed rate, by
+                        the time that it was due. What is due while the callback runs, or while the
+                        machine sleeps, is not made up for: the next is the first later than now */
+    int64_t jitter_ms; /* each time is up to so much later, at random, so that a fleet does not do
+                          all at once; it does not add up at a fixed rate. Default: 0 */
+    sc_on_timer on_due; /* required */
+    void *user;
+} sc_every_config;
+
+/* Call `config->on_due` again and again. `config` is copied; `timer` may be NULL. Does not block. */
+SC_API sc_status sc_every(sc_client *client, const sc_every_config *config, sc_timer *timer);
+
+/* Zeros: the defaults. */
+typedef struct sc_cron_config {
+    const char *expression; /* required: minute hour day-of-month month weekday, or six fields with
+                               seconds first, or @hourly and the like: "Timers and cron" in the
+                               manual */
+    const char *zone; /* "Europe/Berlin", a POSIX TZ string, "+02:00", or "local": the system's, by
+                         TZ or /etc/localtime. Default: UTC */
+    const char *zone_folder; /* of time zone files: /usr/share/zoneinfo */
+    const sc_files *files;   /* where they are read: the platform's */
+    sc_on_timer on_due;      /* required, but for sc_cron_next */
+    void *user;
+} sc_cron_config;
+
+/* Call `config->on_due` when the expression is due on the wall clock (sc_clock.wall_ms), which is
+   looked at once a minute at least, so that it may be set:
+     set forward, or the machine slept, or the callback ran for long: what was passed over is due
+     together, once, with `due_ms` of the first
+     set back by up to three hours: nothing is due twice; it goes on when the clock shows later times
+     than it had shown
+     set back further: it goes on from the time that the clock shows
+   What happens when daylight saving time begins and ends is in the manual. The zone is read once,
+   now. `config` is copied; `timer` may be NULL. SC_ERR_ARGUMENT with the expression's offset and what
+   was expected there, also when it would never be due, or what is wrong with the zone;
+   SC_ERR_UNSUPPORTED: there are no time zone files; SC_ERR_IO. Blocks as `files` does. */
+SC_API sc_status sc_cron(sc_client *client, const sc_cron_config *config, sc_timer *timer);
+
+/* The first time after `after_ms` at which the expression is due; both in milliseconds since 1970
+   UTC. No client, and no clock but the zone's. `memory` NULL: the platform's. `*next_ms` is as it
+   was after an error: those of sc_cron. Any thread. Blocks as `files` does. */
+SC_API sc_status sc_cron_next(const sc_cron_config *config, const sc_memory *memory,
+                              int64_t after_ms, int64_t *next_ms);
+
+/* End a timer. When it returns, its callback is not running and will not run any more (from within
+   callbacks of this client it returns at once). SC_MISS for a stale id. */
+SC_API sc_status sc_timer_cancel(sc_client *client, sc_timer timer);
+
 #ifdef __cplusplus
 }
 #endif
@@ -4349,6 +4423,194 @@ SCI_PRIVATE size_t sci_double_to_text(double number, char text[SCI_DOUBLE_TEXT_B
     return (size_t)(at - text);
 }
 
+/* MARK: - Calendar (Private) */
+/* Days and dates of the Gregorian calendar. Years are counted from March here, so that the leap day
+   is a year's last, and in eras of 400 years, after which the calendar repeats (Howard Hinnant,
+   "chrono-Compatible Low-Level Date Algorithms"). */
+
+/* The Gregorian calendar, for all years (the proleptic one), without leap seconds: the arithmetic
+   of "Seconds Since the Epoch", POSIX.1-2017 Base Definitions 4.16. */
+
+#define SCI_DAY_S 86400
+
+/* A date and a time of day as a clock on the wall shows them. */
+typedef struct sci_civil {
+    int64_t year;
+    int month;   /* 1 to 12 */
+    int day;     /* 1 to month_days */
+    int hour;    /* 0 to 23 */
+    int minute;  /* 0 to 59 */
+    int second;  /* 0 to 59 */
+    int weekday; /* 0 (Sunday) to 6 */
+    int month_days;
+} sci_civil;
+
+/* floor(dividend / divisor), which C rounds towards 0; `divisor` > 0. */
+static inline int64_t sci_floor_divide(int64_t dividend, int64_t divisor)
+{
+    return dividend / divisor - (dividend % divisor < 0);
+}
+
+/* Days from 1970-01-01 to that day. `month` 1 to 12; any `day`, also beyond the month's end. `year`
+   within 2^50 of 0. */
+SCI_PRIVATE int64_t sci_calendar_days(int64_t year, int month, int64_t day);
+SCI_PRIVATE int sci_calendar_month_days(int64_t year, int month);
+/* 0 (Sunday) to 6 of a day counted from 1970-01-01. */
+SCI_PRIVATE int sci_calendar_weekday(int64_t days);
+/* `seconds` since 1970-01-01 00:00 of the same clock, within 2^61 of 0. */
+SCI_PRIVATE void sci_calendar_split(int64_t seconds, sci_civil *civil);
+
+#define SCI_ERA_YEARS 400
+#define SCI_ERA_DAYS 146097
+#define SCI_FOUR_YEARS_DAYS 1461
+/* From 0000-03-01 to 1970-01-01. */
+#define SCI_EPOCH_DAYS 719468
+
+/* Days before a month of a year that begins in March; 0 for March. The months have 31 and 30 days
+   by turns, five of them 153. */
+static int64_t sci_calendar_days_before(int64_t month)
+{
+    return (153 * month + 2) / 5;
+}
+
+SCI_PRIVATE int64_t sci_calendar_days(int64_t year, int month, int64_t day)
+{
+    int64_t from_march = month > 2 ? month - 3 : month + 9;
+    year -= month <= 2;
+    int64_t era = sci_floor_divide(year, SCI_ERA_YEARS);
+    int64_t year_of_era = year - era * SCI_ERA_YEARS;
+    int64_t leap_days = year_of_era / 4 - year_of_era / 100;
+    return era * SCI_ERA_DAYS + year_of_era * 365 + leap_days +
+           sci_calendar_days_before(from_march) + day - 1 - SCI_EPOCH_DAYS;
+}
+
+SCI_PRIVATE int sci_calendar_month_days(int64_t year, int month)
+{
+    if (month == 2)
+        return 28 + (year % 4 == 0 && (year % 100 != 0 || year % SCI_ERA_YEARS == 0));
+    return month == 4 || month == 6 || month == 9 || month == 11 ? 30 : 31;
+}
+
+SCI_PRIVATE int sci_calendar_weekday(int64_t days)
+{
+    const int thursday = 4; /* 1970-01-01 */
+    return (int)(days + thursday - sci_floor_divide(days + thursday, 7) * 7);
+}
+
+SCI_PRIVATE void sci_calendar_split(int64_t seconds, sci_civil *civil)
+{
+    int64_t days = sci_floor_divide(seconds, SCI_DAY_S);
+    int of_day = (int)(seconds - days * SCI_DAY_S);
+    int64_t shifted = days + SCI_EPOCH_DAYS;
+    int64_t era = sci_floor_divide(shifted, SCI_ERA_DAYS);
+    int64_t day_of_era = shifted - era * SCI_ERA_DAYS;
+    /* Without the leap days before it, each year of the era has 365 days. */
+    int64_t leap_days = day_of_era / (SCI_FOUR_YEARS_DAYS - 1) - day_of_era / (SCI_ERA_DAYS / 4) +
+                        day_of_era / (SCI_ERA_DAYS - 1);
+    int64_t year_of_era = (day_of_era - leap_days) / 365;
+    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    int64_t from_march = (5 * day_of_year + 2) / 153;
+    civil->day = (int)(day_of_year - sci_calendar_days_before(from_march) + 1);
+    civil->month = (int)(from_march < 10 ? from_march + 3 : from_march - 9);
+    civil->year = era * SCI_ERA_YEARS + year_of_era + (civil->month <= 2);
+    civil->hour = of_day / 3600;
+    civil->minute = of_day / 60 % 60;
+    civil->second = of_day % 60;
+    civil->weekday = sci_calendar_weekday(days);
+    civil->month_days = sci_calendar_month_days(civil->year, civil->month);
+}
+
+/* MARK: - Small languages (Private) */
+/* A short text and a place in it. */
+
+/* A short text that a person wrote, and a place in it. For the parsers of small languages: what
+   they refuse they refuse with the offset and with what was expected there. */
+
+typedef struct sci_phrase {
+    const char *what; /* "cron expression": how messages begin */
+    sc_slice text;
+    size_t at; /* offset of the next byte */
+} sci_phrase;
+
+/* The next byte, or -1 at the end. */
+SCI_PRIVATE int sci_phrase_peek(const sci_phrase *phrase);
+/* Move past `c` if it is next. */
+SCI_PRIVATE bool sci_phrase_take(sci_phrase *phrase, char c);
+/* A decimal number of 0 to `most`, leading zeros and all. False: there is none, or it is greater;
+   the place is as it was. */
+SCI_PRIVATE bool sci_phrase_number(sci_phrase *phrase, int most, int *number);
+/* SC_ERR_ARGUMENT: `expected` is not what stands at the place. */
+SCI_PRIVATE sc_status sci_phrase_fail(const sci_phrase *phrase, const char *expected);
+/* SC_ERR_ARGUMENT: `why` the thing at the place is wrong, a sentence without its end. */
+SCI_PRIVATE sc_status sci_phrase_refuse(const sci_phrase *phrase, const char *why);
+
+/* Of the text, so that the words behind it have room. */
+#define SCI_PHRASE_SHOWN_BYTES 128
+
+static bool sci_phrase_is_printable(int c)
+{
+    return c >= ' ' && c < 0x7f;
+}
+
+SCI_PRIVATE int sci_phrase_peek(const sci_phrase *phrase)
+{
+    return phrase->at < phrase->text.len ? (unsigned char)phrase->text.data[phrase->at] : -1;
+}
+
+SCI_PRIVATE bool sci_phrase_take(sci_phrase *phrase, char c)
+{
+    if (sci_phrase_peek(phrase) != (unsigned char)c)
+        return false;
+    phrase->at++;
+    return true;
+}
+
+SCI_PRIVATE bool sci_phrase_number(sci_phrase *phrase, int most, int *number)
+{
+    size_t at = phrase->at;
+    int value = 0;
+    for (; at < phrase->text.len && sci_is_digit(phrase->text.data[at]); at++) {
+        value = value * 10 + (phrase->text.data[at] - '0');
+        if (value > most)
+            return false;
+    }
+    if (at == phrase->at)
+        return false;
+    phrase->at = at;
+    *number = value;
+    return true;
+}
+
+/* Text that would not stand on one line is shown up to there. */
+static int sci_phrase_shown(const sci_phrase *phrase)
+{
+    size_t len = 0;
+    while (len < sci_min_size(phrase->text.len, SCI_PHRASE_SHOWN_BYTES) &&
+           sci_phrase_is_printable((unsigned char)phrase->text.data[len]))
+        len++;
+    return (int)len;
+}
+
+SCI_PRIVATE sc_status sci_phrase_refuse(const sci_phrase *phrase, const char *why)
+{
+    return sc_fail(SC_ERR_ARGUMENT, "%s \"%.*s\", byte %zu: %s", phrase->what,
+                   sci_phrase_shown(phrase), phrase->text.len ? phrase->text.data : "", phrase->at,
+                   why);
+}
+
+SCI_PRIVATE sc_status sci_phrase_fail(const sci_phrase *phrase, const char *expected)
+{
+    int found = sci_phrase_peek(phrase);
+    sc_status status = sci_phrase_refuse(phrase, expected);
+    if (found < 0)
+        sci_error_text_add(" was expected, not the end");
+    else if (sci_phrase_is_printable(found))
+        sci_error_text_add(" was expected, not '%c'", found);
+    else
+        sci_error_text_add(" was expected, not the byte 0x%x", (unsigned)found);
+    return status;
+}
+
 /* MARK: - JSON reader (Private) */
 /* A strict pull reader of JSON (RFC 8259), and the unescaping of its strings. */
 
@@ -4859,13 +5121,16 @@ SCI_PRIVATE size_t sci_json_unescape(const sci_json_token *token, char *out)
 SCI_PRIVATE sc_value *sci_value_over(const sc_memory *memory, sc_slice bytes,
                                      void (*let_go)(void *owner), void *owner);
 
-/* The platform's own memory, clock and random. Under SMARTCACHE_NO_POSIX (default: off) there are
+/* The platform's own memory, clock, random and time zone. Under SMARTCACHE_NO_POSIX (default: off) there are
    none, and sc_config must bring every table. */
 
 /* Each copies the platform's table into `*table`; false where there is none. */
 SCI_PRIVATE bool sci_platform_memory(sc_memory *table);
 SCI_PRIVATE bool sci_platform_clock(sc_clock *table);
 SCI_PRIVATE bool sci_platform_random(sc_random *table);
+/* The name of the time zone in the environment (TZ), valid until the environment changes; NULL: it
+   has none. */
+SCI_PRIVATE const char *sci_platform_time_zone(void);
 
 struct sc_value {
     sci_atomic_u32 references;
@@ -5508,7 +5773,7 @@ SCI_PRIVATE void sci_fork_guard_reset(sci_fork_guard *guard)
 #endif
 
 /* MARK: - Platform (Private) */
-/* The platform's own memory, clock and random, from POSIX. */
+/* The platform's own memory, clock, random and time zone, from POSIX. */
 
 #ifndef SMARTCACHE_NO_POSIX
 
@@ -5643,6 +5908,11 @@ SCI_PRIVATE bool sci_platform_random(sc_random *table)
     return true;
 }
 
+SCI_PRIVATE const char *sci_platform_time_zone(void)
+{
+    return getenv("TZ");
+}
+
 #else /* SMARTCACHE_NO_POSIX */
 
 SCI_PRIVATE bool sci_platform_memory(sc_memory *table)
@@ -5661,6 +5931,11 @@ SCI_PRIVATE bool sci_platform_random(sc_random *table)
 {
     (void)table;
     return false;
+}
+
+SCI_PRIVATE const char *sci_platform_time_zone(void)
+{
+    return NULL;
 }
 
 #endif
@@ -35487,11 +35762,12 @@ struct sc_client {
     bool has_returned; /* a dedicated connection was given back: sweep when leaving */
     sci_link close_hooks;
     sci_link fork_hooks;
+    struct sci_alarms *alarms;  /* owned by itself, through its hooks; NULL until the first timer */
     sci_subscriber *subscriber; /* owned; NULL until the first subscription */
     sci_link subscriptions;
     uint64_t last_subscription; /* id */
     sci_hash_seed hash_seed;
-    uint64_t jitter; /* state of xorshift64* for back-off */
+    uint64_t jitter; /* state of xorshift64* for back-off and timers */
 
     sci_gate gates[SCI_CLIENT_GATES];
     uint32_t raised;   /* gates whose sleepers are woken when the lock is let go: a bit each */
@@ -35638,6 +35914,8 @@ SCI_PRIVATE void sci_conn_peer_text(const sci_conn *conn, char *text, size_t cap
 SCI_PRIVATE void sci_conn_abandon(sci_conn *conn);
 /* `fire` of life_timer. */
 SCI_PRIVATE void sci_conn_life_fire(sci_timer *timer);
+/* A number that spreads retries and timers, and hides nothing. */
+SCI_PRIVATE uint64_t sci_life_random(sc_client *client);
 
 SCI_PRIVATE void sci_waiter_init(sci_waiter *waiter, uint32_t gate)
 {
@@ -36920,8 +37198,8 @@ SCI_PRIVATE void sci_conn_peer_text(const sci_conn *conn, char *text, size_t cap
     }
 }
 
-/* xorshift64* (Marsaglia 2003; Vigna 2016): spreads retries, hides nothing. */
-static uint64_t sci_life_random(sc_client *client)
+/* xorshift64* (Marsaglia 2003; Vigna 2016). */
+SCI_PRIVATE uint64_t sci_life_random(sc_client *client)
 {
     uint64_t x = client->jitter;
     x ^= x >> 12;
@@ -46472,6 +46750,1923 @@ SC_API sc_status sc_call_key(sc_wrapped *wrapped, const sc_arg *args, size_t arg
     status = sc_value_create(&wrapped->memory, sci_bytes_slice(&call.key), key);
     sci_wrapped_call_free(&call);
     return status;
+}
+
+/* MARK: - Timers: what all share (Private) */
+/* What all timers of the public interface share. */
+
+/* What all timers of the public interface share: an id, a due time on the loop, a callback, and an
+   end. All locked, but for making one. */
+
+/* Of each duration: 50 years, so that a few of them and now are nanoseconds in an
+   int64_t. */
+#define SCI_ALARM_LONGEST_MS ((int64_t)50 * 366 * 86400 * 1000)
+
+typedef struct sci_alarm sci_alarm;
+
+/* What kind of timer it is. Function pointers, so that a program has only the kinds that it uses. */
+typedef struct sci_alarm_kind {
+    size_t size; /* of the struct that begins with the alarm */
+    /* The loop's time has come. True: the callback is due. False: it has been armed again. */
+    bool (*ring)(sci_alarm *alarm);
+    /* The callback has returned: arm it again. NULL: it is due once. */
+    void (*again)(sci_alarm *alarm);
+    void (*end)(sci_alarm *alarm); /* free what it has beyond itself; NULL: nothing */
+} sci_alarm_kind;
+
+/* A client's alarms, from the first one on. */
+typedef struct sci_alarms {
+    sc_client *client;
+    sci_map by_id;
+    sci_link all;
+    uint64_t last_id;
+    sci_close_hook close_hook;
+    sci_fork_hook fork_hook;
+} sci_alarms;
+
+struct sci_alarm {
+    sci_map_node node; /* key: `id` */
+    sc_timer id;
+    const sci_alarm_kind *kind;
+    sc_client *client;
+    sci_link link; /* in alarms->all */
+    sci_timer timer;
+    sci_post post;
+    int64_t due_ms; /* what the callback is told */
+    bool is_posted; /* it is due, and has not begun to run */
+    bool is_cancelled;
+    uintptr_t runner;   /* the thread that is in the callback, 0: none */
+    sci_waiter *waiter; /* who cancels it, and waits until the callback has returned */
+    sc_on_timer on_due;
+    void *user;
+};
+
+/* Unlocked. Zeroed but for what is common. NULL: no memory. */
+SCI_PRIVATE sci_alarm *sci_alarm_make(sc_client *client, const sci_alarm_kind *kind,
+                                      sc_on_timer on_due, void *user);
+/* Enter the client and give the alarm its id, with which `*timer` (may be NULL) is set before
+   anything can be due. Locked then, and the caller arms it and leaves. After an error it is freed,
+   and not locked. */
+SCI_PRIVATE sc_status sci_alarm_enter(sci_alarm *alarm, sc_timer *timer);
+SCI_PRIVATE void sci_alarm_arm(sci_alarm *alarm, int64_t at_ns);
+
+/* --- Making and ending */
+
+static void sci_alarm_fire(sci_timer *timer)
+{
+    sci_alarm *alarm = SCI_CONTAINER(timer, sci_alarm, timer);
+    if (!alarm->kind->ring(alarm))
+        return;
+    alarm->is_posted = true;
+    sci_loop_post(&alarm->client->loop, &alarm->post);
+}
+
+static void sci_alarm_unmake(sci_alarm *alarm)
+{
+    sc_memory memory = alarm->client->memory;
+    if (alarm->kind->end)
+        alarm->kind->end(alarm);
+    sci_free(&memory, alarm, alarm->kind->size);
+}
+
+/* The client closes, and callbacks that were due have returned. */
+static void sci_alarms_free_if_over(sci_alarms *alarms)
+{
+    sc_client *client = alarms->client;
+    if (!client->is_closing || !sci_list_is_empty(&alarms->all))
+        return;
+    client->alarms = NULL;
+    sci_list_remove(&alarms->close_hook.link);
+    sci_list_remove(&alarms->fork_hook.link);
+    sci_map_free(&alarms->by_id);
+    sci_free(&client->memory, alarms, sizeof *alarms);
+}
+
+/* From now on its id is stale. */
+static void sci_alarm_forget(sci_alarm *alarm)
+{
+    alarm->is_cancelled = true;
+    sci_map_remove(&alarm->client->alarms->by_id, &alarm->node);
+}
+
+static void sci_alarm_free(sci_alarm *alarm)
+{
+    if (!alarm->is_cancelled)
+        sci_alarm_forget(alarm);
+    sci_list_remove(&alarm->link);
+    sci_alarm_unmake(alarm);
+}
+
+/* --- The callback */
+
+static void sci_alarm_call(sci_alarm *alarm)
+{
+    sc_client *client = alarm->client;
+    alarm->runner = sci_thread_self();
+    sci_client_unlock(client);
+    alarm->on_due(alarm->user, alarm->id, alarm->due_ms);
+    sci_loop_lock(&client->loop);
+    alarm->runner = 0;
+    if (alarm->waiter)
+        sci_waiter_finish(client, alarm->waiter);
+    alarm->waiter = NULL;
+}
+
+/* One that was cancelled after it had been posted is freed here: the loop may have taken its post
+   already. The client closes only when callbacks have returned. */
+static void sci_alarm_run(sci_post *post)
+{
+    sci_alarm *alarm = SCI_CONTAINER(post, sci_alarm, post);
+    sc_client *client = alarm->client;
+    sci_loop_lock(&client->loop);
+    alarm->is_posted = false;
+    if (!alarm->is_cancelled)
+        sci_alarm_call(alarm);
+    if (alarm->is_cancelled || client->is_closing || !alarm->kind->again)
+        sci_alarm_free(alarm);
+    else
+        alarm->kind->again(alarm);
+    sci_alarms_free_if_over(client->alarms);
+    sci_client_unlock(client);
+}
+
+/* Locked: wait until the callback, which runs on another thread, has returned. */
+static void sci_alarm_await(sci_alarm *alarm)
+{
+    sc_client *client = alarm->client;
+    sci_waiter waiter;
+    sci_waiter_init(&waiter, 0);
+    alarm->waiter = &waiter;
+    bool is_over = false;
+    while (!is_over && !client->is_closing)
+        is_over = sci_waiter_wait_locked(client, &waiter, SCI_NEVER);
+    if (!is_over && !sci_atomic_load_acquire(&waiter.is_done))
+        alarm->waiter = NULL; /* sc_close waits for the callback instead */
+}
+
+/* --- All of a client */
+
+static void sci_alarms_closing(sci_close_hook *hook)
+{
+    sci_alarms *alarms = SCI_CONTAINER(hook, sci_alarms, close_hook);
+    for (sci_link *link = alarms->all.next, *next; link != &alarms->all; link = next) {
+        sci_alarm *alarm = SCI_CONTAINER(link, sci_alarm, link);
+        next = link->next;
+        sci_timer_cancel(&alarms->client->loop, &alarm->timer);
+        if (!alarm->is_posted && !alarm->runner)
+            sci_alarm_free(alarm);
+    }
+    sci_alarms_free_if_over(alarms);
+}
+
+/* The loop's timers and posts are gone. One whose callback forked is freed when that returns. */
+static void sci_alarms_forked(sci_fork_hook *hook)
+{
+    sci_alarms *alarms = SCI_CONTAINER(hook, sci_alarms, fork_hook);
+    for (sci_link *link = alarms->all.next, *next; link != &alarms->all; link = next) {
+        sci_alarm *alarm = SCI_CONTAINER(link, sci_alarm, link);
+        next = link->next;
+        alarm->waiter = NULL;
+        memset(&alarm->timer.node, 0, sizeof alarm->timer.node);
+        if (alarm->runner != sci_thread_self())
+            sci_alarm_free(alarm);
+        else if (!alarm->is_cancelled)
+            sci_alarm_forget(alarm);
+    }
+}
+
+static sci_alarms *sci_alarms_of(sc_client *client)
+{
+    sci_alarms *alarms = client->alarms;
+    if (alarms)
+        return alarms;
+    alarms = (sci_alarms *)sci_alloc_zeroed(&client->memory, sizeof *alarms);
+    if (!alarms)
+        return NULL;
+    alarms->client = client;
+    alarms->close_hook.closing = sci_alarms_closing;
+    alarms->fork_hook.forked = sci_alarms_forked;
+    sci_map_init(&alarms->by_id, &client->memory, client->hash_seed);
+    sci_list_init(&alarms->all);
+    sci_list_init(&alarms->close_hook.link);
+    sci_list_init(&alarms->fork_hook.link);
+    sci_list_append(&client->close_hooks, &alarms->close_hook.link);
+    sci_list_append(&client->fork_hooks, &alarms->fork_hook.link);
+    client->alarms = alarms;
+    return alarms;
+}
+
+/* --- For the kinds */
+
+SCI_PRIVATE sci_alarm *sci_alarm_make(sc_client *client, const sci_alarm_kind *kind,
+                                      sc_on_timer on_due, void *user)
+{
+    sci_alarm *alarm = (sci_alarm *)sci_alloc_zeroed(&client->memory, kind->size);
+    if (!alarm)
+        return NULL;
+    alarm->kind = kind;
+    alarm->client = client;
+    alarm->timer.fire = sci_alarm_fire;
+    alarm->post.run = sci_alarm_run;
+    sci_list_init(&alarm->link);
+    sci_list_init(&alarm->post.link);
+    alarm->on_due = on_due;
+    alarm->user = user;
+    return alarm;
+}
+
+static sc_slice sci_alarm_key(const sc_timer *id)
+{
+    return sc_bytes(id, sizeof *id);
+}
+
+SCI_PRIVATE sc_status sci_alarm_enter(sci_alarm *alarm, sc_timer *timer)
+{
+    sc_client *client = alarm->client;
+    sc_status status = sci_client_enter(client);
+    if (status != SC_OK) {
+        sci_alarm_unmake(alarm);
+        return status;
+    }
+    sci_alarms *alarms = sci_alarms_of(client);
+    if (!alarms) {
+        sci_client_leave(client);
+        sci_alarm_unmake(alarm);
+        return SC_ERR_MEMORY;
+    }
+    alarm->id = ++alarms->last_id;
+    sc_slice key = sci_alarm_key(&alarm->id);
+    sci_map_put(&alarms->by_id, &alarm->node, key, sci_map_hash(&alarms->by_id, key));
+    sci_list_append(&alarms->all, &alarm->link);
+    sci_client_want_thread(client);
+    if (timer)
+        *timer = alarm->id;
+    return SC_OK;
+}
+
+SCI_PRIVATE void sci_alarm_arm(sci_alarm *alarm, int64_t at_ns)
+{
+    sci_timer_arm(&alarm->client->loop, &alarm->timer, at_ns);
+}
+
+/* --- Cancelling */
+
+static sci_alarm *sci_alarm_find(const sc_client *client, sc_timer id)
+{
+    const sci_alarms *alarms = client->alarms;
+    if (!alarms)
+        return NULL;
+    sc_slice key = sci_alarm_key(&id);
+    sci_map_node *node = sci_map_find(&alarms->by_id, key, sci_map_hash(&alarms->by_id, key));
+    return node ? SCI_CONTAINER(node, sci_alarm, node) : NULL;
+}
+
+SC_API sc_status sc_timer_cancel(sc_client *client, sc_timer timer)
+{
+    sc_status status = sci_client_enter(client);
+    if (status != SC_OK)
+        return status;
+    sci_alarm *alarm = sci_alarm_find(client, timer);
+    if (alarm) {
+        sci_timer_cancel(&client->loop, &alarm->timer);
+        sci_alarm_forget(alarm);
+        if (alarm->runner && client->loop.dispatcher != sci_thread_self())
+            sci_alarm_await(alarm);
+        else if (!alarm->runner && !alarm->is_posted)
+            sci_alarm_free(alarm);
+    } else {
+        status = SC_MISS;
+    }
+    sci_client_leave(client);
+    return status;
+}
+
+/* MARK: - Timers (Private) */
+/* Timers: once, and again and again. */
+
+/* --- Once */
+
+static bool sci_after_ring(sci_alarm *alarm)
+{
+    (void)alarm;
+    return true;
+}
+
+static const sci_alarm_kind sci_after_kind = {sizeof(sci_alarm), sci_after_ring, NULL, NULL};
+
+SC_API sc_status sc_after(sc_client *client, int64_t delay_ms, sc_on_timer on_due, void *user,
+                          sc_timer *timer)
+{
+    if (timer)
+        *timer = 0;
+    if (!client || !on_due)
+        return sc_fail(SC_ERR_ARGUMENT, "sc_after: %s is NULL", client ? "on_due" : "the client");
+    sc_status status = sci_check_ms("sc_after", "delay_ms", delay_ms, 0, SCI_ALARM_LONGEST_MS);
+    if (status != SC_OK)
+        return status;
+    sci_alarm *alarm = sci_alarm_make(client, &sci_after_kind, on_due, user);
+    if (!alarm)
+        return SC_ERR_MEMORY;
+    status = sci_alarm_enter(alarm, timer);
+    if (status != SC_OK)
+        return status;
+    int64_t at_ns = sci_loop_now_ns(&client->loop) + delay_ms * SCI_NS_PER_MS;
+    alarm->due_ms = at_ns / SCI_NS_PER_MS;
+    sci_alarm_arm(alarm, at_ns);
+    sci_client_leave(client);
+    return SC_OK;
+}
+
+/* --- Again and again */
+
+typedef struct sci_every {
+    sci_alarm alarm;
+    sc_every_config config;
+    int64_t due_ns; /* without its jitter */
+} sci_every;
+
+static void sci_every_arm(sci_every *every, int64_t due_ns)
+{
+    uint64_t jitter_ns = (uint64_t)every->config.jitter_ms * SCI_NS_PER_MS;
+    if (jitter_ns > 0)
+        jitter_ns = sci_life_random(every->alarm.client) % (jitter_ns + 1);
+    every->due_ns = due_ns;
+    every->alarm.due_ms = due_ns / SCI_NS_PER_MS;
+    sci_alarm_arm(&every->alarm, due_ns + (int64_t)jitter_ns);
+}
+
+static void sci_every_again(sci_alarm *alarm)
+{
+    sci_every *every = (sci_every *)(void *)alarm;
+    int64_t interval_ns = every->config.interval_ms * SCI_NS_PER_MS;
+    int64_t from_ns = sci_loop_now_ns(&alarm->client->loop);
+    if (!every->config.after_end) /* the last time of the grid until now */
+        from_ns -= (from_ns - every->due_ns) % interval_ns;
+    sci_every_arm(every, from_ns + interval_ns);
+}
+
+static const sci_alarm_kind sci_every_kind = {sizeof(sci_every), sci_after_ring, sci_every_again,
+                                              NULL};
+
+static sc_status sci_every_check(const sc_client *client, const sc_every_config *config)
+{
+    static const char of[] = "sc_every_config";
+    if (!client || !config || !config->on_due)
+        return sc_fail(SC_ERR_ARGUMENT, "%s",
+                       !client   ? "the client is NULL"
+                       : !config ? "the sc_every_config is NULL"
+                                 : "sc_every_config.on_due is NULL");
+    sc_status status =
+        sci_check_ms(of, "interval_ms", config->interval_ms, 1, SCI_ALARM_LONGEST_MS);
+    if (status == SC_OK)
+        status = sci_check_ms(of, "first_ms", config->first_ms, -1, SCI_ALARM_LONGEST_MS);
+    if (status == SC_OK)
+        status = sci_check_ms(of, "jitter_ms", config->jitter_ms, 0, SCI_ALARM_LONGEST_MS);
+    return status;
+}
+
+SC_API sc_status sc_every(sc_client *client, const sc_every_config *config, sc_timer *timer)
+{
+    if (timer)
+        *timer = 0;
+    sc_status status = sci_every_check(client, config);
+    if (status != SC_OK)
+        return status;
+    sci_alarm *alarm = sci_alarm_make(client, &sci_every_kind, config->on_due, config->user);
+    if (!alarm)
+        return SC_ERR_MEMORY;
+    sci_every *every = (sci_every *)(void *)alarm;
+    every->config = *config;
+    status = sci_alarm_enter(alarm, timer);
+    if (status != SC_OK)
+        return status;
+    int64_t first_ms = config->first_ms ? config->first_ms : config->interval_ms;
+    sci_every_arm(every, sci_loop_now_ns(&client->loop) + sci_max_i64(first_ms, 0) * SCI_NS_PER_MS);
+    sci_client_leave(client);
+    return SC_OK;
+}
+
+/* MARK: - Time zones: rules (Private) */
+/* POSIX TZ strings. */
+
+/* Time zones as a rule that holds for all years: the value of the environment variable TZ by
+   POSIX.1-2017, Base Definitions 8.3, as TZif files have it in their footers (RFC 9636, 3.3.1). */
+
+/* Longest abbreviation of a zone's time ("CEST"), its NUL included. */
+#define SCI_ZONE_NAME_BYTES 16
+/* Offsets from UTC, in seconds east of it, are within these (RFC 9636, 3.2): a day and an hour. */
+#define SCI_ZONE_LEAST_OFFSET_S (-89999)
+#define SCI_ZONE_MOST_OFFSET_S 93599
+/* Two local times of the same instant are no further apart. */
+#define SCI_ZONE_OFFSETS_S (SCI_ZONE_MOST_OFFSET_S - SCI_ZONE_LEAST_OFFSET_S)
+/* Stands for the infinite; what an offset is added to does not overflow. Instants that the
+   functions here take are nearer to 1970 than half of it (9 thousand million years). */
+#define SCI_ZONE_EVER_S ((int64_t)1 << 59)
+
+/* A time during which the clock neither leaps nor changes its name. */
+typedef struct sci_zone_span {
+    int64_t begins_s; /* seconds since 1970 UTC; -SCI_ZONE_EVER_S: it always was so */
+    int64_t ends_s;   /* the first second after it; SCI_ZONE_EVER_S: it stays so */
+    int32_t offset_s; /* local time minus UTC */
+    bool is_dst;
+    const char *name; /* the abbreviation, such as "CET"; as long as the zone */
+} sci_zone_span;
+
+/* When the clock is changed in any year. */
+typedef struct sci_zone_change {
+    char form;    /* 'M', 'J' or, for the form without a letter, 'D' */
+    int16_t day;  /* J: 1 to 365, 29 February left out; D: 0 to 365; M: the weekday, Sunday is 0 */
+    int8_t week;  /* M: 1 to 5; 5 is the last */
+    int8_t month; /* M */
+    int32_t time_s; /* from midnight of that day on the clock before the change; within 168 hours */
+} sci_zone_change;
+
+typedef struct sci_zone_half {
+    char name[SCI_ZONE_NAME_BYTES];
+    int32_t offset_s;       /* local time minus UTC */
+    sci_zone_change begins; /* only when there is daylight saving time */
+} sci_zone_half;
+
+typedef struct sci_zone_rule {
+    sci_zone_half standard;
+    sci_zone_half dst;
+    bool has_dst;
+} sci_zone_rule;
+
+/* "CET-1CEST,M3.5.0,M10.5.0/3", "<+0530>-5:30", "EST5EDT4,J60/-1:30,300/167": the offsets are those
+   west of Greenwich, up to 24:59:59; the times of changes may have up to 167 hours and a sign, as
+   in TZif of version 3. A zone with daylight saving time must say when it begins and ends: POSIX
+   leaves the default to the system, and systems assume the rule of the United States.
+   SC_ERR_ARGUMENT with the offset and what was expected there. */
+SCI_PRIVATE sc_status sci_zone_rule_parse(sc_slice text, sci_zone_rule *rule);
+/* Always UTC plus `offset_s`, under that name. */
+SCI_PRIVATE void sci_zone_rule_fix(sci_zone_rule *rule, int32_t offset_s, sc_slice name);
+/* The span with `at_s`. It may be followed by one that differs in nothing. Daylight saving time
+   runs from each year's beginning to the next end, so it is always in force where the end is that
+   of the next year's beginning ("EST5EDT,0/0,J365/25"), and never where both are one instant. */
+SCI_PRIVATE void sci_zone_rule_find(const sci_zone_rule *rule, int64_t at_s, sci_zone_span *span);
+
+#define SCI_ZONE_OFFSET_HOURS 24
+#define SCI_ZONE_CHANGE_HOURS 167
+#define SCI_ZONE_DEFAULT_CHANGE_S (2 * 3600)
+
+static bool sci_zone_is_letter(int c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool sci_zone_is_quotable(int c)
+{
+    return sci_zone_is_letter(c) || (c >= '0' && c <= '9') || c == '+' || c == '-';
+}
+
+static sc_status sci_zone_rule_name(sci_phrase *phrase, char name[SCI_ZONE_NAME_BYTES])
+{
+    bool is_quoted = sci_phrase_take(phrase, '<');
+    size_t len = 0;
+    for (;;) {
+        int c = sci_phrase_peek(phrase);
+        if (!(is_quoted ? sci_zone_is_quotable(c) : sci_zone_is_letter(c)))
+            break;
+        if (len == SCI_ZONE_NAME_BYTES - 1)
+            return sci_phrase_refuse(phrase, "an abbreviation has 15 characters at most");
+        name[len++] = (char)c;
+        phrase->at++;
+    }
+    name[len] = '\0';
+    if (len < 3)
+        return sci_phrase_fail(phrase, is_quoted ? "three or more letters, digits, + or -"
+                                                 : "an abbreviation of three or more letters, "
+                                                   "or one in <>");
+    if (is_quoted && !sci_phrase_take(phrase, '>'))
+        return sci_phrase_fail(phrase, "'>'");
+    return SC_OK;
+}
+
+/* [+-]hh[:mm[:ss]] in seconds. */
+static sc_status sci_zone_rule_time(sci_phrase *phrase, int most_hours, const char *expected,
+                                    int32_t *time_s)
+{
+    const int seconds[3] = {3600, 60, 1};
+    bool is_negative = sci_phrase_take(phrase, '-');
+    if (!is_negative)
+        (void)sci_phrase_take(phrase, '+');
+    int32_t total = 0;
+    for (size_t i = 0; i < SCI_COUNT(seconds); i++) {
+        int number;
+        if (i > 0 && !sci_phrase_take(phrase, ':'))
+            break;
+        if (!sci_phrase_number(phrase, i == 0 ? most_hours : 59, &number))
+            return sci_phrase_fail(phrase, i == 0 ? expected : "0 to 59");
+        total += number * seconds[i];
+    }
+    *time_s = is_negative ? -total : total;
+    return SC_OK;
+}
+
+static sc_status sci_zone_rule_offset(sci_phrase *phrase, int32_t *offset_s)
+{
+    int32_t west_s = 0;
+    sc_status status =
+        sci_zone_rule_time(phrase, SCI_ZONE_OFFSET_HOURS, "an offset of 0 to 24 hours", &west_s);
+    *offset_s = -west_s;
+    return status;
+}
+
+/* Takes a number of `least` to `most`. */
+static sc_status sci_zone_rule_number(sci_phrase *phrase, int least, int most, const char *expected,
+                                      int *number)
+{
+    size_t at = phrase->at;
+    if (sci_phrase_number(phrase, most, number) && *number >= least)
+        return SC_OK;
+    phrase->at = at;
+    return sci_phrase_fail(phrase, expected);
+}
+
+static sc_status sci_zone_rule_day(sci_phrase *phrase, sci_zone_change *change)
+{
+    int month = 0, week = 0, day = 0;
+    sc_status status = SC_OK;
+    change->form = 'D';
+    if (sci_phrase_take(phrase, 'J')) {
+        change->form = 'J';
+        status = sci_zone_rule_number(phrase, 1, 365, "a day of the year (1-365)", &day);
+    } else if (sci_phrase_take(phrase, 'M')) {
+        change->form = 'M';
+        status = sci_zone_rule_number(phrase, 1, 12, "a month (1-12)", &month);
+        if (status == SC_OK && !sci_phrase_take(phrase, '.'))
+            status = sci_phrase_fail(phrase, "'.' and a week");
+        if (status == SC_OK)
+            status = sci_zone_rule_number(phrase, 1, 5, "a week (1-5)", &week);
+        if (status == SC_OK && !sci_phrase_take(phrase, '.'))
+            status = sci_phrase_fail(phrase, "'.' and a weekday");
+        if (status == SC_OK)
+            status = sci_zone_rule_number(phrase, 0, 6, "a weekday (0-6)", &day);
+    } else {
+        status =
+            sci_zone_rule_number(phrase, 0, 365, "Mm.w.d, Jn or a day of the year (0-365)", &day);
+    }
+    change->month = (int8_t)month;
+    change->week = (int8_t)week;
+    change->day = (int16_t)day;
+    return status;
+}
+
+static sc_status sci_zone_rule_change(sci_phrase *phrase, sci_zone_change *change)
+{
+    change->time_s = SCI_ZONE_DEFAULT_CHANGE_S;
+    if (!sci_phrase_take(phrase, ','))
+        return sci_phrase_fail(phrase,
+                               "a comma and when daylight saving time begins or ends, as in "
+                               "CET-1CEST,M3.5.0,M10.5.0/3");
+    sc_status status = sci_zone_rule_day(phrase, change);
+    if (status != SC_OK || !sci_phrase_take(phrase, '/'))
+        return status;
+    return sci_zone_rule_time(phrase, SCI_ZONE_CHANGE_HOURS, "a time of -167 to 167 hours",
+                              &change->time_s);
+}
+
+static sc_status sci_zone_rule_daylight(sci_phrase *phrase, sci_zone_rule *rule)
+{
+    sci_zone_half *half = &rule->dst;
+    sc_status status = sci_zone_rule_name(phrase, half->name);
+    half->offset_s = rule->standard.offset_s + 3600;
+    if (status == SC_OK && sci_phrase_peek(phrase) >= 0 && sci_phrase_peek(phrase) != ',')
+        status = sci_zone_rule_offset(phrase, &half->offset_s);
+    if (status == SC_OK)
+        status = sci_zone_rule_change(phrase, &half->begins);
+    if (status == SC_OK)
+        status = sci_zone_rule_change(phrase, &rule->standard.begins);
+    return status;
+}
+
+SCI_PRIVATE sc_status sci_zone_rule_parse(sc_slice text, sci_zone_rule *rule)
+{
+    sci_phrase phrase;
+    phrase.what = "time zone";
+    phrase.text = text;
+    phrase.at = 0;
+    memset(rule, 0, sizeof *rule);
+    sc_status status = sci_zone_rule_name(&phrase, rule->standard.name);
+    if (status == SC_OK)
+        status = sci_zone_rule_offset(&phrase, &rule->standard.offset_s);
+    rule->has_dst = sci_phrase_peek(&phrase) >= 0;
+    if (status == SC_OK && rule->has_dst)
+        status = sci_zone_rule_daylight(&phrase, rule);
+    if (status == SC_OK && sci_phrase_peek(&phrase) >= 0)
+        status = sci_phrase_fail(&phrase, "the end");
+    return status;
+}
+
+SCI_PRIVATE void sci_zone_rule_fix(sci_zone_rule *rule, int32_t offset_s, sc_slice name)
+{
+    sci_assert(name.len < SCI_ZONE_NAME_BYTES);
+    memset(rule, 0, sizeof *rule);
+    rule->standard.offset_s = offset_s;
+    memcpy(rule->standard.name, name.data, name.len);
+}
+
+/* On the clock before the change, in seconds since 1970 of that clock. */
+static int64_t sci_zone_change_at(const sci_zone_change *change, int64_t year)
+{
+    int64_t day;
+    if (change->form == 'M') {
+        int month_days = sci_calendar_month_days(year, change->month);
+        day = sci_calendar_days(year, change->month, 1);
+        int in_month = (change->day - sci_calendar_weekday(day) + 7) % 7 + (change->week - 1) * 7;
+        day += in_month < month_days ? in_month : in_month - 7;
+    } else if (change->form == 'J') {
+        day = sci_calendar_days(year, 1, change->day);
+        if (change->day > 31 + 28 && sci_calendar_month_days(year, 2) == 29)
+            day++;
+    } else {
+        day = sci_calendar_days(year, 1, 1 + change->day);
+    }
+    return day * SCI_DAY_S + change->time_s;
+}
+
+static int64_t sci_zone_dst_ends(const sci_zone_rule *rule, int64_t year)
+{
+    return sci_zone_change_at(&rule->standard.begins, year) - rule->dst.offset_s;
+}
+
+SCI_PRIVATE void sci_zone_rule_find(const sci_zone_rule *rule, int64_t at_s, sci_zone_span *span)
+{
+    const sci_zone_half *half = &rule->standard;
+    span->begins_s = -SCI_ZONE_EVER_S;
+    span->ends_s = SCI_ZONE_EVER_S;
+    if (rule->has_dst) {
+        sci_civil civil;
+        sci_calendar_split(at_s, &civil);
+        /* The times of the years before and after may reach into this one. */
+        for (int64_t year = civil.year - 2; year <= civil.year + 2; year++) {
+            int64_t begins_s =
+                sci_zone_change_at(&rule->dst.begins, year) - rule->standard.offset_s;
+            int64_t ends_s = sci_zone_dst_ends(rule, year);
+            if (ends_s < begins_s)
+                ends_s = sci_zone_dst_ends(rule, year + 1);
+            if (ends_s <= at_s) {
+                span->begins_s = sci_max_i64(span->begins_s, ends_s);
+            } else if (begins_s > at_s) {
+                span->ends_s = sci_min_i64(span->ends_s, begins_s);
+            } else {
+                half = &rule->dst;
+                span->begins_s = sci_max_i64(span->begins_s, begins_s);
+                span->ends_s = ends_s;
+                break;
+            }
+        }
+    }
+    span->offset_s = half->offset_s;
+    span->is_dst = half == &rule->dst;
+    span->name = half->name;
+}
+
+/* MARK: - Time zones (Private) */
+/* TZif data, and the spans of a zone. */
+
+/* Time zones: what a clock on the wall shows at an instant, and when it shows something.
+
+   From TZif data (RFC 9636, of which RFC 8536 is the older edition; versions 1 to 4), whose footer
+   holds for all years after its last transition; from a POSIX TZ string; or a fixed offset. Leap
+   seconds are none here, as in POSIX: data that counts them ("right/") is refused, since a POSIX
+   clock read by it would be half a minute wrong. A zone does not change after it was made: any
+   thread may use it. */
+
+/* Of TZif data; larger is refused (SC_ERR_LIMIT). The transitions that tools produce are 2,000 at
+   most, 28 KiB in both of a file's blocks. */
+#define SCI_ZONE_DATA_BYTES ((size_t)64 << 10)
+#define SCI_ZONE_FOLDER "/usr/share/zoneinfo"
+
+typedef struct sci_zone_type {
+    int32_t offset_s;
+    bool is_dst;
+    unsigned char name_at;
+} sci_zone_type;
+
+typedef struct sci_zone {
+    sc_memory memory;
+    void *block; /* owned: what the pointers below point into; NULL when there is only the rule */
+    size_t block_bytes;
+    size_t count;                 /* of transitions */
+    const int64_t *at_s;          /* transitions, ascending */
+    const sci_zone_type *types;   /* type 0 holds before the first transition */
+    const unsigned char *type_of; /* after that transition */
+    const char *names;
+    sci_zone_rule rule; /* from the last transition on */
+    bool has_rule;      /* else the last transition's type stays */
+} sci_zone;
+
+/* Where names are looked up. */
+typedef struct sci_zone_source {
+    const sc_memory *memory;
+    const sc_files *files; /* NULL: there are none; offsets and TZ strings do without */
+    const char *folder;    /* of TZif files by name; NULL: SCI_ZONE_FOLDER */
+    const char *tz;        /* the environment's TZ; NULL: not set */
+} sci_zone_source;
+
+/* A zone by name:
+     NULL, "", "UTC", "Z"           UTC, the default
+     "local"                        the system's: `tz` (a TZ string, a name, a path, with or without
+                                    a colon before it; empty is UTC), else /etc/localtime, else UTC
+     "+02", "+0530", "-03:30"       always that much ahead of (+) or behind UTC, to 24:59
+     "Europe/Berlin"                a file of the folder; names of no file are read as TZ strings
+     "CET-1CEST,M3.5.0,M10.5.0/3"   a TZ string: see sci_zone_rule_parse
+     ":/etc/zone"                   that TZif file
+   A path without the colon, and names with "..", are refused; and "UTC+2", which is two hours
+   behind UTC to POSIX, and two ahead of it to people. SC_ERR_ARGUMENT: a wrong name, or data that
+   is not TZif; SC_ERR_UNSUPPORTED: there are no files to look a name up; SC_ERR_LIMIT, SC_ERR_IO,
+   SC_ERR_MEMORY. The detail text has what was wrong, where, and what to write instead. After an
+   error `*zone` is UTC. May block as `files` does. */
+SCI_PRIVATE sc_status sci_zone_open(sci_zone *zone, const sci_zone_source *source,
+                                    const char *name);
+/* From the bytes of a TZif file, which are copied. Errors as above. */
+SCI_PRIVATE sc_status sci_zone_read(sci_zone *zone, const sc_memory *memory, sc_slice data);
+/* UTC itself: needs no memory, and closing it is fine. */
+SCI_PRIVATE void sci_zone_set_utc(sci_zone *zone);
+SCI_PRIVATE void sci_zone_close(sci_zone *zone);
+
+/* The span with `at_s`, an instant in seconds since 1970 UTC. What the clock shows then is
+   sci_calendar_split(at_s + span.offset_s). Neighbouring spans may differ in nothing. */
+SCI_PRIVATE void sci_zone_find(const sci_zone *zone, int64_t at_s, sci_zone_span *span);
+
+/* How often a clock shows a time. */
+typedef enum sci_zone_shows {
+    SCI_ZONE_ONCE,
+    SCI_ZONE_NEVER, /* the clock was set forward over it */
+    SCI_ZONE_AGAIN  /* it was set back: twice, or more often */
+} sci_zone_shows;
+
+typedef struct sci_zone_instants {
+    sci_zone_shows shows;
+    int64_t
+        first_s; /* seconds since 1970 UTC; NEVER: when the clock was set, the first instant after
+                        what it left out */
+    int64_t last_s;
+} sci_zone_instants;
+
+/* When does the clock show `local_s`, seconds from 1970-01-01 00:00 to there on that clock?
+   Inline: it costs nothing where it is not used. */
+static inline void sci_zone_instants_of(const sci_zone *zone, int64_t local_s,
+                                        sci_zone_instants *instants)
+{
+    sci_zone_span span;
+    bool is_shown = false;
+    int64_t passed_s = INT64_MIN; /* where the clock leaps over the time */
+    int64_t at_s = local_s - SCI_ZONE_MOST_OFFSET_S;
+    sci_zone_find(zone, at_s, &span);
+    int64_t before_s = local_s; /* shown last before this span */
+    while (span.begins_s <= local_s - SCI_ZONE_LEAST_OFFSET_S) {
+        at_s = local_s - span.offset_s;
+        if (passed_s == INT64_MIN && before_s <= local_s && span.begins_s + span.offset_s > local_s)
+            passed_s = span.begins_s;
+        if (at_s >= span.begins_s && at_s < span.ends_s) {
+            instants->first_s = is_shown ? instants->first_s : at_s;
+            instants->last_s = at_s;
+            instants->shows = is_shown ? SCI_ZONE_AGAIN : SCI_ZONE_ONCE;
+            is_shown = true;
+        }
+        before_s = span.ends_s + span.offset_s;
+        if (span.ends_s >= SCI_ZONE_EVER_S)
+            break;
+        sci_zone_find(zone, span.ends_s, &span);
+    }
+    if (!is_shown) {
+        instants->shows = SCI_ZONE_NEVER;
+        instants->first_s = instants->last_s = passed_s;
+    }
+}
+
+/* RFC 9636, 3.1: the header, and the sizes of what a block has of each kind. */
+#define SCI_TZIF_HEADER_BYTES 44
+#define SCI_TZIF_VERSION_AT 4
+#define SCI_TZIF_COUNTS_AT 20
+#define SCI_TZIF_TYPE_BYTES 6
+/* The tools' limit. An index has a byte: it would take 256 types or characters. */
+#define SCI_TZIF_MOST_TRANSITIONS 2000
+#define SCI_TZIF_MOST_TYPES 256
+#define SCI_TZIF_MOST_NAME_BYTES 256
+
+typedef struct sci_tzif {
+    const unsigned char *data;
+    size_t len;
+    size_t at; /* of the current header, then of its block */
+    size_t time_bytes;
+    uint32_t is_ut_count, is_std_count, leap_count, time_count, type_count, name_bytes;
+} sci_tzif;
+
+static uint32_t sci_tzif_u32(const unsigned char *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+/* Two's complement, without relying on how the compiler converts. */
+static int32_t sci_tzif_i32(const unsigned char *at)
+{
+    uint32_t bits = sci_tzif_u32(at);
+    return bits <= INT32_MAX ? (int32_t)bits : -(int32_t)(UINT32_MAX - bits) - 1;
+}
+
+static int64_t sci_tzif_time(const sci_tzif *tzif, size_t index)
+{
+    const unsigned char *at = tzif->data + tzif->at + index * tzif->time_bytes;
+    if (tzif->time_bytes == 4)
+        return sci_tzif_i32(at);
+    return (int64_t)sci_tzif_i32(at) * ((int64_t)1 << 32) + (int64_t)sci_tzif_u32(at + 4);
+}
+
+static sc_status sci_tzif_fail(size_t at, const char *why)
+{
+    return sc_fail(SC_ERR_ARGUMENT, "TZif data, byte %zu: %s", at, why);
+}
+
+static uint64_t sci_tzif_block_bytes(const sci_tzif *tzif)
+{
+    return (uint64_t)tzif->time_count * (tzif->time_bytes + 1) +
+           (uint64_t)tzif->type_count * SCI_TZIF_TYPE_BYTES + tzif->name_bytes +
+           (uint64_t)tzif->leap_count * (tzif->time_bytes + 4) + tzif->is_std_count +
+           tzif->is_ut_count;
+}
+
+/* Reads the header at `at`, whose times have so many bytes, and moves to its block, which is known
+   to be there then. */
+static sc_status sci_tzif_header(sci_tzif *tzif, size_t time_bytes)
+{
+    const unsigned char *header = tzif->data + tzif->at;
+    if (tzif->len - tzif->at < SCI_TZIF_HEADER_BYTES || memcmp(header, "TZif", 4) != 0)
+        return sci_tzif_fail(tzif->at, "there is no header of TZif");
+    const unsigned char *counts = header + SCI_TZIF_COUNTS_AT;
+    tzif->time_bytes = time_bytes;
+    tzif->is_ut_count = sci_tzif_u32(counts);
+    tzif->is_std_count = sci_tzif_u32(counts + 4);
+    tzif->leap_count = sci_tzif_u32(counts + 8);
+    tzif->time_count = sci_tzif_u32(counts + 12);
+    tzif->type_count = sci_tzif_u32(counts + 16);
+    tzif->name_bytes = sci_tzif_u32(counts + 20);
+    if (sci_tzif_block_bytes(tzif) > tzif->len - tzif->at - SCI_TZIF_HEADER_BYTES)
+        return sci_tzif_fail(tzif->at, "the data ends before what its header announces");
+    tzif->at += SCI_TZIF_HEADER_BYTES;
+    return SC_OK;
+}
+
+static sc_status sci_tzif_check_counts(const sci_tzif *tzif)
+{
+    size_t at = tzif->at - SCI_TZIF_HEADER_BYTES;
+    if (tzif->leap_count > 0)
+        return sci_tzif_fail(at,
+                             "it counts leap seconds, which POSIX clocks do not: use the zone's "
+                             "file that is not in \"right/\"");
+    if (tzif->time_count > SCI_TZIF_MOST_TRANSITIONS)
+        return sci_tzif_fail(at, "there are more than 2000 transitions");
+    if (tzif->type_count == 0 || tzif->type_count > SCI_TZIF_MOST_TYPES)
+        return sci_tzif_fail(at, "the number of local time types is not within 1 to 256");
+    if (tzif->name_bytes == 0 || tzif->name_bytes > SCI_TZIF_MOST_NAME_BYTES)
+        return sci_tzif_fail(at, "the abbreviations do not have 1 to 256 bytes");
+    return SC_OK;
+}
+
+/* What the transitions of the block at `at` become, in one block of memory. */
+typedef struct sci_tzif_parts {
+    int64_t *at_s;
+    sci_zone_type *types;
+    unsigned char *type_of;
+    char *names;
+} sci_tzif_parts;
+
+static sc_status sci_tzif_alloc(const sci_tzif *tzif, sci_zone *zone, sci_tzif_parts *parts)
+{
+    size_t times = tzif->time_count * sizeof(int64_t);
+    size_t types = tzif->type_count * sizeof(sci_zone_type);
+    zone->block_bytes = times + types + tzif->time_count + tzif->name_bytes;
+    zone->block = sci_alloc_zeroed(&zone->memory, zone->block_bytes);
+    if (!zone->block)
+        return SC_ERR_MEMORY;
+    parts->at_s = (int64_t *)zone->block;
+    parts->types = (sci_zone_type *)(void *)((char *)zone->block + times);
+    parts->type_of = (unsigned char *)zone->block + times + types;
+    parts->names = (char *)parts->type_of + tzif->time_count;
+    zone->count = tzif->time_count;
+    zone->at_s = parts->at_s;
+    zone->types = parts->types;
+    zone->type_of = parts->type_of;
+    zone->names = parts->names;
+    return SC_OK;
+}
+
+static sc_status sci_tzif_transitions(const sci_tzif *tzif, const sci_tzif_parts *parts)
+{
+    const unsigned char *type_of = tzif->data + tzif->at + tzif->time_count * tzif->time_bytes;
+    for (size_t i = 0; i < tzif->time_count; i++) {
+        size_t at = tzif->at + i * tzif->time_bytes;
+        parts->at_s[i] = sci_tzif_time(tzif, i);
+        if (parts->at_s[i] < -SCI_ZONE_EVER_S || parts->at_s[i] >= SCI_ZONE_EVER_S)
+            return sci_tzif_fail(at, "a transition is not within 2^59 seconds of 1970");
+        if (i > 0 && parts->at_s[i] <= parts->at_s[i - 1])
+            return sci_tzif_fail(at, "the transitions do not ascend");
+        if (type_of[i] >= tzif->type_count)
+            return sci_tzif_fail((size_t)(type_of + i - tzif->data),
+                                 "a transition is to a type that is not there");
+        parts->type_of[i] = type_of[i];
+    }
+    return SC_OK;
+}
+
+static sc_status sci_tzif_types(const sci_tzif *tzif, const sci_tzif_parts *parts)
+{
+    size_t at = tzif->at + tzif->time_count * (tzif->time_bytes + 1);
+    const unsigned char *names = tzif->data + at + tzif->type_count * SCI_TZIF_TYPE_BYTES;
+    memcpy(parts->names, names, tzif->name_bytes);
+    for (size_t i = 0; i < tzif->type_count; i++, at += SCI_TZIF_TYPE_BYTES) {
+        const unsigned char *type = tzif->data + at;
+        sci_zone_type *made = &parts->types[i];
+        made->offset_s = sci_tzif_i32(type);
+        made->is_dst = type[4] == 1;
+        made->name_at = type[5];
+        if (made->offset_s < SCI_ZONE_LEAST_OFFSET_S || made->offset_s > SCI_ZONE_MOST_OFFSET_S)
+            return sci_tzif_fail(at, "an offset from UTC is more than a day and an hour");
+        if (type[4] > 1)
+            return sci_tzif_fail(at + 4, "whether time is daylight saving time is not 0 or 1");
+        if (type[5] >= tzif->name_bytes ||
+            !memchr(names + type[5], '\0', tzif->name_bytes - type[5]))
+            return sci_tzif_fail(at + 5, "an abbreviation does not end within the abbreviations");
+    }
+    return SC_OK;
+}
+
+/* A new line, the rule or nothing, and a new line. */
+static sc_status sci_tzif_footer(const sci_tzif *tzif, sci_zone *zone)
+{
+    size_t at = tzif->at + (size_t)sci_tzif_block_bytes(tzif);
+    const char *footer = (const char *)tzif->data + at;
+    const char *end = NULL;
+    if (at < tzif->len && footer[0] == '\n')
+        end = (const char *)memchr(footer + 1, '\n', tzif->len - at - 1);
+    if (!end)
+        return sci_tzif_fail(at, "there is no footer between two new lines");
+    sc_slice text = sc_bytes(footer + 1, (size_t)(end - footer - 1));
+    zone->has_rule = text.len > 0;
+    sc_status status = zone->has_rule ? sci_zone_rule_parse(text, &zone->rule) : SC_OK;
+    if (status != SC_OK)
+        sci_error_text_add(" (in the footer of TZif data)");
+    return status;
+}
+
+static sc_status sci_tzif_parse(sci_tzif *tzif, sci_zone *zone)
+{
+    sci_tzif_parts parts;
+    sc_status status = sci_tzif_header(tzif, 4);
+    if (status != SC_OK)
+        return status;
+    /* From version 2 on there is a second header, with a block of 64-bit times. */
+    bool is_old = tzif->data[SCI_TZIF_VERSION_AT] == '\0';
+    if (!is_old) {
+        tzif->at += (size_t)sci_tzif_block_bytes(tzif);
+        status = sci_tzif_header(tzif, 8);
+    }
+    zone->has_rule = false;
+    if (status == SC_OK)
+        status = sci_tzif_check_counts(tzif);
+    if (status == SC_OK)
+        status = sci_tzif_alloc(tzif, zone, &parts);
+    if (status == SC_OK)
+        status = sci_tzif_transitions(tzif, &parts);
+    if (status == SC_OK)
+        status = sci_tzif_types(tzif, &parts);
+    if (status == SC_OK && !is_old)
+        status = sci_tzif_footer(tzif, zone);
+    return status;
+}
+
+SCI_PRIVATE sc_status sci_zone_read(sci_zone *zone, const sc_memory *memory, sc_slice data)
+{
+    sci_tzif tzif;
+    sci_zone_set_utc(zone);
+    if (data.len > SCI_ZONE_DATA_BYTES)
+        return sc_fail(SC_ERR_LIMIT, "TZif data has %zu bytes; at most %zu are read", data.len,
+                       SCI_ZONE_DATA_BYTES);
+    memset(&tzif, 0, sizeof tzif);
+    tzif.data = (const unsigned char *)data.data;
+    tzif.len = data.len;
+    zone->memory = *memory;
+    sc_status status = sci_tzif_parse(&tzif, zone);
+    if (status != SC_OK)
+        sci_zone_close(zone);
+    return status;
+}
+
+SCI_PRIVATE void sci_zone_set_utc(sci_zone *zone)
+{
+    memset(zone, 0, sizeof *zone);
+    sci_zone_rule_fix(&zone->rule, 0, sc_bytes("UTC", 3));
+    zone->has_rule = true;
+}
+
+SCI_PRIVATE void sci_zone_close(sci_zone *zone)
+{
+    if (zone->block)
+        sci_free(&zone->memory, zone->block, zone->block_bytes);
+    sci_zone_set_utc(zone);
+}
+
+SCI_PRIVATE void sci_zone_find(const sci_zone *zone, int64_t at_s, sci_zone_span *span)
+{
+    size_t passed = 0, end = zone->count; /* transitions up to `at_s` */
+    while (passed < end) {
+        size_t middle = passed + (end - passed) / 2;
+        if (zone->at_s[middle] <= at_s)
+            passed = middle + 1;
+        else
+            end = middle;
+    }
+    int64_t begins_s = passed > 0 ? zone->at_s[passed - 1] : -SCI_ZONE_EVER_S;
+    if (passed == zone->count && zone->has_rule) {
+        sci_zone_rule_find(&zone->rule, at_s, span);
+        span->begins_s = sci_max_i64(span->begins_s, begins_s);
+        return;
+    }
+    const sci_zone_type *type = &zone->types[passed > 0 ? zone->type_of[passed - 1] : 0];
+    span->begins_s = begins_s;
+    span->ends_s = passed < zone->count ? zone->at_s[passed] : SCI_ZONE_EVER_S;
+    span->offset_s = type->offset_s;
+    span->is_dst = type->is_dst;
+    span->name = zone->names + type->name_at;
+}
+
+/* MARK: - Time zones by name (Private) */
+/* Time zones by name. */
+
+#define SCI_ZONE_LOCAL_PATH "/etc/localtime"
+#define SCI_ZONE_PATH_BYTES 512
+/* Of a name, so that the words around it have room. */
+#define SCI_ZONE_SHOWN_BYTES 64
+#define SCI_ZONE_INSTEAD                                                                           \
+    "write the zone as a POSIX TZ string, such as CET-1CEST,M3.5.0,M10.5.0/3, or as an offset, "   \
+    "such "                                                                                        \
+    "as +02:00"
+
+static sc_status sci_zone_refuse(const char *name, const char *why)
+{
+    return sc_fail(SC_ERR_ARGUMENT, "time zone \"%.*s\": %s", SCI_ZONE_SHOWN_BYTES, name, why);
+}
+
+/* --- Files */
+
+static sc_status sci_zone_fetch(const sc_files *files, void *file, char *data, size_t cap,
+                                size_t *len)
+{
+    for (*len = 0; *len < cap;) {
+        size_t count = 0;
+        sc_status status = files->fetch(file, *len, data + *len, cap - *len, &count);
+        if (status != SC_OK)
+            return status;
+        if (count == 0)
+            break;
+        *len += count;
+    }
+    return SC_OK;
+}
+
+static sc_status sci_zone_read_file(sci_zone *zone, const sci_zone_source *source, void *file)
+{
+    uint64_t size = 0;
+    size_t len = 0;
+    sc_status status = source->files->size(file, &size);
+    if (status == SC_OK && size > SCI_ZONE_DATA_BYTES)
+        status = sc_fail(SC_ERR_LIMIT, "it has %llu bytes; at most %zu are read",
+                         (unsigned long long)size, SCI_ZONE_DATA_BYTES);
+    if (status != SC_OK)
+        return status;
+    char *data = (char *)sci_alloc_zeroed(source->memory, (size_t)size + 1);
+    if (!data)
+        return SC_ERR_MEMORY;
+    status = sci_zone_fetch(source->files, file, data, (size_t)size, &len);
+    if (status == SC_OK)
+        status = sci_zone_read(zone, source->memory, sc_bytes(data, len));
+    sci_free(source->memory, data, (size_t)size + 1);
+    return status;
+}
+
+/* SC_MISS: there is no such file. */
+static sc_status sci_zone_open_file(sci_zone *zone, const sci_zone_source *source, const char *path)
+{
+    void *file = NULL;
+    sc_status status =
+        source->files->open(source->files->user, source->memory, path, SC_FILE_READ, &file);
+    if (status != SC_OK)
+        return status;
+    status = sci_zone_read_file(zone, source, file);
+    source->files->shut(file);
+    if (status != SC_OK)
+        sci_error_text_add(" (time zone file %.*s)", SCI_ZONE_SHOWN_BYTES * 2, path);
+    return status;
+}
+
+static const char *sci_zone_folder(const sci_zone_source *source)
+{
+    return source->folder ? source->folder : SCI_ZONE_FOLDER;
+}
+
+static sc_status sci_zone_open_in_folder(sci_zone *zone, const sci_zone_source *source,
+                                         const char *name)
+{
+    char path[SCI_ZONE_PATH_BYTES];
+    const char *folder = sci_zone_folder(source);
+    if (!source->files)
+        return SC_MISS;
+    if (strlen(folder) + 1 + strlen(name) >= sizeof path)
+        return sci_zone_refuse(name, "the path of its file is longer than 511 bytes");
+    (void)sci_format(path, sizeof path, "%s/%s", folder, name);
+    return sci_zone_open_file(zone, source, path);
+}
+
+/* A path that was meant: it goes to that file or fails. */
+static sc_status sci_zone_open_path(sci_zone *zone, const sci_zone_source *source, const char *path)
+{
+    if (!source->files)
+        return sc_fail(SC_ERR_UNSUPPORTED,
+                       "time zone file %.*s: this platform has no files; " SCI_ZONE_INSTEAD,
+                       SCI_ZONE_SHOWN_BYTES, path);
+    sc_status status = sci_zone_open_file(zone, source, path);
+    if (status == SC_MISS)
+        return sc_fail(SC_ERR_ARGUMENT, "there is no time zone file %.*s; " SCI_ZONE_INSTEAD,
+                       SCI_ZONE_SHOWN_BYTES, path);
+    return status;
+}
+
+/* --- Names */
+
+/* Words of letters, digits and _ + - . with slashes between them. TZ strings without a rule look
+   like this too. */
+static bool sci_zone_is_name(const char *text)
+{
+    for (; *text; text++) {
+        bool is_letter = (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z');
+        if (!is_letter && !sci_is_digit(*text) && !strchr("_+-./", *text))
+            return false;
+    }
+    return true;
+}
+
+/* No way out of the folder: no word is empty, "." or "..". */
+static bool sci_zone_stays_inside(const char *name)
+{
+    for (;;) {
+        size_t len = strcspn(name, "/");
+        if (len <= 2 && strspn(name, ".") >= len)
+            return false;
+        if (name[len] == '\0')
+            return true;
+        name += len + 1;
+    }
+}
+
+static sc_status sci_zone_not_found(sci_zone *zone, const sci_zone_source *source, const char *name)
+{
+    const char *folder = sci_zone_folder(source);
+    /* Does any name work here? */
+    sc_status status = sci_zone_open_in_folder(zone, source, "UTC");
+    sci_zone_close(zone);
+    if (status == SC_ERR_MEMORY)
+        return status;
+    if (status == SC_MISS)
+        return sc_fail(SC_ERR_UNSUPPORTED,
+                       "time zone \"%.*s\": this system has no time zone data in %.*s; install it "
+                       "(tzdata), or " SCI_ZONE_INSTEAD,
+                       SCI_ZONE_SHOWN_BYTES, name, SCI_ZONE_SHOWN_BYTES, folder);
+    return sc_fail(SC_ERR_ARGUMENT,
+                   "time zone \"%.*s\": there is none of this name in %.*s (upper and lower case "
+                   "matter); " SCI_ZONE_INSTEAD,
+                   SCI_ZONE_SHOWN_BYTES, name, SCI_ZONE_SHOWN_BYTES, folder);
+}
+
+/* A file's name, or a TZ string. Files come first: the TZ string EST5EDT has no rule, its file has.
+   */
+static sc_status sci_zone_open_name(sci_zone *zone, const sci_zone_source *source, const char *name)
+{
+    if (sci_zone_is_name(name)) {
+        if (!sci_zone_stays_inside(name))
+            return sci_zone_refuse(name,
+                                   "a name has no empty words, . or .. between its slashes; a "
+                                   "path begins with a colon, as in :/etc/localtime");
+        sc_status status = sci_zone_open_in_folder(zone, source, name);
+        if (status != SC_MISS)
+            return status;
+        if (!strpbrk(name, "0123456789") || strchr(name, '/'))
+            return sci_zone_not_found(zone, source, name);
+    }
+    sc_status status = sci_zone_rule_parse(sc_text(name), &zone->rule);
+    if (status != SC_OK)
+        sci_zone_set_utc(zone);
+    return status;
+}
+
+static sc_status sci_zone_open_local(sci_zone *zone, const sci_zone_source *source)
+{
+    const char *tz = source->tz;
+    if (!tz) {
+        sc_status status =
+            source->files ? sci_zone_open_file(zone, source, SCI_ZONE_LOCAL_PATH) : SC_MISS;
+        return status == SC_MISS ? SC_OK : status;
+    }
+    tz += tz[0] == ':';
+    if (tz[0] == '/')
+        return sci_zone_open_path(zone, source, tz);
+    sc_status status = tz[0] == '\0' ? SC_OK : sci_zone_open_name(zone, source, tz);
+    if (status != SC_OK)
+        sci_error_text_add(" (the environment's TZ)");
+    return status;
+}
+
+/* The two digits at `at`, up to `most`; -1 when they are not there. */
+static int sci_zone_two_digits(const char *at, int most)
+{
+    if (!sci_is_digit(at[0]) || !sci_is_digit(at[1]))
+        return -1;
+    int number = (at[0] - '0') * 10 + (at[1] - '0');
+    return number <= most ? number : -1;
+}
+
+/* +hh, +hhmm or +hh:mm (ISO 8601). */
+static sc_status sci_zone_open_offset(sci_zone *zone, const char *text)
+{
+    const char *at = text + 1;
+    int hours = sci_zone_two_digits(at, 24);
+    int minutes = 0;
+    if (hours >= 0 && at[2] != '\0') {
+        at += 2 + (at[2] == ':');
+        minutes = sci_zone_two_digits(at, 59);
+    }
+    if (hours < 0 || minutes < 0 || at[2] != '\0')
+        return sci_zone_refuse(text, "an offset from UTC is written as +02, +0530 or -03:30");
+    int32_t offset_s = hours * 3600 + minutes * 60;
+    sci_zone_rule_fix(&zone->rule, text[0] == '-' ? -offset_s : offset_s, sc_text(text));
+    return SC_OK;
+}
+
+/* "UTC+2": a TZ string to POSIX, and the contrary to who writes it. */
+static bool sci_zone_is_ambiguous(const char *name)
+{
+    if (strncmp(name, "UTC", 3) != 0 && strncmp(name, "GMT", 3) != 0)
+        return false;
+    size_t digits = strspn(name + 3, "0123456789:+-");
+    return name[3 + digits] == '\0' && strpbrk(name + 3, "123456789") != NULL;
+}
+
+SCI_PRIVATE sc_status sci_zone_open(sci_zone *zone, const sci_zone_source *source, const char *name)
+{
+    sci_zone_set_utc(zone);
+    if (!name || name[0] == '\0' || strcmp(name, "UTC") == 0 || strcmp(name, "Z") == 0)
+        return SC_OK;
+    if (strcmp(name, "local") == 0)
+        return sci_zone_open_local(zone, source);
+    if (name[0] == '+' || name[0] == '-')
+        return sci_zone_open_offset(zone, name);
+    if (name[0] == ':' && name[1] == '/')
+        return sci_zone_open_path(zone, source, name + 1);
+    if (sci_zone_is_ambiguous(name))
+        return sci_zone_refuse(name, "POSIX reads its sign the other way round (hours west of "
+                                     "Greenwich); write an offset, such as +02:00");
+    return sci_zone_open_name(zone, source, name);
+}
+
+/* MARK: - Cron expressions (Private) */
+/* Cron expressions. */
+
+/* Cron expressions: when a job is due. The language is that of Vixie cron (crontab(5)) and of
+   cronie; POSIX.1-2017 (crontab) has its beginnings.
+
+     minute hour day-of-month month weekday             0-59 0-23 1-31 1-12 0-7
+     second minute hour day-of-month month weekday      six fields: seconds, 0-59, come first
+
+   Blanks and tabs stand between fields. A field is a list of elements with commas between them:
+     *             every value
+     7, mar, SUN   a value. Months and weekdays also have names, the first three letters of the
+                   English ones, in any case. Sunday is 0 and 7.
+     9-17, mon-fri a range. It does not run backwards, but Sunday may end one (fri-sun).
+     *\/5, 9-17/2  a step: every n-th value from the first on. Not after a single value, of which
+                   crons think differently; nor greater than the number of the field's values, where
+                   it would never be taken (*\/90 in the minutes is not every 90 minutes).
+     L             as a day of the month: the last
+     5L, friL      as a weekday: the month's last Friday
+     5#2, fri#2    as a weekday: the month's second Friday; 1 to 5
+   W (the nearest weekday), ? and years are refused. So are @every, @reboot and any other word but
+     @hourly  0 * * * *     @daily, @midnight   0 0 * * *     @weekly  0 0 * * 0
+     @monthly 0 0 1 * *     @yearly, @annually  0 0 1 1 *
+
+   When neither the day of the month nor the weekday begins with a star, a day is due that is in
+   either (POSIX). When one of them begins with a star, also as *\/2, a day must be in both, as
+   Vixie cron has it.
+
+   When clocks change, each time that is in the expression is due once: when the clock first shows
+   it or, where the clock leaps over it, at the first instant after the leap; all that one leap
+   passes are due together, once. What the clock shows a second time is not due again, unless the
+   hours are all hours (*, *\/1, 0-23): then it is, so that a job of every five minutes, or of every
+   hour, goes on while an hour repeats. (Vixie cron takes jobs with a star in the minutes or the
+   hours by the clock alone, so that of "* 2 * * *" nothing is left on the day that has no 2
+   o'clock.) */
+
+/* No instant. Of an expression that was parsed there always is a next one, within 41 years. */
+#define SCI_CRON_NEVER INT64_MAX
+
+/* Sets have a bit for each value. No allocation: copying is fine, and any thread may use it. */
+typedef struct sci_cron {
+    uint64_t seconds;
+    uint64_t minutes;
+    uint32_t hours;
+    uint32_t days; /* of the month; bit 0 is its last */
+    uint16_t months;
+    unsigned char weekdays; /* Sunday is bit 0 */
+    unsigned char nth[5];   /* weekdays by their number in the month, from the first on */
+    unsigned char last;     /* weekdays, the last in the month */
+    bool either;            /* days or weekdays; else both */
+} sci_cron;
+
+/* SC_ERR_ARGUMENT with the offset in `text` and what was expected there; also when no day can be
+   due ("0 0 30 2 *"). `*cron` then is nothing. */
+SCI_PRIVATE sc_status sci_cron_parse(sc_slice text, sci_cron *cron);
+/* The first instant after `after_s` that is due in `zone`; both in seconds since 1970 UTC, within
+   SCI_ZONE_EVER_S / 2. Costs some steps for each change of the clock and each month until then, not
+   for each minute. */
+SCI_PRIVATE int64_t sci_cron_next(const sci_cron *cron, const sci_zone *zone, int64_t after_s);
+
+#define SCI_CRON_ALL_HOURS (((uint32_t)1 << 24) - 1)
+/* The first of 28 years without an exception to the rule that each fourth is a leap year, so that
+   they have all kinds of years that there are: each weekday begins a leap year once and others
+   three times. (The 400 years of the calendar have no other kinds.) */
+#define SCI_CRON_SAMPLE_YEAR 2001
+#define SCI_CRON_SAMPLE_YEARS 28
+/* Due days are no further apart than 40 years: a 29 February on a given weekday, across a century
+   that is no leap year. */
+#define SCI_CRON_MOST_DAYS (41 * 366)
+
+enum {
+    SCI_CRON_SECOND,
+    SCI_CRON_MINUTE,
+    SCI_CRON_HOUR,
+    SCI_CRON_DAY,
+    SCI_CRON_MONTH,
+    SCI_CRON_WEEKDAY,
+    SCI_CRON_FIELDS
+};
+
+typedef struct sci_cron_field {
+    const char *expected;
+    unsigned char least, most;
+    unsigned char values; /* how many there are */
+    const char *names;    /* three letters each, from `least` on */
+} sci_cron_field;
+
+static const sci_cron_field sci_cron_fields[SCI_CRON_FIELDS] = {
+    {"* or a second (0-59)", 0, 59, 60, ""},
+    {"* or a minute (0-59)", 0, 59, 60, ""},
+    {"* or an hour (0-23)", 0, 23, 24, ""},
+    {"*, L or a day of the month (1-31)", 1, 31, 31, ""},
+    {"* or a month (1-12, jan-dec)", 1, 12, 12, "janfebmaraprmayjunjulaugsepoctnovdec"},
+    {"* or a weekday (0-7, sun-sat)", 0, 7, 7, "sunmontuewedthufrisat"},
+};
+
+/* --- Parsing */
+
+typedef struct sci_cron_parser {
+    sci_phrase phrase;
+    sci_cron *cron;
+    uint64_t set; /* of the current field */
+} sci_cron_parser;
+
+static char sci_cron_lower(int c)
+{
+    return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+}
+
+static bool sci_cron_name(sci_phrase *phrase, const sci_cron_field *field, int *value)
+{
+    const char *at = phrase->text.data + phrase->at;
+    if (phrase->text.len - phrase->at < 3)
+        return false;
+    for (int i = 0; field->names[3 * i] != '\0'; i++) {
+        const char *name = field->names + 3 * i;
+        if (sci_cron_lower(at[0]) == name[0] && sci_cron_lower(at[1]) == name[1] &&
+            sci_cron_lower(at[2]) == name[2]) {
+            phrase->at += 3;
+            *value = field->least + i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static sc_status sci_cron_value(sci_phrase *phrase, const sci_cron_field *field, int *value)
+{
+    size_t at = phrase->at;
+    if (sci_cron_name(phrase, field, value))
+        return SC_OK;
+    if (sci_phrase_number(phrase, field->most, value) && *value >= field->least)
+        return SC_OK;
+    phrase->at = at;
+    return sci_phrase_fail(phrase, field->expected);
+}
+
+static sc_status sci_cron_step(sci_phrase *phrase, const sci_cron_field *field, int *step)
+{
+    size_t at = phrase->at;
+    if (!sci_phrase_number(phrase, INT16_MAX, step) || *step == 0)
+        *step = 0;
+    else if (*step <= field->values)
+        return SC_OK;
+    phrase->at = at;
+    if (*step == 0)
+        return sci_phrase_fail(phrase, "a step, from 1 on,");
+    return sci_phrase_refuse(phrase, "the step is greater than the number of values of the field, "
+                                     "in which it begins anew");
+}
+
+/* The values from `from` to `to`, by `step`. */
+static void sci_cron_add(sci_cron_parser *parser, int from, int to, int step)
+{
+    for (int value = from; value <= to; value += step)
+        parser->set |= (uint64_t)1 << value;
+}
+
+/* "5L", "5#2": true when it was one of these, well written or (`*status`) not. */
+static bool sci_cron_ordinal(sci_cron_parser *parser, int weekday, sc_status *status)
+{
+    sci_phrase *phrase = &parser->phrase;
+    unsigned char bit = (unsigned char)(1u << weekday % 7);
+    int nth = 0;
+    *status = SC_OK;
+    if (sci_phrase_take(phrase, 'L') || sci_phrase_take(phrase, 'l')) {
+        parser->cron->last |= bit;
+        return true;
+    }
+    if (!sci_phrase_take(phrase, '#'))
+        return false;
+    size_t at = phrase->at;
+    if (sci_phrase_number(phrase, (int)SCI_COUNT(parser->cron->nth), &nth) && nth > 0) {
+        parser->cron->nth[nth - 1] |= bit;
+    } else {
+        phrase->at = at;
+        *status = sci_phrase_fail(phrase, "1 to 5, the weekday's number in the month,");
+    }
+    return true;
+}
+
+/* A value, or the range that begins with it. */
+static sc_status sci_cron_range(sci_cron_parser *parser, const sci_cron_field *field)
+{
+    sci_phrase *phrase = &parser->phrase;
+    int from = 0, to = 0, step = 1;
+    sc_status status = sci_cron_value(phrase, field, &from);
+    bool is_weekday = field == &sci_cron_fields[SCI_CRON_WEEKDAY];
+    if (status != SC_OK || (is_weekday && sci_cron_ordinal(parser, from, &status)))
+        return status;
+    if (!sci_phrase_take(phrase, '-')) {
+        if (sci_phrase_peek(phrase) == '/')
+            return sci_phrase_refuse(phrase, "a step follows * or a range, such as 5-59/15");
+        sci_cron_add(parser, from, from, 1);
+        return SC_OK;
+    }
+    size_t at = phrase->at;
+    status = sci_cron_value(phrase, field, &to);
+    if (status == SC_OK && is_weekday && to == 0 && from > 0)
+        to = 7;
+    if (status == SC_OK && to < from) {
+        phrase->at = at;
+        status =
+            sci_phrase_refuse(phrase, "the range runs backwards; write two, such as 22-23,0-5");
+    }
+    if (status == SC_OK && sci_phrase_take(phrase, '/'))
+        status = sci_cron_step(phrase, field, &step);
+    if (status == SC_OK)
+        sci_cron_add(parser, from, to, step);
+    return status;
+}
+
+static sc_status sci_cron_element(sci_cron_parser *parser, const sci_cron_field *field)
+{
+    sci_phrase *phrase = &parser->phrase;
+    int step = 1;
+    if (sci_phrase_take(phrase, '*')) {
+        sc_status status =
+            sci_phrase_take(phrase, '/') ? sci_cron_step(phrase, field, &step) : SC_OK;
+        if (status == SC_OK)
+            sci_cron_add(parser, field->least, field->least + field->values - 1, step);
+        return status;
+    }
+    if (field == &sci_cron_fields[SCI_CRON_DAY] &&
+        (sci_phrase_take(phrase, 'L') || sci_phrase_take(phrase, 'l'))) {
+        parser->set |= 1;
+        return SC_OK;
+    }
+    return sci_cron_range(parser, field);
+}
+
+static bool sci_cron_skip_blanks(sci_phrase *phrase)
+{
+    size_t at = phrase->at;
+    while (sci_phrase_take(phrase, ' ') || sci_phrase_take(phrase, '\t'))
+        continue;
+    return phrase->at > at;
+}
+
+static sc_status sci_cron_read_field(sci_cron_parser *parser, const sci_cron_field *field)
+{
+    sci_phrase *phrase = &parser->phrase;
+    parser->set = 0;
+    do {
+        sc_status status = sci_cron_element(parser, field);
+        if (status != SC_OK)
+            return status;
+    } while (sci_phrase_take(phrase, ','));
+    int next = sci_phrase_peek(phrase);
+    if (next == 'W' || next == 'w')
+        return sci_phrase_refuse(phrase, "W, the weekday that is nearest, is not known here");
+    if (sci_cron_skip_blanks(phrase) || next < 0)
+        return SC_OK;
+    return sci_phrase_fail(phrase, "a comma or a blank");
+}
+
+static void sci_cron_store(sci_cron *cron, int field, uint64_t set)
+{
+    switch (field) {
+    case SCI_CRON_SECOND:
+        cron->seconds = set;
+        break;
+    case SCI_CRON_MINUTE:
+        cron->minutes = set;
+        break;
+    case SCI_CRON_HOUR:
+        cron->hours = (uint32_t)set;
+        break;
+    case SCI_CRON_DAY:
+        cron->days = (uint32_t)set;
+        break;
+    case SCI_CRON_MONTH:
+        cron->months = (uint16_t)set;
+        break;
+    default:
+        cron->weekdays = (unsigned char)((set | set >> 7) & 0x7f);
+        break;
+    }
+}
+
+static int sci_cron_count_fields(sci_phrase phrase)
+{
+    int count = 0;
+    while (sci_phrase_peek(&phrase) >= 0) {
+        int c = sci_phrase_peek(&phrase);
+        while (c >= 0 && c != ' ' && c != '\t') {
+            phrase.at++;
+            c = sci_phrase_peek(&phrase);
+        }
+        count++;
+        (void)sci_cron_skip_blanks(&phrase);
+    }
+    return count;
+}
+
+/* "@daily": its five fields; empty when there is no such word. */
+static sc_slice sci_cron_word(sc_slice word)
+{
+    static const char *const words[7][2] = {{"@hourly", "0 * * * *"},   {"@daily", "0 0 * * *"},
+                                            {"@midnight", "0 0 * * *"}, {"@weekly", "0 0 * * 0"},
+                                            {"@monthly", "0 0 1 * *"},  {"@yearly", "0 0 1 1 *"},
+                                            {"@annually", "0 0 1 1 *"}};
+    while (word.len > 0 && (word.data[word.len - 1] == ' ' || word.data[word.len - 1] == '\t'))
+        word.len--;
+    for (size_t i = 0; i < SCI_COUNT(words); i++) {
+        if (sci_slice_equal(word, sc_text(words[i][0])))
+            return sc_text(words[i][1]);
+    }
+    return sc_bytes(NULL, 0);
+}
+
+static sc_status sci_cron_read(sci_cron_parser *parser)
+{
+    sci_phrase *phrase = &parser->phrase;
+    int count = sci_cron_count_fields(*phrase);
+    int field = count == SCI_CRON_FIELDS ? SCI_CRON_SECOND : SCI_CRON_MINUTE;
+    if (count < SCI_CRON_FIELDS - 1 || count > SCI_CRON_FIELDS) {
+        phrase->at = phrase->text.len;
+        return sci_phrase_refuse(phrase,
+                                 "it must have five fields (minute, hour, day of the month, "
+                                 "month, weekday), or six, seconds first");
+    }
+    bool is_star = false;
+    parser->cron->seconds = 1;
+    for (; field < SCI_CRON_FIELDS; field++) {
+        bool is_day = field == SCI_CRON_DAY || field == SCI_CRON_WEEKDAY;
+        is_star = is_star || (is_day && sci_phrase_peek(phrase) == '*');
+        sc_status status = sci_cron_read_field(parser, &sci_cron_fields[field]);
+        if (status != SC_OK)
+            return status;
+        sci_cron_store(parser->cron, field, parser->set);
+    }
+    parser->cron->either = !is_star;
+    return SC_OK;
+}
+
+static int64_t sci_cron_day(const sci_cron *cron, int64_t day, int64_t end);
+
+/* Every kind of year is looked at: see SCI_CRON_SAMPLE_YEAR. */
+static bool sci_cron_has_a_day(const sci_cron *cron)
+{
+    int64_t day = sci_calendar_days(SCI_CRON_SAMPLE_YEAR, 1, 1);
+    int64_t end = sci_calendar_days(SCI_CRON_SAMPLE_YEAR + SCI_CRON_SAMPLE_YEARS, 1, 1);
+    return sci_cron_day(cron, day, end) < end;
+}
+
+SCI_PRIVATE sc_status sci_cron_parse(sc_slice text, sci_cron *cron)
+{
+    sci_cron_parser parser;
+    memset(&parser, 0, sizeof parser);
+    memset(cron, 0, sizeof *cron);
+    parser.cron = cron;
+    parser.phrase.what = "cron expression";
+    parser.phrase.text = text;
+    (void)sci_cron_skip_blanks(&parser.phrase);
+    if (sci_phrase_peek(&parser.phrase) == '@') {
+        size_t at = parser.phrase.at;
+        sc_slice fields = sci_cron_word(sc_bytes(text.data + at, text.len - at));
+        if (fields.len == 0)
+            return sci_phrase_refuse(&parser.phrase,
+                                     "of words there are @hourly, @daily, @midnight, @weekly, "
+                                     "@monthly, @yearly and @annually");
+        parser.phrase.text = fields;
+        parser.phrase.at = 0;
+    }
+    sc_status status = sci_cron_read(&parser);
+    if (status == SC_OK && !sci_cron_has_a_day(cron)) {
+        parser.phrase.at = 0;
+        status = sci_phrase_refuse(&parser.phrase, "no year has such a day, it would never be due");
+    }
+    return status;
+}
+
+/* --- What is due */
+
+/* The least member from `from` on; 64 when there is none. */
+static int sci_cron_member(uint64_t set, int from)
+{
+    int at = from;
+    while (at < 64 && !(set >> at & 1))
+        at++;
+    return at;
+}
+
+static bool sci_cron_day_is_due(const sci_cron *cron, const sci_civil *civil)
+{
+    bool is_last = civil->day == civil->month_days;
+    bool is_last_week = civil->day + 7 > civil->month_days;
+    bool by_day = (cron->days >> civil->day & 1) || (is_last && (cron->days & 1));
+    unsigned weekdays = cron->weekdays | (unsigned)cron->nth[(civil->day - 1) / 7];
+    if (is_last_week)
+        weekdays |= cron->last;
+    bool by_weekday = weekdays >> civil->weekday & 1;
+    return cron->either ? by_day || by_weekday : by_day && by_weekday;
+}
+
+/* The first due day from `day` on, days since 1970; `end` when none is before that. */
+static int64_t sci_cron_day(const sci_cron *cron, int64_t day, int64_t end)
+{
+    while (day < end) {
+        sci_civil civil;
+        sci_calendar_split(day * SCI_DAY_S, &civil);
+        if (!(cron->months >> civil.month & 1))
+            day += civil.month_days - civil.day + 1;
+        else if (sci_cron_day_is_due(cron, &civil))
+            return day;
+        else
+            day++;
+    }
+    return end;
+}
+
+/* The first due time of a day from `second` of the day on; SCI_DAY_S or more when there is none. */
+static int sci_cron_time(const sci_cron *cron, int second)
+{
+    int hour = second / 3600;
+    int minute = second / 60 % 60;
+    second = sci_cron_member(cron->seconds, second % 60);
+    if (second > 59)
+        minute++;
+    int due = sci_cron_member(cron->minutes, minute);
+    if (second > 59 || due > minute)
+        second = sci_cron_member(cron->seconds, 0);
+    if (due > 59)
+        hour++;
+    minute = due;
+    due = sci_cron_member(cron->hours, hour);
+    if (minute > 59 || due > hour) {
+        minute = sci_cron_member(cron->minutes, 0);
+        second = sci_cron_member(cron->seconds, 0);
+    }
+    return due * 3600 + minute * 60 + second;
+}
+
+/* The first due time that a clock shows from `from_s` on, both in seconds since 1970 of that clock;
+   `end_s` when none is before that. */
+static int64_t sci_cron_local(const sci_cron *cron, int64_t from_s, int64_t end_s)
+{
+    int64_t today = sci_floor_divide(from_s, SCI_DAY_S);
+    int second = sci_cron_time(cron, (int)(from_s - today * SCI_DAY_S));
+    int64_t from_day = second < SCI_DAY_S ? today : today + 1;
+    int64_t end_day = sci_floor_divide(end_s, SCI_DAY_S) + 1;
+    int64_t day = sci_cron_day(cron, from_day, sci_max_i64(end_day, from_day));
+    if (day > today)
+        second = sci_cron_time(cron, 0);
+    return sci_min_i64(day * SCI_DAY_S + second, end_s);
+}
+
+/* The latest time that the clock had shown before the span, seconds since 1970 of that clock, and
+   one. Older spans than these cannot have shown what the span shows. */
+static int64_t sci_cron_shown_before(const sci_zone *zone, const sci_zone_span *span)
+{
+    int64_t shown_s = -SCI_ZONE_EVER_S;
+    sci_zone_span before = *span;
+    while (before.begins_s > -SCI_ZONE_EVER_S &&
+           before.begins_s > span->begins_s - SCI_ZONE_OFFSETS_S) {
+        sci_zone_find(zone, before.begins_s - 1, &before);
+        shown_s = sci_max_i64(shown_s, before.ends_s + before.offset_s);
+    }
+    return shown_s;
+}
+
+SCI_PRIVATE int64_t sci_cron_next(const sci_cron *cron, const sci_zone *zone, int64_t after_s)
+{
+    int64_t from_s = after_s + 1;
+    int64_t give_up_s = from_s + (int64_t)SCI_CRON_MOST_DAYS * SCI_DAY_S;
+    while (from_s < give_up_s) {
+        sci_zone_span span;
+        sci_zone_find(zone, from_s, &span);
+        int64_t local_s = from_s + span.offset_s;
+        int64_t end_s = sci_min_i64(span.ends_s, give_up_s) + span.offset_s;
+        if (from_s < span.begins_s + SCI_ZONE_OFFSETS_S) {
+            int64_t shown_s = sci_cron_shown_before(zone, &span);
+            bool is_leap = from_s == span.begins_s && shown_s < local_s;
+            if (is_leap || (shown_s > local_s && cron->hours != SCI_CRON_ALL_HOURS))
+                local_s = shown_s;
+        }
+        int64_t due_s = local_s < end_s ? sci_cron_local(cron, local_s, end_s) : end_s;
+        if (due_s < end_s)
+            return sci_max_i64(due_s - span.offset_s, from_s);
+        from_s = span.ends_s;
+    }
+    return SCI_CRON_NEVER;
+}
+
+/* MARK: - Timers by cron expressions (Private) */
+/* Timers by cron expressions. The loop's time is monotonic; this follows the wall clock, which may
+   be set at any moment, by looking at it often. */
+
+/* The wall clock is looked at so often at least. */
+#define SCI_CRON_LOOK_S 60
+/* Set back further than this, the clock was wrong before. */
+#define SCI_CRON_STEP_BACK_S (3 * 3600)
+
+/* sc_cron_next takes times so near to 1970, so that milliseconds never overflow. */
+#define SCI_CRON_FARTHEST_MS ((int64_t)1 << 60)
+
+typedef struct sci_cron_timer {
+    sci_alarm alarm;
+    sci_cron cron;
+    sci_zone zone; /* owned */
+    int64_t seen_s; /* by the wall clock: what was due until then is done with */
+    int64_t next_s;
+} sci_cron_timer;
+
+/* --- The wall clock */
+
+static int64_t sci_cron_wall_ms(const sci_cron_timer *timer)
+{
+    const sc_clock *clock = &timer->alarm.client->loop.clock;
+    return clock->wall_ms(clock->user);
+}
+
+static void sci_cron_go_on_after(sci_cron_timer *timer, int64_t seen_s)
+{
+    timer->seen_s = seen_s;
+    timer->next_s = sci_cron_next(&timer->cron, &timer->zone, seen_s);
+}
+
+/* Until the next time, or until the clock is to be looked at again. */
+static void sci_cron_arm(sci_cron_timer *timer, int64_t wall_ms)
+{
+    int64_t delay_ms = SCI_CRON_LOOK_S * 1000;
+    int64_t now_s = sci_floor_divide(wall_ms, 1000);
+    if (timer->next_s < now_s + SCI_CRON_LOOK_S)
+        delay_ms = sci_max_i64(timer->next_s * 1000 - wall_ms, 0);
+    int64_t now_ns = sci_loop_now_ns(&timer->alarm.client->loop);
+    sci_alarm_arm(&timer->alarm, now_ns + delay_ms * SCI_NS_PER_MS);
+}
+
+static bool sci_cron_ring(sci_alarm *alarm)
+{
+    sci_cron_timer *timer = (sci_cron_timer *)(void *)alarm;
+    int64_t wall_ms = sci_cron_wall_ms(timer);
+    int64_t now_s = sci_floor_divide(wall_ms, 1000);
+    if (now_s >= timer->next_s) {
+        alarm->due_ms = timer->next_s * 1000;
+        sci_cron_go_on_after(timer, now_s);
+        return true;
+    }
+    if (now_s < timer->seen_s - SCI_CRON_STEP_BACK_S)
+        sci_cron_go_on_after(timer, now_s);
+    sci_cron_arm(timer, wall_ms);
+    return false;
+}
+
+static void sci_cron_again(sci_alarm *alarm)
+{
+    sci_cron_timer *timer = (sci_cron_timer *)(void *)alarm;
+    sci_cron_arm(timer, sci_cron_wall_ms(timer));
+}
+
+static void sci_cron_end(sci_alarm *alarm)
+{
+    sci_zone_close(&((sci_cron_timer *)(void *)alarm)->zone);
+}
+
+static const sci_alarm_kind sci_cron_kind = {sizeof(sci_cron_timer), sci_cron_ring, sci_cron_again,
+                                             sci_cron_end};
+
+/* --- Configuration */
+
+/* After an error the zone needs no closing. */
+static sc_status sci_cron_configure(const sc_cron_config *config, const sc_memory *memory,
+                                    sci_cron *cron, sci_zone *zone)
+{
+    sc_files files;
+    sci_zone_source source;
+    memset(&source, 0, sizeof source);
+    sci_zone_set_utc(zone);
+    if (!config || !config->expression)
+        return sc_fail(SC_ERR_ARGUMENT, "%s",
+                       config ? "sc_cron_config.expression is NULL" : "the sc_cron_config is NULL");
+    sc_status status = sci_cron_parse(sc_text(config->expression), cron);
+    if (status != SC_OK)
+        return status;
+    source.memory = memory;
+    source.folder = config->zone_folder;
+    source.tz = sci_platform_time_zone();
+    source.files = config->files;
+    if (!source.files && sc_platform_files(&files))
+        source.files = &files;
+    return sci_zone_open(zone, &source, config->zone);
+}
+
+SC_API sc_status sc_cron_next(const sc_cron_config *config, const sc_memory *memory,
+                              int64_t after_ms, int64_t *next_ms)
+{
+    sci_cron cron;
+    sci_zone zone;
+    sc_memory own;
+    if (after_ms < -SCI_CRON_FARTHEST_MS || after_ms > SCI_CRON_FARTHEST_MS)
+        return sc_fail(SC_ERR_ARGUMENT, "sc_cron_next: after_ms is %lld; it wants milliseconds "
+                                        "since 1970, up to 2^60",
+                       (long long)after_ms);
+    if (!memory) {
+        if (!sci_platform_memory(&own))
+            return sc_fail(SC_ERR_ARGUMENT,
+                           "this build has no memory of its own: give sc_cron_next some");
+        memory = &own;
+    }
+    sc_status status = sci_cron_configure(config, memory, &cron, &zone);
+    if (status != SC_OK)
+        return status;
+    *next_ms = sci_cron_next(&cron, &zone, sci_floor_divide(after_ms, 1000)) * 1000;
+    sci_zone_close(&zone);
+    return SC_OK;
+}
+
+SC_API sc_status sc_cron(sc_client *client, const sc_cron_config *config, sc_timer *timer)
+{
+    sci_cron cron;
+    sci_zone zone;
+    if (timer)
+        *timer = 0;
+    if (!client || (config && !config->on_due))
+        return sc_fail(SC_ERR_ARGUMENT, "%s",
+                       client ? "sc_cron_config.on_due is NULL" : "the client is NULL");
+    sc_status status = sci_cron_configure(config, &client->memory, &cron, &zone);
+    if (status != SC_OK)
+        return status;
+    sci_alarm *alarm = sci_alarm_make(client, &sci_cron_kind, config->on_due, config->user);
+    if (!alarm) {
+        sci_zone_close(&zone);
+        return SC_ERR_MEMORY;
+    }
+    sci_cron_timer *created = (sci_cron_timer *)(void *)alarm;
+    created->cron = cron;
+    created->zone = zone;
+    status = sci_alarm_enter(alarm, timer);
+    if (status != SC_OK)
+        return status;
+    int64_t wall_ms = sci_cron_wall_ms(created);
+    sci_cron_go_on_after(created, sci_floor_divide(wall_ms, 1000));
+    sci_cron_arm(created, wall_ms);
+    sci_client_leave(client);
+    return SC_OK;
 }
 
 #endif /* SMARTCACHE_IMPLEMENTATION */

@@ -1076,6 +1076,9 @@ extern "C" {
 /* MARK: - Wrapped functions (Public) */
 #include "api/wrap.h"
 
+/* MARK: - Timers (Public) */
+#include "api/timer.h"
+
 #ifdef __cplusplus
 }
 #endif
@@ -1122,6 +1125,12 @@ extern "C" {
 
 /* MARK: - Doubles (Private) */
 #include "base/double.c"
+
+/* MARK: - Calendar (Private) */
+#include "base/calendar.c"
+
+/* MARK: - Small languages (Private) */
+#include "base/phrase.c"
 
 /* MARK: - JSON reader (Private) */
 #include "base/json.c"
@@ -1517,6 +1526,27 @@ extern "C" {
 
 /* MARK: - Wrapped functions (Private) */
 #include "cache/wrap.c"
+
+/* MARK: - Timers: what all share (Private) */
+#include "cache/alarm.c"
+
+/* MARK: - Timers (Private) */
+#include "cache/timer.c"
+
+/* MARK: - Time zones: rules (Private) */
+#include "cache/zone_rule.c"
+
+/* MARK: - Time zones (Private) */
+#include "cache/zone.c"
+
+/* MARK: - Time zones by name (Private) */
+#include "cache/zone_open.c"
+
+/* MARK: - Cron expressions (Private) */
+#include "cache/cron.c"
+
+/* MARK: - Timers by cron expressions (Private) */
+#include "cache/cron_timer.c"
 
 #endif /* SMARTCACHE_IMPLEMENTATION */
 

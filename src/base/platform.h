@@ -1,5 +1,5 @@
 #pragma once
-/* The platform's own memory, clock and random. Under SMARTCACHE_NO_POSIX (default: off) there are
+/* The platform's own memory, clock, random and time zone. Under SMARTCACHE_NO_POSIX (default: off) there are
    none, and sc_config must bring every table. */
 
 #include "base/prelude.h"
@@ -8,3 +8,6 @@
 SCI_PRIVATE bool sci_platform_memory(sc_memory *table);
 SCI_PRIVATE bool sci_platform_clock(sc_clock *table);
 SCI_PRIVATE bool sci_platform_random(sc_random *table);
+/* The name of the time zone in the environment (TZ), valid until the environment changes; NULL: it
+   has none. */
+SCI_PRIVATE const char *sci_platform_time_zone(void);

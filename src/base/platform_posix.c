@@ -1,4 +1,4 @@
-/* The platform's own memory, clock and random, from POSIX. */
+/* The platform's own memory, clock, random and time zone, from POSIX. */
 
 #include "base/platform.h"
 
@@ -137,6 +137,11 @@ SCI_PRIVATE bool sci_platform_random(sc_random *table)
     return true;
 }
 
+SCI_PRIVATE const char *sci_platform_time_zone(void)
+{
+    return getenv("TZ");
+}
+
 #else /* SMARTCACHE_NO_POSIX */
 
 SCI_PRIVATE bool sci_platform_memory(sc_memory *table)
@@ -155,6 +160,11 @@ SCI_PRIVATE bool sci_platform_random(sc_random *table)
 {
     (void)table;
     return false;
+}
+
+SCI_PRIVATE const char *sci_platform_time_zone(void)
+{
+    return NULL;
 }
 
 #endif

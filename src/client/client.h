@@ -210,11 +210,12 @@ struct sc_client {
     bool has_returned; /* a dedicated connection was given back: sweep when leaving */
     sci_link close_hooks;
     sci_link fork_hooks;
+    struct sci_alarms *alarms;  /* owned by itself, through its hooks; NULL until the first timer */
     sci_subscriber *subscriber; /* owned; NULL until the first subscription */
     sci_link subscriptions;
     uint64_t last_subscription; /* id */
     sci_hash_seed hash_seed;
-    uint64_t jitter; /* state of xorshift64* for back-off */
+    uint64_t jitter; /* state of xorshift64* for back-off and timers */
 
     sci_gate gates[SCI_CLIENT_GATES];
     uint32_t raised;   /* gates whose sleepers are woken when the lock is let go: a bit each */

@@ -36,8 +36,8 @@ SCI_PRIVATE void sci_conn_peer_text(const sci_conn *conn, char *text, size_t cap
     }
 }
 
-/* xorshift64* (Marsaglia 2003; Vigna 2016): spreads retries, hides nothing. */
-static uint64_t sci_life_random(sc_client *client)
+/* xorshift64* (Marsaglia 2003; Vigna 2016). */
+SCI_PRIVATE uint64_t sci_life_random(sc_client *client)
 {
     uint64_t x = client->jitter;
     x ^= x >> 12;

@@ -23,3 +23,5 @@ SCI_PRIVATE void sci_conn_peer_text(const sci_conn *conn, char *text, size_t cap
 SCI_PRIVATE void sci_conn_abandon(sci_conn *conn);
 /* `fire` of life_timer. */
 SCI_PRIVATE void sci_conn_life_fire(sci_timer *timer);
+/* A number that spreads retries and timers, and hides nothing. */
+SCI_PRIVATE uint64_t sci_life_random(sc_client *client);
