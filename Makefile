@@ -26,6 +26,7 @@ TEST_FLAGS = -std=gnu99 $(TEST_OPTIMISE) -g -Wall -Wextra -DSMARTCACHE_ASSERT= -
 UNIT_FLAGS = -I$B/rooms -Isrc -DSCI_PRIVATE=extern $(INTO_$*:%=-include %) $(TEST_FLAGS) -Wno-unused-function
 INTO_test_admin = server/cmd_info.c
 INTO_test_base = base/platform_posix.c
+INTO_test_cron = cache/cron.c
 INTO_test_deque = server/deque.c
 INTO_test_files = net/posix_files.c
 INTO_test_lockmap = coord/lockmap.c

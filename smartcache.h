@@ -2198,10 +2198,10 @@ SC_API sc_status sc_after(sc_client *client, int64_t delay_ms, sc_on_timer on_du
 typedef struct sc_every_config {
     int64_t interval_ms; /* required, at least 1 */
     int64_t first_ms;    /* until the first time: interval_ms; -1: at once */
-    bool after_end;  /* the interval begins when the callback has returned. Default: a fixed rate, by
+    bool after_end; /* the interval begins when the callback has returned. Default: a fixed rate, by
                         the time that it was due. What is due while the callback runs, or while the
                         machine sleeps, is not made up for: the next is the first later than now */
-    int64_t jitter_ms; /* each time is up to so much later, at random, so that a fleet does not do
+    int64_t jitter_ms;  /* each time is up to so much later, at random, so that a fleet does not do
                           all at once; it does not add up at a fixed rate. Default: 0 */
     sc_on_timer on_due; /* required */
     void *user;
@@ -47438,6 +47438,8 @@ SCI_PRIVATE void sci_zone_rule_find(const sci_zone_rule *rule, int64_t at_s, sci
    most, 28 KiB in both of a file's blocks. */
 #define SCI_ZONE_DATA_BYTES ((size_t)64 << 10)
 #define SCI_ZONE_FOLDER "/usr/share/zoneinfo"
+/* Of a file that is found by name, the NUL included. */
+#define SCI_ZONE_PATH_BYTES 512
 
 typedef struct sci_zone_type {
     int32_t offset_s;
@@ -47797,7 +47799,6 @@ SCI_PRIVATE void sci_zone_find(const sci_zone *zone, int64_t at_s, sci_zone_span
 /* Time zones by name. */
 
 #define SCI_ZONE_LOCAL_PATH "/etc/localtime"
-#define SCI_ZONE_PATH_BYTES 512
 /* Of a name, so that the words around it have room. */
 #define SCI_ZONE_SHOWN_BYTES 64
 #define SCI_ZONE_INSTEAD                                                                           \
@@ -48530,7 +48531,7 @@ SCI_PRIVATE int64_t sci_cron_next(const sci_cron *cron, const sci_zone *zone, in
 typedef struct sci_cron_timer {
     sci_alarm alarm;
     sci_cron cron;
-    sci_zone zone; /* owned */
+    sci_zone zone;  /* owned */
     int64_t seen_s; /* by the wall clock: what was due until then is done with */
     int64_t next_s;
 } sci_cron_timer;
@@ -48622,8 +48623,9 @@ SC_API sc_status sc_cron_next(const sc_cron_config *config, const sc_memory *mem
     sci_zone zone;
     sc_memory own;
     if (after_ms < -SCI_CRON_FARTHEST_MS || after_ms > SCI_CRON_FARTHEST_MS)
-        return sc_fail(SC_ERR_ARGUMENT, "sc_cron_next: after_ms is %lld; it wants milliseconds "
-                                        "since 1970, up to 2^60",
+        return sc_fail(SC_ERR_ARGUMENT,
+                       "sc_cron_next: after_ms is %lld; it wants milliseconds "
+                       "since 1970, up to 2^60",
                        (long long)after_ms);
     if (!memory) {
         if (!sci_platform_memory(&own))

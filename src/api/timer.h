@@ -26,10 +26,10 @@ SC_API sc_status sc_after(sc_client *client, int64_t delay_ms, sc_on_timer on_du
 typedef struct sc_every_config {
     int64_t interval_ms; /* required, at least 1 */
     int64_t first_ms;    /* until the first time: interval_ms; -1: at once */
-    bool after_end;  /* the interval begins when the callback has returned. Default: a fixed rate, by
+    bool after_end; /* the interval begins when the callback has returned. Default: a fixed rate, by
                         the time that it was due. What is due while the callback runs, or while the
                         machine sleeps, is not made up for: the next is the first later than now */
-    int64_t jitter_ms; /* each time is up to so much later, at random, so that a fleet does not do
+    int64_t jitter_ms;  /* each time is up to so much later, at random, so that a fleet does not do
                           all at once; it does not add up at a fixed rate. Default: 0 */
     sc_on_timer on_due; /* required */
     void *user;

@@ -17,7 +17,7 @@
 typedef struct sci_cron_timer {
     sci_alarm alarm;
     sci_cron cron;
-    sci_zone zone; /* owned */
+    sci_zone zone;  /* owned */
     int64_t seen_s; /* by the wall clock: what was due until then is done with */
     int64_t next_s;
 } sci_cron_timer;
@@ -109,8 +109,9 @@ SC_API sc_status sc_cron_next(const sc_cron_config *config, const sc_memory *mem
     sci_zone zone;
     sc_memory own;
     if (after_ms < -SCI_CRON_FARTHEST_MS || after_ms > SCI_CRON_FARTHEST_MS)
-        return sc_fail(SC_ERR_ARGUMENT, "sc_cron_next: after_ms is %lld; it wants milliseconds "
-                                        "since 1970, up to 2^60",
+        return sc_fail(SC_ERR_ARGUMENT,
+                       "sc_cron_next: after_ms is %lld; it wants milliseconds "
+                       "since 1970, up to 2^60",
                        (long long)after_ms);
     if (!memory) {
         if (!sci_platform_memory(&own))

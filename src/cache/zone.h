@@ -15,6 +15,8 @@
    most, 28 KiB in both of a file's blocks. */
 #define SCI_ZONE_DATA_BYTES ((size_t)64 << 10)
 #define SCI_ZONE_FOLDER "/usr/share/zoneinfo"
+/* Of a file that is found by name, the NUL included. */
+#define SCI_ZONE_PATH_BYTES 512
 
 typedef struct sci_zone_type {
     int32_t offset_s;

@@ -6,7 +6,6 @@
 #include "base/number.h"
 
 #define SCI_ZONE_LOCAL_PATH "/etc/localtime"
-#define SCI_ZONE_PATH_BYTES 512
 /* Of a name, so that the words around it have room. */
 #define SCI_ZONE_SHOWN_BYTES 64
 #define SCI_ZONE_INSTEAD                                                                           \

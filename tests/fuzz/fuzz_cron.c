@@ -35,12 +35,18 @@ static bool is_in(const sci_cron *cron, int64_t local_s)
            (cron->either ? by_day || by_weekday : by_day && by_weekday);
 }
 
-/* The latest time that the clock had shown before, if that was later than now. */
+/* Had the clock shown this time, or a later one, in a span before? */
 static bool is_second_showing(const sci_zone *zone, int64_t at_s)
 {
     sci_zone_span span;
     sci_zone_find(zone, at_s, &span);
-    return sci_cron_shown_before(zone, &span) > at_s + span.offset_s;
+    int64_t local_s = at_s + span.offset_s;
+    while (span.begins_s > at_s - SCI_ZONE_OFFSETS_S) {
+        sci_zone_find(zone, span.begins_s - 1, &span);
+        if (span.ends_s + span.offset_s > local_s)
+            return true;
+    }
+    return false;
 }
 
 static bool is_due(const sci_cron *cron, const sci_zone *zone, int64_t at_s)

@@ -1,23 +1,7 @@
 #pragma once
-/* The rooms of time zones and cron expressions with what they stand on. The library does not
-   assemble them yet, since nothing in it uses them. */
+/* What the fuzz targets of time zones and cron expressions share. */
 
-#define SMARTCACHE_NO_THREADS
-
-#include "base/error.c"
-#include "base/memory.c"
-#include "base/number.c"
-
-#include "base/calendar.c"
-#include "base/phrase.c"
-
-#include "cache/zone_rule.c"
-
-#include "cache/zone.c"
-
-#include "cache/zone_open.c"
-
-#include "cache/cron.c"
+#include "smartcache.h"
 
 #include <stdlib.h>
 

@@ -1,17 +1,5 @@
 #pragma once
-/* The rooms of time zones and cron expressions. The library does not assemble them yet, since
-   nothing in it uses them: the tests have them in themselves. */
-
-#include "base/calendar.c"
-#include "base/phrase.c"
-
-#include "cache/zone_rule.c"
-
-#include "cache/zone.c"
-
-#include "cache/zone_open.c"
-
-#include "cache/cron.c"
+/* What the tests of time zones and cron expressions share. */
 
 #include <stdlib.h>
 #include <unistd.h>
