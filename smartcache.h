@@ -717,8 +717,8 @@
    sc_close:
 
        on a thread of the client's own    after sc_start, or started by what needs it:
-                                          subscriptions, waiting for another process's load,
-                                          renewing a lease while the loader computes
+                                          subscriptions, timers, waiting for another process's
+                                          load, renewing a lease while the loader computes
        inside sc_poll                     in a program that sets sc_config.polled, which calls
                                           sc_poll in its loop
 
@@ -748,12 +748,73 @@
    A loader runs on the thread that called sc_get_or_load; for sc_get_or_load_async it runs as
    callbacks do, and should return SC_PENDING and finish elsewhere if it takes long.
 
+   MARK: - Timers and cron
+
+   A client's loop also runs the program's own timers, by the rules of callbacks: on the client's
+   thread, or inside sc_poll.
+
+   ```c
+   // cc -O2 -c timers.c
+   #include "smartcache.h"
+
+   #include <stdio.h>
+
+   static void say(void *user, sc_timer timer, int64_t due_ms)
+   {
+       (void)timer;
+       printf("%s, due at %lld\n", (const char *)user, (long long)due_ms);
+   }
+
+   // On working days at half past six in Berlin, whatever its clocks do in spring and autumn; and
+   // each minute, not at once with the rest of the fleet.
+   sc_status start_jobs(sc_client *client, sc_timer *report, sc_timer *sweep)
+   {
+       sc_cron_config daily = {0};
+       daily.expression = "30 6 * * mon-fri";
+       daily.zone = "Europe/Berlin";
+       daily.on_due = say;
+       daily.user = (void *)"report";
+       sc_every_config often = {0};
+       often.interval_ms = 60000;
+       often.jitter_ms = 5000;
+       often.on_due = say;
+       often.user = (void *)"sweep";
+       sc_status status = sc_cron(client, &daily, report);
+       return status == SC_OK ? sc_every(client, &often, sweep) : status;
+   }
+   ```
+
+   sc_after calls once. sc_timer_cancel ends any of them, from its own callback too. sc_cron_next
+   tells when an expression is due, without a client. Each process has timers of its own: a job of
+   sc_cron that is to run once in the fleet begins with SET ... NX EX on a key that has due_ms in it,
+   and who gets nil leaves it to another.
+
+   An expression has five fields, or six with seconds (0-59) before them:
+
+       minute   hour   day of the month   month          weekday
+       0-59     0-23   1-31               1-12, jan-dec  0-7, sun-sat; Sunday is 0 and 7
+
+       *              each value               5-59/15       a range in steps; so *, slash and 5
+       1,15           a list                   L             as a day: the month's last
+       9-17, mon-fri  a range                  5L, fri#2     the last, the second Friday in a month
+
+   or is @hourly, @daily, @midnight, @weekly, @monthly, @yearly or @annually. When neither the day
+   of the month nor the weekday begins with a star, a day is due that is in either, as crontab(5)
+   has it.
+
+   The zone is UTC, a name of the system's time zone data, "local", an offset ("+05:30"), or a POSIX
+   TZ string ("CET-1CEST,M3.5.0,M10.5.0/3"), which needs no data. When its clock is set forward,
+   what it passes over is due at the first instant after it; when it is set back, what it shows
+   again is not due again, unless the hours are all hours (*), so that what is due each five minutes
+   goes on.
+   Somebody may also set the clock of the machine: see sc_cron.
+
    MARK: - Fork and signals
 
    A forked child may use the parent's clients, caches and locks: it opens connections of its own,
-   never speaks on the parent's, holds none of the parent's locks, and its copies of calls under way
-   are forgotten. Every descriptor is close-on-exec. No signal handler is installed, and no SIGPIPE
-   is raised.
+   never speaks on the parent's, holds none of the parent's locks and none of its timers, and its
+   copies of calls under way are forgotten. Every descriptor is close-on-exec. No signal handler is
+   installed, and no SIGPIPE is raised.
 
    MARK: - Memory and limits
 
@@ -1009,13 +1070,14 @@
    only the floors before it:
 
        api       what a program sees: everything up to the implementation
-       base      errors, memory, bytes, hashing, maps, timers, numbers, JSON, threads, platform
+       base      errors, memory, bytes, hashing, maps, heaps, numbers, the calendar, JSON, threads,
+                 platform
        resp      the Redis protocol, in and out: no input or output of its own, no clock
        net       URLs, addresses, name look-up, the transport, the poller, the loop
        server    the embedded server: keyspace, commands, log, sockets
        client    a connection and its life, pipelining, replies, scripts, publish/subscribe
        coord     the map of local flights, the lease, the wait for another's result
-       cache     get-or-load, wrapped functions
+       cache     get-or-load, wrapped functions, timers, time zones, cron expressions
 
    Every section begins with a line "MARK: - Name (Public)" or "MARK: - Name (Private)". A public
    function's comment stands at its declaration. */
@@ -2186,8 +2248,8 @@ typedef void (*sc_on_timer)(void *user, sc_timer timer, int64_t due_ms);
 
 /* The functions that make a timer start the client's thread, unless `polled`: then callbacks run
    inside sc_poll and blocking calls. Timers end with the client, and are not inherited by forked
-   children, in which their ids are stale. What a client has of them is set when `on_due` can run
-   first. Any thread; SC_ERR_MEMORY, SC_ERR_CLOSED, SC_ERR_ARGUMENT names the field. */
+   children, in which their ids are stale. `*timer` is set before `on_due` can run. Any thread.
+   SC_ERR_MEMORY, SC_ERR_CLOSED; SC_ERR_ARGUMENT names the field. */
 
 /* Call `on_due` once, `delay_ms` from now (0: as soon as callbacks run). `timer` may be NULL. Does
    not block. */

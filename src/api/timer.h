@@ -14,8 +14,8 @@ typedef void (*sc_on_timer)(void *user, sc_timer timer, int64_t due_ms);
 
 /* The functions that make a timer start the client's thread, unless `polled`: then callbacks run
    inside sc_poll and blocking calls. Timers end with the client, and are not inherited by forked
-   children, in which their ids are stale. What a client has of them is set when `on_due` can run
-   first. Any thread; SC_ERR_MEMORY, SC_ERR_CLOSED, SC_ERR_ARGUMENT names the field. */
+   children, in which their ids are stale. `*timer` is set before `on_due` can run. Any thread.
+   SC_ERR_MEMORY, SC_ERR_CLOSED; SC_ERR_ARGUMENT names the field. */
 
 /* Call `on_due` once, `delay_ms` from now (0: as soon as callbacks run). `timer` may be NULL. Does
    not block. */
