@@ -203,7 +203,7 @@ ADDRESS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame
 THREAD = -fsanitize=thread -fno-omit-frame-pointer
 
 # The other unit tests have one thread.
-THREADED = embedded files host listener lockmap log log_rewrite log_trouble lookup poller thread transport wait
+THREADED = embedded files host listener lockmap log log_rewrite log_trouble lookup poller thread timer transport wait
 
 sanitize: smartcache.h
 	@tests/setup.sh sanitize
