@@ -2,6 +2,9 @@
 /* The library's own Lua scripts, which the embedded server runs natively (cmd_script.c,
    script_lock.c): change both together. */
 
+/* Short names, since the texts count among the bytes of a program. */
+#define SCI_LUA_NAMES "local c,K,A=redis.call,KEYS,ARGV\n"
+
 /* For get-or-load. KEYS: value, lease, result (coord/names). */
 
 /* ARGV: token, lease in ms, token of the flight that is waited for (or ""), "1" if the errors of
@@ -10,48 +13,44 @@
    it for how long. Taking it twice with one token is one taking, so a repeat after a lost reply is
    safe. */
 #define SCI_SCRIPT_ACQUIRE                                                                         \
-    "local v = redis.call('GET', KEYS[1])\n"                                                       \
-    "if v then return {1, v} end\n"                                                                \
-    "local r = redis.call('GET', KEYS[3])\n"                                                       \
-    "if r and (string.sub(r, 1, 1) == 'N' or string.sub(r, 2, 33) == ARGV[3])\n"                   \
-    "  and not (ARGV[4] == '1' and string.sub(r, 34, 34) == 'e') then\n"                           \
-    "  return {2, r}\n"                                                                            \
-    "end\n"                                                                                        \
-    "if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {3} end\n"            \
-    "local h = redis.call('GET', KEYS[2])\n"                                                       \
-    "if h == ARGV[1] then redis.call('PEXPIRE', KEYS[2], ARGV[2]) return {3} end\n"                \
-    "return {4, h, redis.call('PTTL', KEYS[2])}\n"
+    SCI_LUA_NAMES                                                                                  \
+    "local v=c('GET',K[1])\n"                                                                      \
+    "if v then return {1,v} end\n"                                                                 \
+    "local r=c('GET',K[3])\n"                                                                      \
+    "if r and (r:sub(1,1)=='N' or r:sub(2,33)==A[3])\n"                                            \
+    " and not (A[4]=='1' and r:sub(34,34)=='e') then return {2,r} end\n"                           \
+    "if c('SET',K[2],A[1],'NX','PX',A[2]) then return {3} end\n"                                   \
+    "local h=c('GET',K[2])\n"                                                                      \
+    "if h==A[1] then c('PEXPIRE',K[2],A[2]) return {3} end\n"                                      \
+    "return {4,h,c('PTTL',K[2])}\n"
 
 /* ARGV: token, TTL in ms ("0": store no value, "-1": no expiry), payload, result's flag ("": leave
    none, "N": for everybody, "S": for those who wait for this token), result's life in ms, channel,
    kind, "1" if the message carries the payload, channel for the bare payload (or ""). Does all
    that, and gives the lease back, if the lease is still ours. */
 #define SCI_SCRIPT_STORE                                                                           \
-    "if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end\n"                                 \
-    "redis.call('DEL', KEYS[2])\n"                                                                 \
-    "if ARGV[2] == '-1' then redis.call('SET', KEYS[1], ARGV[3])\n"                                \
-    "elseif ARGV[2] ~= '0' then redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[2]) end\n"          \
-    "if ARGV[4] ~= '' then\n"                                                                      \
-    "  redis.call('SET', KEYS[3], ARGV[4] .. ARGV[1] .. ARGV[7] .. ARGV[3], 'PX', ARGV[5])\n"      \
-    "end\n"                                                                                        \
-    "if ARGV[8] == '1' then redis.call('PUBLISH', ARGV[6], ARGV[7] .. ARGV[1] .. ARGV[3])\n"       \
-    "else redis.call('PUBLISH', ARGV[6], 'r' .. ARGV[1]) end\n"                                    \
-    "if ARGV[9] ~= '' then redis.call('PUBLISH', ARGV[9], ARGV[3]) end\n"                          \
+    SCI_LUA_NAMES                                                                                  \
+    "if c('GET',K[2])~=A[1] then return 0 end\n"                                                   \
+    "c('DEL',K[2])\n"                                                                              \
+    "if A[2]=='-1' then c('SET',K[1],A[3])\n"                                                      \
+    "elseif A[2]~='0' then c('SET',K[1],A[3],'PX',A[2]) end\n"                                     \
+    "if A[4]~='' then c('SET',K[3],A[4]..A[1]..A[7]..A[3],'PX',A[5]) end\n"                        \
+    "c('PUBLISH',A[6],A[8]=='1' and A[7]..A[1]..A[3] or 'r'..A[1])\n"                              \
+    "if A[9]~='' then c('PUBLISH',A[9],A[3]) end\n"                                                \
     "return 1\n"
 
 /* ARGV: token, lease in ms. */
 #define SCI_SCRIPT_RENEW                                                                           \
-    "if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end\n"                                 \
-    "return redis.call('PEXPIRE', KEYS[2], ARGV[2])\n"
+    "if redis.call('GET',KEYS[2])~=ARGV[1] then return 0 end\n"                                    \
+    "return redis.call('PEXPIRE',KEYS[2],ARGV[2])\n"
 
 /* For locks. KEYS: fence, lock, queue, alive (coord/lock.h); SCI_SCRIPT_RENEW fits the first three.
 
    The queue is a sorted set of those who wait, by when they came (us, and above the one before);
    `alive` has until when each one's place stands (ms). */
 
-/* What all begin with. */
 #define SCI_LUA_BEGIN                                                                              \
-    "local c,K,A=redis.call,KEYS,ARGV\n"                                                           \
+    SCI_LUA_NAMES                                                                                  \
     "local function drop(w) c('ZREM',K[3],w) c('HDEL',K[4],w) end\n"
 
 /* Tell the first in the queue that anybody listens for. */
@@ -157,7 +156,7 @@
 
 /* KEYS: fence, lock, queue. ARGV: token, lease in ms, shift. */
 #define SCI_SCRIPT_RENEW_SHARE                                                                     \
-    "local c,K,A=redis.call,KEYS,ARGV\n"                                                           \
+    SCI_LUA_NAMES                                                                                  \
     "if not c('ZSCORE',K[2],A[1]) then return 0 end\n"                                             \
     "local t=c('TIME')\n"                                                                          \
     "c('ZADD',K[2],math.floor(t[1]*1000+t[2]/1000)+A[2]-A[3],A[1])\n"                              \
