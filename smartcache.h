@@ -1988,9 +1988,9 @@ SC_API sc_status sc_rwlock_open(sc_client *client, const sc_lock_config *config,
                                 sc_lock **lock);
 
 /* Gives the lock back if it is held, and ends an acquire that is under way. Afterwards no
-   callback of it runs any more, its own excepted. A client that was closed first cannot give
-   back: the lease ends by itself. NULL is fine. Blocks as sc_lock_release, and for on_lost if
-   that runs on another thread. */
+   callback of it runs any more, its own excepted. NULL is fine. Blocks as sc_lock_release, and for
+   on_lost if that runs on another thread. A client that is closed first gives its locks back, too,
+   but does not wait for the server's answer. */
 SC_API void sc_lock_close(sc_lock *lock);
 
 /* Take the lock, waiting up to `wait_ms` (0: the handle's; -1: for ever) while another holds it.
@@ -35785,9 +35785,12 @@ struct sci_conn {
     sci_subscriber *subscriber;
 };
 
-/* Who wants to end things in order when the client closes: a cache with loads under way. */
+/* Who wants to end things in order when the client closes: a cache with loads under way, a lock. */
 typedef struct sci_close_hook {
-    sci_link link;                                /* in client->close_hooks */
+    sci_link link; /* in client->close_hooks */
+    /* Locked. Before anything has ended, to say last words whose answers nobody waits for; may be
+       NULL. */
+    void (*leaving)(struct sci_close_hook *hook);
     void (*closing)(struct sci_close_hook *hook); /* locked */
 } sci_close_hook;
 
@@ -38636,6 +38639,23 @@ SCI_PRIVATE void sci_client_release(sc_client *client)
     sci_client_free(client);
 }
 
+/* Sending lets go of the lock, and hooks may come and go meanwhile. */
+static void sci_client_say_last_words(sc_client *client)
+{
+    sci_link done;
+    sci_list_init(&done);
+    for (sci_link *link = sci_list_take_first(&client->close_hooks); link;
+         link = sci_list_take_first(&client->close_hooks)) {
+        sci_close_hook *hook = SCI_CONTAINER(link, sci_close_hook, link);
+        sci_list_append(&done, link);
+        if (hook->leaving)
+            hook->leaving(hook);
+    }
+    sci_list_move_all(&client->close_hooks, &done);
+    if (client->shared) /* else it never opened */
+        sci_conn_flush(client->shared);
+}
+
 /* Everything under way ends with SC_ERR_CLOSED. */
 static void sci_client_end_all(sc_client *client)
 {
@@ -38673,6 +38693,7 @@ SC_API sc_status sc_close(sc_client *client)
         sci_client_unlock(client);
         return sc_fail(SC_ERR_DEADLOCK, "sc_close was called from a callback of the same client");
     }
+    sci_client_say_last_words(client);
     sci_client_end_all(client);
     client->thread_stops = true;
     client->raised |= 1u << client->thread_waiter.gate;
@@ -42092,6 +42113,7 @@ struct sc_lock {
     sci_close_hook close_hook;
     sci_fork_hook fork_hook;
     bool is_closed;
+    bool is_hasty; /* the client closes: nobody will hear that the server does not know a script */
 
     sci_wish *acquirer;
     sci_wish *releaser;
@@ -42291,6 +42313,16 @@ SCI_PRIVATE void sci_lock_release_reference(sc_lock *lock)
     sci_client_release(client);
 }
 
+static void sci_lock_leaving(sci_close_hook *hook)
+{
+    sc_lock *lock = SCI_CONTAINER(hook, sc_lock, close_hook);
+    lock->is_hasty = true;
+    if (lock->is_held)
+        sci_lock_leave(lock);
+    else
+        sci_lock_cancel(lock, sc_fail(SC_ERR_CLOSED, "the client was closed"));
+}
+
 static void sci_lock_closing(sci_close_hook *hook)
 {
     sci_lock_stop(SCI_CONTAINER(hook, sc_lock, close_hook));
@@ -42389,6 +42421,7 @@ static sc_lock *sci_lock_create(sc_client *client)
     lock->client = client;
     lock->references = 1;
     sci_client_retain(client);
+    lock->close_hook.leaving = sci_lock_leaving;
     lock->close_hook.closing = sci_lock_closing;
     lock->fork_hook.forked = sci_lock_forked;
     lock->wait_timer.fire = sci_lock_fire_wait;
@@ -42792,6 +42825,7 @@ SCI_PRIVATE void sci_lock_leave(sc_lock *lock)
     lock->farewell_args[3] = lock->names.wake;
     sci_eval_init(&lock->farewell, &lock->scripts[1], lock->names.keys, 4, lock->farewell_args, 4,
                   sci_lock_left);
+    lock->farewell.is_full = lock->is_hasty;
     sci_wish_expect(lock, lock->releaser, lock->client->shared);
     sci_lock_submit(lock, &lock->farewell, lock->releaser, SCI_NEVER);
 }

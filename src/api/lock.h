@@ -54,9 +54,9 @@ SC_API sc_status sc_rwlock_open(sc_client *client, const sc_lock_config *config,
                                 sc_lock **lock);
 
 /* Gives the lock back if it is held, and ends an acquire that is under way. Afterwards no
-   callback of it runs any more, its own excepted. A client that was closed first cannot give
-   back: the lease ends by itself. NULL is fine. Blocks as sc_lock_release, and for on_lost if
-   that runs on another thread. */
+   callback of it runs any more, its own excepted. NULL is fine. Blocks as sc_lock_release, and for
+   on_lost if that runs on another thread. A client that is closed first gives its locks back, too,
+   but does not wait for the server's answer. */
 SC_API void sc_lock_close(sc_lock *lock);
 
 /* Take the lock, waiting up to `wait_ms` (0: the handle's; -1: for ever) while another holds it.

@@ -468,6 +468,23 @@ SCI_PRIVATE void sci_client_release(sc_client *client)
     sci_client_free(client);
 }
 
+/* Sending lets go of the lock, and hooks may come and go meanwhile. */
+static void sci_client_say_last_words(sc_client *client)
+{
+    sci_link done;
+    sci_list_init(&done);
+    for (sci_link *link = sci_list_take_first(&client->close_hooks); link;
+         link = sci_list_take_first(&client->close_hooks)) {
+        sci_close_hook *hook = SCI_CONTAINER(link, sci_close_hook, link);
+        sci_list_append(&done, link);
+        if (hook->leaving)
+            hook->leaving(hook);
+    }
+    sci_list_move_all(&client->close_hooks, &done);
+    if (client->shared) /* else it never opened */
+        sci_conn_flush(client->shared);
+}
+
 /* Everything under way ends with SC_ERR_CLOSED. */
 static void sci_client_end_all(sc_client *client)
 {
@@ -505,6 +522,7 @@ SC_API sc_status sc_close(sc_client *client)
         sci_client_unlock(client);
         return sc_fail(SC_ERR_DEADLOCK, "sc_close was called from a callback of the same client");
     }
+    sci_client_say_last_words(client);
     sci_client_end_all(client);
     client->thread_stops = true;
     client->raised |= 1u << client->thread_waiter.gate;

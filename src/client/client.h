@@ -172,9 +172,12 @@ struct sci_conn {
     sci_subscriber *subscriber;
 };
 
-/* Who wants to end things in order when the client closes: a cache with loads under way. */
+/* Who wants to end things in order when the client closes: a cache with loads under way, a lock. */
 typedef struct sci_close_hook {
-    sci_link link;                                /* in client->close_hooks */
+    sci_link link; /* in client->close_hooks */
+    /* Locked. Before anything has ended, to say last words whose answers nobody waits for; may be
+       NULL. */
+    void (*leaving)(struct sci_close_hook *hook);
     void (*closing)(struct sci_close_hook *hook); /* locked */
 } sci_close_hook;
 

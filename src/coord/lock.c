@@ -127,6 +127,16 @@ SCI_PRIVATE void sci_lock_release_reference(sc_lock *lock)
     sci_client_release(client);
 }
 
+static void sci_lock_leaving(sci_close_hook *hook)
+{
+    sc_lock *lock = SCI_CONTAINER(hook, sc_lock, close_hook);
+    lock->is_hasty = true;
+    if (lock->is_held)
+        sci_lock_leave(lock);
+    else
+        sci_lock_cancel(lock, sc_fail(SC_ERR_CLOSED, "the client was closed"));
+}
+
 static void sci_lock_closing(sci_close_hook *hook)
 {
     sci_lock_stop(SCI_CONTAINER(hook, sc_lock, close_hook));
@@ -225,6 +235,7 @@ static sc_lock *sci_lock_create(sc_client *client)
     lock->client = client;
     lock->references = 1;
     sci_client_retain(client);
+    lock->close_hook.leaving = sci_lock_leaving;
     lock->close_hook.closing = sci_lock_closing;
     lock->fork_hook.forked = sci_lock_forked;
     lock->wait_timer.fire = sci_lock_fire_wait;

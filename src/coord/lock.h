@@ -71,6 +71,7 @@ struct sc_lock {
     sci_close_hook close_hook;
     sci_fork_hook fork_hook;
     bool is_closed;
+    bool is_hasty; /* the client closes: nobody will hear that the server does not know a script */
 
     sci_wish *acquirer;
     sci_wish *releaser;

@@ -151,6 +151,7 @@ SCI_PRIVATE void sci_lock_leave(sc_lock *lock)
     lock->farewell_args[3] = lock->names.wake;
     sci_eval_init(&lock->farewell, &lock->scripts[1], lock->names.keys, 4, lock->farewell_args, 4,
                   sci_lock_left);
+    lock->farewell.is_full = lock->is_hasty;
     sci_wish_expect(lock, lock->releaser, lock->client->shared);
     sci_lock_submit(lock, &lock->farewell, lock->releaser, SCI_NEVER);
 }

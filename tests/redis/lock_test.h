@@ -72,7 +72,8 @@ static inline void *contender_run(void *argument)
 {
     contender *self = (contender *)argument;
     self->status = sc_lock_acquire(self->lock, self->wait_ms);
-    self->fence = sc_lock_fencing_token(self->lock);
+    if (self->status == SC_OK) /* else the handle may be closed */
+        self->fence = sc_lock_fencing_token(self->lock);
     snprintf(self->words, sizeof self->words, "%s", sc_error_text());
     __atomic_store_n(&self->is_done, 1, __ATOMIC_RELEASE);
     return NULL;

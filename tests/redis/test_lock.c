@@ -755,6 +755,31 @@ static void a_client_may_be_closed_before_its_locks(void **state)
     assert_int_equal(contender_losses(&mine), 0);
 }
 
+static void a_client_that_is_closed_gives_its_locks_back(void **state)
+{
+    sc_client *other = stranger();
+    contender mine[3];
+    contender waiting;
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        static const char *const keys[3] = {"job 1", "job 2", "job 3"};
+        contender_open_key(&mine[i], other, keys[i]);
+        assert_status(SC_OK, sc_lock_try(mine[i].lock));
+    }
+    contender_open_key(&waiting, test.client, "job 2");
+    contender_start(&waiting, -1);
+    WAIT_UNTIL(contender_sleeps(&waiting));
+    assert_status(SC_OK, sc_close(other));
+    contender_join(&waiting, SC_OK); /* by the message */
+    WAIT_UNTIL(fixture_number("EXISTS", "job 1") == 0 && fixture_number("EXISTS", "job 3") == 0);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(sc_lock_remaining_ms(mine[i].lock), 0);
+        contender_close(&mine[i]);
+        assert_int_equal(contender_losses(&mine[i]), 0);
+    }
+    contender_close(&waiting);
+}
+
 static int child_holds_nothing(processes *shared, size_t index, void *user)
 {
     contender *mine = (contender *)user;
@@ -990,6 +1015,7 @@ int main(void)
         bare_unit_test(a_shorter_extension_counts_from_when_it_is_sent),
         client_unit_test(closing_ends_what_waits_and_gives_back_what_is_held),
         client_unit_test(a_client_may_be_closed_before_its_locks),
+        client_unit_test(a_client_that_is_closed_gives_its_locks_back),
         bare_unit_test(a_forked_child_holds_nothing_and_the_parent_all),
         bare_unit_test(everything_goes_without_blocking_too),
         bare_unit_test(of_a_crowd_one_is_inside_at_a_time_and_no_release_goes_unheard),
