@@ -14,8 +14,11 @@
    lease's end and the poll bound wake it.
 
    Always by scripts. SET ... IFEQ, DELIFEQ and DELEX (Redis 8.4, Valkey 8.1 and 9.0) compare and
-   set as well, but neither count the fencing token nor queue nor wake in the same step: with
-   them an uncontended release would take as many round trips and a contended one more. */
+   set as well, but neither count the fencing token nor queue nor wake in the same step: with them
+   an uncontended release would take as many round trips and a contended one more. Where a server
+   runs no scripts (renamed commands, ACL), acquiring fails with SC_ERR_UNSUPPORTED: without them
+   giving back and renewing could not compare and change in one step but by WATCH, which wants a
+   connection for each lock. */
 
 #include "api/lock.h"
 #include "base/number.h"

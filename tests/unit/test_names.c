@@ -167,6 +167,28 @@ static void a_copy_of_names_stands_alone(void **state)
     sci_names_free(&copy);
 }
 
+static void names_of_any_kinds_follow_their_key_and_keep_the_bound(void **state)
+{
+    static const char *const kinds[] = {"sc:longest", "sc:b"};
+    static const char *const keys[] = {"key", "{tag}key", "a}b", "{}", "{", "a{b}c"};
+    (void)state;
+    for (size_t i = 0; i < SCI_COUNT(keys); i++) {
+        sci_bytes block;
+        sc_slice made[3];
+        sc_slice key = sc_text(keys[i]);
+        sci_bytes_init(&block, &memory.table);
+        assert_int_equal(sci_names_build(&block, key, kinds, 2, made), SC_OK);
+        assert_true(sci_slice_equal(made[0], key));
+        for (size_t k = 1; k < 3; k++) {
+            assert_memory_equal(made[k].data, kinds[k - 1], strlen(kinds[k - 1]));
+            assert_int_equal(sci_hash_slot(made[k]), sci_hash_slot(key));
+            assert_true(made[k].len < key.len + SCI_NAME_BYTES);
+        }
+        assert_ptr_equal(made[2].data + made[2].len, block.data + block.end);
+        sci_bytes_free(&block);
+    }
+}
+
 static void names_without_memory_say_so(void **state)
 {
     (void)state;
@@ -194,6 +216,7 @@ int main(void)
         names_test(every_arrangement_of_braces_shares_the_slot),
         names_test(names_of_different_keys_and_kinds_differ),
         names_test(a_copy_of_names_stands_alone),
+        names_test(names_of_any_kinds_follow_their_key_and_keep_the_bound),
         names_test(names_without_memory_say_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
