@@ -42794,6 +42794,7 @@ static void sci_lock_leave_later(sc_lock *lock)
         return;
     lock->leaves_again = true;
     lock->references++;
+    sci_client_want_thread(lock->client);
     sci_timer_arm(loop, &lock->hold_timer, now_ns + sci_lock_part_ns(lock, SCI_LOCK_RETRY_PART));
 }
 
@@ -42829,6 +42830,8 @@ SCI_PRIVATE void sci_lock_leave(sc_lock *lock)
     sci_eval_init(&lock->farewell, &lock->scripts[1], lock->names.keys, 4, lock->farewell_args, 4,
                   sci_lock_left);
     lock->farewell.is_full = lock->is_hasty;
+    if (!lock->releaser && !lock->is_hasty) /* nobody waits for the answer */
+        sci_client_want_thread(lock->client);
     sci_wish_expect(lock, lock->releaser, lock->client->shared);
     sci_lock_submit(lock, &lock->farewell, lock->releaser, SCI_NEVER);
 }
