@@ -42,8 +42,7 @@ static sc_status sci_lock_result(sci_eval_op *eval)
     sc_slice words = sc_item_slice(sc_reply_item(eval->op.view));
     if (status == SC_ERR_REPLY && words.len > 7 &&
         (memcmp(words.data, "NOPERM", 6) == 0 || memcmp(words.data, "ERR unk", 7) == 0))
-        return sc_fail(SC_ERR_UNSUPPORTED,
-                       "locks need EVALSHA, EVAL, and the commands of their scripts: %.*s",
+        return sc_fail(SC_ERR_UNSUPPORTED, "locks need scripts (EVALSHA): %.*s",
                        (int)sci_min_size(words.len, 200), words.data);
     return status;
 }
@@ -236,7 +235,7 @@ static void sci_lock_lose(sc_lock *lock, const char *why)
 SCI_PRIVATE bool sci_lock_is_held(sc_lock *lock)
 {
     if (lock->is_held && sci_loop_now_ns(&lock->client->loop) >= lock->until_ns)
-        sci_lock_lose(lock, "was lost: its lease ended before it was renewed (ttl_ms)");
+        sci_lock_lose(lock, "was lost: its lease ended (ttl_ms)");
     return lock->is_held;
 }
 
@@ -251,7 +250,7 @@ static void sci_lock_renewed(sci_eval_op *eval)
     if (lock->is_held && status == SC_OK && is_ours)
         sci_lock_until(lock, lock->renewed_ns);
     if (lock->is_held && !is_ours)
-        sci_lock_lose(lock, "was lost: on the server it is another's, or nobody's");
+        sci_lock_lose(lock, "was lost on the server");
     if (!lock->is_held)
         status = sci_lock_say(lock, SC_LOST, "was lost");
     if (lock->renews_again && lock->is_held) {
