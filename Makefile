@@ -287,13 +287,14 @@ build/fuzz/rooms.o: tests/rooms tests/compile/implement.c smartcache.h
 SIM_FLAGS = -std=gnu99 -O1 -g -Wall -Wextra -Wno-unused-function -DSMARTCACHE_ASSERT= -DSMARTCACHE_NO_THREADS= -I. -Itests/support -Itests/sim
 SIM = $(patsubst tests/sim/%.c,build/sim/%.o,$(wildcard tests/sim/*.c)) build/sim/fault_memory.o
 
-# A swarm of seeds for so long, from SEED on, or from one that nobody has seen.
+# A swarm of seeds for so long, or so many; from SEED on, or from one that nobody has seen.
 SECONDS = 60
 SEED =
+COUNT =
 sim: smartcache.h
 	@tests/setup.sh sim
 	@$(MAKE) --no-print-directory $(PARALLEL) build/sim/sim
-	@build/sim/sim --seconds $(SECONDS) $(SEED:%=--seed %)
+	@build/sim/sim --seconds $(SECONDS) $(SEED:%=--seed %) $(COUNT:%=--count %)
 
 # Known wrong edits, each of which a swarm must find: SECONDS at most for each.
 sim-plants: smartcache.h

@@ -215,6 +215,13 @@ static bool swarm_wait(swarm *all, bool goes_on)
     return true;
 }
 
+static bool swarm_has_enough(const arguments *a, uint64_t started, double took_s)
+{
+    if (a->count && started == a->count)
+        return true;
+    return (!a->count || a->has_seconds) && took_s >= a->seconds;
+}
+
 /* Seeds from options.seed on, in time or in number, until one fails: which then is the first that
    does. */
 static void swarm_run(swarm *all, sim_options options, const arguments *a)
@@ -222,7 +229,7 @@ static void swarm_run(swarm *all, sim_options options, const arguments *a)
     double begin_s = now_s();
     uint64_t started = 0;
     for (;;) {
-        bool is_over = a->count ? started == a->count : now_s() - begin_s >= a->seconds;
+        bool is_over = swarm_has_enough(a, started, now_s() - begin_s);
         if (all->has_failed && !a->goes_on) {
             is_over = true;
             for (int i = 0; i < all->jobs; i++)
