@@ -135,3 +135,37 @@ static inline uint64_t commands_of(sc_client *client)
     sc_stats_get(client, &stats);
     return stats.commands;
 }
+
+/* Another client, which shares nothing with the first. */
+static inline sc_client *stranger(void)
+{
+    return test_open_url(test_url());
+}
+
+/* A clock that the test moves, so that no machine is too slow for it. */
+static int64_t moved_ns;
+static inline int64_t moved_now_ns(void *user)
+{
+    (void)user;
+    return __atomic_load_n(&moved_ns, __ATOMIC_ACQUIRE);
+}
+
+static inline int64_t moved_wall_ms(void *user)
+{
+    (void)user;
+    return 1000000;
+}
+
+static inline sc_client *open_with_moved_clock(void)
+{
+    static sc_clock clock;
+    sc_config config = test_config(test_url());
+    clock.monotonic_ns = moved_now_ns;
+    clock.wall_ms = moved_wall_ms;
+    moved_ns = 1000000000;
+    config.clock = &clock;
+    config.polled = true;
+    config.idle_check_ms = -1;
+    config.timeout_ms = -1;
+    return test_open(&config);
+}

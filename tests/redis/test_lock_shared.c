@@ -4,9 +4,6 @@
 
 #include "lock_test.h"
 #include "node.h"
-#include "support/processes.h"
-
-#include <sys/mman.h>
 
 typedef enum share { PERMIT, READER, WRITER } share;
 
@@ -215,103 +212,6 @@ static void readers_behind_a_writer_that_gives_up_go_on(void **state)
     contender_close(&later);
 }
 
-/* --- a crowd */
-
-#define CROWD_PROCESSES 4
-#define CROWD_THREADS 5
-#define CROWD_ROUNDS 20
-
-typedef struct crowd {
-    uint32_t readers; /* inside; atomic */
-    uint32_t writers;
-    uint32_t wrong;
-    uint32_t entries;
-    bool has_writers;
-} crowd;
-
-static void *crowd_thread(void *argument)
-{
-    contender *self = (contender *)argument;
-    crowd *all = (crowd *)self->lock->config.user;
-    uint32_t *own = self->lock->is_writer ? &all->writers : &all->readers;
-    for (int round = 0; round < CROWD_ROUNDS; round++) {
-        self->status = sc_lock_acquire(self->lock, -1);
-        if (self->status != SC_OK)
-            break;
-        uint32_t inside = __atomic_add_fetch(own, 1, __ATOMIC_ACQ_REL);
-        uint32_t readers = __atomic_load_n(&all->readers, __ATOMIC_ACQUIRE);
-        uint32_t writers = __atomic_load_n(&all->writers, __ATOMIC_ACQUIRE);
-        if (writers > 1 || (writers == 1 && readers > 0) || (!all->has_writers && inside > PERMITS))
-            __atomic_add_fetch(&all->wrong, 1, __ATOMIC_ACQ_REL);
-        __atomic_add_fetch(&all->entries, 1, __ATOMIC_ACQ_REL);
-        __atomic_sub_fetch(own, 1, __ATOMIC_ACQ_REL);
-        self->status = sc_lock_release(self->lock);
-        if (self->status != SC_OK)
-            break;
-    }
-    return NULL;
-}
-
-static int crowd_process(processes *shared, size_t index, void *user)
-{
-    contender threads[CROWD_THREADS];
-    sc_config config = test_config(test_url());
-    sc_lock_config lock = lock_config("pool");
-    crowd *all = (crowd *)user;
-    sc_client *client = NULL;
-    bool is_good = true;
-    (void)shared;
-    (void)index;
-    lock.user = user;
-    if (sc_open(&config, &client) != SC_OK)
-        return 1;
-    for (size_t i = 0; i < CROWD_THREADS; i++) {
-        sc_status status = all->has_writers
-                               ? sc_rwlock_open(client, &lock, i < 2, &threads[i].lock)
-                               : sc_semaphore_open(client, &lock, PERMITS, &threads[i].lock);
-        if (status != SC_OK ||
-            pthread_create(&threads[i].thread, NULL, crowd_thread, &threads[i]) != 0)
-            return 2;
-    }
-    for (size_t i = 0; i < CROWD_THREADS; i++) {
-        pthread_join(threads[i].thread, NULL);
-        is_good = is_good && threads[i].status == SC_OK;
-        sc_lock_close(threads[i].lock);
-    }
-    return sc_close(client) == SC_OK && is_good ? 0 : 3;
-}
-
-/* The poll bound never comes: a single lost wake-up would hang it. */
-static void meet(bool has_writers)
-{
-    crowd *all =
-        (crowd *)mmap(NULL, sizeof *all, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_ptr_not_equal(all, MAP_FAILED);
-    memset(all, 0, sizeof *all);
-    all->has_writers = has_writers;
-    processes *shared = processes_start(CROWD_PROCESSES, crowd_process, all);
-    bool is_good = processes_join(shared);
-    processes_free(shared);
-    assert_true(is_good);
-    assert_int_equal(all->wrong, 0);
-    assert_int_equal(all->entries, CROWD_PROCESSES * CROWD_THREADS * CROWD_ROUNDS);
-    assert_int_equal(fixture_number("EXISTS", "pool"), 0);
-    assert_int_equal(fixture_number("ZCARD", "sc:queue{pool}"), 0);
-    munmap(all, sizeof *all);
-}
-
-static void a_crowd_shares_the_permits_and_no_release_goes_unheard(void **state)
-{
-    (void)state;
-    meet(false);
-}
-
-static void a_crowd_of_readers_and_writers_never_meets(void **state)
-{
-    (void)state;
-    meet(true);
-}
-
 /* --- with npm's redis-semaphore */
 
 static const char *tell(node *program, const char *op, int wait_ms)
@@ -368,8 +268,6 @@ int main(void)
         client_unit_test(readers_are_many_and_a_writer_is_alone),
         client_unit_test(readers_that_come_after_a_writer_wait_for_it_and_then_go_together),
         client_unit_test(readers_behind_a_writer_that_gives_up_go_on),
-        bare_unit_test(a_crowd_shares_the_permits_and_no_release_goes_unheard),
-        bare_unit_test(a_crowd_of_readers_and_writers_never_meets),
         client_unit_test(a_semaphore_is_shared_with_redis_semaphore),
     };
     signal(SIGPIPE, SIG_IGN); /* a node program may be gone */
