@@ -111,7 +111,8 @@ redis: $(REDIS) build/smartcache-server
 	@tests/run $(REDIS) $(INTEROP)
 
 # The same tests against the embedded server.
-EMBEDDED = $(patsubst %,$B/redis/test_%,command get_or_load subscribe threads lock lock_shared lock_trouble)
+EMBEDDED = $(patsubst %,$B/redis/test_%,command get_or_load subscribe threads lock lock_crowd lock_life lock_shared \
+    lock_trouble)
 embedded: $(EMBEDDED) build/smartcache-server
 	@FIXTURE_SERVER=$(CURDIR)/build/smartcache-server tests/run $(EMBEDDED)
 
