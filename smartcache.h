@@ -2605,6 +2605,10 @@ SCI_PRIVATE void sci_error_text_set(const char *text, size_t len);
 /* Append to the text that is there. */
 SCI_PRIVATE void sci_error_text_add(const char *format, ...) SC_PRINTF(1, 2);
 
+/* SC_ERR_ARGUMENT, and words, unless the field of that struct is within bounds. */
+SCI_PRIVATE sc_status sci_check_ms(const char *options, const char *field, int64_t ms,
+                                   int64_t least, int64_t most);
+
 /* Numbers from and to text, independent of locale and of libc. */
 
 #define SCI_I64_TEXT_BYTES 21    /* "-9223372036854775808" and a NUL */
@@ -3009,6 +3013,15 @@ SCI_PRIVATE void sci_error_text_add(const char *format, ...)
     len = sci_min_size(len, SC_ERROR_TEXT_BYTES - 1 - start);
     memcpy(own + start, text, len);
     own[start + len] = '\0';
+}
+
+SCI_PRIVATE sc_status sci_check_ms(const char *options, const char *field, int64_t ms,
+                                   int64_t least, int64_t most)
+{
+    if (ms >= least && ms <= most)
+        return SC_OK;
+    return sc_fail(SC_ERR_ARGUMENT, "%s.%s is %lld; it wants %lld to %lld milliseconds", options,
+                   field, (long long)ms, (long long)least, (long long)most);
 }
 
 /* MARK: - Memory (Private) */
@@ -41718,10 +41731,6 @@ SCI_PRIVATE sc_status sci_names_copy(sci_names *names, const sci_names *from)
 /* Draw one, with its NUL. */
 SCI_PRIVATE sc_status sci_token_draw(sc_client *client, char token[SCI_TOKEN_LEN + 1]);
 
-/* SC_ERR_ARGUMENT, and words, unless the field of that struct is within bounds. */
-SCI_PRIVATE sc_status sci_check_ms(const char *options, const char *field, int64_t ms,
-                                   int64_t least, int64_t most);
-
 /* Allowance for clocks that run apart: 1 % of the life, and 2 ms. */
 #define SCI_LEASE_DRIFT_MS(life_ms) ((life_ms) / 100 + 2)
 
@@ -41831,15 +41840,6 @@ SCI_PRIVATE sc_status sci_token_draw(sc_client *client, char token[SCI_TOKEN_LEN
     }
     token[SCI_TOKEN_LEN] = '\0';
     return status;
-}
-
-SCI_PRIVATE sc_status sci_check_ms(const char *options, const char *field, int64_t ms,
-                                   int64_t least, int64_t most)
-{
-    if (ms >= least && ms <= most)
-        return SC_OK;
-    return sc_fail(SC_ERR_ARGUMENT, "%s.%s is %lld; it wants %lld to %lld milliseconds", options,
-                   field, (long long)ms, (long long)least, (long long)most);
 }
 
 SCI_PRIVATE sc_status sci_lease_init(sci_lease *lease, sc_client *client,

@@ -247,3 +247,12 @@ SCI_PRIVATE void sci_error_text_add(const char *format, ...)
     memcpy(own + start, text, len);
     own[start + len] = '\0';
 }
+
+SCI_PRIVATE sc_status sci_check_ms(const char *options, const char *field, int64_t ms,
+                                   int64_t least, int64_t most)
+{
+    if (ms >= least && ms <= most)
+        return SC_OK;
+    return sc_fail(SC_ERR_ARGUMENT, "%s.%s is %lld; it wants %lld to %lld milliseconds", options,
+                   field, (long long)ms, (long long)least, (long long)most);
+}

@@ -13,3 +13,7 @@ SCI_PRIVATE size_t sci_format(char *out, size_t cap, const char *format, ...) SC
 SCI_PRIVATE void sci_error_text_set(const char *text, size_t len);
 /* Append to the text that is there. */
 SCI_PRIVATE void sci_error_text_add(const char *format, ...) SC_PRINTF(1, 2);
+
+/* SC_ERR_ARGUMENT, and words, unless the field of that struct is within bounds. */
+SCI_PRIVATE sc_status sci_check_ms(const char *options, const char *field, int64_t ms,
+                                   int64_t least, int64_t most);

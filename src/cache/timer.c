@@ -3,7 +3,6 @@
 #include "base/error.h"
 #include "cache/alarm.h"
 #include "client/life.h"
-#include "coord/lease.h"
 
 /* --- Once */
 

@@ -30,15 +30,6 @@ SCI_PRIVATE sc_status sci_token_draw(sc_client *client, char token[SCI_TOKEN_LEN
     return status;
 }
 
-SCI_PRIVATE sc_status sci_check_ms(const char *options, const char *field, int64_t ms,
-                                   int64_t least, int64_t most)
-{
-    if (ms >= least && ms <= most)
-        return SC_OK;
-    return sc_fail(SC_ERR_ARGUMENT, "%s.%s is %lld; it wants %lld to %lld milliseconds", options,
-                   field, (long long)ms, (long long)least, (long long)most);
-}
-
 SCI_PRIVATE sc_status sci_lease_init(sci_lease *lease, sc_client *client,
                                      const sci_lease_scripts *scripts, const sci_names *names,
                                      int64_t life_ms)

@@ -11,10 +11,6 @@
 /* Draw one, with its NUL. */
 SCI_PRIVATE sc_status sci_token_draw(sc_client *client, char token[SCI_TOKEN_LEN + 1]);
 
-/* SC_ERR_ARGUMENT, and words, unless the field of that struct is within bounds. */
-SCI_PRIVATE sc_status sci_check_ms(const char *options, const char *field, int64_t ms,
-                                   int64_t least, int64_t most);
-
 /* Allowance for clocks that run apart: 1 % of the life, and 2 ms. */
 #define SCI_LEASE_DRIFT_MS(life_ms) ((life_ms) / 100 + 2)
 
