@@ -83,18 +83,7 @@ async function perform(request) {
 
 async function main() {
     await Promise.all(Object.values(clients).map((client) => client.open()));
-    let turn = Promise.resolve();
-    session.serve(
-        (request) => {
-            turn = turn
-                .then(() => perform(request))
-                .then(session.answer, (error) => session.answer({ ok: false, error: session.words(error) }));
-        },
-        async () => {
-            await turn;
-            Object.values(clients).forEach((client) => client.end());
-        }
-    );
+    session.serveInTurn(perform, () => Object.values(clients).forEach((client) => client.end()));
 }
 
 main().catch((error) => {

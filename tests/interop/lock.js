@@ -91,18 +91,7 @@ async function perform(request) {
 async function main() {
     client.on('error', () => {}); /* the request that fails reports it */
     await client.connect();
-    let turn = Promise.resolve();
-    session.serve(
-        (request) => {
-            turn = turn
-                .then(() => perform(request))
-                .then(session.answer, (error) => session.answer({ ok: false, error: session.words(error) }));
-        },
-        async () => {
-            await turn;
-            client.disconnect();
-        }
-    );
+    session.serveInTurn(perform, () => client.disconnect());
 }
 
 main().catch((error) => {

@@ -59,10 +59,27 @@ function serve(onRequest, onEnd) {
     answer({ ready: true });
 }
 
+/* The same, one request after the other: each is answered with what `perform(request)` resolves to. */
+function serveInTurn(perform, onEnd) {
+    let turn = Promise.resolve();
+    serve(
+        (request) => {
+            turn = turn
+                .then(() => perform(request))
+                .then(answer, (error) => answer({ ok: false, error: words(error) }));
+        },
+        async () => {
+            await turn;
+            onEnd();
+        }
+    );
+}
+
 module.exports = {
     require: createRequire(path.join(installed, 'package.json')),
     serverAddress,
     answer,
     words,
     serve,
+    serveInTurn,
 };

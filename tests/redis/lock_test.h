@@ -169,3 +169,20 @@ static inline sc_client *open_with_moved_clock(void)
     config.timeout_ms = -1;
     return test_open(&config);
 }
+
+/* A client of its own with such a clock, and a lock held there. */
+static inline sc_client *contender_hold_by_moved_clock(contender *self, int64_t ttl_ms)
+{
+    sc_client *client = open_with_moved_clock();
+    sc_lock_config config = lock_config("job");
+    config.ttl_ms = ttl_ms;
+    contender_open(self, client, &config);
+    assert_status(SC_OK, sc_lock_try(self->lock));
+    return client;
+}
+
+static inline void contender_close_all(contender *self, sc_client *client)
+{
+    contender_close(self);
+    assert_status(SC_OK, sc_close(client));
+}

@@ -82,19 +82,14 @@ static void the_callback_comes_before_the_lease_can_be_anothers_and_not_sooner(v
     assert_status(SC_OK, sc_poll(client, 0));
     assert_int_equal(contender_losses(&mine), 1);
     assert_int_equal(contender_losses(&mine), 1);
-    contender_close(&mine);
-    assert_status(SC_OK, sc_close(client));
+    contender_close_all(&mine, client);
 }
 
 static void a_lock_is_renewed_while_it_is_held(void **state)
 {
-    sc_client *client = open_with_moved_clock();
-    sc_lock_config config = lock_config("job");
     contender mine;
+    sc_client *client = contender_hold_by_moved_clock(&mine, 300000);
     (void)state;
-    config.ttl_ms = 300000;
-    contender_open(&mine, client, &config);
-    assert_status(SC_OK, sc_lock_try(mine.lock));
     int64_t fence = sc_lock_fencing_token(mine.lock);
     for (int round = 0; round < 7; round++) { /* more than two lives */
         moved_ns += 100000 * (int64_t)1000000;
@@ -105,20 +100,15 @@ static void a_lock_is_renewed_while_it_is_held(void **state)
     assert_int_equal(sc_lock_fencing_token(mine.lock), fence);
     assert_int_equal(contender_losses(&mine), 0);
     expect_holder("job", &mine);
-    contender_close(&mine);
-    assert_status(SC_OK, sc_close(client));
+    contender_close_all(&mine, client);
 }
 
 /* An extension that comes while a renewal is under way counts by its own request. */
 static void an_extension_during_a_renewal_is_asked_for_after_it(void **state)
 {
-    sc_client *client = open_with_moved_clock();
-    sc_lock_config config = lock_config("job");
     contender mine;
+    sc_client *client = contender_hold_by_moved_clock(&mine, 300000);
     (void)state;
-    config.ttl_ms = 300000;
-    contender_open(&mine, client, &config);
-    assert_status(SC_OK, sc_lock_try(mine.lock));
     assert_status(SC_OK, sc_lock_extend_async(mine.lock, 0, NULL, NULL));
     assert_true(mine.lock->is_renewing);
     sci_wish *first = mine.lock->extender;
@@ -143,19 +133,14 @@ static void an_extension_during_a_renewal_is_asked_for_after_it(void **state)
     assert_int_equal(sc_lock_remaining_ms(mine.lock), 900000 - 9000 - 2);
     int64_t left_ms = fixture_number("PTTL", "job");
     assert_true(left_ms > 300000 && left_ms <= 900000);
-    contender_close(&mine);
-    assert_status(SC_OK, sc_close(client));
+    contender_close_all(&mine, client);
 }
 
 static void a_lease_is_not_renewed_past_its_end(void **state)
 {
-    sc_client *client = open_with_moved_clock();
-    sc_lock_config config = lock_config("job");
     contender mine;
+    sc_client *client = contender_hold_by_moved_clock(&mine, 1000000);
     (void)state;
-    config.ttl_ms = 1000000;
-    contender_open(&mine, client, &config);
-    assert_status(SC_OK, sc_lock_try(mine.lock));
     moved_ns += 1000000 * (int64_t)1000000; /* as after a pause of the process */
     for (int turn = 0; turn < 100 && contender_losses(&mine) == 0; turn++)
         assert_status(SC_OK, sc_poll(client, 10));
@@ -170,19 +155,14 @@ static void a_lease_is_not_renewed_past_its_end(void **state)
 
 static void a_shorter_extension_counts_from_when_it_is_sent(void **state)
 {
-    sc_client *client = open_with_moved_clock();
-    sc_lock_config config = lock_config("job");
     contender mine;
+    sc_client *client = contender_hold_by_moved_clock(&mine, 1000000);
     (void)state;
-    config.ttl_ms = 1000000;
-    contender_open(&mine, client, &config);
-    assert_status(SC_OK, sc_lock_try(mine.lock));
     assert_status(SC_OK, sc_lock_extend_async(mine.lock, 10000, NULL, NULL));
     assert_int_equal(sc_lock_remaining_ms(mine.lock), 10000 - 100 - 2); /* no answer needed */
     WAIT_UNTIL(sc_poll(client, 1) == SC_OK && !mine.lock->is_renewing);
     assert_int_equal(sc_lock_remaining_ms(mine.lock), 10000 - 100 - 2);
-    contender_close(&mine);
-    assert_status(SC_OK, sc_close(client));
+    contender_close_all(&mine, client);
 }
 
 /* --- closing, forking, callbacks */
@@ -284,8 +264,7 @@ static void a_forked_child_holds_nothing_and_the_parent_all(void **state)
     expect_holder("job", &mine);
     assert_status(SC_OK, sc_lock_extend(mine.lock, 0));
     assert_status(SC_OK, sc_lock_release(mine.lock));
-    contender_close(&mine);
-    assert_status(SC_OK, sc_close(client));
+    contender_close_all(&mine, client);
 }
 
 typedef struct ending {
@@ -349,8 +328,7 @@ static void everything_goes_without_blocking_too(void **state)
     assert_status(SC_OK, sc_lock_release_async(theirs.lock, ending_take, &end));
     sc_lock_close(theirs.lock); /* the call goes on without it */
     ending_expect(&end, client, SC_OK);
-    contender_close(&mine);
-    assert_status(SC_OK, sc_close(client));
+    contender_close_all(&mine, client);
 }
 
 int main(void)
