@@ -15575,6 +15575,8 @@ SCI_PRIVATE sci_sorted *sci_sorted_new(const sc_memory *memory, const sci_hash_s
 /* In a packed set -0 becomes 0, as it does in Redis; except where `keeps` was said, until it is taken
    back: in sets that no database has. */
 SCI_PRIVATE void sci_sorted_keep_signs(sci_sorted *set, bool keeps);
+/* An empty set is about to get so many members: more than a packed one takes keep their -0. */
+SCI_PRIVATE void sci_sorted_expect(sci_sorted *set, size_t count);
 SCI_PRIVATE size_t sci_sorted_count(const sci_sorted *set);
 SCI_PRIVATE bool sci_sorted_is_packed(const sci_sorted *set);
 SCI_PRIVATE bool sci_sorted_find(const sci_sorted *set, sc_slice member, double *score);
@@ -15656,6 +15658,11 @@ SCI_PRIVATE void sci_sorted_keep_signs(sci_sorted *set, bool keeps)
     set->packed.has_negative_zeros = keeps;
     if (!keeps && !set->full)
         sci_sorted_pack_drop_signs(&set->packed);
+}
+
+SCI_PRIVATE void sci_sorted_expect(sci_sorted *set, size_t count)
+{
+    set->packed.has_negative_zeros = count > SCI_SORTED_PACK_MEMBERS;
 }
 
 SCI_PRIVATE size_t sci_sorted_count(const sci_sorted *set)
@@ -27607,6 +27614,8 @@ static sci_sorted *sci_zrange_copy(sci_call *call, const sci_zrange *zrange, con
     if (!set || !from)
         return set;
     sci_zrange_find(zrange, from, &start, &end);
+    if (zrange->by == SCI_ZRANGE_RANK)
+        sci_sorted_expect(set, end - start);
     /* In order, whatever is asked for: so the set takes least memory. */
     sci_sorted_walk_begin(&walk, from, start, false);
     for (; start < end && sci_sorted_walk_next(&walk, &member, &score); start++) {

@@ -194,6 +194,8 @@ static sci_sorted *sci_zrange_copy(sci_call *call, const sci_zrange *zrange, con
     if (!set || !from)
         return set;
     sci_zrange_find(zrange, from, &start, &end);
+    if (zrange->by == SCI_ZRANGE_RANK)
+        sci_sorted_expect(set, end - start);
     /* In order, whatever is asked for: so the set takes least memory. */
     sci_sorted_walk_begin(&walk, from, start, false);
     for (; start < end && sci_sorted_walk_next(&walk, &member, &score); start++) {

@@ -25,6 +25,11 @@ SCI_PRIVATE void sci_sorted_keep_signs(sci_sorted *set, bool keeps)
         sci_sorted_pack_drop_signs(&set->packed);
 }
 
+SCI_PRIVATE void sci_sorted_expect(sci_sorted *set, size_t count)
+{
+    set->packed.has_negative_zeros = count > SCI_SORTED_PACK_MEMBERS;
+}
+
 SCI_PRIVATE size_t sci_sorted_count(const sci_sorted *set)
 {
     return set->full ? set->full->tree.count : set->packed.count;

@@ -13,6 +13,8 @@ SCI_PRIVATE sci_sorted *sci_sorted_new(const sc_memory *memory, const sci_hash_s
 /* In a packed set -0 becomes 0, as it does in Redis; except where `keeps` was said, until it is taken
    back: in sets that no database has. */
 SCI_PRIVATE void sci_sorted_keep_signs(sci_sorted *set, bool keeps);
+/* An empty set is about to get so many members: more than a packed one takes keep their -0. */
+SCI_PRIVATE void sci_sorted_expect(sci_sorted *set, size_t count);
 SCI_PRIVATE size_t sci_sorted_count(const sci_sorted *set);
 SCI_PRIVATE bool sci_sorted_is_packed(const sci_sorted *set);
 SCI_PRIVATE bool sci_sorted_find(const sci_sorted *set, sc_slice member, double *score);

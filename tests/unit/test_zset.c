@@ -149,6 +149,31 @@ static void a_range_is_stored_in_place_of_anything(void **state)
              {"ZRANGE k 0 -1", "[a b]"}, {"ZRANGESTORE d k 5 9", "0"}, {"ZCARD d", "0"});
 }
 
+static void fill_with_many(sci_session *session, const char *key, int count)
+{
+    char line[64];
+    for (int i = 0; i < count; i++) {
+        snprintf(line, sizeof line, "ZADD %s %d member:%d", key, i * 7919 % 1000, i);
+        (void)session_ask(session, line);
+    }
+}
+
+/* Redis stores a range by rank that is known to be large in a full set from the start, any other in a
+   packed one, which knows no -0. */
+static void a_large_range_by_rank_keeps_the_sign_of_0(void **state)
+{
+    sci_session *session = session_new();
+    (void)state;
+    fill_with_many(session, "k", 128);
+    assert_string_equal(brief(session_ask(session, "ZADD k -0 a -1 b")), "2");
+    assert_string_equal(brief(session_ask(session, "ZRANGESTORE d k 1 129")), "129");
+    assert_string_equal(brief(session_ask(session, "ZSCORE d a")), "-0");
+    assert_string_equal(brief(session_ask(session, "ZRANGESTORE d k 1 128")), "128");
+    assert_string_equal(brief(session_ask(session, "ZSCORE d a")), "0");
+    assert_string_equal(brief(session_ask(session, "ZRANGESTORE d k -0.5 +inf BYSCORE")), "129");
+    assert_string_equal(brief(session_ask(session, "ZSCORE d a")), "0");
+}
+
 static void a_scan_shows_members_and_scores(void **state)
 {
     EXCHANGE({"ZADD k 1 a 2.5 ab 3 b", "3"}, {"ZSCAN k 0", "[0 [a 1 ab 2.5 b 3]]"},
@@ -275,15 +300,6 @@ static void assert_state(sci_session *session, char state[SERVER_TEST_REPLY_BYTE
     strcpy(state, text);
 }
 
-static void fill_with_many(sci_session *session, const char *key, int count)
-{
-    char line[64];
-    for (int i = 0; i < count; i++) {
-        snprintf(line, sizeof line, "ZADD %s %d member:%d", key, i * 7919 % 1000, i);
-        (void)session_ask(session, line);
-    }
-}
-
 /* Each request for memory of a command fails in turn: it is refused and nothing has changed, until
    it succeeds. */
 static void fail_everywhere(const char *line)
@@ -344,6 +360,7 @@ int main(void)
         server_unit_test(scores_and_ranks_are_told),
         server_unit_test(ranges_go_both_ways_by_rank_score_and_bytes),
         server_unit_test(a_range_is_stored_in_place_of_anything),
+        server_unit_test(a_large_range_by_rank_keeps_the_sign_of_0),
         server_unit_test(a_scan_shows_members_and_scores),
         server_unit_test(members_are_drawn_by_chance),
         server_unit_test(each_member_is_drawn_about_as_often),
