@@ -14,9 +14,10 @@
 
 void options_init(options *wanted)
 {
+    const char *seed = getenv("SEED"); /* `make differential SEED=1` */
     memset(wanted, 0, sizeof *wanted);
     wanted->program = "build/smartcache-server";
-    wanted->seed = (uint64_t)wait_now_ns();
+    wanted->seed = seed && *seed ? strtoull(seed, NULL, 10) : (uint64_t)wait_now_ns();
     wanted->commands = 1000000;
     wanted->differences = 3;
 }
