@@ -189,7 +189,7 @@ differential: $(DIFFERENTIAL) build/smartcache-server
 $B/redis/%: tests/redis/%.c smartcache.h $B/libsupport.a $B/librooms.a
 	@mkdir -p $(@D)
 	@echo 'build $@'
-	@$(CC) $(TEST_FLAGS) $(DEPENDENCIES) -o $@ $< $B/libsupport.a $B/librooms.a -lcmocka -pthread -lm
+	@$(CC) $(UNIT_FLAGS) $(DEPENDENCIES) -o $@ $< $B/libsupport.a $B/librooms.a -lcmocka -pthread -lm
 
 $B/libsupport.a: $(SUPPORT)
 	@mkdir -p $(@D)
