@@ -2039,6 +2039,104 @@ SC_API sc_status sc_lock_try_async(sc_lock *lock, sc_on_lock on_end, void *user)
 SC_API sc_status sc_lock_release_async(sc_lock *lock, sc_on_lock on_end, void *user);
 SC_API sc_status sc_lock_extend_async(sc_lock *lock, int64_t ttl_ms, sc_on_lock on_end, void *user);
 
+/* MARK: - Elections (Public) */
+/* Leader election: one process of a fleet leads, and another takes over when it stops, dies or
+   cannot be reached. */
+
+/* One who takes part: it leads, campaigns, or only observes. Any thread may use it. */
+typedef struct sc_election sc_election;
+
+/* Why a leadership ended. */
+typedef enum sc_resignation {
+    SC_RESIGNED_ASKED = 1, /* sc_election_resign, sc_election_close */
+    SC_RESIGNED_UNRENEWED, /* the server could not be reached in time */
+    SC_RESIGNED_LOST,      /* the key on the server was deleted, or is another's */
+    SC_RESIGNED_CLOSED     /* the client was closed */
+} sc_resignation;
+
+/* Callbacks run as sc_on_reply does, one at a time, in the order of what happened, and may call
+   anything but sc_close. */
+
+/* It leads, until sc_on_resigned. `term`: the fencing token (sc_election_term). What came and went
+   before it could be told is left out. */
+typedef void (*sc_on_elected)(void *user, sc_election *election, int64_t term);
+/* It leads no longer: once for each sc_on_elected, begun stop_margin_ms before the lease ends at the
+   latest, if the program lets it. The key is given back, and campaigning begins anew, when it has
+   returned: so what belongs to the leader alone should be over by then. */
+typedef void (*sc_on_resigned)(void *user, sc_election *election, sc_resignation reason);
+/* Another leads, perhaps oneself: `name` as that one's config says, empty while nobody does; valid
+   during the call. `term` 0: not known (nobody, or another library's). */
+typedef void (*sc_on_leader_changed)(void *user, sc_election *election, sc_slice name,
+                                     int64_t term);
+
+/* Zeros: the defaults. */
+typedef struct sc_election_config {
+    sc_slice key; /* on the server, as it is: required; copied. While somebody leads its value is a
+                     random string, ":" and the leader's name */
+    sc_slice name; /* tells this process from others; copied. Default: host:pid, with `interop` the
+                      host's name; required where there is no POSIX */
+    int64_t ttl_ms; /* life of the lease, renewed each third of it: 15,000; at least 10. A leader
+                       that crashed is followed when it ends */
+    int64_t stop_margin_ms; /* on_resigned comes so long before the lease ends, if it cannot be
+                               renewed: ttl_ms / 10; at most ttl_ms / 2; -1: 0 */
+    int64_t poll_ms; /* who does not lead asks again at least so often, should a message be lost:
+                        1,000 */
+    bool interop;    /* the key has the leader's name alone as its value, as npm's smart-redis keeps
+                        it ("CACHE_MASTER_KEY" and its masterCacheKey). Those processes are told
+                        apart by their hosts' names alone */
+    /* The server tells of deleted keys (notify-keyspace-events): it is asked what is on, and K, g, x
+       and e are added (CONFIG SET). Default: its configuration is neither read nor changed; such
+       events are used where they are on already. */
+    bool configure_notifications;
+    sc_on_elected on_elected; /* default of each: none */
+    sc_on_resigned on_resigned;
+    sc_on_leader_changed on_leader_changed;
+    void *user; /* for these */
+} sc_election_config;
+
+/* Take part; from now on it observes, and does not campaign yet. `config` is copied. The caller
+   closes it, before or after the client. Starts the client's thread, unless `polled`: then all goes
+   on inside sc_poll and blocking calls. SC_ERR_ARGUMENT names the field; SC_ERR_MEMORY. Does not
+   block. */
+SC_API sc_status sc_election_open(sc_client *client, const sc_election_config *config,
+                                  sc_election **election);
+
+/* Resigns, and ends. Afterwards no callback of it runs any more, its own excepted; on_resigned is
+   not called if this is. NULL is fine. Blocks as sc_election_resign, and for a callback that runs on
+   another thread. */
+SC_API void sc_election_close(sc_election *election);
+
+/* Want to lead, from now on until sc_election_resign: whenever a leadership is lost, and whenever the
+   server cannot be reached, it tries again, with a new term each time. SC_OK; SC_ERR_CLOSED. Any
+   thread. Does not block. */
+SC_API sc_status sc_election_campaign(sc_election *election);
+/* Wait up to `wait_ms` (-1: for ever) until it leads.
+     SC_OK             it leads, or did a moment ago
+     SC_HELD           another leads
+     SC_ERR_ARGUMENT   it does not campaign
+     SC_ERR_CANCELLED  sc_election_resign or sc_election_close by another thread
+     another error     it could not ask: the last attempt's
+   Any thread, but not in a callback of the same client (SC_ERR_DEADLOCK). */
+SC_API sc_status sc_election_await(sc_election *election, int64_t wait_ms);
+/* Lead no longer and campaign no longer: on_resigned runs, then the key is given back, and one who
+   campaigns gets it at once. SC_OK; another status: the server did not answer: the lease ends by
+   itself, if it is not given back before, which is tried. Any thread. Blocks for on_resigned, and up
+   to the client's timeout_ms; in a callback of the same client it does not block, and all that comes
+   later. */
+SC_API sc_status sc_election_resign(sc_election *election);
+
+/* It leads for certain: by the clock, stop_margin_ms before the lease can end at the latest, also
+   after the process was stopped or the machine slept. Asks the clock and nobody else, takes no lock.
+   False for NULL and in a forked child. Any thread. */
+SC_API bool sc_is_leader(const sc_election *election);
+/* The number of this leadership, above that of every earlier one of this key; 0: it does not lead.
+   It is the fencing token to send along with writes: see sc_lock_fencing_token. As sc_is_leader. */
+SC_API int64_t sc_election_term(const sc_election *election);
+/* Who led as far as is known: `*name` is the caller's (sc_value_release), and NULL unless SC_OK;
+   `*term` may be 0, as in sc_on_leader_changed. Either may be NULL. SC_MISS: nobody, or not known
+   yet. Any thread. Does not block. */
+SC_API sc_status sc_election_leader(sc_election *election, sc_value **name, int64_t *term);
+
 /* MARK: - Cache (Public) */
 /* The cache: values under keys, and get-or-load, which computes a missing value once in the fleet.
  */
@@ -5203,6 +5301,8 @@ SCI_PRIVATE sc_value *sci_value_over(const sc_memory *memory, sc_slice bytes,
 SCI_PRIVATE bool sci_platform_memory(sc_memory *table);
 SCI_PRIVATE bool sci_platform_clock(sc_clock *table);
 SCI_PRIVATE bool sci_platform_random(sc_random *table);
+/* The host's name, cut at `cap`, and the process's id: the length; 0 where they are not known. */
+SCI_PRIVATE size_t sci_platform_host_name(char *name, size_t cap, int64_t *process_id);
 /* The name of the time zone in the environment (TZ), valid until the environment changes; NULL: it
    has none. */
 SCI_PRIVATE const char *sci_platform_time_zone(void);
@@ -5983,6 +6083,15 @@ SCI_PRIVATE bool sci_platform_random(sc_random *table)
     return true;
 }
 
+SCI_PRIVATE size_t sci_platform_host_name(char *name, size_t cap, int64_t *process_id)
+{
+    *process_id = (int64_t)getpid();
+    if (gethostname(name, cap) != 0)
+        return 0;
+    name[cap - 1] = '\0'; /* one that does not fit may come without */
+    return strlen(name);
+}
+
 SCI_PRIVATE const char *sci_platform_time_zone(void)
 {
     return getenv("TZ");
@@ -6006,6 +6115,14 @@ SCI_PRIVATE bool sci_platform_random(sc_random *table)
 {
     (void)table;
     return false;
+}
+
+SCI_PRIVATE size_t sci_platform_host_name(char *name, size_t cap, int64_t *process_id)
+{
+    (void)name;
+    (void)cap;
+    *process_id = 0;
+    return 0;
 }
 
 SCI_PRIVATE const char *sci_platform_time_zone(void)
@@ -10926,6 +11043,44 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
     "if not h or h==A[1] then wake(A[4],A[3]) end\n"                                               \
     "return h==A[1] and 1 or 0\n"
 
+/* Elections that share their key with another library's: the key has the leader's name as its value,
+   and `alive` the token in a field of its own. A token here is 32 characters, ":" and the name.
+   KEYS: fence, lock, queue, alive. */
+
+/* ARGV: as SCI_SCRIPT_LOCK; the queue has no order. */
+#define SCI_SCRIPT_LEAD                                                                            \
+    SCI_LUA_BEGIN                                                                                  \
+    "local t=c('TIME')\n"                                                                          \
+    "local us=t[1]*1000000+t[2]\n"                                                                 \
+    "local name=A[1]:sub(34)\n"                                                                    \
+    "local h=c('GET',K[2])\n"                                                                      \
+    "local left=h and c('PTTL',K[2])\n"                                                            \
+    "if not h or h==name and c('HGET',K[4],'leader')==A[1] then\n" SCI_LUA_FENCE                   \
+    " c('SET',K[2],name,'PX',A[2])\n"                                                              \
+    " c('HSET',K[4],'leader',A[1])\n"                                                              \
+    " if c('PTTL',K[4])<A[2]+0 then c('PEXPIRE',K[4],A[2]) end\n"                                  \
+    " drop(A[3])\n"                                                                                \
+    " return {1,f}\n"                                                                              \
+    "end\n" SCI_LUA_QUEUE
+
+/* ARGV: as SCI_SCRIPT_UNLOCK. */
+#define SCI_SCRIPT_UNLEAD                                                                          \
+    SCI_LUA_BEGIN                                                                                  \
+    SCI_LUA_WAKE                                                                                   \
+    "local h=c('GET',K[2])\n"                                                                      \
+    "local ours=h==A[1]:sub(34) and c('HGET',K[4],'leader')==A[1]\n"                               \
+    "drop(A[2])\n"                                                                                 \
+    "if ours then c('DEL',K[2]) c('HDEL',K[4],'leader') end\n"                                     \
+    "if not h or ours then wake(A[4],A[3]) end\n"                                                  \
+    "return ours and 1 or 0\n"
+
+/* ARGV: token, lease in ms. */
+#define SCI_SCRIPT_RENEW_LEAD                                                                      \
+    SCI_LUA_NAMES                                                                                  \
+    "if c('GET',K[2])~=A[1]:sub(34) or c('HGET',K[4],'leader')~=A[1] then return 0 end\n"          \
+    "if c('PTTL',K[4])<A[2]+0 then c('PEXPIRE',K[4],A[2]) end\n"                                   \
+    "return c('PEXPIRE',K[2],A[2])\n"
+
 /* Locks with several holders: the lock is a sorted set of their tokens, by when their leases end in
    ms, less a shift. A token that begins with "w" is alone. */
 
@@ -12809,7 +12964,7 @@ typedef struct sci_pause {
     sci_link held;    /* sci_session.resume: their commands were put off */
 } sci_pause;
 
-#define SCI_SERVER_SCRIPTS 8
+#define SCI_SERVER_SCRIPTS 11
 /* An entry that may be evicted next, as it was when it was sampled; private to evict.c. */
 typedef struct sci_evict_candidate {
     int db;
@@ -22038,6 +22193,9 @@ SCI_PRIVATE bool sci_script_join(sci_script_run *run, sci_bytes *joined, const s
 
 SCI_PRIVATE void sci_script_lock(sci_script_run *run);
 SCI_PRIVATE void sci_script_unlock(sci_script_run *run);
+SCI_PRIVATE void sci_script_lead(sci_script_run *run);
+SCI_PRIVATE void sci_script_unlead(sci_script_run *run);
+SCI_PRIVATE void sci_script_renew_lead(sci_script_run *run);
 SCI_PRIVATE void sci_script_share(sci_script_run *run);
 SCI_PRIVATE void sci_script_unshare(sci_script_run *run);
 SCI_PRIVATE void sci_script_renew_share(sci_script_run *run);
@@ -22251,6 +22409,9 @@ static const sci_native_script *sci_native_scripts(void)
         {SCI_SCRIPT_RENEW, 3, 2, sci_script_renew},
         {SCI_SCRIPT_LOCK, 4, 5, sci_script_lock},
         {SCI_SCRIPT_UNLOCK, 4, 4, sci_script_unlock},
+        {SCI_SCRIPT_LEAD, 4, 5, sci_script_lead},
+        {SCI_SCRIPT_UNLEAD, 4, 4, sci_script_unlead},
+        {SCI_SCRIPT_RENEW_LEAD, 4, 2, sci_script_renew_lead},
         {SCI_SCRIPT_SHARE, 4, 8, sci_script_share},
         {SCI_SCRIPT_UNSHARE, 4, 4, sci_script_unshare},
         {SCI_SCRIPT_RENEW_SHARE, 3, 3, sci_script_renew_share},
@@ -22294,7 +22455,7 @@ static bool sci_script_key_count(sci_call *call, size_t *keys)
 static void sci_script_run_native(sci_call *call, const sci_native_script *script, size_t keys)
 {
     sci_script_run run;
-    if (keys != script->keys || call->argc - 3 - keys != script->args) {
+    if (keys < script->keys || call->argc - 3 - keys != script->args) {
         sci_answer_error(call, "ERR this script of smartcache takes %zu keys and %zu arguments",
                          script->keys, script->args);
         return;
@@ -22655,6 +22816,97 @@ SCI_PRIVATE void sci_script_unlock(sci_script_run *run)
         return;
     if (!(is_free || is_ours) ||
         sci_script_wake_next(run, args[SCI_UNLOCK_ARG_CHANNEL], args[SCI_UNLOCK_ARG_FAIR]))
+        sci_answer_i64(run->call, is_ours);
+}
+
+/* Elections that share their key with another library's. */
+
+#define SCI_LEADER_FIELD "leader"
+
+/* The name behind the token. */
+static sc_slice sci_script_leader_name(const sci_script_run *run)
+{
+    sc_slice token = run->args[SCI_LOCK_ARG_TOKEN];
+    size_t at = sci_min_size(token.len, 33);
+    return sc_bytes(token.data + at, token.len - at);
+}
+
+/* `*is_ours`: the key has our name, and the token is ours. `*is_free`: there is none. */
+static bool sci_script_leads(sci_script_run *run, bool *is_ours, bool *is_free)
+{
+    sc_slice holder;
+    if (!sci_script_get(run, SCI_SCRIPT_LEASE, &holder))
+        return false;
+    *is_free = !holder.data;
+    *is_ours = holder.data && sci_slice_equal(holder, sci_script_leader_name(run));
+    if (!*is_ours)
+        return true;
+    if (!sci_script_do_on(run, "HGET", SCI_SCRIPT_ALIVE, sc_text(SCI_LEADER_FIELD),
+                          sc_bytes(NULL, 0)))
+        return false;
+    sc_slice token = sci_script_answered(run);
+    *is_ours = token.data && sci_slice_equal(token, run->args[SCI_LOCK_ARG_TOKEN]);
+    return true;
+}
+
+static void sci_script_grant_lead(sci_script_run *run)
+{
+    const sc_slice *args = run->args;
+    int64_t fence;
+    if (sci_script_count_fence(run, &fence) &&
+        sci_script_set(run, SCI_SCRIPT_LEASE, sci_script_leader_name(run),
+                       args[SCI_LOCK_ARG_LIFE]) &&
+        sci_script_do_on(run, "HSET", SCI_SCRIPT_ALIVE, sc_text(SCI_LEADER_FIELD),
+                         args[SCI_LOCK_ARG_TOKEN]) &&
+        sci_script_keep(run, SCI_SCRIPT_ALIVE, args[SCI_LOCK_ARG_LIFE]) &&
+        sci_script_leave_queue(run, args[SCI_LOCK_ARG_WHO]))
+        sci_script_answer_pair(run, 1, fence);
+}
+
+SCI_PRIVATE void sci_script_lead(sci_script_run *run)
+{
+    int64_t left_ms = -1;
+    bool is_ours;
+    bool is_free;
+    if (!sci_script_leads(run, &is_ours, &is_free))
+        return;
+    if (is_free || is_ours) {
+        sci_script_grant_lead(run);
+        return;
+    }
+    left_ms = sci_script_ttl_ms(run, SCI_SCRIPT_LEASE);
+    if (sci_script_queue_up(run))
+        sci_script_answer_pair(run, 0, left_ms);
+}
+
+SCI_PRIVATE void sci_script_unlead(sci_script_run *run)
+{
+    const sc_slice *args = run->args;
+    const sc_slice del[2] = {sc_text("DEL"), run->keys[SCI_SCRIPT_LEASE]};
+    bool is_ours;
+    bool is_free;
+    if (!sci_script_leads(run, &is_ours, &is_free) ||
+        !sci_script_leave_queue(run, args[SCI_UNLOCK_ARG_WHO]))
+        return;
+    if (is_ours && !(sci_script_do(run, del, 2) &&
+                     sci_script_do_on(run, "HDEL", SCI_SCRIPT_ALIVE, sc_text(SCI_LEADER_FIELD),
+                                      sc_bytes(NULL, 0))))
+        return;
+    if (!(is_free || is_ours) ||
+        sci_script_wake_next(run, args[SCI_UNLOCK_ARG_CHANNEL], args[SCI_UNLOCK_ARG_FAIR]))
+        sci_answer_i64(run->call, is_ours);
+}
+
+SCI_PRIVATE void sci_script_renew_lead(sci_script_run *run)
+{
+    sc_slice life = run->args[SCI_LOCK_ARG_LIFE];
+    bool is_ours;
+    bool is_free;
+    if (!sci_script_leads(run, &is_ours, &is_free))
+        return;
+    if (!is_ours ||
+        (sci_script_keep(run, SCI_SCRIPT_ALIVE, life) &&
+         sci_script_do_on(run, "PEXPIRE", SCI_SCRIPT_LEASE, life, sc_bytes(NULL, 0))))
         sci_answer_i64(run->call, is_ours);
 }
 
@@ -41737,8 +41989,8 @@ SCI_PRIVATE sc_status sci_names_copy(sci_names *names, const sci_names *from)
 /* 128 random bits in hexadecimal. */
 #define SCI_TOKEN_LEN 32
 
-/* Draw one, with its NUL. */
-SCI_PRIVATE sc_status sci_token_draw(sc_client *client, char token[SCI_TOKEN_LEN + 1]);
+/* Draw one, without a NUL. */
+SCI_PRIVATE sc_status sci_token_draw(sc_client *client, char token[SCI_TOKEN_LEN]);
 
 /* Allowance for clocks that run apart: 1 % of the life, and 2 ms. */
 #define SCI_LEASE_DRIFT_MS(life_ms) ((life_ms) / 100 + 2)
@@ -41838,7 +42090,7 @@ SCI_PRIVATE void sci_lease_scripts_init(sci_lease_scripts *scripts)
     sci_script_init(&scripts->renew, SCI_SCRIPT_RENEW);
 }
 
-SCI_PRIVATE sc_status sci_token_draw(sc_client *client, char token[SCI_TOKEN_LEN + 1])
+SCI_PRIVATE sc_status sci_token_draw(sc_client *client, char token[SCI_TOKEN_LEN])
 {
     static const char digits[] = "0123456789abcdef";
     unsigned char bits[SCI_TOKEN_LEN / 2];
@@ -41847,7 +42099,6 @@ SCI_PRIVATE sc_status sci_token_draw(sc_client *client, char token[SCI_TOKEN_LEN
         token[2 * i] = digits[bits[i] >> 4];
         token[2 * i + 1] = digits[bits[i] & 15];
     }
-    token[SCI_TOKEN_LEN] = '\0';
     return status;
 }
 
@@ -42118,6 +42369,9 @@ struct sc_lock {
     sc_client *client;     /* retained */
     size_t references;     /* the handle's, each op's and each asynchronous call's */
     sc_lock_config config; /* no zeros; its key is not used */
+    /* Of an election, which stands on it: NULL, or called whenever a call ended, a lease began or
+       changed, or the lock is given back. Locked, within the change: it may only look and arm. */
+    void (*changed)(struct sc_lock *lock);
     bool is_shared;        /* the scripts take a limit and a shift */
     bool is_writer;        /* shares with nobody */
     sci_lock_names names;
@@ -42155,7 +42409,11 @@ struct sc_lock {
     sci_timer hold_timer;
     sci_listener listener;
     bool has_id; /* not in a forked child, yet */
-    char token[SCI_TOKEN_LEN + 1];
+    /* The key's value while it is held. Its first SCI_TOKEN_LEN bytes are drawn for each holding;
+       what an election has behind them stays. */
+    char *token;
+    size_t token_len;
+    char own_token[SCI_TOKEN_LEN + 1];
 
     sci_post lost_post;
     uint32_t losses; /* on_lost is to be called so often */
@@ -42181,6 +42439,12 @@ struct sc_lock {
 SCI_PRIVATE sc_status sci_lock_say(const sc_lock *lock, sc_status status, const char *what);
 
 SCI_PRIVATE void sci_lock_release_reference(sc_lock *lock);
+/* Open a contender that takes, gives and renews by these scripts. */
+SCI_PRIVATE sc_status sci_lock_make(sc_client *client, const sc_lock_config *config,
+                                    const char *take, const char *give, const char *renew,
+                                    sc_lock **lock);
+/* Tell the election. */
+SCI_PRIVATE void sci_lock_changed(sc_lock *lock);
 /* The call in this place, if there is one, ends. Words of anything but SC_OK in sc_error_text. */
 SCI_PRIVATE void sci_wish_end(sc_lock *lock, sci_wish **wish, sc_status status);
 
@@ -42232,6 +42496,12 @@ static void sci_wish_run(sci_post *post)
     sci_client_release(client);
 }
 
+SCI_PRIVATE void sci_lock_changed(sc_lock *lock)
+{
+    if (lock->changed)
+        lock->changed(lock);
+}
+
 SCI_PRIVATE void sci_wish_end(sc_lock *lock, sci_wish **wish, sc_status status)
 {
     sci_wish *ending = *wish;
@@ -42246,6 +42516,7 @@ SCI_PRIVATE void sci_wish_end(sc_lock *lock, sci_wish **wish, sc_status status)
         sci_loop_post(&lock->client->loop, &ending->post);
     else
         sci_waiter_finish(lock->client, &ending->waiter);
+    sci_lock_changed(lock);
 }
 
 /* Locked on entry and exit. */
@@ -42443,12 +42714,14 @@ static sc_lock *sci_lock_create(sc_client *client)
     sci_list_init(&lock->close_hook.link);
     sci_list_init(&lock->fork_hook.link);
     sci_list_init(&lock->lost_post.link);
+    lock->token = lock->own_token;
+    lock->token_len = SCI_TOKEN_LEN;
     return lock;
 }
 
-/* By these scripts. */
-static sc_status sci_lock_make(sc_client *client, const sc_lock_config *config, const char *take,
-                               const char *give, const char *renew, sc_lock **lock)
+SCI_PRIVATE sc_status sci_lock_make(sc_client *client, const sc_lock_config *config,
+                                    const char *take, const char *give, const char *renew,
+                                    sc_lock **lock)
 {
     *lock = NULL;
     if (!client || !config || !config->key.len)
@@ -42831,7 +43104,8 @@ SCI_PRIVATE void sci_lock_leave(sc_lock *lock)
     lock->is_leaving = true;
     sci_timer_cancel(loop, &lock->hold_timer);
     sci_timer_cancel(loop, &lock->wait_timer);
-    lock->farewell_args[0] = sc_bytes(lock->token, SCI_TOKEN_LEN);
+    sci_lock_changed(lock);
+    lock->farewell_args[0] = sc_bytes(lock->token, lock->token_len);
     lock->farewell_args[1] = lock->names.id;
     lock->farewell_args[2] = sc_text(lock->config.fair ? "1" : "0");
     lock->farewell_args[3] = lock->names.wake;
@@ -42889,6 +43163,7 @@ static void sci_lock_mind(sc_lock *lock, int64_t since_ns, int32_t part)
     if (!lock->config.no_renewal && !lock->is_renewing)
         due_ns = sci_min_i64(due_ns, since_ns + sci_lock_part_ns(lock, part));
     sci_timer_arm(&lock->client->loop, &lock->hold_timer, due_ns);
+    sci_lock_changed(lock);
 }
 
 static void sci_lock_hold(sc_lock *lock, int64_t fence)
@@ -42968,11 +43243,11 @@ SCI_PRIVATE void sci_lock_renew(sc_lock *lock)
     sci_lock_until(lock, lock->renewed_ns);
     lock->until_ns = sci_min_i64(lock->until_ns, until_ns);
     sci_lock_mind(lock, 0, 1);
-    lock->renewal_args[0] = sc_bytes(lock->token, SCI_TOKEN_LEN);
+    lock->renewal_args[0] = sc_bytes(lock->token, lock->token_len);
     lock->renewal_args[1] =
         sc_bytes(lock->life_text, sci_i64_to_text(lock->life_ms, lock->life_text));
     lock->renewal_args[2] = sc_text(lock->shift_text);
-    sci_eval_init(&lock->renewal, &lock->scripts[2], lock->names.keys, 3, lock->renewal_args,
+    sci_eval_init(&lock->renewal, &lock->scripts[2], lock->names.keys, 4, lock->renewal_args,
                   lock->is_shared ? 3 : 2, sci_lock_renewed);
     sci_wish_expect(lock, lock->extender, lock->client->shared);
     sci_lock_submit(lock, &lock->renewal, lock->extender, lock->until_ns);
@@ -43102,7 +43377,7 @@ static void sci_lock_ask(sc_lock *lock)
     lock->asked_ns = now_ns;
     sci_lock_until(lock, now_ns);
     sci_timer_cancel(&client->loop, &lock->wait_timer);
-    lock->question_args[0] = sc_bytes(lock->token, SCI_TOKEN_LEN);
+    lock->question_args[0] = sc_bytes(lock->token, lock->token_len);
     lock->question_args[1] = sc_text(lock->ttl_text);
     lock->question_args[2] = lock->names.id;
     lock->question_args[3] = sc_text(is_queueing ? lock->place_text : "0");
@@ -43114,6 +43389,1228 @@ static void sci_lock_ask(sc_lock *lock)
                   lock->is_shared ? 8 : 5, sci_lock_asked);
     sci_wish_expect(lock, lock->acquirer, client->shared);
     sci_lock_submit(lock, &lock->question, lock->acquirer, SCI_NEVER);
+}
+
+/* MARK: - Elections (Private) */
+/* Elections: opening, closing, and the calls. */
+
+/* Who takes part in an election. All locked, but what says otherwise.
+
+   It stands on a lock's contender (lock.h), which asks, waits, renews and gives back:
+
+     IDLE -> CONTENDING -> LEADING -> STOPPING -> LEAVING -> IDLE or CONTENDING
+                                         \-> IDLE or CONTENDING (the lease is gone already)
+
+   While STOPPING the program is told, and the lease is kept, unrenewed, until it has been. What
+   follows from a change of the lock is done by a step, which is a timer that is due at once, since
+   nothing can be asked in the middle of that change.
+
+   All who take part listen to one channel, on which the elected speaks, and look at the key when
+   anything was said, when the subscription stands, and each poll bound. */
+
+#define SCI_ELECTION_DEFAULT_TTL_MS 15000
+#define SCI_ELECTION_DEFAULT_MARGIN_PART 10
+/* A campaign that failed is tried again after a random time of so much at most. */
+#define SCI_ELECTION_RETRY_MS 500
+/* Room for a name that is not given: of the host, and the process. */
+#define SCI_ELECTION_NAME_BYTES 300
+
+typedef enum sci_election_state {
+    SCI_ELECTION_IDLE,
+    SCI_ELECTION_CONTENDING,
+    SCI_ELECTION_LEADING,
+    SCI_ELECTION_STOPPING,
+    SCI_ELECTION_LEAVING
+} sci_election_state;
+
+/* Until when it leads, and the term, in words that need no lock. */
+typedef struct sci_election_view {
+    sci_atomic_u32 words[4];
+} sci_election_view;
+
+/* Who wants to know at once: a job. Taken out of the list by its owner. */
+typedef struct sci_election_listener {
+    sci_link link; /* in election->listeners */
+    /* Within a change of the lock: it may only look, arm timers and post. */
+    void (*changed)(struct sci_election_listener *listener, bool is_elected);
+} sci_election_listener;
+
+struct sc_election {
+    sc_client *client; /* retained */
+    sc_lock *lock;     /* owned; NULL when closed */
+    size_t references; /* the handle's, each op's, the post's, other rooms' */
+    sc_election_config config; /* no zeros; its slices are not used */
+    bool is_closed;
+    bool wants; /* to lead */
+    sci_election_state state;
+    sc_resignation reason;
+    int64_t term;    /* of LEADING and STOPPING */
+    int64_t told_term; /* on_elected said so, on_resigned is owed; 0: none */
+    sci_wish wish;   /* of the lock's acquire, and of its farewell */
+    sci_timer step_timer;
+    sci_timer stop_timer;
+    sci_timer read_timer;
+    sci_link waiters; /* threads that wait for another state */
+    sci_link listeners;
+    sci_atomic_u32 view_version;
+    sci_election_view views[2]; /* by the version's last bit */
+
+    sci_bytes names;
+    sc_slice keys[2]; /* fence, lock */
+    sc_slice channel;
+    sc_slice event_channel;
+    sc_slice name; /* in the lock's block */
+    bool has_default_name;
+    sci_listener channel_listener;
+    sci_listener event_listener;
+
+    sci_op read_op;
+    sci_op announce_op;
+    sci_op notify_op;
+    bool is_reading;
+    bool reads; /* it is to read, again */
+    bool is_announcing;
+    bool announces;
+    bool is_notifying; /* the server's configuration is being asked or set */
+    char flags[40];    /* of notify-keyspace-events, to be set; empty: asked for */
+    sc_value *leader;  /* owned: the name; NULL: nobody, or not known */
+    int64_t leader_term;
+    bool has_news; /* on_leader_changed is owed */
+
+    sci_post post;
+    bool is_posted;
+    bool is_telling; /* in a callback */
+    sci_close_hook close_hook;
+    sci_fork_hook fork_hook;
+};
+
+/* --- for other rooms */
+
+/* It leads for certain, at this moment. */
+SCI_PRIVATE bool sci_election_leads(const sc_election *election);
+/* Its keys, for a script that writes as the leader: fence and lock. The first has the term as its
+   value, the second sci_election_value's bytes, while nobody else was elected. A script that
+   changes what belongs to the leader compares both, and the term above all (tests/model, SWAP_CHECKS_NAME). */
+SCI_PRIVATE void sci_election_keys(const sc_election *election, sc_slice keys[2]);
+/* Valid while it leads. */
+SCI_PRIVATE sc_slice sci_election_value(const sc_election *election);
+/* A script says that term or value are others: look on the server now, and step down if so. */
+SCI_PRIVATE void sci_election_doubt(sc_election *election);
+SCI_PRIVATE void sci_election_listen(sc_election *election, sci_election_listener *listener);
+/* The struct stays; a closed one never leads. */
+SCI_PRIVATE void sci_election_retain(sc_election *election);
+SCI_PRIVATE void sci_election_release(sc_election *election);
+
+/* --- election_state.c */
+
+/* Campaign, if that is wanted and nothing is under way. */
+SCI_PRIVATE void sci_election_go_on(sc_election *election);
+/* Lead no longer. */
+SCI_PRIVATE void sci_election_stop(sc_election *election, sc_resignation reason);
+/* Take a step soon. */
+SCI_PRIVATE void sci_election_step_soon(sc_election *election);
+SCI_PRIVATE void sci_election_fire_step(sci_timer *timer);
+SCI_PRIVATE void sci_election_fire_stop(sci_timer *timer);
+/* The lock's. */
+SCI_PRIVATE void sci_election_lock_changed(sc_lock *lock);
+SCI_PRIVATE void sci_election_tell(sci_post *post);
+/* Callbacks are owed. */
+SCI_PRIVATE void sci_election_post(sc_election *election);
+/* The view: 0, 0 for nobody. */
+SCI_PRIVATE void sci_election_show(sc_election *election, int64_t until_ns, int64_t term);
+/* Threads that wait look again. */
+SCI_PRIVATE void sci_election_wake(sc_election *election);
+
+/* --- election_watch.c */
+
+/* Listen, and look for the first time. What cannot be listened to is looked at each poll bound. */
+SCI_PRIVATE void sci_election_watch(sc_election *election);
+SCI_PRIVATE void sci_election_unwatch(sc_election *election);
+/* Say on the channel that something has changed; look who leads: if it is to be done, and is not
+   being done. */
+SCI_PRIVATE void sci_election_speak(sc_election *election);
+SCI_PRIVATE void sci_election_look(sc_election *election);
+/* This one leads: `name` empty for nobody. */
+SCI_PRIVATE void sci_election_know(sc_election *election, sc_slice name, int64_t term);
+SCI_PRIVATE void sci_election_fire_read(sci_timer *timer);
+
+/* A thread that waits for another state. On its stack. */
+typedef struct sci_election_waiter {
+    sci_link link; /* in election->waiters */
+    sci_waiter waiter;
+} sci_election_waiter;
+
+static sc_status sci_election_say(const sc_election *election, sc_status status, const char *what)
+{
+    sc_slice key = election->keys[1];
+    return sc_fail(status, "the election \"%.*s\" %s", (int)sci_min_size(key.len, 100), key.data,
+                   what);
+}
+
+/* References. */
+
+SCI_PRIVATE void sci_election_retain(sc_election *election)
+{
+    election->references++;
+}
+
+SCI_PRIVATE void sci_election_release(sc_election *election)
+{
+    sc_client *client = election->client;
+    if (--election->references > 0)
+        return;
+    sci_list_remove(&election->close_hook.link);
+    sci_list_remove(&election->fork_hook.link);
+    sc_value_release(election->leader);
+    sc_value_release(election->wish.words);
+    sci_bytes_free(&election->names);
+    sci_free(&client->memory, election, sizeof *election);
+    sci_client_release(client);
+}
+
+/* Opening. */
+
+static void sci_election_end(sc_election *election)
+{
+    sci_loop *loop = &election->client->loop;
+    election->wants = false;
+    sci_election_show(election, 0, 0);
+    sci_timer_cancel(loop, &election->step_timer);
+    sci_timer_cancel(loop, &election->stop_timer);
+    sci_timer_cancel(loop, &election->read_timer);
+    sci_election_unwatch(election);
+    sci_election_wake(election);
+}
+
+static void sci_election_closing(sci_close_hook *hook)
+{
+    sc_election *election = SCI_CONTAINER(hook, sc_election, close_hook);
+    if (election->state == SCI_ELECTION_LEADING)
+        sci_election_stop(election, SC_RESIGNED_CLOSED);
+    sci_election_end(election);
+}
+
+static sc_status sci_election_configure(sc_election *election, const sc_election_config *given)
+{
+    static const char of[] = "sc_election_config";
+    sc_election_config *config = &election->config;
+    *config = *given;
+    config->key = config->name = sc_bytes(NULL, 0);
+    if (!config->ttl_ms)
+        config->ttl_ms = SCI_ELECTION_DEFAULT_TTL_MS;
+    if (!config->poll_ms)
+        config->poll_ms = SCI_LOCK_DEFAULT_POLL_MS;
+    if (!config->stop_margin_ms)
+        config->stop_margin_ms = config->ttl_ms / SCI_ELECTION_DEFAULT_MARGIN_PART;
+    sc_status status =
+        sci_check_ms(of, "ttl_ms", config->ttl_ms, SCI_LOCK_LEAST_TTL_MS, INT32_MAX);
+    if (status == SC_OK)
+        status = sci_check_ms(of, "poll_ms", config->poll_ms, 1, INT32_MAX);
+    if (status == SC_OK)
+        status =
+            sci_check_ms(of, "stop_margin_ms", config->stop_margin_ms, -1, config->ttl_ms / 2);
+    config->stop_margin_ms = sci_max_i64(config->stop_margin_ms, 0);
+    return status;
+}
+
+/* The lock that it stands on. */
+static sc_status sci_election_open_lock(sc_election *election, sc_slice key)
+{
+    bool interop = election->config.interop;
+    sc_lock_config config;
+    memset(&config, 0, sizeof config);
+    config.key = key;
+    config.ttl_ms = election->config.ttl_ms;
+    config.poll_ms = election->config.poll_ms;
+    config.user = election;
+    sc_status status =
+        sci_lock_make(election->client, &config, interop ? SCI_SCRIPT_LEAD : SCI_SCRIPT_LOCK,
+                      interop ? SCI_SCRIPT_UNLEAD : SCI_SCRIPT_UNLOCK,
+                      interop ? SCI_SCRIPT_RENEW_LEAD : SCI_SCRIPT_RENEW, &election->lock);
+    if (status == SC_OK)
+        election->lock->changed = sci_election_lock_changed;
+    return status;
+}
+
+/* Host and process as the name, unless one was given. */
+static sc_status sci_election_name_anew(sc_election *election)
+{
+    char *text = election->lock->token + SCI_TOKEN_LEN + 1;
+    int64_t process_id = 0;
+    if (!election->has_default_name)
+        return SC_OK;
+    size_t len = sci_platform_host_name(text, SCI_ELECTION_NAME_BYTES - SCI_I64_TEXT_BYTES - 1,
+                                        &process_id);
+    if (!len)
+        return sc_fail(SC_ERR_ARGUMENT,
+                       "sc_election_config.name is empty, and the host's name is not known");
+    if (!election->config.interop) {
+        text[len++] = ':';
+        len += sci_i64_to_text(process_id, text + len);
+    }
+    election->name = sc_bytes(text, len);
+    return SC_OK;
+}
+
+/* Token, ":" and name come before the lock's names, in one block: they live as long as the lock does,
+   whose farewells may come after the election's end. */
+static sc_status sci_election_name_lock(sc_election *election, sc_slice name)
+{
+    sc_lock *lock = election->lock;
+    sci_lock_names *names = &lock->names;
+    sc_slice old = sci_bytes_slice(&names->block);
+    sc_slice *const slices[] = {&names->keys[0], &names->keys[1], &names->keys[2],
+                                &names->keys[3], &names->wake,    &names->id};
+    char own[SCI_ELECTION_NAME_BYTES];
+    char token[SCI_TOKEN_LEN + 1];
+    sci_bytes block;
+    election->has_default_name = !name.len;
+    memset(own, 0, sizeof own);
+    memset(token, ':', sizeof token);
+    if (!name.len)
+        name = sc_bytes(own, sizeof own);
+    sci_bytes_init(&block, &election->client->memory);
+    sc_status status = sci_bytes_reserve(&block, sizeof token + name.len + old.len);
+    if (status != SC_OK)
+        return status;
+    (void)sci_bytes_append(&block, sc_bytes(token, sizeof token));
+    (void)sci_bytes_append(&block, name);
+    (void)sci_bytes_append(&block, old);
+    for (size_t i = 0; i < SCI_COUNT(slices); i++)
+        slices[i]->data = block.data + sizeof token + name.len + (slices[i]->data - old.data);
+    sci_bytes_free(&names->block);
+    names->block = block;
+    lock->token = block.data;
+    election->name = sc_bytes(block.data + sizeof token, name.len);
+    status = sci_election_name_anew(election);
+    lock->token_len = sizeof token + election->name.len;
+    return status;
+}
+
+static sc_status sci_election_name(sc_election *election, sc_slice key)
+{
+    static const char *const kinds[] = {"sc:fence", "sc:leader"};
+    char number[SCI_I64_TEXT_BYTES];
+    sc_slice made[1 + SCI_COUNT(kinds)];
+    sci_bytes *block = &election->names;
+    size_t number_len = sci_i64_to_text(election->client->url.db, number);
+    /* the slices stay true since nothing moves */
+    sc_status status = sci_bytes_reserve(block, 4 * (key.len + SCI_NAME_BYTES));
+    if (status == SC_OK)
+        status = sci_names_build(block, key, kinds, SCI_COUNT(kinds), made);
+    if (status != SC_OK)
+        return status;
+    size_t at = sci_bytes_len(block);
+    (void)sci_bytes_append_text(block, "__keyspace@");
+    (void)sci_bytes_append(block, sc_bytes(number, number_len));
+    (void)sci_bytes_append_text(block, "__:");
+    (void)sci_bytes_append(block, key);
+    election->keys[0] = made[1];
+    election->keys[1] = made[0];
+    election->channel = made[2];
+    election->event_channel = sc_bytes(made[0].data + at, sci_bytes_len(block) - at);
+    return SC_OK;
+}
+
+/* The child takes no part until it campaigns, under a name of its own. The loop's timers are gone. */
+static void sci_election_forked(sci_fork_hook *hook)
+{
+    sc_election *election = SCI_CONTAINER(hook, sc_election, fork_hook);
+    election->references -= (size_t)election->is_reading + (size_t)election->is_announcing +
+                            (size_t)election->is_notifying + (size_t)election->is_posted;
+    election->is_reading = election->is_announcing = election->is_notifying = false;
+    election->is_posted = election->is_telling = election->has_news = false;
+    election->reads = election->announces = election->wants = false;
+    election->state = SCI_ELECTION_IDLE;
+    election->told_term = 0;
+    sci_election_show(election, 0, 0);
+    sci_list_init(&election->post.link);
+    sci_list_init(&election->wish.post.link);
+    sci_list_init(&election->waiters);
+    memset(&election->step_timer.node, 0, sizeof election->step_timer.node);
+    memset(&election->stop_timer.node, 0, sizeof election->stop_timer.node);
+    memset(&election->read_timer.node, 0, sizeof election->read_timer.node);
+    sci_election_unwatch(election);
+    (void)sci_election_name_anew(election);
+    election->lock->token_len = SCI_TOKEN_LEN + 1 + election->name.len;
+}
+
+static sc_election *sci_election_create(sc_client *client)
+{
+    sc_election *election = (sc_election *)sci_alloc_zeroed(&client->memory, sizeof *election);
+    if (!election)
+        return NULL;
+    election->client = client;
+    election->references = 1;
+    sci_client_retain(client);
+    sci_bytes_init(&election->names, &client->memory);
+    election->close_hook.closing = sci_election_closing;
+    election->fork_hook.forked = sci_election_forked;
+    election->step_timer.fire = sci_election_fire_step;
+    election->stop_timer.fire = sci_election_fire_stop;
+    election->read_timer.fire = sci_election_fire_read;
+    election->post.run = sci_election_tell;
+    sci_list_init(&election->post.link);
+    sci_list_init(&election->wish.post.link);
+    sci_list_init(&election->waiters);
+    sci_list_init(&election->listeners);
+    sci_list_init(&election->close_hook.link);
+    sci_list_init(&election->fork_hook.link);
+    return election;
+}
+
+SC_API sc_status sc_election_open(sc_client *client, const sc_election_config *config,
+                                  sc_election **election)
+{
+    *election = NULL;
+    if (!client || !config || !config->key.len)
+        return sc_fail(SC_ERR_ARGUMENT, "%s",
+                       client ? "sc_election_config.key is empty" : "the client is NULL");
+    sc_election *created = sci_election_create(client);
+    if (!created)
+        return SC_ERR_MEMORY;
+    sc_status status = sci_election_configure(created, config);
+    if (status == SC_OK)
+        status = sci_election_open_lock(created, config->key);
+    if (status == SC_OK)
+        status = sci_election_name(created, config->key);
+    if (status == SC_OK)
+        status = sci_election_name_lock(created, config->name);
+    if (status == SC_OK)
+        status = sci_client_enter(client);
+    if (status != SC_OK) {
+        sc_lock_close(created->lock);
+        sci_election_release(created);
+        return status;
+    }
+    sci_list_append(&client->close_hooks, &created->close_hook.link);
+    sci_list_append(&client->fork_hooks, &created->fork_hook.link);
+    sci_client_want_thread(client);
+    sci_election_watch(created);
+    sci_client_leave(client);
+    *election = created;
+    return SC_OK;
+}
+
+/* Waiting. */
+
+SCI_PRIVATE void sci_election_wake(sc_election *election)
+{
+    for (sci_link *link = sci_list_take_first(&election->waiters); link;
+         link = sci_list_take_first(&election->waiters))
+        sci_waiter_finish(election->client, &SCI_CONTAINER(link, sci_election_waiter, link)->waiter);
+}
+
+/* Until it is woken (true), or the deadline. */
+static bool sci_election_sleep(sc_election *election, int64_t deadline_ns)
+{
+    sci_election_waiter self;
+    sci_waiter_init(&self.waiter, 0);
+    sci_list_init(&self.link);
+    sci_list_append(&election->waiters, &self.link);
+    bool is_woken = sci_waiter_wait_locked(election->client, &self.waiter, deadline_ns);
+    sci_list_remove(&self.link);
+    return is_woken;
+}
+
+static bool sci_election_is_in_callback(const sc_election *election)
+{
+    return election->client->loop.dispatcher == sci_thread_self();
+}
+
+/* The calls. */
+
+static sc_status sci_election_enter(sc_election *election)
+{
+    return sci_client_enter(election ? election->client : NULL);
+}
+
+SC_API sc_status sc_election_campaign(sc_election *election)
+{
+    sc_status status = sci_election_enter(election);
+    if (status != SC_OK)
+        return status;
+    if (!election->event_listener.channel) /* a forked child */
+        sci_election_watch(election);
+    election->wants = true;
+    sci_election_go_on(election);
+    sci_client_leave(election->client);
+    return SC_OK;
+}
+
+/* How waiting has ended; SC_PENDING: not yet. */
+static sc_status sci_election_outcome(const sc_election *election)
+{
+    if (election->state == SCI_ELECTION_LEADING)
+        return SC_OK;
+    if (election->client->is_closing)
+        return sc_fail(SC_ERR_CLOSED, "the client was closed");
+    if (election->is_closed || !election->wants)
+        return sc_fail(SC_ERR_CANCELLED, "the election is not campaigned in any more");
+    return SC_PENDING;
+}
+
+/* Why it does not lead yet. */
+static sc_status sci_election_trouble(const sc_election *election)
+{
+    const sci_wish *wish = &election->wish;
+    sc_slice words = sc_value_bytes(wish->words);
+    if (wish->status >= 0)
+        return sci_election_say(election, SC_HELD, "has another leader (wait_ms)");
+    if (words.len)
+        sci_error_text_set(words.data, words.len);
+    return wish->status;
+}
+
+static sc_status sci_election_await_locked(sc_election *election, int64_t wait_ms)
+{
+    sci_loop *loop = &election->client->loop;
+    if (!election->wants)
+        return sci_election_say(election, SC_ERR_ARGUMENT,
+                                "is not campaigned in: call sc_election_campaign");
+    if (sci_election_is_in_callback(election))
+        return sci_election_say(election, SC_ERR_DEADLOCK,
+                                "is awaited in a callback, which holds up its own");
+    int64_t deadline_ns = wait_ms < 0 || wait_ms > INT32_MAX
+                              ? SCI_NEVER
+                              : sci_loop_now_ns(loop) + wait_ms * SCI_NS_PER_MS;
+    sc_status status;
+    while ((status = sci_election_outcome(election)) == SC_PENDING)
+        if (!sci_election_sleep(election, deadline_ns) && !election->client->is_closing)
+            return sci_election_trouble(election);
+    return status;
+}
+
+SC_API sc_status sc_election_await(sc_election *election, int64_t wait_ms)
+{
+    sc_status status = sci_election_enter(election);
+    if (status != SC_OK)
+        return status;
+    sc_client *client = election->client;
+    sci_election_retain(election); /* it may be closed meanwhile */
+    status = sci_election_await_locked(election, wait_ms);
+    sci_election_release(election);
+    sci_client_leave_call(client);
+    return status;
+}
+
+/* What another callback holds up is not waited for. */
+static sc_status sci_election_resign_locked(sc_election *election)
+{
+    sc_client *client = election->client;
+    bool was_leading = election->state >= SCI_ELECTION_LEADING;
+    election->wants = false;
+    if (election->state == SCI_ELECTION_CONTENDING) {
+        election->state = SCI_ELECTION_IDLE;
+        sci_lock_cancel(election->lock,
+                        sci_election_say(election, SC_ERR_CANCELLED, "is not campaigned in"));
+    } else if (election->state == SCI_ELECTION_LEADING) {
+        sci_election_stop(election, SC_RESIGNED_ASKED);
+    }
+    sci_election_wake(election);
+    if (!was_leading || sci_election_is_in_callback(election))
+        return SC_OK;
+    while (election->state >= SCI_ELECTION_LEADING && !client->is_closing && !election->is_closed &&
+           !election->wants)
+        (void)sci_election_sleep(election, SCI_NEVER);
+    if (client->is_closing)
+        return sc_fail(SC_ERR_CLOSED, "the client was closed");
+    sc_slice words = sc_value_bytes(election->wish.words);
+    if (words.len)
+        sci_error_text_set(words.data, words.len);
+    return election->wish.status < 0 ? election->wish.status : SC_OK;
+}
+
+SC_API sc_status sc_election_resign(sc_election *election)
+{
+    sc_status status = sci_election_enter(election);
+    if (status != SC_OK)
+        return status;
+    sc_client *client = election->client;
+    sci_election_retain(election);
+    status = sci_election_resign_locked(election);
+    sci_election_release(election);
+    sci_client_leave_call(client);
+    return status;
+}
+
+/* Let go of the lock, whose calls use the wish. Not locked. */
+static void sci_election_close_lock(sc_election *election)
+{
+    sci_loop *loop = &election->client->loop;
+    sc_lock *lock = election->lock;
+    sci_loop_lock(loop);
+    election->state = SCI_ELECTION_IDLE;
+    sci_lock_cancel(lock, sci_election_say(election, SC_ERR_CANCELLED, "is closed"));
+    lock->releaser = NULL;
+    lock->changed = NULL;
+    sci_client_unlock(election->client);
+    sc_lock_close(lock);
+}
+
+SC_API void sc_election_close(sc_election *election)
+{
+    if (!election)
+        return;
+    sc_client *client = election->client;
+    sci_client_retain(client);
+    (void)sc_election_resign(election);
+    sci_loop_lock(&client->loop);
+    election->is_closed = true;
+    sci_election_end(election);
+    while (election->is_telling && !sci_election_is_in_callback(election) && !client->is_closing)
+        (void)sci_election_sleep(election, SCI_NEVER);
+    sci_client_unlock(client);
+    sci_election_close_lock(election);
+    sci_loop_lock(&client->loop);
+    sci_election_release(election);
+    sci_client_unlock(client);
+    sci_client_release(client);
+}
+
+/* What needs no question. */
+
+SCI_PRIVATE void sci_election_show(sc_election *election, int64_t until_ns, int64_t term)
+{
+    uint32_t version = sci_atomic_load_relaxed(&election->view_version) + 1;
+    sci_atomic_u32 *words = election->views[version & 1].words;
+    sci_atomic_store_release(&words[0], (uint32_t)((uint64_t)until_ns >> 32));
+    sci_atomic_store_release(&words[1], (uint32_t)(uint64_t)until_ns);
+    sci_atomic_store_release(&words[2], (uint32_t)((uint64_t)term >> 32));
+    sci_atomic_store_release(&words[3], (uint32_t)(uint64_t)term);
+    sci_atomic_store_release(&election->view_version, version);
+}
+
+static int64_t sci_view_number(const sci_atomic_u32 words[2])
+{
+    uint64_t high = sci_atomic_load_acquire(&words[0]);
+    return (int64_t)(high << 32 | sci_atomic_load_acquire(&words[1]));
+}
+
+/* A view is written while the version says the other one: whoever finds the version unchanged
+   after reading has read it whole, and waits for nobody. */
+SC_API int64_t sc_election_term(const sc_election *election)
+{
+    uint32_t version;
+    int64_t until_ns;
+    int64_t term;
+    if (!election || sci_fork_guard_is_child(&election->client->fork_guard))
+        return 0;
+    do {
+        version = sci_atomic_load_acquire(&election->view_version);
+        const sci_atomic_u32 *words = election->views[version & 1].words;
+        until_ns = sci_view_number(words);
+        term = sci_view_number(words + 2);
+    } while (version != sci_atomic_load_acquire(&election->view_version));
+    return term && sci_loop_now_ns(&election->client->loop) < until_ns ? term : 0;
+}
+
+SC_API bool sc_is_leader(const sc_election *election)
+{
+    return sc_election_term(election) > 0;
+}
+
+SC_API sc_status sc_election_leader(sc_election *election, sc_value **name, int64_t *term)
+{
+    if (name)
+        *name = NULL;
+    if (term)
+        *term = 0;
+    sc_status status = sci_election_enter(election);
+    if (status != SC_OK)
+        return status;
+    if (election->leader && name)
+        *name = sc_value_retain(election->leader);
+    if (election->leader && term)
+        *term = election->leader_term;
+    status = election->leader ? SC_OK : sci_election_say(election, SC_MISS, "has no leader");
+    sci_client_leave(election->client);
+    return status;
+}
+
+/* For other rooms. */
+
+SCI_PRIVATE bool sci_election_leads(const sc_election *election)
+{
+    return sc_election_term(election) > 0;
+}
+
+SCI_PRIVATE void sci_election_keys(const sc_election *election, sc_slice keys[2])
+{
+    keys[0] = election->keys[0];
+    keys[1] = election->keys[1];
+}
+
+SCI_PRIVATE sc_slice sci_election_value(const sc_election *election)
+{
+    if (election->config.interop)
+        return election->name;
+    return sc_bytes(election->lock->token, election->lock->token_len);
+}
+
+SCI_PRIVATE void sci_election_listen(sc_election *election, sci_election_listener *listener)
+{
+    sci_list_append(&election->listeners, &listener->link);
+}
+
+SCI_PRIVATE void sci_election_doubt(sc_election *election)
+{
+    if (election->state == SCI_ELECTION_LEADING)
+        sci_election_stop(election, SC_RESIGNED_LOST);
+}
+
+/* MARK: - Elections: campaigning, leading, stopping (Private) */
+/* Elections: campaigning, leading, stopping, and the callbacks. */
+
+SCI_PRIVATE void sci_election_step_soon(sc_election *election)
+{
+    sci_loop *loop = &election->client->loop;
+    if (!election->is_closed && !election->client->is_closing)
+        sci_timer_arm(loop, &election->step_timer, sci_loop_now_ns(loop));
+}
+
+SCI_PRIVATE void sci_election_post(sc_election *election)
+{
+    if (election->is_posted || election->is_closed)
+        return;
+    election->is_posted = true;
+    sci_election_retain(election);
+    sci_loop_post(&election->client->loop, &election->post);
+}
+
+static void sci_election_tell_listeners(sc_election *election, bool is_elected)
+{
+    for (sci_link *link = election->listeners.next, *next; link != &election->listeners;
+         link = next) {
+        sci_election_listener *listener = SCI_CONTAINER(link, sci_election_listener, link);
+        next = link->next;
+        listener->changed(listener, is_elected);
+    }
+}
+
+/* Campaigning. */
+
+/* The wish is given anew to the lock: what it was before has ended. */
+static void sci_election_clear_wish(sc_election *election)
+{
+    sci_wish *wish = &election->wish;
+    sc_value_release(wish->words);
+    wish->words = NULL;
+    wish->is_async = true;
+    wish->is_done = false;
+    wish->status = SC_OK;
+}
+
+static void sci_election_contend(sc_election *election)
+{
+    sc_lock *lock = election->lock;
+    sci_election_clear_wish(election);
+    election->state = SCI_ELECTION_CONTENDING;
+    lock->config.no_renewal = false;
+    lock->deadline_ns = SCI_NEVER;
+    lock->acquirer = &election->wish;
+    sci_lock_begin(lock);
+}
+
+SCI_PRIVATE void sci_election_go_on(sc_election *election)
+{
+    if (election->state == SCI_ELECTION_IDLE && election->wants && !election->is_closed &&
+        !election->client->is_closing)
+        sci_election_contend(election);
+}
+
+/* The attempt has failed: again a little later, not all at once. */
+static void sci_election_retry(sc_election *election)
+{
+    sc_client *client = election->client;
+    int64_t bound_ms = sci_min_i64(election->config.poll_ms, SCI_ELECTION_RETRY_MS);
+    int64_t delay_ms = 1 + (int64_t)(sci_life_random(client) % (uint64_t)bound_ms);
+    if (election->lock->is_hasty || client->is_closing)
+        return;
+    sci_timer_arm(&client->loop, &election->step_timer,
+                  sci_loop_now_ns(&client->loop) + delay_ms * SCI_NS_PER_MS);
+}
+
+/* Leading. */
+
+static int64_t sci_election_stop_ns(const sc_election *election)
+{
+    return election->lock->until_ns - election->config.stop_margin_ms * SCI_NS_PER_MS;
+}
+
+/* The lease was taken, or renewed. */
+static void sci_election_lead_on(sc_election *election)
+{
+    int64_t stop_ns = sci_election_stop_ns(election);
+    sci_election_show(election, stop_ns, election->term);
+    sci_timer_arm(&election->client->loop, &election->stop_timer, stop_ns);
+}
+
+static void sci_election_lead(sc_election *election)
+{
+    election->state = SCI_ELECTION_LEADING;
+    election->term = election->lock->fence;
+    sci_election_lead_on(election);
+    if (!election->config.on_elected && election->config.on_resigned)
+        election->told_term = election->term;
+    election->announces = true;
+    sci_election_step_soon(election);
+    sci_election_know(election, election->name, election->term);
+    if (election->config.on_elected)
+        sci_election_post(election);
+    sci_election_wake(election);
+    sci_election_tell_listeners(election, true);
+}
+
+SCI_PRIVATE void sci_election_stop(sc_election *election, sc_resignation reason)
+{
+    election->state = SCI_ELECTION_STOPPING;
+    election->reason = reason;
+    election->lock->config.no_renewal = true;
+    sci_election_show(election, 0, 0);
+    sci_timer_cancel(&election->client->loop, &election->stop_timer);
+    election->announces = true;
+    election->reads = true;
+    if (election->told_term)
+        sci_election_post(election);
+    sci_election_step_soon(election);
+    sci_election_tell_listeners(election, false);
+}
+
+SCI_PRIVATE void sci_election_fire_stop(sci_timer *timer)
+{
+    sc_election *election = SCI_CONTAINER(timer, sc_election, stop_timer);
+    if (election->state == SCI_ELECTION_LEADING)
+        sci_election_stop(election, SC_RESIGNED_UNRENEWED);
+}
+
+/* Why the lock is not held any more. */
+static sc_resignation sci_election_reason(const sc_election *election)
+{
+    const sc_lock *lock = election->lock;
+    if (lock->is_hasty)
+        return SC_RESIGNED_CLOSED;
+    return sci_loop_now_ns(&election->client->loop) < lock->until_ns ? SC_RESIGNED_LOST
+                                                                     : SC_RESIGNED_UNRENEWED;
+}
+
+SCI_PRIVATE void sci_election_lock_changed(sc_lock *lock)
+{
+    sc_election *election = (sc_election *)lock->config.user;
+    sci_list_remove(&election->wish.post.link); /* its end is known now */
+    switch (election->state) {
+    case SCI_ELECTION_CONTENDING:
+        if (lock->is_held)
+            sci_election_lead(election);
+        else if (!lock->acquirer)
+            sci_election_retry(election);
+        return;
+    case SCI_ELECTION_LEADING:
+        if (lock->is_held)
+            sci_election_lead_on(election);
+        else
+            sci_election_stop(election, sci_election_reason(election));
+        return;
+    case SCI_ELECTION_LEAVING:
+        if (!lock->releaser)
+            sci_election_step_soon(election);
+        return;
+    case SCI_ELECTION_IDLE:
+    case SCI_ELECTION_STOPPING:
+        return;
+    }
+}
+
+/* Steps. */
+
+static void sci_election_stopped(sc_election *election)
+{
+    election->state = SCI_ELECTION_IDLE;
+    sci_election_wake(election);
+    sci_election_step_soon(election); /* to say that nobody leads */
+    sci_election_go_on(election);
+}
+
+/* Who was told to stop has: the lock is given back. */
+static void sci_election_leave(sc_election *election)
+{
+    sc_lock *lock = election->lock;
+    if (!lock->is_held) {
+        sci_election_stopped(election);
+        return;
+    }
+    sci_election_clear_wish(election);
+    election->state = SCI_ELECTION_LEAVING;
+    lock->releaser = &election->wish;
+    sci_lock_leave(lock);
+}
+
+static void sci_election_step(sc_election *election)
+{
+    sci_election_speak(election);
+    sci_election_look(election);
+    if (election->is_closed) /* asking lets go of the lock */
+        return;
+    switch (election->state) {
+    case SCI_ELECTION_IDLE:
+        sci_election_go_on(election);
+        return;
+    case SCI_ELECTION_CONTENDING:
+        if (!election->lock->acquirer && !election->lock->is_held)
+            sci_election_contend(election);
+        return;
+    case SCI_ELECTION_STOPPING:
+        if (!election->told_term && !election->is_telling)
+            sci_election_leave(election);
+        return;
+    case SCI_ELECTION_LEAVING:
+        if (!election->lock->releaser)
+            sci_election_stopped(election);
+        return;
+    case SCI_ELECTION_LEADING:
+        return;
+    }
+}
+
+SCI_PRIVATE void sci_election_fire_step(sci_timer *timer)
+{
+    sc_election *election = SCI_CONTAINER(timer, sc_election, step_timer);
+    sci_election_retain(election);
+    if (!election->is_closed)
+        sci_election_step(election);
+    sci_election_release(election);
+}
+
+/* Callbacks. */
+
+static void sci_election_call(sc_election *election, sc_resignation reason, int64_t term)
+{
+    const sc_election_config *config = &election->config;
+    sc_client *client = election->client;
+    sc_value *leader = NULL;
+    int64_t leader_term = election->leader_term;
+    if (!reason && !term) {
+        election->has_news = false;
+        leader = election->leader ? sc_value_retain(election->leader) : NULL;
+    }
+    election->is_telling = true;
+    sci_client_unlock(client);
+    if (reason)
+        config->on_resigned(config->user, election, reason);
+    else if (term)
+        config->on_elected(config->user, election, term);
+    else
+        config->on_leader_changed(config->user, election, sc_value_bytes(leader), leader_term);
+    sc_value_release(leader);
+    sci_loop_lock(&client->loop);
+    election->is_telling = false;
+    sci_election_wake(election);
+}
+
+/* The next callback that is owed; false: none. What is over before it was told is left out. */
+static bool sci_election_tell_next(sc_election *election)
+{
+    bool is_leading = election->state == SCI_ELECTION_LEADING;
+    int64_t told_term = election->told_term;
+    if (election->is_closed)
+        return false;
+    if (told_term && !(is_leading && told_term == election->term)) {
+        if (election->config.on_resigned)
+            sci_election_call(election, election->reason, 0);
+        election->told_term = 0;
+        return true;
+    }
+    if (is_leading && !told_term && election->config.on_elected) {
+        election->told_term = election->term;
+        sci_election_call(election, (sc_resignation)0, election->term);
+        return true;
+    }
+    if (!election->has_news)
+        return false;
+    sci_election_call(election, (sc_resignation)0, 0);
+    return true;
+}
+
+SCI_PRIVATE void sci_election_tell(sci_post *post)
+{
+    sc_election *election = SCI_CONTAINER(post, sc_election, post);
+    sc_client *client = election->client;
+    sci_client_retain(client);
+    sci_loop_lock(&client->loop);
+    election->is_posted = false;
+    while (sci_election_tell_next(election))
+        continue;
+    if (!election->is_closed && !client->is_closing)
+        sci_election_step(election);
+    sci_election_release(election);
+    sci_client_unlock(client);
+    sci_client_release(client);
+}
+
+/* MARK: - Elections: who leads (Private) */
+/* Elections: who leads, and what the server tells of it. */
+
+/* What every op of an election has in common. Sending lets go of the lock. */
+static void sci_election_submit(sc_election *election, sci_op *op,
+                                sc_status (*encode)(sci_op *op, sci_bytes *out),
+                                void (*complete)(sci_op *op))
+{
+    sc_client *client = election->client;
+    int64_t now_ns = sci_loop_now_ns(&client->loop);
+    memset(op, 0, sizeof *op);
+    op->encode = encode;
+    op->complete = complete;
+    op->replies = 1;
+    op->is_idempotent = true;
+    op->deadline_ns = sci_client_deadline_ns(client, 0, now_ns);
+    sci_election_retain(election);
+    sci_conn_submit(client->shared, op, now_ns);
+}
+
+/* The answer, or NULL; what is said of an error is dropped: it is tried again. */
+static const sc_item *sci_election_answer(sci_op *op)
+{
+    const sc_item *item = op->status == SC_OK ? sc_reply_item(op->view) : NULL;
+    sc_value_release(op->error_text);
+    op->error_text = NULL;
+    return item && sc_item_kind(item) != SC_ERROR ? item : NULL;
+}
+
+/* Speaking. */
+
+static sc_status sci_election_encode_announcement(sci_op *op, sci_bytes *out)
+{
+    const sc_election *election = SCI_CONTAINER(op, sc_election, announce_op);
+    sc_slice words[3];
+    words[0] = sc_text("PUBLISH");
+    words[1] = election->channel;
+    words[2] = election->state == SCI_ELECTION_LEADING ? election->name : sc_bytes("", 0);
+    return sci_write_command(out, words, 3);
+}
+
+static void sci_election_announced(sci_op *op)
+{
+    sc_election *election = SCI_CONTAINER(op, sc_election, announce_op);
+    (void)sci_election_answer(op);
+    election->is_announcing = false;
+    if (election->announces)
+        sci_election_step_soon(election);
+    sci_election_release(election);
+}
+
+/* That nobody leads is said when the key is gone. */
+SCI_PRIVATE void sci_election_speak(sc_election *election)
+{
+    if (!election->announces || election->is_announcing ||
+        election->state >= SCI_ELECTION_STOPPING)
+        return;
+    election->announces = false;
+    election->is_announcing = true;
+    sci_election_submit(election, &election->announce_op, sci_election_encode_announcement,
+                        sci_election_announced);
+}
+
+/* Looking. */
+
+SCI_PRIVATE void sci_election_know(sc_election *election, sc_slice name, int64_t term)
+{
+    sc_value *leader = NULL;
+    if (sci_slice_equal(sc_value_bytes(election->leader), name) &&
+        election->leader_term == term && (name.len || !election->leader))
+        return;
+    if (name.len && sc_value_create(&election->client->memory, name, &leader) != SC_OK)
+        return; /* the next look finds it */
+    sc_value_release(election->leader);
+    election->leader = leader;
+    election->leader_term = term;
+    if (!election->config.on_leader_changed)
+        return;
+    election->has_news = true;
+    sci_election_post(election);
+}
+
+/* The leader's name in the key's value: behind the token. Other libraries' have the name alone. */
+static sc_slice sci_election_name_in(const sc_election *election, sc_slice value)
+{
+    if (election->config.interop || value.len <= SCI_TOKEN_LEN + 1 ||
+        value.data[SCI_TOKEN_LEN] != ':')
+        return value;
+    return sc_bytes(value.data + SCI_TOKEN_LEN + 1, value.len - SCI_TOKEN_LEN - 1);
+}
+
+static sc_status sci_election_encode_look(sci_op *op, sci_bytes *out)
+{
+    const sc_election *election = SCI_CONTAINER(op, sc_election, read_op);
+    sc_slice words[3];
+    words[0] = sc_text("MGET");
+    words[1] = election->keys[0];
+    words[2] = election->keys[1];
+    return sci_write_command(out, words, 3);
+}
+
+/* Who leads knows it better than an answer that may be older. */
+static void sci_election_looked(sci_op *op)
+{
+    sc_election *election = SCI_CONTAINER(op, sc_election, read_op);
+    const sc_item *answer = sci_election_answer(op);
+    int64_t term = 0;
+    election->is_reading = false;
+    if (answer && !election->reads && election->state != SCI_ELECTION_LEADING) {
+        sc_slice name = sci_election_name_in(election, sc_item_slice(sc_item_at(answer, 1)));
+        if (name.len && !election->config.interop)
+            (void)sc_item_integer(sc_item_at(answer, 0), &term);
+        sci_election_know(election, name, term);
+    }
+    if (election->reads)
+        sci_election_step_soon(election);
+    sci_election_release(election);
+}
+
+SCI_PRIVATE void sci_election_look(sc_election *election)
+{
+    if (!election->reads || election->is_reading)
+        return;
+    election->reads = false;
+    if (election->state == SCI_ELECTION_LEADING)
+        return;
+    election->is_reading = true;
+    sci_election_submit(election, &election->read_op, sci_election_encode_look,
+                        sci_election_looked);
+}
+
+static void sci_election_look_soon(sc_election *election)
+{
+    election->reads = true;
+    sci_election_step_soon(election);
+}
+
+SCI_PRIVATE void sci_election_fire_read(sci_timer *timer)
+{
+    sc_election *election = SCI_CONTAINER(timer, sc_election, read_timer);
+    sci_loop *loop = &election->client->loop;
+    sci_timer_arm(loop, timer,
+                  sci_loop_now_ns(loop) + election->config.poll_ms * SCI_NS_PER_MS);
+    sci_election_look_soon(election);
+}
+
+/* Notifications: https://redis.io/docs/latest/develop/pubsub/keyspace-notifications/ */
+
+/* K: by key; g, x, e: deleted, expired, evicted; A is all of them. `flags` gets what is on and what
+   is lacking; false when nothing is, or there is no room. */
+static bool sci_notify_merge(sc_slice on, char *flags, size_t cap)
+{
+    static const char wanted[] = "Kgxe";
+    bool has_all = on.len && memchr(on.data, 'A', on.len);
+    size_t len = on.len;
+    if (on.len + sizeof wanted > cap)
+        return false;
+    if (on.len)
+        memcpy(flags, on.data, on.len);
+    for (const char *flag = wanted; *flag; flag++)
+        if (!memchr(flags, *flag, len) && !(has_all && *flag != 'K'))
+            flags[len++] = *flag;
+    flags[len] = '\0';
+    return len > on.len;
+}
+
+static void sci_notify_ask(sc_election *election);
+
+static sc_status sci_notify_encode(sci_op *op, sci_bytes *out)
+{
+    const sc_election *election = SCI_CONTAINER(op, sc_election, notify_op);
+    bool sets = election->flags[0] != '\0';
+    sc_slice words[4];
+    words[0] = sc_text("CONFIG");
+    words[1] = sc_text(sets ? "SET" : "GET");
+    words[2] = sc_text("notify-keyspace-events");
+    words[3] = sc_text(election->flags);
+    return sci_write_command(out, words, sets ? 4 : 3);
+}
+
+static void sci_notify_answered(sci_op *op)
+{
+    sc_election *election = SCI_CONTAINER(op, sc_election, notify_op);
+    const sc_item *answer = sci_election_answer(op);
+    bool was_set = election->flags[0] != '\0';
+    if (!answer)
+        sci_client_log(election->client, SC_LOG_WARNING,
+                       "the server's notify-keyspace-events could not be %s: deleted keys of "
+                       "elections are noticed each poll_ms only",
+                       was_set ? "set" : "read");
+    election->flags[0] = '\0';
+    election->is_notifying = false;
+    if (answer && !was_set &&
+        sci_notify_merge(sc_item_slice(sc_item_at(answer, 1)), election->flags,
+                         sizeof election->flags))
+        sci_notify_ask(election);
+    sci_election_release(election);
+}
+
+static void sci_notify_ask(sc_election *election)
+{
+    election->is_notifying = true;
+    sci_election_submit(election, &election->notify_op, sci_notify_encode, sci_notify_answered);
+}
+
+static bool sci_event_deletes(sc_slice event)
+{
+    static const char *const deleting[] = {"del", "expired", "evicted", "rename_from"};
+    for (size_t i = 0; i < SCI_COUNT(deleting); i++)
+        if (sci_slice_equal(event, sc_text(deleting[i])))
+            return true;
+    return false;
+}
+
+/* The key was deleted: who waits asks, who leads finds out whether it still does. */
+static void sci_election_deleted(sc_election *election)
+{
+    sc_lock *lock = election->lock;
+    if (election->state == SCI_ELECTION_CONTENDING)
+        sci_lock_listen_event(&lock->listener, SCI_LISTEN_MESSAGE, NULL);
+    else if (election->state == SCI_ELECTION_LEADING && lock->is_held)
+        sci_lock_renew(lock);
+}
+
+static void sci_election_event(sci_listener *listener, sci_listen_event event,
+                               const sc_message *message)
+{
+    sc_election *election = SCI_CONTAINER(listener, sc_election, event_listener);
+    if (event == SCI_LISTEN_READY && election->config.configure_notifications &&
+        !election->is_notifying) {
+        sci_notify_ask(election);
+    } else if (event == SCI_LISTEN_MESSAGE && sci_event_deletes(message->payload)) {
+        sci_election_look_soon(election);
+        sci_election_deleted(election);
+    }
+}
+
+/* Listening. */
+
+static void sci_election_heard(sci_listener *listener, sci_listen_event event,
+                               const sc_message *message)
+{
+    sc_election *election = SCI_CONTAINER(listener, sc_election, channel_listener);
+    (void)message;
+    if (event == SCI_LISTEN_MESSAGE || event == SCI_LISTEN_READY)
+        sci_election_look_soon(election);
+}
+
+SCI_PRIVATE void sci_election_watch(sc_election *election)
+{
+    sc_client *client = election->client;
+    sci_election_retain(election); /* sending lets go of the lock */
+    election->channel_listener.event = sci_election_heard;
+    election->event_listener.event = sci_election_event;
+    (void)sci_listener_add(client, &election->channel_listener, election->channel, false);
+    (void)sci_listener_add(client, &election->event_listener, election->event_channel, false);
+    sci_election_fire_read(&election->read_timer);
+    sci_election_release(election);
+}
+
+SCI_PRIVATE void sci_election_unwatch(sc_election *election)
+{
+    sci_listener_remove(election->client, &election->channel_listener);
+    sci_listener_remove(election->client, &election->event_listener);
 }
 
 /* MARK: - Cache (Private) */

@@ -1132,6 +1132,9 @@ extern "C" {
 /* MARK: - Locks (Public) */
 #include "api/lock.h"
 
+/* MARK: - Elections (Public) */
+#include "api/election.h"
+
 /* MARK: - Cache (Public) */
 #include "api/cache.h"
 
@@ -1558,6 +1561,15 @@ extern "C" {
 
 /* MARK: - Locks: asking, holding, leaving (Private) */
 #include "coord/lock_state.c"
+
+/* MARK: - Elections (Private) */
+#include "coord/election.c"
+
+/* MARK: - Elections: campaigning, leading, stopping (Private) */
+#include "coord/election_state.c"
+
+/* MARK: - Elections: who leads (Private) */
+#include "coord/election_watch.c"
 
 /* MARK: - Cache (Private) */
 #include "cache/cache.c"

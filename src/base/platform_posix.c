@@ -137,6 +137,15 @@ SCI_PRIVATE bool sci_platform_random(sc_random *table)
     return true;
 }
 
+SCI_PRIVATE size_t sci_platform_host_name(char *name, size_t cap, int64_t *process_id)
+{
+    *process_id = (int64_t)getpid();
+    if (gethostname(name, cap) != 0)
+        return 0;
+    name[cap - 1] = '\0'; /* one that does not fit may come without */
+    return strlen(name);
+}
+
 SCI_PRIVATE const char *sci_platform_time_zone(void)
 {
     return getenv("TZ");
@@ -160,6 +169,14 @@ SCI_PRIVATE bool sci_platform_random(sc_random *table)
 {
     (void)table;
     return false;
+}
+
+SCI_PRIVATE size_t sci_platform_host_name(char *name, size_t cap, int64_t *process_id)
+{
+    (void)name;
+    (void)cap;
+    *process_id = 0;
+    return 0;
 }
 
 SCI_PRIVATE const char *sci_platform_time_zone(void)

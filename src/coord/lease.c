@@ -17,7 +17,7 @@ SCI_PRIVATE void sci_lease_scripts_init(sci_lease_scripts *scripts)
     sci_script_init(&scripts->renew, SCI_SCRIPT_RENEW);
 }
 
-SCI_PRIVATE sc_status sci_token_draw(sc_client *client, char token[SCI_TOKEN_LEN + 1])
+SCI_PRIVATE sc_status sci_token_draw(sc_client *client, char token[SCI_TOKEN_LEN])
 {
     static const char digits[] = "0123456789abcdef";
     unsigned char bits[SCI_TOKEN_LEN / 2];
@@ -26,7 +26,6 @@ SCI_PRIVATE sc_status sci_token_draw(sc_client *client, char token[SCI_TOKEN_LEN
         token[2 * i] = digits[bits[i] >> 4];
         token[2 * i + 1] = digits[bits[i] & 15];
     }
-    token[SCI_TOKEN_LEN] = '\0';
     return status;
 }
 

@@ -8,8 +8,8 @@
 /* 128 random bits in hexadecimal. */
 #define SCI_TOKEN_LEN 32
 
-/* Draw one, with its NUL. */
-SCI_PRIVATE sc_status sci_token_draw(sc_client *client, char token[SCI_TOKEN_LEN + 1]);
+/* Draw one, without a NUL. */
+SCI_PRIVATE sc_status sci_token_draw(sc_client *client, char token[SCI_TOKEN_LEN]);
 
 /* Allowance for clocks that run apart: 1 % of the life, and 2 ms. */
 #define SCI_LEASE_DRIFT_MS(life_ms) ((life_ms) / 100 + 2)

@@ -34,6 +34,12 @@ static void sci_wish_run(sci_post *post)
     sci_client_release(client);
 }
 
+SCI_PRIVATE void sci_lock_changed(sc_lock *lock)
+{
+    if (lock->changed)
+        lock->changed(lock);
+}
+
 SCI_PRIVATE void sci_wish_end(sc_lock *lock, sci_wish **wish, sc_status status)
 {
     sci_wish *ending = *wish;
@@ -48,6 +54,7 @@ SCI_PRIVATE void sci_wish_end(sc_lock *lock, sci_wish **wish, sc_status status)
         sci_loop_post(&lock->client->loop, &ending->post);
     else
         sci_waiter_finish(lock->client, &ending->waiter);
+    sci_lock_changed(lock);
 }
 
 /* Locked on entry and exit. */
@@ -245,12 +252,14 @@ static sc_lock *sci_lock_create(sc_client *client)
     sci_list_init(&lock->close_hook.link);
     sci_list_init(&lock->fork_hook.link);
     sci_list_init(&lock->lost_post.link);
+    lock->token = lock->own_token;
+    lock->token_len = SCI_TOKEN_LEN;
     return lock;
 }
 
-/* By these scripts. */
-static sc_status sci_lock_make(sc_client *client, const sc_lock_config *config, const char *take,
-                               const char *give, const char *renew, sc_lock **lock)
+SCI_PRIVATE sc_status sci_lock_make(sc_client *client, const sc_lock_config *config,
+                                    const char *take, const char *give, const char *renew,
+                                    sc_lock **lock)
 {
     *lock = NULL;
     if (!client || !config || !config->key.len)

@@ -67,6 +67,9 @@ struct sc_lock {
     sc_client *client;     /* retained */
     size_t references;     /* the handle's, each op's and each asynchronous call's */
     sc_lock_config config; /* no zeros; its key is not used */
+    /* Of an election, which stands on it: NULL, or called whenever a call ended, a lease began or
+       changed, or the lock is given back. Locked, within the change: it may only look and arm. */
+    void (*changed)(struct sc_lock *lock);
     bool is_shared;        /* the scripts take a limit and a shift */
     bool is_writer;        /* shares with nobody */
     sci_lock_names names;
@@ -104,7 +107,11 @@ struct sc_lock {
     sci_timer hold_timer;
     sci_listener listener;
     bool has_id; /* not in a forked child, yet */
-    char token[SCI_TOKEN_LEN + 1];
+    /* The key's value while it is held. Its first SCI_TOKEN_LEN bytes are drawn for each holding;
+       what an election has behind them stays. */
+    char *token;
+    size_t token_len;
+    char own_token[SCI_TOKEN_LEN + 1];
 
     sci_post lost_post;
     uint32_t losses; /* on_lost is to be called so often */
@@ -130,6 +137,12 @@ struct sc_lock {
 SCI_PRIVATE sc_status sci_lock_say(const sc_lock *lock, sc_status status, const char *what);
 
 SCI_PRIVATE void sci_lock_release_reference(sc_lock *lock);
+/* Open a contender that takes, gives and renews by these scripts. */
+SCI_PRIVATE sc_status sci_lock_make(sc_client *client, const sc_lock_config *config,
+                                    const char *take, const char *give, const char *renew,
+                                    sc_lock **lock);
+/* Tell the election. */
+SCI_PRIVATE void sci_lock_changed(sc_lock *lock);
 /* The call in this place, if there is one, ends. Words of anything but SC_OK in sc_error_text. */
 SCI_PRIVATE void sci_wish_end(sc_lock *lock, sci_wish **wish, sc_status status);
 

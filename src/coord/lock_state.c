@@ -145,7 +145,8 @@ SCI_PRIVATE void sci_lock_leave(sc_lock *lock)
     lock->is_leaving = true;
     sci_timer_cancel(loop, &lock->hold_timer);
     sci_timer_cancel(loop, &lock->wait_timer);
-    lock->farewell_args[0] = sc_bytes(lock->token, SCI_TOKEN_LEN);
+    sci_lock_changed(lock);
+    lock->farewell_args[0] = sc_bytes(lock->token, lock->token_len);
     lock->farewell_args[1] = lock->names.id;
     lock->farewell_args[2] = sc_text(lock->config.fair ? "1" : "0");
     lock->farewell_args[3] = lock->names.wake;
@@ -203,6 +204,7 @@ static void sci_lock_mind(sc_lock *lock, int64_t since_ns, int32_t part)
     if (!lock->config.no_renewal && !lock->is_renewing)
         due_ns = sci_min_i64(due_ns, since_ns + sci_lock_part_ns(lock, part));
     sci_timer_arm(&lock->client->loop, &lock->hold_timer, due_ns);
+    sci_lock_changed(lock);
 }
 
 static void sci_lock_hold(sc_lock *lock, int64_t fence)
@@ -282,11 +284,11 @@ SCI_PRIVATE void sci_lock_renew(sc_lock *lock)
     sci_lock_until(lock, lock->renewed_ns);
     lock->until_ns = sci_min_i64(lock->until_ns, until_ns);
     sci_lock_mind(lock, 0, 1);
-    lock->renewal_args[0] = sc_bytes(lock->token, SCI_TOKEN_LEN);
+    lock->renewal_args[0] = sc_bytes(lock->token, lock->token_len);
     lock->renewal_args[1] =
         sc_bytes(lock->life_text, sci_i64_to_text(lock->life_ms, lock->life_text));
     lock->renewal_args[2] = sc_text(lock->shift_text);
-    sci_eval_init(&lock->renewal, &lock->scripts[2], lock->names.keys, 3, lock->renewal_args,
+    sci_eval_init(&lock->renewal, &lock->scripts[2], lock->names.keys, 4, lock->renewal_args,
                   lock->is_shared ? 3 : 2, sci_lock_renewed);
     sci_wish_expect(lock, lock->extender, lock->client->shared);
     sci_lock_submit(lock, &lock->renewal, lock->extender, lock->until_ns);
@@ -416,7 +418,7 @@ static void sci_lock_ask(sc_lock *lock)
     lock->asked_ns = now_ns;
     sci_lock_until(lock, now_ns);
     sci_timer_cancel(&client->loop, &lock->wait_timer);
-    lock->question_args[0] = sc_bytes(lock->token, SCI_TOKEN_LEN);
+    lock->question_args[0] = sc_bytes(lock->token, lock->token_len);
     lock->question_args[1] = sc_text(lock->ttl_text);
     lock->question_args[2] = lock->names.id;
     lock->question_args[3] = sc_text(is_queueing ? lock->place_text : "0");

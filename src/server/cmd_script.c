@@ -218,6 +218,9 @@ static const sci_native_script *sci_native_scripts(void)
         {SCI_SCRIPT_RENEW, 3, 2, sci_script_renew},
         {SCI_SCRIPT_LOCK, 4, 5, sci_script_lock},
         {SCI_SCRIPT_UNLOCK, 4, 4, sci_script_unlock},
+        {SCI_SCRIPT_LEAD, 4, 5, sci_script_lead},
+        {SCI_SCRIPT_UNLEAD, 4, 4, sci_script_unlead},
+        {SCI_SCRIPT_RENEW_LEAD, 4, 2, sci_script_renew_lead},
         {SCI_SCRIPT_SHARE, 4, 8, sci_script_share},
         {SCI_SCRIPT_UNSHARE, 4, 4, sci_script_unshare},
         {SCI_SCRIPT_RENEW_SHARE, 3, 3, sci_script_renew_share},
@@ -261,7 +264,7 @@ static bool sci_script_key_count(sci_call *call, size_t *keys)
 static void sci_script_run_native(sci_call *call, const sci_native_script *script, size_t keys)
 {
     sci_script_run run;
-    if (keys != script->keys || call->argc - 3 - keys != script->args) {
+    if (keys < script->keys || call->argc - 3 - keys != script->args) {
         sci_answer_error(call, "ERR this script of smartcache takes %zu keys and %zu arguments",
                          script->keys, script->args);
         return;

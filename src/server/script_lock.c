@@ -255,6 +255,97 @@ SCI_PRIVATE void sci_script_unlock(sci_script_run *run)
         sci_answer_i64(run->call, is_ours);
 }
 
+/* Elections that share their key with another library's. */
+
+#define SCI_LEADER_FIELD "leader"
+
+/* The name behind the token. */
+static sc_slice sci_script_leader_name(const sci_script_run *run)
+{
+    sc_slice token = run->args[SCI_LOCK_ARG_TOKEN];
+    size_t at = sci_min_size(token.len, 33);
+    return sc_bytes(token.data + at, token.len - at);
+}
+
+/* `*is_ours`: the key has our name, and the token is ours. `*is_free`: there is none. */
+static bool sci_script_leads(sci_script_run *run, bool *is_ours, bool *is_free)
+{
+    sc_slice holder;
+    if (!sci_script_get(run, SCI_SCRIPT_LEASE, &holder))
+        return false;
+    *is_free = !holder.data;
+    *is_ours = holder.data && sci_slice_equal(holder, sci_script_leader_name(run));
+    if (!*is_ours)
+        return true;
+    if (!sci_script_do_on(run, "HGET", SCI_SCRIPT_ALIVE, sc_text(SCI_LEADER_FIELD),
+                          sc_bytes(NULL, 0)))
+        return false;
+    sc_slice token = sci_script_answered(run);
+    *is_ours = token.data && sci_slice_equal(token, run->args[SCI_LOCK_ARG_TOKEN]);
+    return true;
+}
+
+static void sci_script_grant_lead(sci_script_run *run)
+{
+    const sc_slice *args = run->args;
+    int64_t fence;
+    if (sci_script_count_fence(run, &fence) &&
+        sci_script_set(run, SCI_SCRIPT_LEASE, sci_script_leader_name(run),
+                       args[SCI_LOCK_ARG_LIFE]) &&
+        sci_script_do_on(run, "HSET", SCI_SCRIPT_ALIVE, sc_text(SCI_LEADER_FIELD),
+                         args[SCI_LOCK_ARG_TOKEN]) &&
+        sci_script_keep(run, SCI_SCRIPT_ALIVE, args[SCI_LOCK_ARG_LIFE]) &&
+        sci_script_leave_queue(run, args[SCI_LOCK_ARG_WHO]))
+        sci_script_answer_pair(run, 1, fence);
+}
+
+SCI_PRIVATE void sci_script_lead(sci_script_run *run)
+{
+    int64_t left_ms = -1;
+    bool is_ours;
+    bool is_free;
+    if (!sci_script_leads(run, &is_ours, &is_free))
+        return;
+    if (is_free || is_ours) {
+        sci_script_grant_lead(run);
+        return;
+    }
+    left_ms = sci_script_ttl_ms(run, SCI_SCRIPT_LEASE);
+    if (sci_script_queue_up(run))
+        sci_script_answer_pair(run, 0, left_ms);
+}
+
+SCI_PRIVATE void sci_script_unlead(sci_script_run *run)
+{
+    const sc_slice *args = run->args;
+    const sc_slice del[2] = {sc_text("DEL"), run->keys[SCI_SCRIPT_LEASE]};
+    bool is_ours;
+    bool is_free;
+    if (!sci_script_leads(run, &is_ours, &is_free) ||
+        !sci_script_leave_queue(run, args[SCI_UNLOCK_ARG_WHO]))
+        return;
+    if (is_ours && !(sci_script_do(run, del, 2) &&
+                     sci_script_do_on(run, "HDEL", SCI_SCRIPT_ALIVE, sc_text(SCI_LEADER_FIELD),
+                                      sc_bytes(NULL, 0))))
+        return;
+    if (!(is_free || is_ours) ||
+        sci_script_wake_next(run, args[SCI_UNLOCK_ARG_CHANNEL], args[SCI_UNLOCK_ARG_FAIR]))
+        sci_answer_i64(run->call, is_ours);
+}
+
+SCI_PRIVATE void sci_script_renew_lead(sci_script_run *run)
+{
+    sc_slice life = run->args[SCI_LOCK_ARG_LIFE];
+    bool is_ours;
+    bool is_free;
+    if (!sci_script_leads(run, &is_ours, &is_free))
+        return;
+    if (!is_ours ||
+        (sci_script_keep(run, SCI_SCRIPT_ALIVE, life) &&
+         sci_script_do_on(run, "PEXPIRE", SCI_SCRIPT_LEASE, life, sc_bytes(NULL, 0))))
+        sci_answer_i64(run->call, is_ours);
+}
+
 /* Locks with several holders. */
 
 /* The integer that the answer is. */

@@ -39,6 +39,9 @@ SCI_PRIVATE bool sci_script_join(sci_script_run *run, sci_bytes *joined, const s
 
 SCI_PRIVATE void sci_script_lock(sci_script_run *run);
 SCI_PRIVATE void sci_script_unlock(sci_script_run *run);
+SCI_PRIVATE void sci_script_lead(sci_script_run *run);
+SCI_PRIVATE void sci_script_unlead(sci_script_run *run);
+SCI_PRIVATE void sci_script_renew_lead(sci_script_run *run);
 SCI_PRIVATE void sci_script_share(sci_script_run *run);
 SCI_PRIVATE void sci_script_unshare(sci_script_run *run);
 SCI_PRIVATE void sci_script_renew_share(sci_script_run *run);

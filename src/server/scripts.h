@@ -121,6 +121,44 @@
     "if not h or h==A[1] then wake(A[4],A[3]) end\n"                                               \
     "return h==A[1] and 1 or 0\n"
 
+/* Elections that share their key with another library's: the key has the leader's name as its value,
+   and `alive` the token in a field of its own. A token here is 32 characters, ":" and the name.
+   KEYS: fence, lock, queue, alive. */
+
+/* ARGV: as SCI_SCRIPT_LOCK; the queue has no order. */
+#define SCI_SCRIPT_LEAD                                                                            \
+    SCI_LUA_BEGIN                                                                                  \
+    "local t=c('TIME')\n"                                                                          \
+    "local us=t[1]*1000000+t[2]\n"                                                                 \
+    "local name=A[1]:sub(34)\n"                                                                    \
+    "local h=c('GET',K[2])\n"                                                                      \
+    "local left=h and c('PTTL',K[2])\n"                                                            \
+    "if not h or h==name and c('HGET',K[4],'leader')==A[1] then\n" SCI_LUA_FENCE                   \
+    " c('SET',K[2],name,'PX',A[2])\n"                                                              \
+    " c('HSET',K[4],'leader',A[1])\n"                                                              \
+    " if c('PTTL',K[4])<A[2]+0 then c('PEXPIRE',K[4],A[2]) end\n"                                  \
+    " drop(A[3])\n"                                                                                \
+    " return {1,f}\n"                                                                              \
+    "end\n" SCI_LUA_QUEUE
+
+/* ARGV: as SCI_SCRIPT_UNLOCK. */
+#define SCI_SCRIPT_UNLEAD                                                                          \
+    SCI_LUA_BEGIN                                                                                  \
+    SCI_LUA_WAKE                                                                                   \
+    "local h=c('GET',K[2])\n"                                                                      \
+    "local ours=h==A[1]:sub(34) and c('HGET',K[4],'leader')==A[1]\n"                               \
+    "drop(A[2])\n"                                                                                 \
+    "if ours then c('DEL',K[2]) c('HDEL',K[4],'leader') end\n"                                     \
+    "if not h or ours then wake(A[4],A[3]) end\n"                                                  \
+    "return ours and 1 or 0\n"
+
+/* ARGV: token, lease in ms. */
+#define SCI_SCRIPT_RENEW_LEAD                                                                      \
+    SCI_LUA_NAMES                                                                                  \
+    "if c('GET',K[2])~=A[1]:sub(34) or c('HGET',K[4],'leader')~=A[1] then return 0 end\n"          \
+    "if c('PTTL',K[4])<A[2]+0 then c('PEXPIRE',K[4],A[2]) end\n"                                   \
+    "return c('PEXPIRE',K[2],A[2])\n"
+
 /* Locks with several holders: the lock is a sorted set of their tokens, by when their leases end in
    ms, less a shift. A token that begins with "w" is alone. */
 
