@@ -2051,7 +2051,7 @@ typedef enum sc_resignation {
     SC_RESIGNED_ASKED = 1, /* sc_election_resign, sc_election_close */
     SC_RESIGNED_UNRENEWED, /* the server could not be reached in time */
     SC_RESIGNED_LOST,      /* the key on the server was deleted, or is another's */
-    SC_RESIGNED_CLOSED     /* the client was closed */
+    SC_RESIGNED_CLOSED     /* the client was closed, or a signal came (sc_release_on_signal) */
 } sc_resignation;
 
 /* Callbacks run as sc_on_reply does, one at a time, in the order of what happened, and may call
@@ -2136,6 +2136,27 @@ SC_API int64_t sc_election_term(const sc_election *election);
    `*term` may be 0, as in sc_on_leader_changed. Either may be NULL. SC_MISS: nobody, or not known
    yet. Any thread. Does not block. */
 SC_API sc_status sc_election_leader(sc_election *election, sc_value **name, int64_t *term);
+
+/* MARK: - Signals (Public) */
+/* Giving up what is held when the process is told to end. */
+
+/* When the process gets SIGINT or SIGTERM, and when it exits (exit, or the end of main): give back
+   the locks, permits and leaderships of this client, within 50 ms, then let what was set for the
+   signal before act: the system's default ends the process by that signal; a handler of the
+   program's gets it, once. Of a signal that is ignored, nothing is done. Until the client is closed;
+   clients that do not ask for it keep what they hold until their leases end.
+
+   A signal that was acted upon is not waited for any more: should the program go on, its own handler
+   has the next one; on_lost is not called for what was given back; on_resigned is
+   (SC_RESIGNED_CLOSED), and elections are not campaigned in any more. Loads under way keep their
+   leases. A forked child releases nothing and only passes signals on, until it calls this itself;
+   quick_exit, _exit and fatal signals release nothing either.
+
+   Call it after handlers of the program's own were set: one that is set later gets the signal
+   instead. The first call starts a thread, which keeps a pipe, until the process exits.
+   SC_ERR_UNSUPPORTED in builds without POSIX or threads; SC_ERR_MEMORY, SC_ERR_IO, SC_ERR_CLOSED.
+   Twice is as good as once. Any thread. Does not block. */
+SC_API sc_status sc_release_on_signal(sc_client *client);
 
 /* MARK: - Cache (Public) */
 /* The cache: values under keys, and get-or-load, which computes a missing value once in the fleet.
@@ -8888,6 +8909,293 @@ SC_API bool sc_platform_transport(sc_transport *table)
 {
     (void)table;
     return false;
+}
+
+#endif
+
+/* MARK: - POSIX signals (Private) */
+/* SIGINT, SIGTERM and exit, for those who hold something.
+
+   The handler writes a byte to a pipe and returns; a thread reads it, has everything given up, sets
+   what was set before, and sends the signal again. So whoever was interrupted goes on meanwhile, and
+   lets go of locks that giving up needs. */
+
+/* Signals that end the process, and its exit: those who hold something are asked to give it up, on
+   a thread of their own, since a signal handler may do next to nothing. */
+
+#if !defined(SMARTCACHE_NO_POSIX) && !defined(SMARTCACHE_NO_THREADS)
+/* Somebody who holds something. */
+typedef struct sci_signal_hook {
+    struct sci_signal_hook *next; /* private, as the next one */
+    uint32_t round;
+    void *owner;
+    /* Under a lock of this room's: keep the owner for one call of either of the others. */
+    void (*retain)(void *owner);
+    void (*give_up)(void *owner); /* what is held; then let go of the owner */
+    /* Wait up to `*moments` ms until all that was given up is said, and take from them; then let go
+       of the owner. */
+    void (*await)(void *owner, int *moments);
+} sci_signal_hook;
+
+/* From now on; the first one sets the handlers. SC_ERR_MEMORY, SC_ERR_IO. */
+SCI_PRIVATE sc_status sci_signals_add(sci_signal_hook *hook);
+/* The last one restores what was set before. Fine for one that is not there. Does not wait for its
+   functions. */
+SCI_PRIVATE void sci_signals_remove(sci_signal_hook *hook);
+#endif
+
+#if !defined(SMARTCACHE_NO_POSIX) && !defined(SMARTCACHE_NO_THREADS)
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+
+/* All owners together wait so long at most. */
+#define SCI_SIGNAL_MOMENTS 40
+#define SCI_SIGNALS 2
+/* The byte that ends the thread. */
+#define SCI_SIGNAL_END 0
+
+static const int sci_signal_numbers[SCI_SIGNALS] = {SIGINT, SIGTERM};
+
+/* The one thing in the library that all clients of a process share, and its only global that is
+   written: a handler gets no argument. Zeros at first. */
+typedef struct sci_signal_state {
+#if defined(__linux__)
+    sci_mutex lock;
+#else
+    pthread_mutex_t lock;
+#endif
+    long process_id; /* whose all this is; 0: nobody's */
+    sci_signal_hook *hooks;
+    uint32_t round;
+    bool is_at_exit; /* registered, also for children */
+    bool has_thread;
+    sci_thread thread;
+    int pipe_ends[2]; /* to be read, and written to */
+    bool is_set[SCI_SIGNALS];
+    bool is_passed[SCI_SIGNALS]; /* acted upon, and what was before set again */
+    struct sigaction before[SCI_SIGNALS];
+} sci_signal_state;
+
+#if defined(__linux__)
+static sci_signal_state sci_signals;
+static void sci_signals_lock(void)
+{
+    sci_mutex_lock(&sci_signals.lock);
+}
+static void sci_signals_unlock(void)
+{
+    sci_mutex_unlock(&sci_signals.lock);
+}
+#else
+static sci_signal_state sci_signals = {PTHREAD_MUTEX_INITIALIZER, 0, NULL, 0, false, false};
+static void sci_signals_lock(void)
+{
+    (void)pthread_mutex_lock(&sci_signals.lock);
+}
+static void sci_signals_unlock(void)
+{
+    (void)pthread_mutex_unlock(&sci_signals.lock);
+}
+#endif
+
+/* Giving up. */
+
+/* The next one of this round, its owner retained; false: there is none. */
+static bool sci_signals_next(uint32_t round, sci_signal_hook *found)
+{
+    bool has_found = false;
+    sci_signals_lock();
+    for (sci_signal_hook *hook = sci_signals.hooks; hook && !has_found; hook = hook->next) {
+        if (hook->round == round)
+            continue;
+        hook->round = round;
+        *found = *hook;
+        has_found = true;
+        hook->retain(hook->owner);
+    }
+    sci_signals_unlock();
+    return has_found;
+}
+
+static void sci_signals_give_up(void)
+{
+    sci_signal_hook hook;
+    int moments = SCI_SIGNAL_MOMENTS;
+    uint32_t round = ++sci_signals.round;
+    while (sci_signals_next(round, &hook))
+        hook.give_up(hook.owner);
+    round = ++sci_signals.round;
+    while (sci_signals_next(round, &hook))
+        hook.await(hook.owner, &moments);
+}
+
+/* The handlers. */
+
+static void sci_signal_handle(int number);
+
+/* Set what was before, unless somebody has set another handler since, which may call ours; true when
+   it was done. */
+static bool sci_signal_restore(size_t at)
+{
+    struct sigaction now;
+    int number = sci_signal_numbers[at];
+    if (!sci_signals.is_set[at])
+        return false;
+    sci_signals.is_set[at] = false;
+    return sigaction(number, NULL, &now) == 0 && now.sa_handler == sci_signal_handle &&
+           sigaction(number, &sci_signals.before[at], NULL) == 0;
+}
+
+/* Async-signal-safe (man 7 signal-safety). A child has the handlers and nothing else. */
+static void sci_signal_handle(int number)
+{
+    int error = errno;
+    unsigned char byte = (unsigned char)number;
+    if (sci_signals.process_id == (long)getpid()) {
+        if ((write)(sci_signals.pipe_ends[1], &byte, 1) == 1) {
+            errno = error;
+            return;
+        }
+    }
+    for (size_t i = 0; i < SCI_SIGNALS; i++)
+        if (sci_signal_numbers[i] == number && sigaction(number, &sci_signals.before[i], NULL) == 0)
+            (void)raise(number); /* when this has returned */
+    errno = error;
+}
+
+/* Also one that came again before the first was passed on. */
+static bool sci_signal_pass(size_t at)
+{
+    if (sci_signal_restore(at))
+        sci_signals.is_passed[at] = true;
+    return sci_signals.is_passed[at];
+}
+
+/* All signals are blocked here. */
+static void *sci_signal_run(void *argument)
+{
+    unsigned char byte = SCI_SIGNAL_END;
+    (void)argument;
+    for (;;) {
+        ssize_t got = (read)(sci_signals.pipe_ends[0], &byte, 1);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got != 1 || byte == SCI_SIGNAL_END)
+            return NULL;
+        sci_signals_give_up();
+        sci_signals_lock();
+        bool is_passed = sci_signal_pass(sci_signal_numbers[0] == byte ? 0 : 1);
+        sci_signals_unlock();
+        if (is_passed)
+            (void)kill(getpid(), byte);
+    }
+}
+
+static void sci_signal_exit(void)
+{
+    unsigned char byte = SCI_SIGNAL_END;
+    if (sci_signals.process_id != (long)getpid())
+        return;
+    sci_signals_give_up();
+    if (sci_signals.has_thread && (write)(sci_signals.pipe_ends[1], &byte, 1) == 1) {
+        sci_signals.has_thread = false;
+        sci_thread_join(&sci_signals.thread);
+    }
+}
+
+static void sci_signal_set(size_t at)
+{
+    struct sigaction own;
+    struct sigaction *before = &sci_signals.before[at];
+    if (sci_signals.is_set[at] || sigaction(sci_signal_numbers[at], NULL, before) != 0 ||
+        before->sa_handler == SIG_IGN || before->sa_handler == sci_signal_handle)
+        return;
+    memset(&own, 0, sizeof own);
+    own.sa_handler = sci_signal_handle;
+    own.sa_flags = SA_RESTART;
+    (void)sigemptyset(&own.sa_mask);
+    sci_signals.is_passed[at] = false;
+    sci_signals.is_set[at] = sigaction(sci_signal_numbers[at], &own, NULL) == 0;
+}
+
+/* Beginning and ending. */
+
+/* In a child: what it has inherited is forgotten, but for what was set before the handlers. */
+static void sci_signals_forget(void)
+{
+    if (!sci_signals.process_id || sci_signals.process_id == (long)getpid())
+        return;
+    if (sci_signals.has_thread) {
+        (void)(close)(sci_signals.pipe_ends[0]);
+        (void)(close)(sci_signals.pipe_ends[1]);
+    }
+    sci_signals.has_thread = false;
+    sci_signals.hooks = NULL;
+    sci_signals.process_id = 0;
+}
+
+static sc_status sci_signals_start(void)
+{
+    char unlisted[SCI_POSIX_ERROR_BYTES];
+    int *ends = sci_signals.pipe_ends;
+    if (sci_signals.has_thread)
+        return SC_OK;
+    if (pipe(ends) != 0)
+        return sc_fail(SC_ERR_IO, "no pipe for signals: %s", sci_posix_error_text(errno, unlisted));
+    sc_status status = SC_OK;
+    if (!sci_posix_descriptor_prepare(ends[0], false) ||
+        !sci_posix_descriptor_prepare(ends[1], true))
+        status = sc_fail(SC_ERR_IO, "the pipe for signals: %s",
+                         sci_posix_error_text(errno, unlisted));
+    if (status == SC_OK && !sci_signals.is_at_exit && atexit(sci_signal_exit) != 0)
+        status = sc_fail(SC_ERR_MEMORY, "atexit has no room for a function");
+    sci_signals.is_at_exit = sci_signals.is_at_exit || status == SC_OK;
+    if (status == SC_OK)
+        status = sci_thread_start(&sci_signals.thread, sci_signal_run, NULL);
+    sci_signals.has_thread = status == SC_OK;
+    if (status != SC_OK) {
+        (void)(close)(ends[0]);
+        (void)(close)(ends[1]);
+    }
+    return status;
+}
+
+SCI_PRIVATE sc_status sci_signals_add(sci_signal_hook *hook)
+{
+    /* a child's own lock: another thread of the parent may have held it */
+    if (sci_signals.process_id && sci_signals.process_id != (long)getpid())
+        memset(&sci_signals.lock, 0, sizeof sci_signals.lock);
+    sci_signals_lock();
+    sci_signals_forget();
+    sc_status status = sci_signals_start();
+    if (status == SC_OK) {
+        sci_signals.process_id = (long)getpid();
+        hook->round = sci_signals.round;
+        hook->next = sci_signals.hooks;
+        sci_signals.hooks = hook;
+        for (size_t i = 0; i < SCI_SIGNALS; i++)
+            sci_signal_set(i);
+    }
+    sci_signals_unlock();
+    return status;
+}
+
+SCI_PRIVATE void sci_signals_remove(sci_signal_hook *hook)
+{
+    if (sci_signals.process_id != (long)getpid())
+        return;
+    sci_signals_lock();
+    sci_signal_hook **at = &sci_signals.hooks;
+    while (*at && *at != hook)
+        at = &(*at)->next;
+    bool is_there = *at != NULL;
+    if (is_there)
+        *at = hook->next;
+    for (size_t i = 0; is_there && !sci_signals.hooks && i < SCI_SIGNALS; i++)
+        (void)sci_signal_restore(i);
+    sci_signals_unlock();
 }
 
 #endif
@@ -36063,7 +36371,7 @@ struct sci_conn {
 typedef struct sci_close_hook {
     sci_link link; /* in client->close_hooks */
     /* Locked. Before anything has ended, to say last words whose answers nobody waits for; may be
-       NULL. */
+       NULL. The client may go on afterwards (sc_release_on_signal). */
     void (*leaving)(struct sci_close_hook *hook);
     void (*closing)(struct sci_close_hook *hook); /* locked */
 } sci_close_hook;
@@ -36136,6 +36444,8 @@ SCI_PRIVATE void sci_client_unlock(sc_client *client);
 /* The reference count of the struct; the last release frees it. */
 SCI_PRIVATE void sci_client_retain(sc_client *client);
 SCI_PRIVATE void sci_client_release(sc_client *client);
+/* Locked: everything that is held is given back. */
+SCI_PRIVATE void sci_client_say_last_words(sc_client *client);
 /* Locked: start the client's thread, unless the program polls. Failing is no error: callers drive.
  */
 SCI_PRIVATE void sci_client_want_thread(sc_client *client);
@@ -38914,7 +39224,7 @@ SCI_PRIVATE void sci_client_release(sc_client *client)
 }
 
 /* Sending lets go of the lock, and hooks may come and go meanwhile. */
-static void sci_client_say_last_words(sc_client *client)
+SCI_PRIVATE void sci_client_say_last_words(sc_client *client)
 {
     sci_link done;
     sci_list_init(&done);
@@ -41489,6 +41799,115 @@ SC_API sc_status sc_unsubscribe(sc_client *client, sc_subscription id)
     return status;
 }
 
+/* MARK: - Signals (Private) */
+/* Giving up what a client holds when the process ends. */
+
+#if !defined(SMARTCACHE_NO_POSIX) && !defined(SMARTCACHE_NO_THREADS)
+
+/* Owned by the client's list. */
+typedef struct sci_release {
+    sci_signal_hook signal_hook;
+    sci_close_hook close_hook;
+    sc_client *client;
+} sci_release;
+
+static void sci_release_retain(void *owner)
+{
+    sci_client_retain((sc_client *)owner);
+}
+
+static void sci_release_give_up(void *owner)
+{
+    sc_client *client = (sc_client *)owner;
+    if (sci_client_enter(client) == SC_OK) {
+        sci_client_say_last_words(client);
+        sci_client_leave(client);
+    }
+    sci_client_release(client);
+}
+
+static bool sci_release_is_said(sc_client *client)
+{
+    bool is_said = true;
+    if (sci_client_enter(client) != SC_OK)
+        return true;
+    if (client->shared->state == SCI_CONN_READY)
+        is_said = sci_conn_is_drained(client->shared);
+    sci_client_leave(client);
+    return is_said;
+}
+
+static void sci_release_await(void *owner, int *moments)
+{
+    sc_client *client = (sc_client *)owner;
+    sci_gate pause;
+    sci_gate_init(&pause);
+    for (; *moments > 0 && !sci_release_is_said(client); --*moments)
+        sci_gate_wait(&pause, sci_gate_ticket(&pause), SCI_NS_PER_MS);
+    sci_gate_free(&pause);
+    sci_client_release(client);
+}
+
+static void sci_release_closing(sci_close_hook *hook)
+{
+    sci_release *release = SCI_CONTAINER(hook, sci_release, close_hook);
+    sci_signals_remove(&release->signal_hook);
+    sci_free(&release->client->memory, release, sizeof *release);
+}
+
+static bool sci_release_is_there(const sc_client *client)
+{
+    for (const sci_link *link = client->close_hooks.next; link != &client->close_hooks;
+         link = link->next)
+        if (SCI_CONTAINER(link, sci_close_hook, link)->closing == sci_release_closing)
+            return true;
+    return false;
+}
+
+static sc_status sci_release_make(sc_client *client)
+{
+    if (sci_release_is_there(client))
+        return SC_OK;
+    sci_release *release = (sci_release *)sci_alloc_zeroed(&client->memory, sizeof *release);
+    if (!release)
+        return SC_ERR_MEMORY;
+    release->client = client;
+    release->close_hook.closing = sci_release_closing;
+    release->signal_hook.owner = client;
+    release->signal_hook.retain = sci_release_retain;
+    release->signal_hook.give_up = sci_release_give_up;
+    release->signal_hook.await = sci_release_await;
+    sc_status status = sci_signals_add(&release->signal_hook);
+    if (status != SC_OK) {
+        sci_free(&client->memory, release, sizeof *release);
+        return status;
+    }
+    sci_list_init(&release->close_hook.link);
+    sci_list_append(&client->close_hooks, &release->close_hook.link);
+    return SC_OK;
+}
+
+SC_API sc_status sc_release_on_signal(sc_client *client)
+{
+    sc_status status = sci_client_enter(client);
+    if (status != SC_OK)
+        return status;
+    status = sci_release_make(client);
+    sci_client_leave(client);
+    return status;
+}
+
+#else
+
+SC_API sc_status sc_release_on_signal(sc_client *client)
+{
+    (void)client;
+    return sc_fail(SC_ERR_UNSUPPORTED,
+                   "sc_release_on_signal needs POSIX and threads, which this build has not");
+}
+
+#endif
+
 /* MARK: - Local lock map (Private) */
 /* The local lock map: single flight and a lock per key, between threads. */
 
@@ -43582,6 +44001,12 @@ static void sci_election_end(sc_election *election)
     sci_election_wake(election);
 }
 
+/* Before the lock is given back: it is not campaigned in any more. */
+static void sci_election_leaving(sci_close_hook *hook)
+{
+    SCI_CONTAINER(hook, sc_election, close_hook)->wants = false;
+}
+
 static void sci_election_closing(sci_close_hook *hook)
 {
     sc_election *election = SCI_CONTAINER(hook, sc_election, close_hook);
@@ -43744,6 +44169,7 @@ static sc_election *sci_election_create(sc_client *client)
     election->references = 1;
     sci_client_retain(client);
     sci_bytes_init(&election->names, &client->memory);
+    election->close_hook.leaving = sci_election_leaving;
     election->close_hook.closing = sci_election_closing;
     election->fork_hook.forked = sci_election_forked;
     election->step_timer.fire = sci_election_fire_step;
@@ -43783,7 +44209,9 @@ SC_API sc_status sc_election_open(sc_client *client, const sc_election_config *c
         sci_election_release(created);
         return status;
     }
+    sci_list_remove(&created->lock->close_hook.link); /* behind the election's */
     sci_list_append(&client->close_hooks, &created->close_hook.link);
+    sci_list_append(&client->close_hooks, &created->lock->close_hook.link);
     sci_list_append(&client->fork_hooks, &created->fork_hook.link);
     sci_client_want_thread(client);
     sci_election_watch(created);
@@ -44107,6 +44535,7 @@ static void sci_election_contend(sc_election *election)
     sci_election_clear_wish(election);
     election->state = SCI_ELECTION_CONTENDING;
     lock->config.no_renewal = false;
+    lock->is_hasty = false;
     lock->deadline_ns = SCI_NEVER;
     lock->acquirer = &election->wish;
     sci_lock_begin(lock);

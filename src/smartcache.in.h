@@ -1135,6 +1135,9 @@ extern "C" {
 /* MARK: - Elections (Public) */
 #include "api/election.h"
 
+/* MARK: - Signals (Public) */
+#include "api/signal.h"
+
 /* MARK: - Cache (Public) */
 #include "api/cache.h"
 
@@ -1232,6 +1235,9 @@ extern "C" {
 
 /* MARK: - POSIX transport (Private) */
 #include "net/posix_socket.c"
+
+/* MARK: - POSIX signals (Private) */
+#include "net/posix_signal.c"
 
 /* MARK: - POSIX listener (Private) */
 #include "net/posix_listen.c"
@@ -1546,6 +1552,9 @@ extern "C" {
 
 /* MARK: - Subscriptions (Private) */
 #include "client/subscribe.c"
+
+/* MARK: - Signals (Private) */
+#include "client/release.c"
 
 /* MARK: - Local lock map (Private) */
 #include "coord/lockmap.c"

@@ -12,7 +12,7 @@ typedef enum sc_resignation {
     SC_RESIGNED_ASKED = 1, /* sc_election_resign, sc_election_close */
     SC_RESIGNED_UNRENEWED, /* the server could not be reached in time */
     SC_RESIGNED_LOST,      /* the key on the server was deleted, or is another's */
-    SC_RESIGNED_CLOSED     /* the client was closed */
+    SC_RESIGNED_CLOSED     /* the client was closed, or a signal came (sc_release_on_signal) */
 } sc_resignation;
 
 /* Callbacks run as sc_on_reply does, one at a time, in the order of what happened, and may call

@@ -469,7 +469,7 @@ SCI_PRIVATE void sci_client_release(sc_client *client)
 }
 
 /* Sending lets go of the lock, and hooks may come and go meanwhile. */
-static void sci_client_say_last_words(sc_client *client)
+SCI_PRIVATE void sci_client_say_last_words(sc_client *client)
 {
     sci_link done;
     sci_list_init(&done);

@@ -176,7 +176,7 @@ struct sci_conn {
 typedef struct sci_close_hook {
     sci_link link; /* in client->close_hooks */
     /* Locked. Before anything has ended, to say last words whose answers nobody waits for; may be
-       NULL. */
+       NULL. The client may go on afterwards (sc_release_on_signal). */
     void (*leaving)(struct sci_close_hook *hook);
     void (*closing)(struct sci_close_hook *hook); /* locked */
 } sci_close_hook;
@@ -249,6 +249,8 @@ SCI_PRIVATE void sci_client_unlock(sc_client *client);
 /* The reference count of the struct; the last release frees it. */
 SCI_PRIVATE void sci_client_retain(sc_client *client);
 SCI_PRIVATE void sci_client_release(sc_client *client);
+/* Locked: everything that is held is given back. */
+SCI_PRIVATE void sci_client_say_last_words(sc_client *client);
 /* Locked: start the client's thread, unless the program polls. Failing is no error: callers drive.
  */
 SCI_PRIVATE void sci_client_want_thread(sc_client *client);

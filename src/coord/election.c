@@ -56,6 +56,12 @@ static void sci_election_end(sc_election *election)
     sci_election_wake(election);
 }
 
+/* Before the lock is given back: it is not campaigned in any more. */
+static void sci_election_leaving(sci_close_hook *hook)
+{
+    SCI_CONTAINER(hook, sc_election, close_hook)->wants = false;
+}
+
 static void sci_election_closing(sci_close_hook *hook)
 {
     sc_election *election = SCI_CONTAINER(hook, sc_election, close_hook);
@@ -218,6 +224,7 @@ static sc_election *sci_election_create(sc_client *client)
     election->references = 1;
     sci_client_retain(client);
     sci_bytes_init(&election->names, &client->memory);
+    election->close_hook.leaving = sci_election_leaving;
     election->close_hook.closing = sci_election_closing;
     election->fork_hook.forked = sci_election_forked;
     election->step_timer.fire = sci_election_fire_step;
@@ -257,7 +264,9 @@ SC_API sc_status sc_election_open(sc_client *client, const sc_election_config *c
         sci_election_release(created);
         return status;
     }
+    sci_list_remove(&created->lock->close_hook.link); /* behind the election's */
     sci_list_append(&client->close_hooks, &created->close_hook.link);
+    sci_list_append(&client->close_hooks, &created->lock->close_hook.link);
     sci_list_append(&client->fork_hooks, &created->fork_hook.link);
     sci_client_want_thread(client);
     sci_election_watch(created);

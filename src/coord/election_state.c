@@ -50,6 +50,7 @@ static void sci_election_contend(sc_election *election)
     sci_election_clear_wish(election);
     election->state = SCI_ELECTION_CONTENDING;
     lock->config.no_renewal = false;
+    lock->is_hasty = false;
     lock->deadline_ns = SCI_NEVER;
     lock->acquirer = &election->wish;
     sci_lock_begin(lock);

@@ -1,0 +1,113 @@
+/* Giving up what a client holds when the process ends. */
+
+#include "api/signal.h"
+
+#include "base/error.h"
+#include "client/conn.h"
+#include "net/posix_signal.h"
+
+#if !defined(SMARTCACHE_NO_POSIX) && !defined(SMARTCACHE_NO_THREADS)
+
+/* Owned by the client's list. */
+typedef struct sci_release {
+    sci_signal_hook signal_hook;
+    sci_close_hook close_hook;
+    sc_client *client;
+} sci_release;
+
+static void sci_release_retain(void *owner)
+{
+    sci_client_retain((sc_client *)owner);
+}
+
+static void sci_release_give_up(void *owner)
+{
+    sc_client *client = (sc_client *)owner;
+    if (sci_client_enter(client) == SC_OK) {
+        sci_client_say_last_words(client);
+        sci_client_leave(client);
+    }
+    sci_client_release(client);
+}
+
+static bool sci_release_is_said(sc_client *client)
+{
+    bool is_said = true;
+    if (sci_client_enter(client) != SC_OK)
+        return true;
+    if (client->shared->state == SCI_CONN_READY)
+        is_said = sci_conn_is_drained(client->shared);
+    sci_client_leave(client);
+    return is_said;
+}
+
+static void sci_release_await(void *owner, int *moments)
+{
+    sc_client *client = (sc_client *)owner;
+    sci_gate pause;
+    sci_gate_init(&pause);
+    for (; *moments > 0 && !sci_release_is_said(client); --*moments)
+        sci_gate_wait(&pause, sci_gate_ticket(&pause), SCI_NS_PER_MS);
+    sci_gate_free(&pause);
+    sci_client_release(client);
+}
+
+static void sci_release_closing(sci_close_hook *hook)
+{
+    sci_release *release = SCI_CONTAINER(hook, sci_release, close_hook);
+    sci_signals_remove(&release->signal_hook);
+    sci_free(&release->client->memory, release, sizeof *release);
+}
+
+static bool sci_release_is_there(const sc_client *client)
+{
+    for (const sci_link *link = client->close_hooks.next; link != &client->close_hooks;
+         link = link->next)
+        if (SCI_CONTAINER(link, sci_close_hook, link)->closing == sci_release_closing)
+            return true;
+    return false;
+}
+
+static sc_status sci_release_make(sc_client *client)
+{
+    if (sci_release_is_there(client))
+        return SC_OK;
+    sci_release *release = (sci_release *)sci_alloc_zeroed(&client->memory, sizeof *release);
+    if (!release)
+        return SC_ERR_MEMORY;
+    release->client = client;
+    release->close_hook.closing = sci_release_closing;
+    release->signal_hook.owner = client;
+    release->signal_hook.retain = sci_release_retain;
+    release->signal_hook.give_up = sci_release_give_up;
+    release->signal_hook.await = sci_release_await;
+    sc_status status = sci_signals_add(&release->signal_hook);
+    if (status != SC_OK) {
+        sci_free(&client->memory, release, sizeof *release);
+        return status;
+    }
+    sci_list_init(&release->close_hook.link);
+    sci_list_append(&client->close_hooks, &release->close_hook.link);
+    return SC_OK;
+}
+
+SC_API sc_status sc_release_on_signal(sc_client *client)
+{
+    sc_status status = sci_client_enter(client);
+    if (status != SC_OK)
+        return status;
+    status = sci_release_make(client);
+    sci_client_leave(client);
+    return status;
+}
+
+#else
+
+SC_API sc_status sc_release_on_signal(sc_client *client)
+{
+    (void)client;
+    return sc_fail(SC_ERR_UNSUPPORTED,
+                   "sc_release_on_signal needs POSIX and threads, which this build has not");
+}
+
+#endif
