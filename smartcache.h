@@ -2427,6 +2427,159 @@ SC_API sc_status sc_cron_next(const sc_cron_config *config, const sc_memory *mem
    callbacks of this client it returns at once). SC_MISS for a stale id. */
 SC_API sc_status sc_timer_cancel(sc_client *client, sc_timer timer);
 
+/* MARK: - Jobs (Public) */
+/* Jobs: caches that are built and rebuilt in the background by the leader of a fleet, and swapped in
+   at once; and tasks that one process of a fleet does. */
+
+/* A job of one process: while its election has made it the leader, it builds; else it is ready to.
+   Any thread may use it. */
+typedef struct sc_job sc_job;
+/* One build that is under way. */
+typedef struct sc_job_run sc_job_run;
+
+/* What a build makes of its rows under a key. */
+typedef enum sc_job_type {
+    SC_JOB_STRING = 1, /* one string: the JSON array of all rows, which must be JSON each */
+    SC_JOB_LIST,       /* the rows, in their order */
+    SC_JOB_HASH,       /* the rows by their ids */
+    SC_JOB_SET,        /* the rows; equal ones are one */
+    SC_JOB_SORTED_SET  /* the rows by their scores; equal ones are one */
+} sc_job_type;
+
+typedef struct sc_job_key {
+    sc_slice key;
+    sc_job_type type;
+} sc_job_key;
+
+/* One row of a result. All is copied by the call that takes it. */
+typedef struct sc_job_row {
+    sc_slice value;
+    sc_slice id;  /* for hashes; with sc_job_config.id_prop that is taken from the value instead */
+    double score; /* for sorted sets; with score_prop that is taken from the value instead */
+} sc_job_row;
+
+/* Fetch the data: give each row to sc_job_add, then return SC_OK; anything else, with words by
+   sc_fail, makes the build fail, and what was there stays. On a thread of the client's pool
+   (sc_job_workers), without locks; without such threads (`polled`, SMARTCACHE_NO_THREADS) inside of
+   sc_poll and blocking calls, which it holds up. It may call anything but sc_job_close, sc_job_drop
+   and sc_close. */
+typedef sc_status (*sc_job_fetch)(sc_job_run *run, void *user);
+/* The same for programs that must not block: begin to fetch. The rows come by sc_job_rows, the end
+   by sc_job_done, each from any thread, one at a time. As callbacks run. An error return is as
+   sc_job_done with it, which is not to be called then. */
+typedef sc_status (*sc_job_start)(sc_job_run *run, void *user);
+/* After sc_job_rows gave SC_AGAIN: there is room again, or the build has ended. */
+typedef void (*sc_on_job_room)(sc_job_run *run, void *user);
+
+/* How a job does. */
+typedef struct sc_job_stats {
+    bool is_leading;  /* this process builds it */
+    bool is_building; /* now */
+    bool is_paused;
+    uint64_t builds;   /* that went well, in this process */
+    uint64_t failures; /* that did not */
+    int64_t rows;      /* of the last good one; while it is building: given to the server so far */
+    int64_t last_ms;   /* when the last good one ended, milliseconds since 1970 UTC; 0: none */
+    int64_t failed_ms; /* when the last bad one ended; 0: none */
+    int64_t duration_ms;             /* of the last one */
+    int64_t due_in_ms;               /* until the next one; -1: none is planned here */
+    sc_status status;                /* of the last one; SC_OK also before the first */
+    char words[SC_ERROR_TEXT_BYTES]; /* of anything but SC_OK */
+} sc_job_stats;
+
+/* A build has ended, well or not (`stats->status`). As callbacks run. The next one begins when this
+   has returned. May call anything but sc_close. */
+typedef void (*sc_on_job_end)(void *user, sc_job *job, const sc_job_stats *stats);
+/* A build goes on: so many rows have been given to the server. As callbacks run. */
+typedef void (*sc_on_job_progress)(void *user, sc_job *job, int64_t rows);
+
+/* Zeros: the defaults. All is copied. In a cluster, the names of the election, of the job and of its
+   keys must have one hash tag. */
+typedef struct sc_job_config {
+    const char *name;       /* required; one job of a fleet has it */
+    const sc_job_key *keys; /* none: a task, of which nothing is stored but when it was done */
+    size_t key_count;       /* at most 16 */
+    sc_job_fetch fetch;     /* required, or `start` */
+    sc_job_start start;
+    sc_on_job_room on_room; /* required with `start`, unless it is a task */
+    void *user;             /* for all functions here */
+
+    int64_t interval_ms; /* from a build's end to the next one's begin; required, or `cron` */
+    bool fixed_rate;     /* from begin to begin; what is due while it builds is left out */
+    const char *cron;    /* built when this is due instead, as sc_cron_config.expression; a task is
+                            begun once in the fleet for each time that it is due */
+    const char *zone;    /* these as in sc_cron_config */
+    const char *zone_folder;
+    const sc_files *files;
+
+    const char *id_prop; /* the rows are JSON objects: the id is this member, a string or number */
+    const char *score_prop; /* and the score is this one, a number */
+    int64_t ttl_ms;        /* of the result: none. Longer than the interval, if readers are never to
+                               miss it */
+    bool clear_when_empty; /* no rows: the keys are deleted. Default: what was there stays */
+    int64_t fetch_timeout_ms; /* of one build: none. Its next row is refused then */
+    int64_t retries; /* after a failure, before the next regular time: 3; of tasks 0; -1: none */
+    int64_t retry_min_ms; /* they wait a random time below a bound that doubles: from 1,000 */
+    int64_t retry_max_ms; /* to 60,000 */
+    int64_t
+        shadow_ttl_ms; /* what a crashed build leaves is gone after this: 60,000; at least 100 */
+
+    sc_on_job_end on_end;
+    sc_on_job_progress on_progress;
+    int64_t progress_ms; /* between calls of on_progress: 1,000 */
+} sc_job_config;
+
+/* Register a job with an election. Where this process leads, it is built at once (a task with
+   `cron` when that is due); when it becomes the leader, as soon as it is due by when the fleet
+   built it last, or at once when a key of it is missing; then each interval. The caller closes it,
+   before or after election and client. SC_ERR_ARGUMENT names the field, SC_ERR_MEMORY; those of
+   sc_cron. Blocks as `files` does. */
+SC_API sc_status sc_job_open(sc_election *election, const sc_job_config *config, sc_job **job);
+/* End it here; the data stay. A build that is under way is given up. NULL is fine. Blocks until
+   `fetch` and callbacks have returned, or, with `start`, until sc_job_done; a callback of the job
+   itself excepted. */
+SC_API void sc_job_close(sc_job *job);
+/* The same, and delete its keys and what is known about it, if this process leads. SC_HELD: it does
+   not, and nothing is deleted; those of sc_command. It is closed in every case. Blocks also up to
+   the client's timeout_ms. */
+SC_API sc_status sc_job_drop(sc_job *job);
+
+/* Build now; while it is building: once more afterwards. Also while it is paused. SC_HELD: another
+   process leads, or none. Any thread. Does not block. */
+SC_API sc_status sc_job_trigger(sc_job *job);
+/* Begin no build any more, until it is resumed; then at once if one was due. One that is under way
+   goes on. Any thread. Does not block. */
+SC_API sc_status sc_job_pause(sc_job *job);
+SC_API sc_status sc_job_resume(sc_job *job);
+/* From the last build's end (`fixed_rate`: begin) on. SC_ERR_ARGUMENT: not at least 1 ms, or the job
+   has `cron`. Any thread. Does not block. */
+SC_API sc_status sc_job_set_interval(sc_job *job, int64_t interval_ms);
+/* Any thread. Never blocks. `*stats` is zeroed after SC_ERR_CLOSED. */
+SC_API sc_status sc_job_stats_get(sc_job *job, sc_job_stats *stats);
+
+/* Give one row to the build. Anything but SC_OK ends it: return that from `fetch`.
+     SC_LOST            this process leads no more
+     SC_ERR_TIMEOUT     fetch_timeout_ms
+     SC_ERR_CANCELLED   the job was closed
+     SC_ERR_ARGUMENT    the row has no id, another row has it, or the like: the words name it
+     and those of sc_command
+   Rows are sent in pieces of up to 1,000 rows or 128 KiB, of which 1 MiB is under way at most; all
+   that a build uses is less than 8 MiB, beside a row that is larger itself. On the thread that
+   `fetch` was called on. Blocks while too much is under way. */
+SC_API sc_status sc_job_add(sc_job_run *run, const sc_job_row *row);
+/* The same for some rows, without blocking. `*taken`: so many were. SC_AGAIN: not all; on_room tells
+   when to go on. After an error sc_job_done is still to be called. */
+SC_API sc_status sc_job_rows(sc_job_run *run, const sc_job_row *rows, size_t count, size_t *taken);
+/* The end of what `start` began; `run` is no more. `status` other than SC_OK, with words by sc_fail:
+   the build fails. Does not block. */
+SC_API void sc_job_done(sc_job_run *run, sc_status status);
+/* When it was due, in milliseconds since 1970 UTC: for a task by `cron`, this very time. */
+SC_API int64_t sc_job_due_ms(const sc_job_run *run);
+
+/* How many fetch functions of this client's jobs run at a time: 1. Others wait. Threads are started
+   when there is work, and end after it. 1 to 64. SC_ERR_MEMORY, SC_ERR_ARGUMENT. */
+SC_API sc_status sc_job_workers(sc_client *client, size_t count);
+
 #ifdef __cplusplus
 }
 #endif
@@ -11230,7 +11383,7 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
 
 /* MARK: - Scripts of the library's own (Private) */
 /* The library's own Lua scripts, which the embedded server runs natively (cmd_script.c,
-   script_lock.c): change both together. */
+   script_lock.c, script_job.c): change both together. */
 
 /* Short names, since the texts count among the bytes of a program. */
 #define SCI_LUA_NAMES "local c,K,A=redis.call,KEYS,ARGV\n"
@@ -11429,6 +11582,57 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
     "local t=c('TIME')\n"                                                                          \
     "c('ZADD',K[2],math.floor(t[1]*1000+t[2]/1000)+A[2]-A[3],A[1])\n"                              \
     "if c('PTTL',K[2])<A[2]+0 then c('PEXPIRE',K[2],A[2]) end\n"                                   \
+    "return 1\n"
+
+/* For jobs (cache/job.h). KEYS: the election's fence and lock, the job's state, then what each
+   script says. ARGV: the lock's value, the term, then what each script says.
+
+   The state is a hash: `build`, the token of the last one; `rows` and `term` of it; `at`, when it was
+   swapped in (ms); of a task `claim`, the token of the last time that was begun, and `seen`, the
+   time by which nothing before is due any more (ms). */
+
+/* Whether this is the last term that was granted, and its lock is held. A fence that has run out is
+   that of no later term, since each sets it anew. */
+#define SCI_LUA_LEADS                                                                              \
+    "local f=c('GET',K[1])\n"                                                                      \
+    "if c('GET',K[2])~=A[1] or f and f~=A[2] then return 0 end\n"
+
+/* KEYS: for each key of the job its shadow, and itself. ARGV: token of the build, rows, TTL in ms
+   ("0": none), "1": no rows delete the keys; for each key the command that counts its shadow, and
+   what that must say. All shadows become the keys, in the place of what was there: 1. 0: another
+   leads. Else the place of a shadow that is not what was built. A repeat after a lost reply changes
+   nothing. */
+#define SCI_SCRIPT_SWAP                                                                            \
+    SCI_LUA_NAMES                                                                                  \
+    "if c('HGET',K[3],'build')==A[3] then return 1 end\n" SCI_LUA_LEADS                            \
+    "for i=4,#K,2 do\n"                                                                            \
+    " if A[4]~='0' and c(A[i+3],K[i])~=tonumber(A[i+4]) then return i end\n"                       \
+    "end\n"                                                                                        \
+    "for i=4,#K,2 do\n"                                                                            \
+    " local k=K[i+1]\n"                                                                            \
+    " if A[4]~='0' then\n"                                                                         \
+    "  c('UNLINK',k)\n"                                                                            \
+    "  c('RENAME',K[i],k)\n"                                                                       \
+    "  if A[5]=='0' then c('PERSIST',k) else c('PEXPIRE',k,A[5]) end\n"                            \
+    " elseif A[6]=='1' then c('UNLINK',k) end\n"                                                   \
+    "end\n"                                                                                        \
+    "local t=c('TIME')\n"                                                                          \
+    "c('HSET',K[3],'build',A[3],'term',A[2],'rows',A[4],'at',math.floor(t[1]*1000+t[2]/1000))\n"   \
+    "return 1\n"
+
+/* ARGV: token, time for which the task is due in ms, time that is `seen` then. 1: it may begin; 2: it
+   has begun for this time already; 0: another leads. */
+#define SCI_SCRIPT_CLAIM                                                                           \
+    SCI_LUA_NAMES                                                                                  \
+    "if c('HGET',K[3],'claim')==A[3] then return 1 end\n" SCI_LUA_LEADS                            \
+    "if (tonumber(c('HGET',K[3],'seen')) or 0)>=tonumber(A[4]) then return 2 end\n"                \
+    "c('HSET',K[3],'claim',A[3],'seen',A[5],'term',A[2])\n"                                        \
+    "return 1\n"
+
+/* KEYS: those of the job. Deletes all but the election's: 1; 0: another leads. */
+#define SCI_SCRIPT_DROP                                                                            \
+    SCI_LUA_NAMES SCI_LUA_LEADS                                                                    \
+    "for i=3,#K do c('UNLINK',K[i]) end\n"                                                         \
     "return 1\n"
 
 #ifndef SMARTCACHE_NO_SERVER
@@ -13272,7 +13476,7 @@ typedef struct sci_pause {
     sci_link held;    /* sci_session.resume: their commands were put off */
 } sci_pause;
 
-#define SCI_SERVER_SCRIPTS 11
+#define SCI_SERVER_SCRIPTS 14
 /* An entry that may be evicted next, as it was when it was sampled; private to evict.c. */
 typedef struct sci_evict_candidate {
     int db;
@@ -22481,6 +22685,7 @@ typedef struct sci_script_run {
     const sc_slice *keys;
     size_t key_count;
     const sc_slice *args;
+    size_t arg_count;
     sci_bytes answer;
 } sci_script_run;
 
@@ -22499,6 +22704,13 @@ SCI_PRIVATE bool sci_script_join(sci_script_run *run, sci_bytes *joined, const s
 
 /* script_lock.c */
 
+/* The script's own command on a key, with an argument or two. */
+SCI_PRIVATE bool sci_script_do_on(sci_script_run *run, const char *name, size_t key, sc_slice first,
+                                  sc_slice second);
+/* The string in the answer, or the only one in its array; NULL: none. */
+SCI_PRIVATE sc_slice sci_script_answered(const sci_script_run *run);
+/* The integer that the answer is. */
+SCI_PRIVATE int64_t sci_script_counted(const sci_script_run *run);
 SCI_PRIVATE void sci_script_lock(sci_script_run *run);
 SCI_PRIVATE void sci_script_unlock(sci_script_run *run);
 SCI_PRIVATE void sci_script_lead(sci_script_run *run);
@@ -22508,9 +22720,15 @@ SCI_PRIVATE void sci_script_share(sci_script_run *run);
 SCI_PRIVATE void sci_script_unshare(sci_script_run *run);
 SCI_PRIVATE void sci_script_renew_share(sci_script_run *run);
 
+/* script_job.c */
+
+SCI_PRIVATE void sci_script_swap(sci_script_run *run);
+SCI_PRIVATE void sci_script_claim(sci_script_run *run);
+SCI_PRIVATE void sci_script_drop(sci_script_run *run);
+
 typedef struct sci_native_script {
     const char *text;
-    size_t keys;
+    size_t keys; /* at least so many */
     size_t args;
     void (*run)(sci_script_run *run);
 } sci_native_script;
@@ -22723,6 +22941,9 @@ static const sci_native_script *sci_native_scripts(void)
         {SCI_SCRIPT_SHARE, 4, 8, sci_script_share},
         {SCI_SCRIPT_UNSHARE, 4, 4, sci_script_unshare},
         {SCI_SCRIPT_RENEW_SHARE, 3, 3, sci_script_renew_share},
+        {SCI_SCRIPT_SWAP, 3, 6, sci_script_swap},
+        {SCI_SCRIPT_CLAIM, 3, 5, sci_script_claim},
+        {SCI_SCRIPT_DROP, 3, 2, sci_script_drop},
     };
     return scripts;
 }
@@ -22763,7 +22984,8 @@ static bool sci_script_key_count(sci_call *call, size_t *keys)
 static void sci_script_run_native(sci_call *call, const sci_native_script *script, size_t keys)
 {
     sci_script_run run;
-    if (keys < script->keys || call->argc - 3 - keys != script->args) {
+    size_t args = call->argc - 3 - keys;
+    if (keys < script->keys || args < script->args) {
         sci_answer_error(call, "ERR this script of smartcache takes %zu keys and %zu arguments",
                          script->keys, script->args);
         return;
@@ -22772,6 +22994,7 @@ static void sci_script_run_native(sci_call *call, const sci_native_script *scrip
     run.keys = call->argv + 3;
     run.key_count = keys;
     run.args = run.keys + keys;
+    run.arg_count = args;
     sci_bytes_init(&run.answer, &call->server->memory);
     if (call->server->log)
         sci_log_begin(call->server->log);
@@ -22890,16 +23113,14 @@ SCI_PRIVATE sci_command_list sci_script_commands(void)
 
 #define SCI_FENCE_LIFE_MS 86400000
 
-/* The script's own command on a key, with an argument or two. */
-static bool sci_script_do_on(sci_script_run *run, const char *name, size_t key, sc_slice first,
-                             sc_slice second)
+SCI_PRIVATE bool sci_script_do_on(sci_script_run *run, const char *name, size_t key, sc_slice first,
+                                  sc_slice second)
 {
     const sc_slice words[4] = {sc_text(name), run->keys[key], first, second};
     return sci_script_do(run, words, second.data ? 4 : 3);
 }
 
-/* The string in the answer, or the only one in its array; NULL: none. */
-static sc_slice sci_script_answered(const sci_script_run *run)
+SCI_PRIVATE sc_slice sci_script_answered(const sci_script_run *run)
 {
     sc_slice answer = sci_bytes_slice(&run->answer);
     size_t at = answer.len > 4 && answer.data[0] == '*' ? 4 : 0; /* "*1" and a line's end */
@@ -23220,8 +23441,7 @@ SCI_PRIVATE void sci_script_renew_lead(sci_script_run *run)
 
 /* Locks with several holders. */
 
-/* The integer that the answer is. */
-static int64_t sci_script_counted(const sci_script_run *run)
+SCI_PRIVATE int64_t sci_script_counted(const sci_script_run *run)
 {
     int64_t number = 0;
     sc_slice answer = sci_bytes_slice(&run->answer);
@@ -23339,6 +23559,185 @@ SCI_PRIVATE void sci_script_renew_share(sci_script_run *run)
     if (!is_ours || sci_script_hold_share(run, run->args[SCI_LOCK_ARG_LIFE],
                                           sci_script_arg_i64(run, SCI_RENEW_ARG_SHIFT)))
         sci_answer_i64(run->call, is_ours);
+}
+
+/* MARK: - Server: scripts of jobs (Private) */
+/* The native forms of the scripts of jobs (scripts.h). */
+
+/* Places of keys and arguments. */
+#define SCI_JOB_STATE 2
+#define SCI_JOB_FIRST_KEY 3
+#define SCI_JOB_ARG_LEADER 0
+#define SCI_JOB_ARG_TERM 1
+#define SCI_JOB_ARG_BUILD 2
+#define SCI_SWAP_ARG_ROWS 3
+#define SCI_SWAP_ARG_TTL 4
+#define SCI_SWAP_ARG_CLEAR 5
+#define SCI_SWAP_ARG_SIZES 6
+#define SCI_CLAIM_ARG_DUE 3
+#define SCI_CLAIM_ARG_SEEN 4
+
+/* `*leads`: the term is the last that was granted, and its lock is held. A fence that has run out is
+   that of no later term, since each sets it anew. */
+static bool sci_script_has_term(sci_script_run *run, bool *leads)
+{
+    sc_slice holder, fence;
+    *leads = false;
+    if (!sci_script_get(run, SCI_SCRIPT_LEASE, &holder))
+        return false;
+    bool is_ours = holder.data && sci_slice_equal(holder, run->args[SCI_JOB_ARG_LEADER]);
+    if (!sci_script_get(run, SCI_SCRIPT_FENCE, &fence))
+        return false;
+    *leads = is_ours && (!fence.data || sci_slice_equal(fence, run->args[SCI_JOB_ARG_TERM]));
+    return true;
+}
+
+/* A field of the state equals an argument, or `*number` is its value. */
+static bool sci_script_state(sci_script_run *run, const char *field, sc_slice *text)
+{
+    if (!sci_script_do_on(run, "HGET", SCI_JOB_STATE, sc_text(field), sc_bytes(NULL, 0)))
+        return false;
+    *text = sci_script_answered(run);
+    return true;
+}
+
+/* Whether this very build has been here before: then a repeat is not to do it again. */
+static bool sci_script_is_repeat(sci_script_run *run, const char *field, bool *is_repeat)
+{
+    sc_slice build;
+    if (!sci_script_state(run, field, &build))
+        return false;
+    *is_repeat = build.data && sci_slice_equal(build, run->args[SCI_JOB_ARG_BUILD]);
+    return true;
+}
+
+/* `*lost`: the place of the first shadow that is not what was built; 0: all are. */
+static bool sci_script_check_shadows(sci_script_run *run, size_t *lost)
+{
+    *lost = 0;
+    for (size_t i = SCI_JOB_FIRST_KEY; i < run->key_count && *lost == 0; i += 2) {
+        size_t size = SCI_SWAP_ARG_SIZES + i - SCI_JOB_FIRST_KEY;
+        const sc_slice words[2] = {run->args[size], run->keys[i]};
+        if (!sci_script_do(run, words, 2))
+            return false;
+        int64_t expected = -1;
+        (void)sci_text_to_i64(run->args[size + 1], &expected);
+        if (sci_script_counted(run) != expected)
+            *lost = i + 1;
+    }
+    return true;
+}
+
+static bool sci_script_swap_pair(sci_script_run *run, size_t shadow)
+{
+    const sc_slice none = sc_bytes(NULL, 0);
+    const sc_slice ttl = run->args[SCI_SWAP_ARG_TTL];
+    const sc_slice unlink[2] = {sc_text("UNLINK"), run->keys[shadow + 1]};
+    const sc_slice persist[2] = {sc_text("PERSIST"), run->keys[shadow + 1]};
+    if (!sci_script_do(run, unlink, 2) ||
+        !sci_script_do_on(run, "RENAME", shadow, run->keys[shadow + 1], none))
+        return false;
+    return sci_slice_equal(ttl, sc_text("0"))
+               ? sci_script_do(run, persist, 2)
+               : sci_script_do_on(run, "PEXPIRE", shadow + 1, ttl, none);
+}
+
+static bool sci_script_swap_all(sci_script_run *run, bool has_rows)
+{
+    bool clears = sci_slice_equal(run->args[SCI_SWAP_ARG_CLEAR], sc_text("1"));
+    for (size_t i = SCI_JOB_FIRST_KEY; i < run->key_count; i += 2) {
+        const sc_slice unlink[2] = {sc_text("UNLINK"), run->keys[i + 1]};
+        if (has_rows ? !sci_script_swap_pair(run, i) : clears && !sci_script_do(run, unlink, 2))
+            return false;
+    }
+    return true;
+}
+
+static bool sci_script_note_build(sci_script_run *run)
+{
+    char now[SCI_I64_TEXT_BYTES];
+    const sc_slice *args = run->args;
+    const sc_slice words[10] = {
+        sc_text("HSET"),  run->keys[SCI_JOB_STATE],
+        sc_text("build"), args[SCI_JOB_ARG_BUILD],
+        sc_text("term"),  args[SCI_JOB_ARG_TERM],
+        sc_text("rows"),  args[SCI_SWAP_ARG_ROWS],
+        sc_text("at"),    sc_bytes(now, sci_i64_to_text(run->call->now_ms, now))};
+    return sci_script_do(run, words, 10);
+}
+
+SCI_PRIVATE void sci_script_swap(sci_script_run *run)
+{
+    bool is_repeat, leads;
+    size_t lost = 0;
+    if (run->arg_count != SCI_SWAP_ARG_SIZES + run->key_count - SCI_JOB_FIRST_KEY) {
+        sci_answer_error(run->call, "ERR a shadow without a key, or without its size");
+        return;
+    }
+    bool has_rows = !sci_slice_equal(run->args[SCI_SWAP_ARG_ROWS], sc_text("0"));
+    if (!sci_script_is_repeat(run, "build", &is_repeat))
+        return;
+    if (is_repeat) {
+        sci_answer_i64(run->call, 1);
+        return;
+    }
+    if (!sci_script_has_term(run, &leads))
+        return;
+    if (!leads) {
+        sci_answer_i64(run->call, 0);
+        return;
+    }
+    if (has_rows && !sci_script_check_shadows(run, &lost))
+        return;
+    if (lost)
+        sci_answer_i64(run->call, (int64_t)lost);
+    else if (sci_script_swap_all(run, has_rows) && sci_script_note_build(run))
+        sci_answer_i64(run->call, 1);
+}
+
+SCI_PRIVATE void sci_script_claim(sci_script_run *run)
+{
+    const sc_slice *args = run->args;
+    const sc_slice words[8] = {
+        sc_text("HSET"), run->keys[SCI_JOB_STATE], sc_text("claim"), args[SCI_JOB_ARG_BUILD],
+        sc_text("seen"), args[SCI_CLAIM_ARG_SEEN], sc_text("term"),  args[SCI_JOB_ARG_TERM]};
+    bool is_repeat, leads;
+    sc_slice seen;
+    int64_t seen_ms = 0;
+    int64_t due_ms = 0;
+    if (!sci_script_is_repeat(run, "claim", &is_repeat))
+        return;
+    if (is_repeat) {
+        sci_answer_i64(run->call, 1);
+        return;
+    }
+    if (!sci_script_has_term(run, &leads))
+        return;
+    if (!leads) {
+        sci_answer_i64(run->call, 0);
+        return;
+    }
+    if (!sci_script_state(run, "seen", &seen))
+        return;
+    (void)sci_text_to_i64(seen, &seen_ms);
+    (void)sci_text_to_i64(args[SCI_CLAIM_ARG_DUE], &due_ms);
+    if (seen_ms >= due_ms)
+        sci_answer_i64(run->call, 2);
+    else if (sci_script_do(run, words, 8))
+        sci_answer_i64(run->call, 1);
+}
+
+SCI_PRIVATE void sci_script_drop(sci_script_run *run)
+{
+    bool leads;
+    if (!sci_script_has_term(run, &leads))
+        return;
+    for (size_t i = SCI_JOB_STATE; leads && i < run->key_count; i++) {
+        const sc_slice words[2] = {sc_text("UNLINK"), run->keys[i]};
+        if (!sci_script_do(run, words, 2))
+            return;
+    }
+    sci_answer_i64(run->call, leads);
 }
 
 /* MARK: - Server: commands of publish and subscribe (Private) */
@@ -36408,6 +36807,8 @@ struct sc_client {
     bool has_returned; /* a dedicated connection was given back: sweep when leaving */
     sci_link close_hooks;
     sci_link fork_hooks;
+    struct sci_workers *workers; /* owned by its users; NULL: there are no jobs */
+    uint32_t worker_threads;     /* at most; 0: the default */
     struct sci_alarms *alarms;  /* owned by itself, through its hooks; NULL until the first timer */
     sci_subscriber *subscriber; /* owned; NULL until the first subscription */
     sci_link subscriptions;
@@ -50102,6 +50503,11 @@ SCI_PRIVATE sc_status sci_zone_open(sci_zone *zone, const sci_zone_source *sourc
    hours by the clock alone, so that of "* 2 * * *" nothing is left on the day that has no 2
    o'clock.) */
 
+/* Whoever waits for the wall clock looks at it so often at least. */
+#define SCI_CRON_LOOK_S 60
+/* Set back further than this, the clock was wrong before. */
+#define SCI_CRON_STEP_BACK_S (3 * 3600)
+
 /* No instant. Of an expression that was parsed there always is a next one, within 41 years. */
 #define SCI_CRON_NEVER INT64_MAX
 
@@ -50125,6 +50531,10 @@ SCI_PRIVATE sc_status sci_cron_parse(sc_slice text, sci_cron *cron);
    SCI_ZONE_EVER_S / 2. Costs some steps for each change of the clock and each month until then, not
    for each minute. */
 SCI_PRIVATE int64_t sci_cron_next(const sci_cron *cron, const sci_zone *zone, int64_t after_s);
+/* What a program says: cron_timer.c. SC_ERR_ARGUMENT, and those of sci_zone_open; after an error the
+   zone needs no closing. */
+SCI_PRIVATE sc_status sci_cron_configure(const sc_cron_config *config, const sc_memory *memory,
+                                         sci_cron *cron, sci_zone *zone);
 
 #define SCI_CRON_ALL_HOURS (((uint32_t)1 << 24) - 1)
 /* The first of 28 years without an exception to the rule that each fourth is a leap year, so that
@@ -50555,11 +50965,6 @@ SCI_PRIVATE int64_t sci_cron_next(const sci_cron *cron, const sci_zone *zone, in
 /* Timers by cron expressions. The loop's time is monotonic; this follows the wall clock, which may
    be set at any moment, by looking at it often. */
 
-/* The wall clock is looked at so often at least. */
-#define SCI_CRON_LOOK_S 60
-/* Set back further than this, the clock was wrong before. */
-#define SCI_CRON_STEP_BACK_S (3 * 3600)
-
 /* sc_cron_next takes times so near to 1970, so that milliseconds never overflow. */
 #define SCI_CRON_FARTHEST_MS ((int64_t)1 << 60)
 
@@ -50628,8 +51033,7 @@ static const sci_alarm_kind sci_cron_kind = {sizeof(sci_cron_timer), sci_cron_ri
 
 /* --- Configuration */
 
-/* After an error the zone needs no closing. */
-static sc_status sci_cron_configure(const sc_cron_config *config, const sc_memory *memory,
+SCI_PRIVATE sc_status sci_cron_configure(const sc_cron_config *config, const sc_memory *memory,
                                     sci_cron *cron, sci_zone *zone)
 {
     sc_files files;
@@ -50705,6 +51109,2428 @@ SC_API sc_status sc_cron(sc_client *client, const sc_cron_config *config, sc_tim
     sci_client_leave(client);
     return SC_OK;
 }
+
+/* MARK: - Jobs (Private) */
+/* Jobs: registering, ending, and the calls. */
+
+/* Jobs. A job has a time at which it is due (job_time.c) and at most one run: one build. A run's
+   rows are encoded by the thread that fetches them (job_rows.c), and sent in pieces on a connection
+   of the run's own to shadow keys, which one script swaps for the keys (job_chunk.c, job_build.c).
+
+   All is locked but what is said to be the fetching thread's. */
+
+#define SCI_JOB_KEYS 16
+#define SCI_JOB_RETRIES 3
+#define SCI_JOB_RETRY_MIN_MS 1000
+#define SCI_JOB_RETRY_MAX_MS 60000
+#define SCI_JOB_SHADOW_TTL_MS 60000
+#define SCI_JOB_LEAST_SHADOW_TTL_MS 100
+#define SCI_JOB_PROGRESS_MS 1000
+#define SCI_JOB_WORKERS 64
+/* Of each duration: 50 years, as of timers. */
+#define SCI_JOB_LONGEST_MS ((int64_t)50 * 366 * 86400 * 1000)
+/* For the claim of a task that is not bound to a time: later than all that have been claimed. */
+#define SCI_JOB_ANY_TIME ((int64_t)1 << 53)
+
+/* A piece is sent when it has so many rows, so that no command of it holds up the server for long,
+   or so many bytes. */
+#define SCI_JOB_CHUNK_ROWS 1000
+#define SCI_JOB_CHUNK_BYTES (128u * 1024u)
+/* Sent and not answered, at most. */
+#define SCI_JOB_FLIGHT_BYTES (1024u * 1024u)
+
+/* --- Workers (job_worker.c) */
+
+/* The threads that run a client's fetch functions. From its first job to its last. */
+typedef struct sci_workers {
+    sc_client *client;
+    size_t users;   /* jobs, and threads */
+    size_t count;   /* threads now */
+    sci_link queue; /* of runs */
+} sci_workers;
+
+/* --- Rows (job_rows.c) */
+
+/* One key of a job, and what of the piece that is being made goes there. */
+typedef struct sci_job_target {
+    sc_slice key;    /* in the job's block */
+    sc_slice shadow; /* in `names` */
+    sci_bytes names; /* of a run */
+    sc_job_type type;
+    sci_bytes body;    /* words of the one command with most rows; of a string the text itself */
+    sci_bytes singles; /* of a hash: commands of one row each */
+    int64_t size; /* of the shadow, as its type counts; of a set what the server has answered */
+} sci_job_target;
+
+/* A row that may have the id of an earlier one. Behind it stands the id. */
+typedef struct sci_job_doubt {
+    int64_t row;
+    size_t len;
+} sci_job_doubt;
+
+#define SCI_JOB_FILTERS 4
+
+/* Which ids have been seen: it may wrongly say that one has (a Bloom filter: Bloom, "Space/time
+   trade-offs in hash coding with allowable errors", 1970). Such rows are sent one by one, so that
+   the server's answer tells of each whether it was new; all others are new for certain. */
+typedef struct sci_job_filter {
+    sc_memory memory;
+    sci_hash_seed seed;
+    unsigned char *bits[SCI_JOB_FILTERS]; /* each eight times the size of the one before */
+    size_t count;
+    size_t added; /* to the last one */
+    bool is_full; /* there is no memory for more: everything may have been seen */
+} sci_job_filter;
+
+/* What the fetching thread works on. */
+typedef struct sci_job_rows {
+    const sc_job *job;
+    sci_job_target targets[SCI_JOB_KEYS];
+    size_t target_count;
+    bool has_hash;
+    int64_t row;       /* taken */
+    int64_t first_row; /* of this piece, from 0 */
+    size_t bytes;      /* of this piece, about */
+    size_t doubt_count;
+    sci_bytes doubts;
+    sci_bytes id;     /* of a row, where it stands escaped in it */
+    sci_bytes member; /* a name that does */
+    sci_job_filter filter;
+} sci_job_rows;
+
+SCI_PRIVATE void sci_job_rows_init(sci_job_rows *rows, const sc_job *job, const sc_memory *memory);
+SCI_PRIVATE void sci_job_rows_free(sci_job_rows *rows);
+/* Unlocked: put a row into the piece. SC_ERR_ARGUMENT names the row; SC_ERR_MEMORY. After an error
+   the piece is good for nothing. */
+SCI_PRIVATE sc_status sci_job_rows_add(sci_job_rows *rows, const sc_job_row *row);
+/* Unlocked: no more rows come. */
+SCI_PRIVATE sc_status sci_job_rows_finish(sci_job_rows *rows);
+static inline bool sci_job_rows_is_full(const sci_job_rows *rows, size_t chunk_bytes)
+{
+    return rows->bytes >= chunk_bytes || rows->row - rows->first_row >= SCI_JOB_CHUNK_ROWS;
+}
+/* How many commands the piece is. */
+SCI_PRIVATE uint32_t sci_job_rows_commands(const sci_job_rows *rows);
+/* Append them. SC_ERR_MEMORY. */
+SCI_PRIVATE sc_status sci_job_rows_write(const sci_job_rows *rows, sci_bytes *out);
+/* Begin the next piece. */
+SCI_PRIVATE void sci_job_rows_next(sci_job_rows *rows);
+/* The command that gives a type's size, as sci_job_target.size. */
+SCI_PRIVATE const char *sci_job_size_command(sc_job_type type);
+
+/* --- Runs (job_build.c) */
+
+/* A piece under way: what is expected of its answers. */
+typedef struct sci_job_chunk {
+    sci_op op;
+    sci_link link; /* in the run's chunks */
+    sc_job_run *run;
+    bool is_busy;  /* under way */
+    bool is_first; /* a transaction that also makes the shadows end by themselves */
+    size_t bytes;
+    int64_t rows;
+    uint32_t bodies; /* targets with a command for most rows: a bit each */
+    size_t doubt_count;
+    sci_bytes doubts;
+} sci_job_chunk;
+
+struct sc_job_run {
+    sc_job *job;            /* a reference */
+    sci_link link;          /* in the workers' queue */
+    sci_post post;          /* of a fetch that runs as a callback */
+    sci_job_rows rows;      /* the fetching thread's; but its sets' sizes are locked */
+    sci_atomic_u32 is_over; /* it has ended, well or not: no more rows */
+
+    sc_status status;
+    char words[SC_ERROR_TEXT_BYTES];
+    uintptr_t fetcher; /* the thread in the function that fetches, 0: none */
+    bool is_fetched;   /* no more rows come */
+    bool is_kept;      /* the shadows are there, and are to be renewed */
+    bool is_swapping;  /* that question is under way, or was */
+    bool is_swapped;
+    bool has_shadows; /* perhaps there are some */
+    bool is_clearing; /* they are being deleted, or were */
+    bool is_renewing;
+    bool wants_room;     /* sc_job_rows said SC_AGAIN */
+    size_t ops;          /* under way; and posts */
+    size_t flight_bytes; /* of chunks under way */
+    int64_t sent_rows;
+    int64_t begun_ns;
+    int64_t due_ms;     /* wall clock */
+    sci_conn *conn;     /* borrowed; NULL when the client has closed */
+    sci_waiter *waiter; /* of who waits for room */
+    sci_post room_post;
+    sci_link chunks; /* all, owned */
+    sci_timer limit_timer;
+    sci_timer renew_timer;
+    sci_timer progress_timer;
+
+    char build[SCI_TOKEN_LEN + 1];
+    sci_bytes leader; /* the value of the election's key, at the beginning */
+    char term_text[SCI_I64_TEXT_BYTES];
+    char rows_text[SCI_I64_TEXT_BYTES];
+    char ttl_text[SCI_I64_TEXT_BYTES];
+    char due_text[SCI_I64_TEXT_BYTES];
+    char seen_text[SCI_I64_TEXT_BYTES];
+    char sizes[SCI_JOB_KEYS][SCI_I64_TEXT_BYTES];
+    sc_slice script_keys[3 + 2 * SCI_JOB_KEYS];
+    sc_slice script_args[6 + 2 * SCI_JOB_KEYS];
+    sci_eval_op question; /* the claim, later the swap */
+    sci_op renewal;
+    sci_op clearing;
+};
+
+/* Begin a build, which was due at this time by the wall clock; the job's `run`. Ends by
+   sci_job_ended, perhaps at once. NULL, with words: nothing has begun. */
+SCI_PRIVATE sc_job_run *sci_job_run_begin(sc_job *job, int64_t due_ms);
+/* End it with this and the words of sc_error_text, unless it has ended. */
+SCI_PRIVATE void sci_job_run_fail(sc_job_run *run, sc_status status);
+/* The fetch has returned. */
+SCI_PRIVATE void sci_job_run_fetched(sc_job_run *run, sc_status status);
+/* The client closes. */
+SCI_PRIVATE void sci_job_run_close(sc_job_run *run);
+/* In a forked child. */
+SCI_PRIVATE void sci_job_run_forked(sc_job_run *run);
+
+static inline bool sci_run_is_over(const sc_job_run *run)
+{
+    return sci_atomic_load_acquire(&run->is_over) != 0;
+}
+/* It has ended; what is under way is still waited for. Words of anything but SC_OK in
+   sc_error_text. */
+SCI_PRIVATE void sci_run_over(sc_job_run *run, sc_status status);
+/* Go on, if nothing is under way. Nothing of the run is used afterwards. */
+SCI_PRIVATE void sci_run_settle(sc_job_run *run);
+/* Who waits for room looks again. */
+SCI_PRIVATE void sci_run_make_room(sc_job_run *run);
+/* An op of the run's, which counts itself out when it completes; the run may be gone then. */
+SCI_PRIVATE void sci_run_submit(sc_job_run *run, sci_conn *conn, sci_op *op);
+
+/* --- Shadows (job_chunk.c) */
+
+/* Send the piece that has been made, if there is any of it. */
+SCI_PRIVATE void sci_run_send(sc_job_run *run);
+/* How much may be under way, and in one chunk. */
+SCI_PRIVATE size_t sci_run_flight_bytes(const sc_job_run *run);
+SCI_PRIVATE size_t sci_run_chunk_bytes(const sc_job_run *run);
+/* SC_LOST, with words: that target's is not what was built. */
+SCI_PRIVATE sc_status sci_run_lost_shadow(const sc_job_run *run, size_t target);
+/* The shadows' lives are renewed by this timer. */
+SCI_PRIVATE void sci_run_arm_renewal(sc_job_run *run);
+SCI_PRIVATE void sci_run_renew_fire(sci_timer *timer);
+
+/* --- Jobs (job.c) */
+
+struct sc_job {
+    sc_client *client;     /* retained */
+    sc_election *election; /* retained */
+    size_t references;     /* the handle's, the run's, each post's, the question's */
+    sc_job_config config;  /* no zeros; its keys, texts and files are not used */
+    sci_bytes block;       /* names and keys */
+    sc_slice name;
+    sc_slice state; /* its key on the server */
+    sc_slice id_prop;
+    sc_slice score_prop;
+    sci_job_target *targets; /* owned: keys and types alone */
+    size_t target_count;
+    sc_script scripts[3]; /* swap, claim, drop */
+    sci_close_hook close_hook;
+    sci_fork_hook fork_hook;
+    sci_election_listener listener;
+    bool is_closed;
+
+    sc_job_run *run; /* NULL: it is not building */
+    sc_job_stats stats;
+    sci_post end_post;
+    sci_post progress_post;
+    bool is_end_due; /* on_end is to be called, before the next build */
+    bool is_progress_due;
+    bool is_telling;    /* in a callback */
+    sci_waiter *closer; /* finished when the run, or a callback, is over */
+
+    /* job_time.c */
+    bool has_cron;
+    sci_cron cron;
+    sci_zone zone;   /* owned */
+    int64_t term;    /* in which it leads; 0: it does not */
+    bool is_asking;  /* when it was built last */
+    bool is_leading; /* and that is known */
+    bool is_paused;
+    bool is_triggered; /* now, or once more after the run */
+    bool is_due;       /* it is planned */
+    bool is_walled;    /* for due_ms by the wall clock; else for due_ns */
+    int64_t due_ns;
+    int64_t due_ms;
+    int64_t seen_ms;      /* cron: what was due until then is done with */
+    int64_t base_ns;      /* what the interval counts from */
+    int64_t attempt;      /* failures in a row */
+    sci_timer timer;      /* of the next build */
+    sci_timer step_timer; /* the election has changed */
+    sci_op question;
+};
+
+/* sc_fail: "the job "name" " and what about it. */
+SCI_PRIVATE sc_status sci_job_say(const sc_job *job, sc_status status, const char *what);
+SCI_PRIVATE void sci_job_release(sc_job *job);
+/* The run is over. */
+SCI_PRIVATE void sci_job_ended(sc_job *job, const sc_job_run *run);
+/* It could not begin: words in sc_error_text. */
+SCI_PRIVATE void sci_job_not_begun(sc_job *job, sc_status status);
+/* on_progress is to be called. */
+SCI_PRIVATE void sci_job_progress(sc_job *job);
+
+/* --- job_worker.c */
+
+/* A job begins, and ends, to use the client's workers. SC_ERR_MEMORY. */
+SCI_PRIVATE sc_status sci_workers_use(sc_client *client);
+SCI_PRIVATE void sci_workers_let_go(sc_client *client);
+SCI_PRIVATE void sci_workers_forked(sc_client *client);
+/* Call the run's function, on a thread or as a callback. */
+SCI_PRIVATE void sci_job_run_fetch(sc_job_run *run);
+
+/* --- job_time.c */
+
+/* Not locked. SC_ERR_ARGUMENT and others: a wrong expression or zone. */
+SCI_PRIVATE sc_status sci_job_time_init(sc_job *job, const sc_job_config *config);
+/* The job is registered; perhaps it leads already. */
+SCI_PRIVATE void sci_job_time_begin(sc_job *job);
+/* Nothing will be due any more. */
+SCI_PRIVATE void sci_job_time_stop(sc_job *job);
+SCI_PRIVATE void sci_job_time_forked(sc_job *job);
+/* The election is not what it was, perhaps: look, soon. */
+SCI_PRIVATE void sci_job_listen_event(sci_election_listener *listener, bool is_elected);
+/* A build has ended so, and been told of: plan the next one. */
+SCI_PRIVATE void sci_job_plan_next(sc_job *job, sc_status status);
+/* Begin what is due, or arm the timer. */
+SCI_PRIVATE void sci_job_mind(sc_job *job);
+SCI_PRIVATE void sci_job_change_interval(sc_job *job, int64_t interval_ms);
+/* -1: nothing is planned. */
+SCI_PRIVATE int64_t sci_job_due_in_ms(const sc_job *job);
+
+SCI_PRIVATE sc_status sci_job_say(const sc_job *job, sc_status status, const char *what)
+{
+    return sc_fail(status, "the job \"%.*s\" %s", (int)sci_min_size(job->name.len, 100),
+                   job->name.data, what);
+}
+
+/* --- The end of a build */
+
+static void sci_job_wake_closer(sc_job *job)
+{
+    if (job->closer)
+        sci_waiter_finish(job->client, job->closer);
+    job->closer = NULL;
+}
+
+static void sci_job_copy_stats(const sc_job *job, sc_job_stats *stats)
+{
+    *stats = job->stats;
+    stats->is_leading = job->term != 0;
+    stats->is_building = job->run != NULL;
+    stats->is_paused = job->is_paused;
+    stats->due_in_ms = sci_job_due_in_ms(job);
+    if (job->run)
+        stats->rows = job->run->sent_rows;
+}
+
+/* Locked on entry and exit: call a function of the program's. */
+static void sci_job_tell(sc_job *job, bool is_end)
+{
+    sc_client *client = job->client;
+    sc_job_stats stats;
+    if (job->is_closed)
+        return;
+    sci_job_copy_stats(job, &stats);
+    job->is_telling = true;
+    sci_client_unlock(client);
+    if (is_end)
+        job->config.on_end(job->config.user, job, &stats);
+    else
+        job->config.on_progress(job->config.user, job, stats.rows);
+    sci_loop_lock(&client->loop);
+    job->is_telling = false;
+    sci_job_wake_closer(job);
+}
+
+static void sci_job_tell_end(sci_post *post)
+{
+    sc_job *job = SCI_CONTAINER(post, sc_job, end_post);
+    sc_client *client = job->client;
+    sci_client_retain(client);
+    sci_loop_lock(&client->loop);
+    sci_job_tell(job, true);
+    job->is_end_due = false;
+    if (job->is_leading)
+        sci_job_plan_next(job, job->stats.status);
+    sci_job_mind(job);
+    sci_job_release(job);
+    sci_client_unlock(client);
+    sci_client_release(client);
+}
+
+static void sci_job_tell_progress(sci_post *post)
+{
+    sc_job *job = SCI_CONTAINER(post, sc_job, progress_post);
+    sc_client *client = job->client;
+    sci_client_retain(client);
+    sci_loop_lock(&client->loop);
+    job->is_progress_due = false;
+    if (job->run)
+        sci_job_tell(job, false);
+    sci_job_release(job);
+    sci_client_unlock(client);
+    sci_client_release(client);
+}
+
+SCI_PRIVATE void sci_job_progress(sc_job *job)
+{
+    if (job->is_progress_due)
+        return;
+    job->is_progress_due = true;
+    job->references++;
+    sci_loop_post(&job->client->loop, &job->progress_post);
+}
+
+/* With words of anything but SC_OK. */
+static void sci_job_note(sc_job *job, sc_status status, const char *words)
+{
+    const sc_clock *clock = &job->client->loop.clock;
+    int64_t wall_ms = clock->wall_ms(clock->user);
+    job->stats.status = status;
+    (void)sci_format(job->stats.words, sizeof job->stats.words, "%s", status == SC_OK ? "" : words);
+    if (status == SC_OK) {
+        job->stats.builds++;
+        job->stats.last_ms = wall_ms;
+    } else {
+        job->stats.failures++;
+        job->stats.failed_ms = wall_ms;
+        sci_client_log(job->client, SC_LOG_WARNING, "%s", words);
+    }
+}
+
+/* Tell, then plan the next one. */
+static void sci_job_go_on(sc_job *job)
+{
+    if (job->config.on_end && !job->is_closed) {
+        job->is_end_due = true;
+        job->references++;
+        sci_loop_post(&job->client->loop, &job->end_post);
+        return;
+    }
+    if (job->is_leading)
+        sci_job_plan_next(job, job->stats.status);
+    sci_job_mind(job);
+}
+
+SCI_PRIVATE void sci_job_ended(sc_job *job, const sc_job_run *run)
+{
+    sci_job_wake_closer(job);
+    if (run->status == SC_HELD) { /* another did it */
+        if (job->is_leading)
+            sci_job_plan_next(job, run->status);
+        sci_job_mind(job);
+        return;
+    }
+    int64_t took_ns = sci_loop_now_ns(&job->client->loop) - run->begun_ns;
+    job->stats.duration_ms = took_ns / SCI_NS_PER_MS;
+    if (run->status == SC_OK)
+        job->stats.rows = run->rows.row;
+    sci_job_note(job, run->status, run->words);
+    sci_job_go_on(job);
+}
+
+SCI_PRIVATE void sci_job_not_begun(sc_job *job, sc_status status)
+{
+    char words[SC_ERROR_TEXT_BYTES];
+    (void)sci_format(words, sizeof words, "%s", sc_error_text());
+    sci_job_note(job, status, words);
+    sci_job_go_on(job);
+}
+
+/* --- Configuration */
+
+static sc_status sci_job_check_keys(const sc_job_config *config)
+{
+    if (config->key_count > SCI_JOB_KEYS)
+        return sc_fail(SC_ERR_ARGUMENT, "sc_job_config.key_count is %zu; at most %d are possible",
+                       config->key_count, SCI_JOB_KEYS);
+    for (size_t i = 0; i < config->key_count; i++) {
+        const sc_job_key *key = &config->keys[i];
+        if (!key->key.len || key->type < SC_JOB_STRING || key->type > SC_JOB_SORTED_SET)
+            return sc_fail(SC_ERR_ARGUMENT, "sc_job_config.keys[%zu]%s", i,
+                           key->key.len ? ".type is none of sc_job_type" : ".key is empty");
+        for (size_t j = 0; j < i; j++)
+            if (sci_slice_equal(key->key, config->keys[j].key))
+                return sc_fail(SC_ERR_ARGUMENT, "sc_job_config.keys[%zu] and [%zu] are the same", j,
+                               i);
+    }
+    return SC_OK;
+}
+
+static const char *sci_job_find_fault(const sc_job_config *config)
+{
+    if (!config->name || !*config->name)
+        return "name is empty";
+    if (!config->fetch == !config->start)
+        return "fetch or start, one of them, is required";
+    if (config->start && config->key_count && !config->on_room)
+        return "on_room is NULL: start needs it";
+    if (!config->cron == !config->interval_ms)
+        return "interval_ms or cron, one of them, is required";
+    return NULL;
+}
+
+static sc_status sci_job_check(const sc_job_config *config)
+{
+    static const char of[] = "sc_job_config";
+    const char *fault = sci_job_find_fault(config);
+    if (fault)
+        return sc_fail(SC_ERR_ARGUMENT, "sc_job_config.%s", fault);
+    sc_status status = sci_job_check_keys(config);
+    if (status == SC_OK)
+        status = sci_check_ms(of, "interval_ms", config->interval_ms, 0, SCI_JOB_LONGEST_MS);
+    if (status == SC_OK)
+        status = sci_check_ms(of, "ttl_ms", config->ttl_ms, 0, SCI_JOB_LONGEST_MS);
+    if (status == SC_OK)
+        status =
+            sci_check_ms(of, "fetch_timeout_ms", config->fetch_timeout_ms, 0, SCI_JOB_LONGEST_MS);
+    if (status == SC_OK)
+        status = sci_check_ms(of, "retry_min_ms", config->retry_min_ms, 0, SCI_JOB_LONGEST_MS);
+    if (status == SC_OK)
+        status = sci_check_ms(of, "retry_max_ms", config->retry_max_ms, 0, SCI_JOB_LONGEST_MS);
+    if (status == SC_OK && config->shadow_ttl_ms)
+        status = sci_check_ms(of, "shadow_ttl_ms", config->shadow_ttl_ms,
+                              SCI_JOB_LEAST_SHADOW_TTL_MS, SCI_JOB_LONGEST_MS);
+    if (status == SC_OK)
+        status = sci_check_ms(of, "progress_ms", config->progress_ms, 0, SCI_JOB_LONGEST_MS);
+    return status;
+}
+
+static void sci_job_configure(sc_job *job, const sc_job_config *given)
+{
+    sc_job_config *config = &job->config;
+    *config = *given;
+    config->name = config->id_prop = config->score_prop = NULL;
+    config->cron = config->zone = config->zone_folder = NULL;
+    config->files = NULL;
+    config->keys = NULL;
+    if (!config->retries && config->key_count)
+        config->retries = SCI_JOB_RETRIES;
+    if (!config->retry_min_ms)
+        config->retry_min_ms = SCI_JOB_RETRY_MIN_MS;
+    if (!config->retry_max_ms)
+        config->retry_max_ms = SCI_JOB_RETRY_MAX_MS;
+    if (!config->shadow_ttl_ms)
+        config->shadow_ttl_ms = SCI_JOB_SHADOW_TTL_MS;
+    if (!config->progress_ms)
+        config->progress_ms = SCI_JOB_PROGRESS_MS;
+}
+
+/* One behind the other in the block, which has room for it. */
+static sc_slice sci_job_copy(sc_job *job, sc_slice text)
+{
+    size_t at = sci_bytes_len(&job->block);
+    (void)sci_bytes_append(&job->block, text);
+    return sc_bytes(job->block.data + at, text.len);
+}
+
+static sc_status sci_job_name(sc_job *job, const sc_job_config *config)
+{
+    static const char *const kinds[] = {"sc:job"};
+    sc_slice made[2];
+    sc_slice name = sc_text(config->name);
+    sc_slice id_prop = sc_text(config->id_prop);
+    sc_slice score_prop = sc_text(config->score_prop);
+    size_t bytes = 2 * name.len + SCI_NAME_BYTES + id_prop.len + score_prop.len;
+    for (size_t i = 0; i < config->key_count; i++)
+        bytes += config->keys[i].key.len;
+    sc_status status = sci_bytes_reserve(&job->block, bytes);
+    if (status == SC_OK)
+        status = sci_names_build(&job->block, name, kinds, 1, made);
+    if (status == SC_OK && config->key_count)
+        job->targets = (sci_job_target *)sci_alloc_zeroed(
+            &job->client->memory, config->key_count * sizeof(sci_job_target));
+    if (status != SC_OK || (config->key_count && !job->targets))
+        return SC_ERR_MEMORY;
+    job->name = made[0];
+    job->state = made[1];
+    job->id_prop = sci_job_copy(job, id_prop);
+    job->score_prop = sci_job_copy(job, score_prop);
+    job->target_count = config->key_count;
+    for (size_t i = 0; i < config->key_count; i++) {
+        job->targets[i].key = sci_job_copy(job, config->keys[i].key);
+        job->targets[i].type = config->keys[i].type;
+    }
+    return SC_OK;
+}
+
+/* --- Life */
+
+SCI_PRIVATE void sci_job_release(sc_job *job)
+{
+    sc_client *client = job->client;
+    if (--job->references > 0)
+        return;
+    sci_list_remove(&job->close_hook.link);
+    sci_list_remove(&job->fork_hook.link);
+    sci_list_remove(&job->listener.link);
+    sci_election_release(job->election);
+    sci_workers_let_go(client);
+    sci_zone_close(&job->zone);
+    sci_bytes_free(&job->block);
+    sci_free(&client->memory, job->targets, job->target_count * sizeof(sci_job_target));
+    sci_free(&client->memory, job, sizeof *job);
+    sci_client_release(client);
+}
+
+static void sci_job_closing(sci_close_hook *hook)
+{
+    sc_job *job = SCI_CONTAINER(hook, sc_job, close_hook);
+    job->references++;
+    sci_job_time_stop(job);
+    if (job->run)
+        sci_job_run_close(job->run);
+    sci_job_wake_closer(job);
+    sci_job_release(job);
+}
+
+/* The child leads nothing, and what is under way is the parent's. */
+static void sci_job_forked(sci_fork_hook *hook)
+{
+    sc_job *job = SCI_CONTAINER(hook, sc_job, fork_hook);
+    sci_job_time_forked(job);
+    sci_workers_forked(job->client);
+    job->references = (job->is_closed ? 0u : 1u) + (job->run ? 1u : 0u);
+    job->is_end_due = job->is_progress_due = job->is_telling = false;
+    job->closer = NULL;
+    sci_list_init(&job->end_post.link);
+    sci_list_init(&job->progress_post.link);
+    if (job->run)
+        sci_job_run_forked(job->run);
+}
+
+static sc_job *sci_job_create(sc_election *election)
+{
+    sc_client *client = election->client;
+    sc_job *job = (sc_job *)sci_alloc_zeroed(&client->memory, sizeof *job);
+    if (!job)
+        return NULL;
+    job->client = client;
+    job->references = 1;
+    job->close_hook.closing = sci_job_closing;
+    job->fork_hook.forked = sci_job_forked;
+    job->listener.changed = sci_job_listen_event;
+    job->end_post.run = sci_job_tell_end;
+    job->progress_post.run = sci_job_tell_progress;
+    sci_list_init(&job->close_hook.link);
+    sci_list_init(&job->fork_hook.link);
+    sci_list_init(&job->listener.link);
+    sci_list_init(&job->end_post.link);
+    sci_list_init(&job->progress_post.link);
+    sci_bytes_init(&job->block, &client->memory);
+    sci_script_init(&job->scripts[0], SCI_SCRIPT_SWAP);
+    sci_script_init(&job->scripts[1], SCI_SCRIPT_CLAIM);
+    sci_script_init(&job->scripts[2], SCI_SCRIPT_DROP);
+    return job;
+}
+
+/* What has no users beside itself yet. */
+static void sci_job_discard(sc_job *job)
+{
+    const sc_memory *memory = &job->client->memory;
+    sci_zone_close(&job->zone);
+    sci_bytes_free(&job->block);
+    sci_free(memory, job->targets, job->target_count * sizeof(sci_job_target));
+    sci_free(memory, job, sizeof *job);
+}
+
+SC_API sc_status sc_job_open(sc_election *election, const sc_job_config *config, sc_job **job)
+{
+    *job = NULL;
+    if (!election || !config)
+        return sc_fail(SC_ERR_ARGUMENT, "sc_job_open: the %s is NULL",
+                       election ? "sc_job_config" : "election");
+    sc_status status = sci_job_check(config);
+    if (status != SC_OK)
+        return status;
+    sc_job *created = sci_job_create(election);
+    if (!created)
+        return SC_ERR_MEMORY;
+    sc_client *client = created->client;
+    sci_job_configure(created, config);
+    status = sci_job_time_init(created, config);
+    if (status == SC_OK)
+        status = sci_job_name(created, config);
+    if (status == SC_OK)
+        status = sci_client_enter(client);
+    if (status != SC_OK) {
+        sci_job_discard(created);
+        return status;
+    }
+    status = sci_workers_use(client);
+    if (status != SC_OK) {
+        sci_client_leave(client);
+        sci_job_discard(created);
+        return status;
+    }
+    sci_client_retain(client);
+    sci_election_retain(election);
+    created->election = election;
+    sci_list_append(&client->close_hooks, &created->close_hook.link);
+    sci_list_append(&client->fork_hooks, &created->fork_hook.link);
+    sci_election_listen(election, &created->listener);
+    sci_client_want_thread(client);
+    *job = created; /* before anything of it can run */
+    sci_job_time_begin(created);
+    sci_client_leave(client);
+    return SC_OK;
+}
+
+/* Locked: until its functions have returned; not from within them, nor callbacks. */
+static void sci_job_await_end(sc_job *job)
+{
+    sc_client *client = job->client;
+    uintptr_t self = sci_thread_self();
+    while (!client->is_closing && client->loop.dispatcher != self &&
+           (job->is_telling || (job->run && job->run->fetcher != self))) {
+        sci_waiter waiter;
+        sci_waiter_init(&waiter, 0);
+        job->closer = &waiter;
+        (void)sci_waiter_wait_locked(client, &waiter, SCI_NEVER);
+        job->closer = NULL;
+    }
+}
+
+/* Locked. */
+static void sci_job_stop(sc_job *job)
+{
+    job->is_closed = true;
+    sci_list_remove(&job->listener.link);
+    sci_job_time_stop(job);
+    if (job->run)
+        sci_job_run_fail(job->run, sci_job_say(job, SC_ERR_CANCELLED, "was closed"));
+    sci_job_await_end(job);
+}
+
+/* Delete the keys, as the leader. Locked on entry and exit. */
+static void sci_job_drop_done(sci_eval_op *eval)
+{
+    sci_op_wake(&eval->op);
+}
+
+static sc_status sci_job_delete(sc_job *job, sc_slice leader, const char *term)
+{
+    sc_client *client = job->client;
+    sci_eval_op eval;
+    sc_slice keys[3 + SCI_JOB_KEYS];
+    sc_slice args[2];
+    int64_t is_done = 0;
+    sci_election_keys(job->election, keys);
+    keys[2] = job->state;
+    for (size_t i = 0; i < job->target_count; i++)
+        keys[3 + i] = job->targets[i].key;
+    args[0] = leader;
+    args[1] = sc_text(term);
+    sci_eval_init(&eval, &job->scripts[2], keys, 3 + job->target_count, args, 2, sci_job_drop_done);
+    eval.op.is_idempotent = true;
+    eval.op.reply = sci_reply_create(&client->memory);
+    if (!eval.op.reply)
+        return SC_ERR_MEMORY;
+    sc_status status = sci_op_run(client, client->shared, &eval.op, 0);
+    if (status == SC_OK)
+        status = sc_item_integer(sc_reply_item(eval.op.reply), &is_done);
+    sc_reply_release(eval.op.reply);
+    if (status == SC_OK && !is_done)
+        status = sci_job_say(job, SC_HELD, "is another's to drop: this process does not lead");
+    return status;
+}
+
+/* Locked: if this process leads. */
+static sc_status sci_job_delete_as_leader(sc_job *job)
+{
+    char term[SCI_I64_TEXT_BYTES];
+    sci_bytes leader;
+    if (!sci_election_leads(job->election))
+        return sci_job_say(job, SC_HELD, "is another's to drop: this process does not lead");
+    sci_bytes_init(&leader, &job->client->memory);
+    sc_status status = sci_bytes_append(&leader, sci_election_value(job->election));
+    (void)sci_i64_to_text(sc_election_term(job->election), term);
+    if (status == SC_OK)
+        status = sci_job_delete(job, sci_bytes_slice(&leader), term);
+    sci_bytes_free(&leader);
+    return status;
+}
+
+static sc_status sci_job_finish(sc_job *job, bool drops)
+{
+    sc_client *client = job->client;
+    sci_client_retain(client);
+    sc_status status = sci_client_enter(client);
+    bool is_open = status == SC_OK;
+    if (!is_open)
+        sci_loop_lock(&client->loop);
+    sci_job_stop(job);
+    if (drops && is_open)
+        status = sci_job_delete_as_leader(job);
+    sci_job_release(job);
+    if (is_open)
+        sci_client_leave_call(client);
+    else
+        sci_client_unlock(client);
+    sci_client_release(client);
+    return status;
+}
+
+SC_API void sc_job_close(sc_job *job)
+{
+    if (job)
+        (void)sci_job_finish(job, false);
+}
+
+SC_API sc_status sc_job_drop(sc_job *job)
+{
+    return job ? sci_job_finish(job, true) : SC_OK;
+}
+
+/* --- Calls */
+
+static sc_status sci_job_enter(sc_job *job)
+{
+    return sci_client_enter(job ? job->client : NULL);
+}
+
+SC_API sc_status sc_job_trigger(sc_job *job)
+{
+    sc_status status = sci_job_enter(job);
+    if (status != SC_OK)
+        return status;
+    if (job->term) {
+        job->is_triggered = true;
+        sci_job_mind(job);
+    } else {
+        status = sci_job_say(job, SC_HELD, "is another's to build: this process does not lead");
+    }
+    sci_client_leave(job->client);
+    return status;
+}
+
+static sc_status sci_job_set_paused(sc_job *job, bool is_paused)
+{
+    sc_status status = sci_job_enter(job);
+    if (status != SC_OK)
+        return status;
+    job->is_paused = is_paused;
+    sci_job_mind(job);
+    sci_client_leave(job->client);
+    return SC_OK;
+}
+
+SC_API sc_status sc_job_pause(sc_job *job)
+{
+    return sci_job_set_paused(job, true);
+}
+
+SC_API sc_status sc_job_resume(sc_job *job)
+{
+    return sci_job_set_paused(job, false);
+}
+
+SC_API sc_status sc_job_set_interval(sc_job *job, int64_t interval_ms)
+{
+    sc_status status =
+        sci_check_ms("sc_job_set_interval", "interval_ms", interval_ms, 1, SCI_JOB_LONGEST_MS);
+    if (status == SC_OK)
+        status = sci_job_enter(job);
+    if (status != SC_OK)
+        return status;
+    if (job->has_cron)
+        status = sci_job_say(job, SC_ERR_ARGUMENT, "goes by cron, not by an interval");
+    else
+        sci_job_change_interval(job, interval_ms);
+    sci_client_leave(job->client);
+    return status;
+}
+
+SC_API sc_status sc_job_stats_get(sc_job *job, sc_job_stats *stats)
+{
+    memset(stats, 0, sizeof *stats);
+    sc_status status = sci_job_enter(job);
+    if (status != SC_OK)
+        return status;
+    sci_job_copy_stats(job, stats);
+    sci_client_leave(job->client);
+    return SC_OK;
+}
+
+/* MARK: - Jobs: when they are due (Private) */
+/* Jobs: when they are due. By the election, and by the interval or the wall clock. */
+
+static sc_status sci_job_question_encode(sci_op *op, sci_bytes *out);
+static void sci_job_answered(sci_op *op);
+
+static int64_t sci_job_wall_ms(const sc_job *job)
+{
+    const sc_clock *clock = &job->client->loop.clock;
+    return clock->wall_ms(clock->user);
+}
+
+/* --- Planning */
+
+static void sci_job_plan(sc_job *job, int64_t due_ns)
+{
+    int64_t now_ns = sci_loop_now_ns(&job->client->loop);
+    job->is_due = true;
+    job->is_walled = false;
+    job->due_ns = due_ns;
+    job->due_ms = sci_job_wall_ms(job) + (due_ns - now_ns) / SCI_NS_PER_MS;
+}
+
+static void sci_job_plan_cron(sc_job *job, int64_t after_ms)
+{
+    job->is_due = true;
+    job->is_walled = true;
+    job->seen_ms = after_ms;
+    job->due_ms = sci_cron_next(&job->cron, &job->zone, sci_floor_divide(after_ms, 1000)) * 1000;
+}
+
+static int64_t sci_job_interval_ns(const sc_job *job)
+{
+    return job->config.interval_ms * SCI_NS_PER_MS;
+}
+
+/* Some time below a bound that doubles (exponential back-off with full jitter). */
+static void sci_job_plan_retry(sc_job *job)
+{
+    const sc_job_config *config = &job->config;
+    int64_t bound_ms = config->retry_min_ms;
+    for (int64_t i = 0; i < job->attempt && bound_ms < config->retry_max_ms; i++)
+        bound_ms *= 2;
+    bound_ms = sci_min_i64(bound_ms, config->retry_max_ms);
+    uint64_t delay_ns = sci_life_random(job->client) % ((uint64_t)bound_ms * SCI_NS_PER_MS + 1);
+    job->attempt++;
+    sci_job_plan(job, sci_loop_now_ns(&job->client->loop) + (int64_t)delay_ns);
+}
+
+SCI_PRIVATE void sci_job_plan_next(sc_job *job, sc_status status)
+{
+    int64_t now_ns = sci_loop_now_ns(&job->client->loop);
+    if (status != SC_OK && status != SC_HELD && job->attempt < job->config.retries) {
+        sci_job_plan_retry(job);
+        return;
+    }
+    job->attempt = 0;
+    if (job->has_cron) {
+        sci_job_plan_cron(job, status == SC_HELD ? sci_job_wall_ms(job) : job->seen_ms);
+        return;
+    }
+    if (job->config.fixed_rate) /* the last time of the grid until now */
+        job->base_ns +=
+            (now_ns - job->base_ns) / sci_job_interval_ns(job) * sci_job_interval_ns(job);
+    else
+        job->base_ns = now_ns;
+    sci_job_plan(job, job->base_ns + sci_job_interval_ns(job));
+}
+
+SCI_PRIVATE void sci_job_change_interval(sc_job *job, int64_t interval_ms)
+{
+    job->config.interval_ms = interval_ms;
+    if (job->is_due && job->attempt == 0)
+        sci_job_plan(job, job->base_ns + sci_job_interval_ns(job));
+    sci_job_mind(job);
+}
+
+/* Nanoseconds until what is planned is due, as far as can be told now; not more than until the wall
+   clock is to be looked at again. */
+static int64_t sci_job_wait_ns(const sc_job *job)
+{
+    if (!job->is_walled)
+        return job->due_ns - sci_loop_now_ns(&job->client->loop);
+    int64_t wait_ms = job->due_ms - sci_job_wall_ms(job);
+    return sci_min_i64(wait_ms, SCI_CRON_LOOK_S * 1000) * SCI_NS_PER_MS;
+}
+
+SCI_PRIVATE int64_t sci_job_due_in_ms(const sc_job *job)
+{
+    if (!job->is_due || job->is_paused)
+        return -1;
+    int64_t wait_ms = job->is_walled
+                          ? job->due_ms - sci_job_wall_ms(job)
+                          : (job->due_ns - sci_loop_now_ns(&job->client->loop)) / SCI_NS_PER_MS;
+    return sci_max_i64(wait_ms, 0);
+}
+
+static void sci_job_begin(sc_job *job)
+{
+    int64_t wall_ms = sci_job_wall_ms(job);
+    int64_t due_ms = job->is_due ? sci_min_i64(job->due_ms, wall_ms) : wall_ms;
+    if (job->attempt == 0 && !(job->config.fixed_rate && job->is_due))
+        job->base_ns = sci_loop_now_ns(&job->client->loop);
+    else if (job->attempt == 0)
+        job->base_ns = job->due_ns;
+    job->seen_ms = wall_ms;
+    job->is_due = false;
+    job->is_triggered = false;
+    if (!sci_job_run_begin(job, due_ms))
+        sci_job_not_begun(job, SC_ERR_MEMORY);
+}
+
+SCI_PRIVATE void sci_job_mind(sc_job *job)
+{
+    sci_loop *loop = &job->client->loop;
+    sci_timer_cancel(loop, &job->timer);
+    if (!job->is_leading || job->run || job->is_end_due || job->is_closed)
+        return;
+    if (job->is_triggered) {
+        sci_job_begin(job);
+        return;
+    }
+    if (job->is_paused || !job->is_due)
+        return;
+    int64_t step_back_ms = (int64_t)SCI_CRON_STEP_BACK_S * 1000;
+    if (job->is_walled && sci_job_wall_ms(job) < job->seen_ms - step_back_ms)
+        sci_job_plan_cron(job, sci_job_wall_ms(job)); /* the clock was wrong before */
+    int64_t wait_ns = sci_job_wait_ns(job);
+    if (wait_ns <= 0)
+        sci_job_begin(job);
+    else
+        sci_timer_arm(loop, &job->timer, sci_loop_now_ns(loop) + wait_ns);
+}
+
+static void sci_job_fire(sci_timer *timer)
+{
+    sci_job_mind(SCI_CONTAINER(timer, sc_job, timer));
+}
+
+/* --- The election */
+
+/* Registered where it leads: at once, but for a task that has its times. */
+static void sci_job_plan_first(sc_job *job)
+{
+    job->is_leading = true;
+    if (job->has_cron && job->target_count == 0)
+        sci_job_plan_cron(job, sci_job_wall_ms(job));
+    else
+        sci_job_plan(job, sci_loop_now_ns(&job->client->loop));
+    sci_job_mind(job);
+}
+
+/* When was it built last, and is all of it there? */
+static void sci_job_ask(sc_job *job)
+{
+    sc_client *client = job->client;
+    int64_t now_ns = sci_loop_now_ns(&client->loop);
+    memset(&job->question, 0, sizeof job->question);
+    job->question.encode = sci_job_question_encode;
+    job->question.complete = sci_job_answered;
+    job->question.replies = job->target_count ? 3 : 2;
+    job->question.is_idempotent = true;
+    job->question.deadline_ns = sci_client_deadline_ns(client, 0, now_ns);
+    job->is_asking = true;
+    job->references++;
+    sci_conn_submit(client->shared, &job->question, now_ns);
+}
+
+static void sci_job_depose(sc_job *job)
+{
+    job->term = 0;
+    job->is_leading = false;
+    job->is_due = false;
+    job->is_triggered = false;
+    job->attempt = 0;
+    sci_timer_cancel(&job->client->loop, &job->timer);
+    if (job->run)
+        sci_job_run_fail(job->run, sci_job_say(job, SC_LOST,
+                                               "is another's to build: this process "
+                                               "leads no more"));
+}
+
+/* Look who leads. */
+static void sci_job_step(sci_timer *timer)
+{
+    sc_job *job = SCI_CONTAINER(timer, sc_job, step_timer);
+    int64_t term = sci_election_leads(job->election) ? sc_election_term(job->election) : 0;
+    if (job->is_closed || job->client->is_closing || term == job->term)
+        return;
+    job->references++; /* the run's end lets go of one */
+    if (job->term)
+        sci_job_depose(job);
+    job->term = term;
+    if (term && !job->is_asking)
+        sci_job_ask(job);
+    sci_job_release(job);
+}
+
+SCI_PRIVATE void sci_job_listen_event(sci_election_listener *listener, bool is_elected)
+{
+    sc_job *job = SCI_CONTAINER(listener, sc_job, listener);
+    sci_loop *loop = &job->client->loop;
+    (void)is_elected;
+    sci_timer_arm(loop, &job->step_timer, sci_loop_now_ns(loop));
+}
+
+static sc_status sci_job_question_encode(sci_op *op, sci_bytes *out)
+{
+    const sc_job *job = SCI_CONTAINER(op, sc_job, question);
+    const sc_slice state[5] = {sc_text("HMGET"), job->state, sc_text("at"), sc_text("seen"),
+                               sc_text("rows")};
+    const sc_slice clock = sc_text("TIME");
+    sc_slice exist[1 + SCI_JOB_KEYS];
+    exist[0] = sc_text("EXISTS");
+    for (size_t i = 0; i < job->target_count; i++)
+        exist[1 + i] = job->targets[i].key;
+    sc_status status = sci_write_command(out, state, SCI_COUNT(state));
+    if (status == SC_OK)
+        status = sci_write_command(out, &clock, 1);
+    if (status == SC_OK && job->target_count)
+        status = sci_write_command(out, exist, 1 + job->target_count);
+    return status;
+}
+
+/* A number among the answers; 0 when it is none. */
+static int64_t sci_job_number(const sc_item *array, size_t index)
+{
+    int64_t number = 0;
+    if (sci_text_to_i64(sc_item_slice(sc_item_at(array, index)), &number))
+        return number;
+    return 0;
+}
+
+/* What the answer says is planned. */
+static void sci_job_plan_by(sc_job *job, const sc_reply *view)
+{
+    int64_t now_ns = sci_loop_now_ns(&job->client->loop);
+    const sc_item *state = sc_reply_at(view, 0);
+    const sc_item *clock = sc_reply_at(view, 1);
+    int64_t at_ms = sci_job_number(state, 0);
+    int64_t seen_ms = sci_job_number(state, 1);
+    int64_t rows = sci_job_number(state, 2);
+    int64_t server_ms = sci_job_number(clock, 0) * 1000 + sci_job_number(clock, 1) / 1000;
+    int64_t there = 0;
+    (void)sc_item_integer(sc_reply_at(view, 2), &there);
+    bool is_missing = at_ms == 0 || (rows > 0 && there < (int64_t)job->target_count);
+    if (job->has_cron && job->target_count == 0) {
+        sci_job_plan_cron(job, seen_ms ? seen_ms : sci_job_wall_ms(job));
+    } else if (is_missing) {
+        sci_job_plan(job, now_ns);
+    } else if (job->has_cron) {
+        sci_job_plan_cron(job, at_ms);
+    } else {
+        int64_t age_ms = sci_min_i64(sci_max_i64(server_ms - at_ms, 0), job->config.interval_ms);
+        job->base_ns = now_ns - age_ms * SCI_NS_PER_MS;
+        sci_job_plan(job, job->base_ns + sci_job_interval_ns(job));
+    }
+}
+
+/* What cannot be known is taken for due: building says what is wrong, and tries again. */
+static void sci_job_answered(sci_op *op)
+{
+    sc_job *job = SCI_CONTAINER(op, sc_job, question);
+    sc_status status = sci_op_result(op);
+    job->is_asking = false;
+    if (status == SC_OK)
+        status = sc_item_check(sc_reply_at(op->view, 0));
+    if (job->term && !job->is_closed && !job->client->is_closing) {
+        job->is_leading = true;
+        if (status == SC_OK)
+            sci_job_plan_by(job, op->view);
+        else
+            sci_job_plan(job, sci_loop_now_ns(&job->client->loop));
+        sci_job_mind(job);
+    }
+    sci_job_release(job);
+}
+
+/* --- Life */
+
+SCI_PRIVATE sc_status sci_job_time_init(sc_job *job, const sc_job_config *config)
+{
+    sc_cron_config cron;
+    job->timer.fire = sci_job_fire;
+    job->step_timer.fire = sci_job_step;
+    sci_zone_set_utc(&job->zone);
+    job->has_cron = config->cron != NULL;
+    if (!job->has_cron)
+        return SC_OK;
+    memset(&cron, 0, sizeof cron);
+    cron.expression = config->cron;
+    cron.zone = config->zone;
+    cron.zone_folder = config->zone_folder;
+    cron.files = config->files;
+    return sci_cron_configure(&cron, &job->client->memory, &job->cron, &job->zone);
+}
+
+SCI_PRIVATE void sci_job_time_begin(sc_job *job)
+{
+    if (!sci_election_leads(job->election))
+        return;
+    job->term = sc_election_term(job->election);
+    sci_job_plan_first(job);
+}
+
+SCI_PRIVATE void sci_job_time_stop(sc_job *job)
+{
+    sci_loop *loop = &job->client->loop;
+    job->term = 0;
+    job->is_leading = false;
+    job->is_due = false;
+    sci_timer_cancel(loop, &job->timer);
+    sci_timer_cancel(loop, &job->step_timer);
+}
+
+SCI_PRIVATE void sci_job_time_forked(sc_job *job)
+{
+    memset(&job->timer.node, 0, sizeof job->timer.node);
+    memset(&job->step_timer.node, 0, sizeof job->step_timer.node);
+    job->term = 0;
+    job->is_leading = job->is_asking = job->is_due = job->is_triggered = false;
+    job->attempt = 0;
+}
+
+/* MARK: - Jobs: a build (Private) */
+/* Jobs: one build. Rows come in, chunks go out, and one script swaps the keys. */
+
+/* Answers of the scripts (scripts.h); a lost shadow's is its place among the keys. */
+#define SCI_JOB_DONE 1
+#define SCI_JOB_PASSED 2
+
+/* --- Names and memory */
+
+/* Its name begins with that of the key, so that scripts may use both in a cluster. */
+static sc_status sci_run_name_shadow(const sc_job_run *run, sci_job_target *target)
+{
+    char kind[8 + SCI_TOKEN_LEN];
+    const char *kinds[1];
+    sc_slice made[2];
+    (void)sci_format(kind, sizeof kind, "sc:new:%s", run->build);
+    kinds[0] = kind;
+    sc_status status = sci_names_build(&target->names, target->key, kinds, 1, made);
+    target->shadow = made[1];
+    return status;
+}
+
+static void sci_run_free(sc_job_run *run)
+{
+    sc_job *job = run->job;
+    const sc_memory *memory = &job->client->memory;
+    for (sci_link *link = sci_list_take_first(&run->chunks); link;
+         link = sci_list_take_first(&run->chunks)) {
+        sci_job_chunk *chunk = SCI_CONTAINER(link, sci_job_chunk, link);
+        sci_bytes_free(&chunk->doubts);
+        sci_free(memory, chunk, sizeof *chunk);
+    }
+    sci_job_rows_free(&run->rows);
+    sci_bytes_free(&run->leader);
+    sci_free(memory, run, sizeof *run);
+    sci_job_release(job);
+}
+
+/* --- The end */
+
+static void sci_run_stop_timers(sc_job_run *run)
+{
+    sci_loop *loop = &run->job->client->loop;
+    sci_timer_cancel(loop, &run->limit_timer);
+    sci_timer_cancel(loop, &run->renew_timer);
+    sci_timer_cancel(loop, &run->progress_timer);
+}
+
+static void sci_run_end(sc_job_run *run)
+{
+    sc_job *job = run->job;
+    sci_run_stop_timers(run);
+    sci_client_return_conn(run->conn);
+    job->run = NULL;
+    sci_job_ended(job, run);
+    sci_run_free(run);
+}
+
+static void sci_run_post(sc_job_run *run, sci_post *post)
+{
+    run->ops++;
+    sci_loop_post(&run->job->client->loop, post);
+}
+
+SCI_PRIVATE void sci_run_make_room(sc_job_run *run)
+{
+    if (run->waiter)
+        sci_waiter_finish(run->job->client, run->waiter);
+    run->waiter = NULL;
+    if (run->wants_room)
+        sci_run_post(run, &run->room_post);
+    run->wants_room = false;
+}
+
+SCI_PRIVATE void sci_run_over(sc_job_run *run, sc_status status)
+{
+    sci_loop *loop = &run->job->client->loop;
+    if (sci_run_is_over(run))
+        return;
+    run->status = status;
+    if (status != SC_OK)
+        (void)sci_format(run->words, sizeof run->words, "%s", sc_error_text());
+    sci_atomic_store_release(&run->is_over, 1);
+    sci_timer_cancel(loop, &run->limit_timer);
+    sci_timer_cancel(loop, &run->progress_timer);
+    sci_run_make_room(run);
+    if (sci_link_is_in_list(&run->link)) { /* no worker has begun */
+        sci_list_remove(&run->link);
+        run->is_fetched = true;
+    }
+}
+
+SCI_PRIVATE void sci_job_run_fail(sc_job_run *run, sc_status status)
+{
+    sci_run_over(run, status);
+    sci_run_settle(run);
+}
+
+/* What the run has ended with, as this thread's failure. */
+static sc_status sci_run_refuse(sc_job_run *run)
+{
+    sc_client *client = run->job->client;
+    sci_loop_lock(&client->loop);
+    sc_status status = run->status != SC_OK ? run->status : SC_ERR_CLOSED;
+    sci_error_text_set(run->words, strlen(run->words));
+    sci_client_unlock(client);
+    return status;
+}
+
+/* --- Deleting what a failed build leaves */
+
+static sc_status sci_run_clear_encode(sci_op *op, sci_bytes *out)
+{
+    const sc_job_run *run = SCI_CONTAINER(op, sc_job_run, clearing);
+    sc_slice words[1 + SCI_JOB_KEYS];
+    words[0] = sc_text("UNLINK");
+    for (size_t i = 0; i < run->rows.target_count; i++)
+        words[1 + i] = run->rows.targets[i].shadow;
+    return sci_write_command(out, words, 1 + run->rows.target_count);
+}
+
+/* In vain is no harm: they end by themselves. */
+static void sci_run_cleared(sci_op *op)
+{
+    sc_job_run *run = SCI_CONTAINER(op, sc_job_run, clearing);
+    (void)sci_op_result(op);
+    run->ops--;
+    sci_run_settle(run);
+}
+
+SCI_PRIVATE void sci_run_submit(sc_job_run *run, sci_conn *conn, sci_op *op)
+{
+    sc_client *client = run->job->client;
+    int64_t now_ns = sci_loop_now_ns(&client->loop);
+    op->deadline_ns = sci_client_deadline_ns(client, 0, now_ns);
+    run->ops++;
+    sci_conn_submit(conn, op, now_ns); /* the run may be gone now */
+}
+
+static void sci_run_clear(sc_job_run *run)
+{
+    run->is_clearing = true;
+    memset(&run->clearing, 0, sizeof run->clearing);
+    run->clearing.encode = sci_run_clear_encode;
+    run->clearing.complete = sci_run_cleared;
+    run->clearing.replies = 1;
+    run->clearing.is_idempotent = true;
+    sci_run_submit(run, run->job->client->shared, &run->clearing);
+}
+
+/* --- The swap, and the claim of a task's time */
+
+/* The scripts ask whether we lead, first. */
+static void sci_run_ask(sc_job_run *run, size_t script, size_t key_count, size_t arg_count,
+                        void (*done)(sci_eval_op *eval))
+{
+    sc_job *job = run->job;
+    sci_election_keys(job->election, run->script_keys);
+    run->script_keys[2] = job->state;
+    run->script_args[0] = sci_bytes_slice(&run->leader);
+    run->script_args[1] = sc_text(run->term_text);
+    run->script_args[2] = sc_bytes(run->build, SCI_TOKEN_LEN);
+    sci_eval_init(&run->question, &job->scripts[script], run->script_keys, key_count,
+                  run->script_args, arg_count, done);
+    run->question.op.is_idempotent = true; /* the build's name tells a repeat */
+    sci_run_submit(run, job->client->shared, &run->question.op);
+}
+
+/* The integer that the script has answered. */
+static sc_status sci_run_answer(sc_job_run *run, int64_t *answer)
+{
+    sci_op *op = &run->question.op;
+    sc_status status = sci_op_result(op);
+    run->ops--;
+    if (status == SC_OK)
+        status = sc_item_integer(sc_reply_item(op->view), answer);
+    if (status == SC_OK && *answer == 0) {
+        sci_election_doubt(run->job->election);
+        status = sci_job_say(run->job, SC_LOST, "is another's to build: this term has ended");
+    }
+    return status;
+}
+
+static void sci_run_swapped(sci_eval_op *eval)
+{
+    sc_job_run *run = SCI_CONTAINER(eval, sc_job_run, question);
+    int64_t answer = 0;
+    sc_status status = sci_run_answer(run, &answer);
+    run->is_swapped = status == SC_OK && answer == SCI_JOB_DONE;
+    if (status == SC_OK && !run->is_swapped)
+        status = sci_run_lost_shadow(run, (size_t)(answer - 4) / 2);
+    sci_run_over(run, status);
+    sci_run_settle(run);
+}
+
+static void sci_run_swap(sc_job_run *run)
+{
+    const sc_job_config *config = &run->job->config;
+    sci_job_rows *rows = &run->rows;
+    run->is_swapping = true;
+    run->script_args[3] = sc_bytes(run->rows_text, sci_i64_to_text(rows->row, run->rows_text));
+    run->script_args[4] = sc_bytes(run->ttl_text, sci_i64_to_text(config->ttl_ms, run->ttl_text));
+    run->script_args[5] = sc_text(config->clear_when_empty ? "1" : "0");
+    for (size_t i = 0; i < rows->target_count; i++) {
+        const sci_job_target *target = &rows->targets[i];
+        run->script_keys[3 + 2 * i] = target->shadow;
+        run->script_keys[4 + 2 * i] = target->key;
+        run->script_args[6 + 2 * i] = sc_text(sci_job_size_command(target->type));
+        run->script_args[7 + 2 * i] =
+            sc_bytes(run->sizes[i], sci_i64_to_text(target->size, run->sizes[i]));
+    }
+    sci_run_ask(run, 0, 3 + 2 * rows->target_count, 6 + 2 * rows->target_count, sci_run_swapped);
+}
+
+static void sci_run_claimed(sci_eval_op *eval)
+{
+    sc_job_run *run = SCI_CONTAINER(eval, sc_job_run, question);
+    int64_t answer = 0;
+    sc_status status = sci_run_answer(run, &answer);
+    if (status == SC_OK && answer == SCI_JOB_PASSED)
+        status = sci_job_say(run->job, SC_HELD, "has been done for this time");
+    if (status == SC_OK && !sci_run_is_over(run)) {
+        sci_job_run_fetch(run);
+        return;
+    }
+    run->is_fetched = true;
+    sci_job_run_fail(run, status);
+}
+
+/* A task is begun at most once for each time, whoever leads then. */
+static void sci_run_claim(sc_job_run *run)
+{
+    const sc_clock *clock = &run->job->client->loop.clock;
+    int64_t seen_ms = sci_max_i64(clock->wall_ms(clock->user), run->due_ms);
+    bool is_timed = run->job->has_cron && run->job->attempt == 0;
+    int64_t due_ms = is_timed ? run->due_ms : SCI_JOB_ANY_TIME;
+    run->script_args[3] = sc_bytes(run->due_text, sci_i64_to_text(due_ms, run->due_text));
+    run->script_args[4] = sc_bytes(run->seen_text, sci_i64_to_text(seen_ms, run->seen_text));
+    sci_run_ask(run, 1, 3, 5, sci_run_claimed);
+}
+
+/* --- What comes next */
+
+SCI_PRIVATE void sci_run_settle(sc_job_run *run)
+{
+    if (run->ops > 0 || !run->is_fetched)
+        return;
+    if (!sci_run_is_over(run))
+        sci_run_swap(run);
+    else if (run->has_shadows && !run->is_swapped && !run->is_clearing)
+        sci_run_clear(run);
+    else
+        sci_run_end(run);
+}
+
+SCI_PRIVATE void sci_job_run_fetched(sc_job_run *run, sc_status status)
+{
+    if (status == SC_OK && !sci_run_is_over(run))
+        status = sci_job_rows_finish(&run->rows);
+    if (status == SC_OK)
+        sci_run_send(run);
+    else
+        sci_run_over(run, status);
+    run->is_fetched = true;
+    sci_run_settle(run);
+}
+
+/* --- The beginning */
+
+static void sci_run_limit_fire(sci_timer *timer)
+{
+    sc_job_run *run = SCI_CONTAINER(timer, sc_job_run, limit_timer);
+    sci_job_run_fail(run,
+                     sci_job_say(run->job, SC_ERR_TIMEOUT, "took too long (fetch_timeout_ms)"));
+}
+
+static void sci_run_arm_progress(sc_job_run *run)
+{
+    sci_loop *loop = &run->job->client->loop;
+    sci_timer_arm(loop, &run->progress_timer,
+                  sci_loop_now_ns(loop) + run->job->config.progress_ms * SCI_NS_PER_MS);
+}
+
+static void sci_run_progress_fire(sci_timer *timer)
+{
+    sc_job_run *run = SCI_CONTAINER(timer, sc_job_run, progress_timer);
+    sci_run_arm_progress(run);
+    sci_job_progress(run->job);
+}
+
+static void sci_run_room_call(sci_post *post)
+{
+    sc_job_run *run = SCI_CONTAINER(post, sc_job_run, room_post);
+    sc_client *client = run->job->client;
+    sci_client_retain(client);
+    sci_loop_lock(&client->loop);
+    bool is_wanted = !run->is_fetched;
+    sci_client_unlock(client);
+    if (is_wanted)
+        run->job->config.on_room(run, run->job->config.user);
+    sci_loop_lock(&client->loop);
+    run->ops--;
+    sci_run_settle(run);
+    sci_client_unlock(client);
+    sci_client_release(client);
+}
+
+/* NULL, with words: no memory, or no random numbers. */
+static sc_job_run *sci_run_create(sc_job *job)
+{
+    sc_client *client = job->client;
+    sc_job_run *run = (sc_job_run *)sci_alloc_zeroed(&client->memory, sizeof *run);
+    if (!run)
+        return NULL;
+    run->job = job;
+    job->references++;
+    sci_list_init(&run->link);
+    sci_list_init(&run->post.link);
+    sci_list_init(&run->room_post.link);
+    sci_list_init(&run->chunks);
+    run->room_post.run = sci_run_room_call;
+    run->limit_timer.fire = sci_run_limit_fire;
+    run->renew_timer.fire = sci_run_renew_fire;
+    run->progress_timer.fire = sci_run_progress_fire;
+    sci_job_rows_init(&run->rows, job, &client->memory);
+    sci_bytes_init(&run->leader, &client->memory);
+    sc_status status = sci_bytes_append(&run->leader, sci_election_value(job->election));
+    if (status == SC_OK)
+        status = sci_token_draw(client, run->build);
+    for (size_t i = 0; i < job->target_count && status == SC_OK; i++)
+        status = sci_run_name_shadow(run, &run->rows.targets[i]);
+    run->conn = status == SC_OK && job->target_count ? sci_client_borrow_conn(client) : NULL;
+    if (status == SC_OK && (run->conn || !job->target_count))
+        return run;
+    sci_run_free(run);
+    return NULL;
+}
+
+SCI_PRIVATE sc_job_run *sci_job_run_begin(sc_job *job, int64_t due_ms)
+{
+    sci_loop *loop = &job->client->loop;
+    sc_job_run *run = sci_run_create(job);
+    if (!run)
+        return NULL;
+    (void)sci_i64_to_text(sc_election_term(job->election), run->term_text);
+    run->due_ms = due_ms;
+    run->begun_ns = sci_loop_now_ns(loop);
+    if (job->config.fetch_timeout_ms > 0)
+        sci_timer_arm(loop, &run->limit_timer,
+                      run->begun_ns + job->config.fetch_timeout_ms * SCI_NS_PER_MS);
+    if (job->config.on_progress)
+        sci_run_arm_progress(run);
+    if (job->target_count)
+        sci_run_arm_renewal(run);
+    job->run = run;
+    if (job->target_count)
+        sci_job_run_fetch(run);
+    else
+        sci_run_claim(run);
+    return run;
+}
+
+SCI_PRIVATE void sci_job_run_close(sc_job_run *run)
+{
+    run->conn = NULL;
+    sci_run_stop_timers(run);
+    sci_job_run_fail(run, sc_fail(SC_ERR_CLOSED, "the client was closed"));
+}
+
+/* Its ops are the parent's; a function that forked goes on, for nothing. */
+SCI_PRIVATE void sci_job_run_forked(sc_job_run *run)
+{
+    sc_job *job = run->job;
+    run->conn = NULL;
+    run->ops = 0;
+    run->waiter = NULL;
+    run->has_shadows = false;
+    sci_list_init(&run->link);
+    sci_list_init(&run->post.link);
+    sci_list_init(&run->room_post.link);
+    memset(&run->limit_timer.node, 0, sizeof run->limit_timer.node);
+    memset(&run->renew_timer.node, 0, sizeof run->renew_timer.node);
+    memset(&run->progress_timer.node, 0, sizeof run->progress_timer.node);
+    run->status = sc_fail(SC_ERR_CANCELLED, "the build is that of the parent process");
+    (void)sci_format(run->words, sizeof run->words, "%s", sc_error_text());
+    sci_atomic_store_release(&run->is_over, 1);
+    if (run->fetcher == sci_thread_self())
+        return;
+    job->run = NULL;
+    sci_run_free(run);
+}
+
+/* --- What the program calls */
+
+/* Unlocked: wait until there is room, or the run has ended. */
+static void sci_run_await_room(sc_job_run *run)
+{
+    sc_client *client = run->job->client;
+    sci_waiter waiter;
+    sci_loop_lock(&client->loop);
+    while (!sci_run_is_over(run) && run->flight_bytes >= sci_run_flight_bytes(run)) {
+        sci_waiter_init(&waiter, 0);
+        waiter.conn = run->conn;
+        run->waiter = &waiter;
+        (void)sci_waiter_wait_locked(client, &waiter, SCI_NEVER);
+        run->waiter = NULL;
+    }
+    sci_client_unlock(client);
+}
+
+/* Unlocked: take a row. */
+static sc_status sci_run_take(sc_job_run *run, const sc_job_row *row)
+{
+    sc_client *client = run->job->client;
+    sc_status status = SC_OK;
+    if (sci_run_is_over(run))
+        return sci_run_refuse(run);
+    if (run->rows.target_count == 0)
+        status = sci_job_say(run->job, SC_ERR_ARGUMENT, "is a task: it has no keys for rows");
+    else
+        status = sci_job_rows_add(&run->rows, row);
+    bool is_full = status == SC_OK && sci_job_rows_is_full(&run->rows, sci_run_chunk_bytes(run));
+    if (status == SC_OK && !is_full)
+        return SC_OK;
+    sci_loop_lock(&client->loop);
+    if (is_full)
+        sci_run_send(run);
+    else
+        sci_run_over(run, status);
+    sci_client_unlock(client);
+    return status;
+}
+
+SC_API sc_status sc_job_add(sc_job_run *run, const sc_job_row *row)
+{
+    sc_status status = sci_run_take(run, row);
+    if (status == SC_OK && run->rows.bytes == 0) /* a piece was sent */
+        sci_run_await_room(run);
+    return status;
+}
+
+SC_API sc_status sc_job_rows(sc_job_run *run, const sc_job_row *rows, size_t count, size_t *taken)
+{
+    sc_client *client = run->job->client;
+    sc_status status = SC_OK;
+    *taken = 0;
+    while (status == SC_OK && *taken < count) {
+        if (run->rows.bytes == 0) { /* the beginning of a piece */
+            sci_loop_lock(&client->loop);
+            run->wants_room =
+                !sci_run_is_over(run) && run->flight_bytes >= sci_run_flight_bytes(run);
+            bool is_full = run->wants_room;
+            sci_client_unlock(client);
+            if (is_full)
+                return SC_AGAIN;
+        }
+        status = sci_run_take(run, &rows[*taken]);
+        *taken += status == SC_OK;
+    }
+    return status;
+}
+
+SC_API void sc_job_done(sc_job_run *run, sc_status status)
+{
+    sc_client *client = run->job->client;
+    sci_client_retain(client);
+    sci_loop_lock(&client->loop);
+    sci_job_run_fetched(run, status);
+    sci_client_unlock(client);
+    sci_client_release(client);
+}
+
+SC_API int64_t sc_job_due_ms(const sc_job_run *run)
+{
+    return run->due_ms;
+}
+
+/* MARK: - Jobs: shadow keys (Private) */
+/* Jobs: the shadows of a build, filled in chunks and kept while it goes on. */
+
+/* --- Keeping shadows while the build goes on */
+
+static sc_status sci_run_write_lives(const sc_job_run *run, sci_bytes *out)
+{
+    char text[SCI_I64_TEXT_BYTES];
+    size_t len = sci_i64_to_text(run->job->config.shadow_ttl_ms, text);
+    sc_status status = SC_OK;
+    for (size_t i = 0; i < run->rows.target_count && status == SC_OK; i++) {
+        const sc_slice words[3] = {sc_text("PEXPIRE"), run->rows.targets[i].shadow,
+                                   sc_bytes(text, len)};
+        status = sci_write_command(out, words, 3);
+    }
+    return status;
+}
+
+static sc_status sci_run_renew_encode(sci_op *op, sci_bytes *out)
+{
+    return sci_run_write_lives(SCI_CONTAINER(op, sc_job_run, renewal), out);
+}
+
+SCI_PRIVATE sc_status sci_run_lost_shadow(const sc_job_run *run, size_t target)
+{
+    sc_slice key = run->rows.targets[target].key;
+    return sc_fail(
+        SC_LOST,
+        "the job \"%.*s\": what was built for \"%.*s\" is not on the server any more, or "
+        "not all of it: it was restarted, flushed, or evicts keys",
+        (int)sci_min_size(run->job->name.len, 100), run->job->name.data,
+        (int)sci_min_size(key.len, 100), key.data);
+}
+
+static void sci_run_renewed(sci_op *op)
+{
+    sc_job_run *run = SCI_CONTAINER(op, sc_job_run, renewal);
+    sc_status status = sci_op_result(op);
+    run->is_renewing = false;
+    run->ops--;
+    for (size_t i = 0; i < run->rows.target_count && status == SC_OK; i++) {
+        int64_t is_there = 1;
+        (void)sc_item_integer(sc_reply_at(op->view, i), &is_there);
+        if (!is_there)
+            status = sci_run_lost_shadow(run, i);
+    }
+    if (status != SC_OK)
+        sci_run_over(run, status);
+    sci_run_settle(run);
+}
+
+SCI_PRIVATE void sci_run_arm_renewal(sc_job_run *run)
+{
+    sci_loop *loop = &run->job->client->loop;
+    int64_t part_ns = run->job->config.shadow_ttl_ms * SCI_NS_PER_MS / 3;
+    sci_timer_arm(loop, &run->renew_timer, sci_loop_now_ns(loop) + part_ns);
+}
+
+SCI_PRIVATE void sci_run_renew_fire(sci_timer *timer)
+{
+    sc_job_run *run = SCI_CONTAINER(timer, sc_job_run, renew_timer);
+    sci_run_arm_renewal(run);
+    if (!run->is_kept || run->is_renewing || run->is_swapping || sci_run_is_over(run))
+        return;
+    run->is_renewing = true;
+    memset(&run->renewal, 0, sizeof run->renewal);
+    run->renewal.encode = sci_run_renew_encode;
+    run->renewal.complete = sci_run_renewed;
+    run->renewal.replies = (uint32_t)run->rows.target_count;
+    sci_run_submit(run, run->conn, &run->renewal);
+}
+
+/* --- Chunks */
+
+/* The first one is a transaction, so that no part of it stays without an end. */
+static sc_status sci_chunk_encode(sci_op *op, sci_bytes *out)
+{
+    const sci_job_chunk *chunk = SCI_CONTAINER(op, sci_job_chunk, op);
+    const sc_job_run *run = chunk->run;
+    const sc_slice multi = sc_text("MULTI");
+    const sc_slice exec = sc_text("EXEC");
+    sc_status status = chunk->is_first ? sci_write_command(out, &multi, 1) : SC_OK;
+    if (status == SC_OK)
+        status = sci_job_rows_write(&run->rows, out);
+    if (status == SC_OK && chunk->is_first)
+        status = sci_run_write_lives(run, out);
+    if (status == SC_OK && chunk->is_first)
+        status = sci_write_command(out, &exec, 1);
+    return status;
+}
+
+/* Each row that was sent alone must have been new. `*at`: of the next answer. */
+static sc_status sci_chunk_check_doubts(const sci_job_chunk *chunk, const sci_op *op, size_t *at)
+{
+    const sc_job *job = chunk->run->job;
+    sc_slice left = sci_bytes_slice(&chunk->doubts);
+    for (size_t i = 0; i < chunk->doubt_count; i++) {
+        sci_job_doubt doubt;
+        int64_t is_new = 0;
+        memcpy(&doubt, left.data, sizeof doubt);
+        sc_slice id = sc_bytes(left.data + sizeof doubt, doubt.len);
+        const sc_item *answer = chunk->is_first
+                                    ? sc_item_at(sc_reply_at(op->view, op->replies - 1), (*at)++)
+                                    : sc_reply_at(op->view, (*at)++);
+        sc_status status = sc_item_integer(answer, &is_new);
+        if (status == SC_OK && !is_new)
+            status = sc_fail(SC_ERR_ARGUMENT,
+                             "row %lld of the job \"%.*s\" has the id of an earlier one: %.*s",
+                             (long long)doubt.row, (int)sci_min_size(job->name.len, 100),
+                             job->name.data, (int)sci_min_size(id.len, 120), id.data);
+        if (status != SC_OK)
+            return status;
+        left = sc_bytes(id.data + id.len, left.len - sizeof doubt - id.len);
+    }
+    return SC_OK;
+}
+
+/* What the server has answered for one target. */
+static sc_status sci_chunk_check_target(sci_job_chunk *chunk, const sci_op *op, size_t target,
+                                        size_t *at)
+{
+    sci_job_target *shadow = &chunk->run->rows.targets[target];
+    int64_t count = 0;
+    if (chunk->bodies >> target & 1) {
+        const sc_item *answer = chunk->is_first
+                                    ? sc_item_at(sc_reply_at(op->view, op->replies - 1), (*at)++)
+                                    : sc_reply_at(op->view, (*at)++);
+        sc_status status = sc_item_integer(answer, &count);
+        if (status != SC_OK)
+            return status;
+        if (shadow->type == SC_JOB_SET || shadow->type == SC_JOB_SORTED_SET)
+            shadow->size += count;
+    }
+    return shadow->type == SC_JOB_HASH ? sci_chunk_check_doubts(chunk, op, at) : SC_OK;
+}
+
+static sc_status sci_chunk_check(sci_job_chunk *chunk, const sci_op *op)
+{
+    const sc_item *last = sc_reply_at(op->view, op->replies - 1);
+    size_t at = 0;
+    sc_status status = SC_OK;
+    if (chunk->is_first && sc_item_kind(last) != SC_ARRAY) { /* what was refused says why */
+        for (uint32_t i = 0; i < op->replies && status == SC_OK; i++)
+            status = sc_item_check(sc_reply_at(op->view, i));
+        return status != SC_OK ? status : sc_fail(SC_ERR_PROTOCOL, "EXEC was answered by no array");
+    }
+    for (size_t i = 0; i < chunk->run->rows.target_count && status == SC_OK; i++)
+        status = sci_chunk_check_target(chunk, op, i, &at);
+    return status;
+}
+
+SCI_PRIVATE size_t sci_run_flight_bytes(const sc_job_run *run)
+{
+    return sci_min_size(SCI_JOB_FLIGHT_BYTES, run->job->client->config.max_output_bytes / 2);
+}
+
+SCI_PRIVATE size_t sci_run_chunk_bytes(const sc_job_run *run)
+{
+    return sci_min_size(SCI_JOB_CHUNK_BYTES, sci_run_flight_bytes(run) / 2);
+}
+
+static void sci_chunk_complete(sci_op *op)
+{
+    sci_job_chunk *chunk = SCI_CONTAINER(op, sci_job_chunk, op);
+    sc_job_run *run = chunk->run;
+    sc_status status = sci_op_result(op);
+    if (status == SC_OK && !sci_run_is_over(run))
+        status = sci_chunk_check(chunk, op);
+    if (status != SC_OK)
+        sci_run_over(run, status);
+    run->is_kept = true;
+    run->ops--;
+    run->flight_bytes -= chunk->bytes;
+    chunk->is_busy = false;
+    if (run->flight_bytes <= sci_run_flight_bytes(run) / 2)
+        sci_run_make_room(run);
+    sci_run_settle(run);
+}
+
+/* One that is not under way. NULL: no memory. */
+static sci_job_chunk *sci_run_chunk(sc_job_run *run)
+{
+    const sc_memory *memory = &run->job->client->memory;
+    for (sci_link *link = run->chunks.next; link != &run->chunks; link = link->next) {
+        sci_job_chunk *chunk = SCI_CONTAINER(link, sci_job_chunk, link);
+        if (!chunk->is_busy)
+            return chunk;
+    }
+    sci_job_chunk *chunk = (sci_job_chunk *)sci_alloc_zeroed(memory, sizeof *chunk);
+    if (!chunk)
+        return NULL;
+    chunk->run = run;
+    sci_bytes_init(&chunk->doubts, memory);
+    sci_list_init(&chunk->link);
+    sci_list_append(&run->chunks, &chunk->link);
+    return chunk;
+}
+
+static void sci_chunk_fill(sci_job_chunk *chunk)
+{
+    sci_job_rows *rows = &chunk->run->rows;
+    memset(&chunk->op, 0, sizeof chunk->op);
+    chunk->op.encode = sci_chunk_encode;
+    chunk->op.complete = sci_chunk_complete;
+    chunk->is_first = !chunk->run->has_shadows;
+    chunk->op.replies = sci_job_rows_commands(rows);
+    if (chunk->is_first)
+        chunk->op.replies += 2 + (uint32_t)rows->target_count;
+    chunk->rows = rows->row - rows->first_row;
+    chunk->bytes = 0;
+    chunk->bodies = 0;
+    for (size_t i = 0; i < rows->target_count; i++) {
+        size_t body_bytes = sci_bytes_len(&rows->targets[i].body);
+        chunk->bytes += body_bytes + sci_bytes_len(&rows->targets[i].singles);
+        chunk->bodies |= (uint32_t)(body_bytes > 0) << i;
+    }
+    chunk->doubt_count = rows->doubt_count;
+    sci_bytes_swap(&chunk->doubts, &rows->doubts);
+}
+
+SCI_PRIVATE void sci_run_send(sc_job_run *run)
+{
+    sci_job_rows *rows = &run->rows;
+    if (sci_run_is_over(run) || sci_job_rows_commands(rows) == 0)
+        return;
+    sci_job_chunk *chunk = sci_run_chunk(run);
+    if (!chunk) {
+        sci_run_over(run, SC_ERR_MEMORY);
+        return;
+    }
+    sci_chunk_fill(chunk);
+    chunk->is_busy = true;
+    run->has_shadows = true;
+    run->flight_bytes += chunk->bytes;
+    run->sent_rows += chunk->rows;
+    run->ops++; /* sending ends no run */
+    sci_run_submit(run, run->conn, &chunk->op);
+    run->ops--;
+    sci_job_rows_next(rows);
+}
+
+/* MARK: - Jobs: rows (Private) */
+/* Jobs: rows as commands. */
+
+/* Of the first filter, and how much larger each next one is. */
+#define SCI_JOB_FILTER_BYTES ((size_t)4096)
+#define SCI_JOB_FILTER_GROWTH_BITS 3
+/* A filter of so many bits for each id answers wrongly for 1 in 20, at its end. */
+#define SCI_JOB_FILTER_BITS_AN_ID 8
+/* A buffer above this is given back after a row. */
+#define SCI_JOB_KEEP_BYTES (16u * 1024u)
+
+/* --- The filter */
+
+static size_t sci_job_filter_bytes(size_t index)
+{
+    return SCI_JOB_FILTER_BYTES << (index * SCI_JOB_FILTER_GROWTH_BITS);
+}
+
+static void sci_job_filter_grow(sci_job_filter *filter)
+{
+    unsigned char *bits =
+        (unsigned char *)sci_alloc_zeroed(&filter->memory, sci_job_filter_bytes(filter->count));
+    filter->is_full = !bits;
+    if (!bits)
+        return;
+    filter->bits[filter->count++] = bits;
+    filter->added = 0;
+}
+
+static bool sci_job_filter_has(const sci_job_filter *filter, size_t index, uint64_t hash)
+{
+    const unsigned char *bits = filter->bits[index];
+    size_t mask = sci_job_filter_bytes(index) * 8 - 1;
+    size_t one = (size_t)(hash & 0xffffffffu) & mask;
+    size_t other = (size_t)(hash >> 32) & mask;
+    return (bits[one >> 3] >> (one & 7) & 1) && (bits[other >> 3] >> (other & 7) & 1);
+}
+
+static void sci_job_filter_add(sci_job_filter *filter, uint64_t hash)
+{
+    size_t last = filter->count - 1;
+    size_t mask = sci_job_filter_bytes(last) * 8 - 1;
+    size_t one = (size_t)(hash & 0xffffffffu) & mask;
+    size_t other = (size_t)(hash >> 32) & mask;
+    filter->bits[last][one >> 3] = (unsigned char)(filter->bits[last][one >> 3] | 1u << (one & 7));
+    filter->bits[last][other >> 3] =
+        (unsigned char)(filter->bits[last][other >> 3] | 1u << (other & 7));
+    filter->added++;
+}
+
+/* Whether this may have been asked for before. What may have been needs no adding. */
+static bool sci_job_filter_saw(sci_job_filter *filter, sc_slice id)
+{
+    uint64_t hash = sci_hash(&filter->seed, id);
+    for (size_t i = 0; i < filter->count; i++)
+        if (sci_job_filter_has(filter, i, hash))
+            return true;
+    bool is_crowded =
+        filter->count == 0 ||
+        filter->added >= sci_job_filter_bytes(filter->count - 1) * 8 / SCI_JOB_FILTER_BITS_AN_ID;
+    if (is_crowded && filter->count < SCI_JOB_FILTERS && !filter->is_full)
+        sci_job_filter_grow(filter);
+    if (filter->count == 0)
+        return true;
+    sci_job_filter_add(filter, hash);
+    return filter->is_full;
+}
+
+static void sci_job_filter_free(sci_job_filter *filter)
+{
+    for (size_t i = 0; i < filter->count; i++)
+        sci_free(&filter->memory, filter->bits[i], sci_job_filter_bytes(i));
+    filter->count = 0;
+}
+
+/* --- A piece's life */
+
+SCI_PRIVATE void sci_job_rows_init(sci_job_rows *rows, const sc_job *job, const sc_memory *memory)
+{
+    rows->job = job;
+    rows->target_count = job->target_count;
+    rows->filter.memory = *memory;
+    rows->filter.seed = job->client->hash_seed;
+    sci_bytes_init(&rows->doubts, memory);
+    sci_bytes_init(&rows->id, memory);
+    sci_bytes_init(&rows->member, memory);
+    for (size_t i = 0; i < job->target_count; i++) {
+        sci_job_target *target = &rows->targets[i];
+        *target = job->targets[i];
+        sci_bytes_init(&target->names, memory);
+        sci_bytes_init(&target->body, memory);
+        sci_bytes_init(&target->singles, memory);
+        rows->has_hash = rows->has_hash || target->type == SC_JOB_HASH;
+    }
+}
+
+SCI_PRIVATE void sci_job_rows_free(sci_job_rows *rows)
+{
+    sci_job_filter_free(&rows->filter);
+    sci_bytes_free(&rows->doubts);
+    sci_bytes_free(&rows->id);
+    sci_bytes_free(&rows->member);
+    for (size_t i = 0; i < rows->target_count; i++) {
+        sci_bytes_free(&rows->targets[i].names);
+        sci_bytes_free(&rows->targets[i].body);
+        sci_bytes_free(&rows->targets[i].singles);
+    }
+}
+
+SCI_PRIVATE void sci_job_rows_next(sci_job_rows *rows)
+{
+    for (size_t i = 0; i < rows->target_count; i++) {
+        sci_bytes_reset(&rows->targets[i].body, 2 * SCI_JOB_CHUNK_BYTES);
+        sci_bytes_reset(&rows->targets[i].singles, 2 * SCI_JOB_CHUNK_BYTES);
+    }
+    sci_bytes_reset(&rows->doubts, SCI_JOB_CHUNK_BYTES);
+    rows->doubt_count = 0;
+    rows->first_row = rows->row;
+    rows->bytes = 0;
+}
+
+/* --- Members of a row that is JSON */
+
+/* Words about the row that is being taken. */
+static sc_status sci_job_refuse_row(const sci_job_rows *rows, const sc_job_row *row,
+                                    const char *what, sc_slice property, const char *why)
+{
+    return sc_fail(SC_ERR_ARGUMENT, "row %lld of the job \"%.*s\" %s%s%.*s%s%s: %.*s",
+                   (long long)rows->row + 1, (int)sci_min_size(rows->job->name.len, 100),
+                   rows->job->name.data, what, property.len ? " \"" : "",
+                   (int)sci_min_size(property.len, 60), property.len ? property.data : "",
+                   property.len ? "\"" : "", why, (int)sci_min_size(row->value.len, 120),
+                   row->value.len ? row->value.data : "");
+}
+
+/* Instead of what `into` has; the slice stays true until then. */
+static sc_status sci_job_unescape(const sci_json_token *token, sci_bytes *into, sc_slice *text)
+{
+    sci_bytes_reset(into, SCI_JOB_KEEP_BYTES);
+    sc_status status = sci_bytes_reserve(into, token->raw.len + 1);
+    if (status != SC_OK)
+        return status;
+    into->end += sci_json_unescape(token, into->data + into->end);
+    *text = sci_bytes_slice(into);
+    return SC_OK;
+}
+
+static sc_status sci_job_is_member(const sci_json_token *token, sc_slice name, sci_bytes *room,
+                                   bool *is_it)
+{
+    sc_slice text = token->raw;
+    sc_status status = SC_OK;
+    if (!token->is_plain && name.len)
+        status = sci_job_unescape(token, room, &text);
+    *is_it = status == SC_OK && name.len && sci_slice_equal(text, name);
+    return status;
+}
+
+/* The value behind a member's name: an id, or a score, or both. Nothing when it is of another
+   kind. */
+static sc_status sci_job_take_member(sci_json_reader *reader, sci_json_token *token, sc_slice *id,
+                                     sc_slice *score, sci_bytes *room)
+{
+    sc_status status = sci_json_next(reader, token);
+    if (status != SC_OK)
+        return status;
+    if (score && token->kind == SCI_JSON_NUMBER)
+        *score = token->raw;
+    if (id &&
+        (token->kind == SCI_JSON_NUMBER || (token->kind == SCI_JSON_STRING && token->is_plain)))
+        *id = token->raw;
+    else if (id && token->kind == SCI_JSON_STRING)
+        status = sci_job_unescape(token, room, id);
+    return status;
+}
+
+/* Find both members, as far as they are wanted, in the outermost object. The first of a name
+   counts. */
+static sc_status sci_job_find_members(sci_job_rows *rows, sc_slice value, sc_slice *id,
+                                      sc_slice *score)
+{
+    sci_json_reader reader;
+    sci_json_token token;
+    const sc_job *job = rows->job;
+    sc_status status = SC_OK;
+    sci_json_begin(&reader, value);
+    while (status == SC_OK &&
+           ((job->id_prop.len && !id->len) || (job->score_prop.len && !score->len))) {
+        bool is_id = false;
+        bool is_score = false;
+        status = sci_json_next(&reader, &token);
+        if (status != SC_OK || token.kind == SCI_JSON_END)
+            break;
+        if (token.kind != SCI_JSON_KEY || reader.depth != 1)
+            continue;
+        status = sci_job_is_member(&token, job->id_prop, &rows->member, &is_id);
+        if (status == SC_OK)
+            status = sci_job_is_member(&token, job->score_prop, &rows->member, &is_score);
+        if (status == SC_OK && (is_id || is_score))
+            status = sci_job_take_member(&reader, &token, is_id ? id : NULL,
+                                         is_score ? score : NULL, &rows->id);
+    }
+    return status;
+}
+
+static sc_status sci_job_read_members(sci_job_rows *rows, const sc_job_row *row, sc_slice *id,
+                                      sc_slice *score)
+{
+    const sc_job *job = rows->job;
+    sc_slice none = sc_bytes(NULL, 0);
+    sc_status status = sci_job_find_members(rows, row->value, id, score);
+    if (status == SC_ERR_MEMORY)
+        return status;
+    if (status != SC_OK) {
+        char why[SC_ERROR_TEXT_BYTES / 2];
+        (void)sci_format(why, sizeof why, " (%s)", sc_error_text());
+        return sci_job_refuse_row(rows, row, "is not JSON", none, why);
+    }
+    if (job->id_prop.len && !id->len)
+        return sci_job_refuse_row(rows, row, "has no string or number", job->id_prop, " (id_prop)");
+    if (job->score_prop.len && !score->len)
+        return sci_job_refuse_row(rows, row, "has no number", job->score_prop, " (score_prop)");
+    return SC_OK;
+}
+
+/* --- Encoding */
+
+static sc_status sci_job_add_text(sci_job_target *target, bool is_first, sc_slice value)
+{
+    sc_status status = sci_bytes_append_char(&target->body, is_first ? '[' : ',');
+    if (status == SC_OK)
+        status = sci_bytes_append(&target->body, value);
+    target->size += 1 + (int64_t)value.len;
+    return status;
+}
+
+static sc_status sci_job_add_field(sci_job_target *target, sc_slice id, sc_slice value,
+                                   bool is_doubted)
+{
+    const sc_slice words[4] = {sc_text("HSET"), target->shadow, id, value};
+    if (is_doubted)
+        return sci_write_command(&target->singles, words, 4);
+    sc_status status = sci_write_bulk(&target->body, id);
+    return status == SC_OK ? sci_write_bulk(&target->body, value) : status;
+}
+
+static sc_status sci_job_add_scored(sci_job_target *target, sc_slice score, sc_slice value)
+{
+    sc_status status = sci_write_bulk(&target->body, score);
+    return status == SC_OK ? sci_write_bulk(&target->body, value) : status;
+}
+
+/* The row's score as text, if it has not been read from it. */
+static sc_slice sci_job_score_text(double score, char text[SCI_DOUBLE_TEXT_BYTES])
+{
+    size_t len = sci_double_to_text(score, text);
+    if (text[0] == 'I')
+        return sc_text("inf");
+    return text[0] == '-' && text[1] == 'I' ? sc_text("-inf") : sc_bytes(text, len);
+}
+
+static sc_status sci_job_add_doubt(sci_job_rows *rows, sc_slice id)
+{
+    sci_job_doubt doubt;
+    doubt.row = rows->row + 1;
+    doubt.len = id.len;
+    rows->doubt_count++;
+    sc_status status = sci_bytes_append(&rows->doubts, sc_bytes(&doubt, sizeof doubt));
+    return status == SC_OK ? sci_bytes_append(&rows->doubts, id) : status;
+}
+
+static sc_status sci_job_add_to(sci_job_rows *rows, sci_job_target *target, sc_slice id,
+                                sc_slice score, sc_slice value, bool is_doubted)
+{
+    switch (target->type) {
+    case SC_JOB_STRING:
+        return sci_job_add_text(target, rows->row == 0, value);
+    case SC_JOB_LIST:
+        target->size++;
+        return sci_write_bulk(&target->body, value);
+    case SC_JOB_HASH:
+        target->size++;
+        return sci_job_add_field(target, id, value, is_doubted);
+    case SC_JOB_SORTED_SET:
+        return sci_job_add_scored(target, score, value);
+    default:
+        return sci_write_bulk(&target->body, value);
+    }
+}
+
+SCI_PRIVATE sc_status sci_job_rows_add(sci_job_rows *rows, const sc_job_row *row)
+{
+    char text[SCI_DOUBLE_TEXT_BYTES];
+    const sc_job *job = rows->job;
+    sc_slice none = sc_bytes(NULL, 0);
+    sc_slice id = job->id_prop.len ? none : row->id;
+    sc_slice score = none;
+    sc_status status = SC_OK;
+    if (job->id_prop.len || job->score_prop.len)
+        status = sci_job_read_members(rows, row, &id, &score);
+    if (status != SC_OK)
+        return status;
+    if (rows->has_hash && !id.len)
+        return sci_job_refuse_row(rows, row, "has no id", none, "");
+    if (!job->score_prop.len && row->score != row->score)
+        return sci_job_refuse_row(rows, row, "has no number as its score", none, "");
+    if (!job->score_prop.len)
+        score = sci_job_score_text(row->score, text);
+    bool is_doubted = rows->has_hash && sci_job_filter_saw(&rows->filter, id);
+    for (size_t i = 0; i < rows->target_count && status == SC_OK; i++)
+        status = sci_job_add_to(rows, &rows->targets[i], id, score, row->value, is_doubted);
+    if (status == SC_OK && is_doubted)
+        status = sci_job_add_doubt(rows, id);
+    rows->bytes += rows->target_count * (row->value.len + id.len);
+    rows->row++;
+    return status;
+}
+
+SCI_PRIVATE sc_status sci_job_rows_finish(sci_job_rows *rows)
+{
+    sc_status status = SC_OK;
+    for (size_t i = 0; i < rows->target_count && status == SC_OK; i++) {
+        sci_job_target *target = &rows->targets[i];
+        if (target->type != SC_JOB_STRING || rows->row == 0)
+            continue;
+        status = sci_bytes_append_char(&target->body, ']');
+        target->size++;
+    }
+    return status;
+}
+
+/* --- Writing */
+
+SCI_PRIVATE uint32_t sci_job_rows_commands(const sci_job_rows *rows)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < rows->target_count; i++) {
+        const sci_job_target *target = &rows->targets[i];
+        count += sci_bytes_len(&target->body) > 0;
+        count += target->type == SC_JOB_HASH ? rows->doubt_count : 0;
+    }
+    return (uint32_t)count;
+}
+
+/* The one command for most of a target's rows: its name, the key, and what is in `body`. */
+static sc_status sci_job_write_body(const sci_job_rows *rows, const sci_job_target *target,
+                                    sci_bytes *out)
+{
+    static const char *const commands[] = {"APPEND", "RPUSH", "HSET", "SADD", "ZADD"};
+    size_t count = (size_t)(rows->row - rows->first_row);
+    sc_slice body = sci_bytes_slice(&target->body);
+    if (target->type == SC_JOB_STRING)
+        count = 1;
+    else if (target->type == SC_JOB_HASH)
+        count = 2 * (count - rows->doubt_count);
+    else if (target->type == SC_JOB_SORTED_SET)
+        count = 2 * count;
+    sc_status status = sci_write_array_header(out, 2 + count);
+    if (status == SC_OK)
+        status = sci_write_bulk(out, sc_text(commands[target->type - SC_JOB_STRING]));
+    if (status == SC_OK)
+        status = sci_write_bulk(out, target->shadow);
+    if (status != SC_OK)
+        return status;
+    return target->type == SC_JOB_STRING ? sci_write_bulk(out, body) : sci_bytes_append(out, body);
+}
+
+SCI_PRIVATE sc_status sci_job_rows_write(const sci_job_rows *rows, sci_bytes *out)
+{
+    sc_status status = SC_OK;
+    for (size_t i = 0; i < rows->target_count && status == SC_OK; i++) {
+        const sci_job_target *target = &rows->targets[i];
+        if (sci_bytes_len(&target->body) > 0)
+            status = sci_job_write_body(rows, target, out);
+        if (status == SC_OK)
+            status = sci_bytes_append(out, sci_bytes_slice(&target->singles));
+    }
+    return status;
+}
+
+SCI_PRIVATE const char *sci_job_size_command(sc_job_type type)
+{
+    static const char *const commands[] = {"STRLEN", "LLEN", "HLEN", "SCARD", "ZCARD"};
+    return commands[type - SC_JOB_STRING];
+}
+
+/* MARK: - Jobs: workers (Private) */
+/* Jobs: the threads that fetch. They are started when there is work, and end after it. */
+
+SCI_PRIVATE sc_status sci_workers_use(sc_client *client)
+{
+    sci_workers *workers = client->workers;
+    if (!workers) {
+        workers = (sci_workers *)sci_alloc_zeroed(&client->memory, sizeof *workers);
+        if (!workers)
+            return SC_ERR_MEMORY;
+        workers->client = client;
+        sci_list_init(&workers->queue);
+        client->workers = workers;
+    }
+    workers->users++;
+    return SC_OK;
+}
+
+SCI_PRIVATE void sci_workers_let_go(sc_client *client)
+{
+    sci_workers *workers = client->workers;
+    if (--workers->users > 0)
+        return;
+    client->workers = NULL;
+    sci_free(&client->memory, workers, sizeof *workers);
+}
+
+SC_API sc_status sc_job_workers(sc_client *client, size_t count)
+{
+    if (count < 1 || count > SCI_JOB_WORKERS)
+        return sc_fail(SC_ERR_ARGUMENT, "sc_job_workers: %zu threads; 1 to %d are possible", count,
+                       SCI_JOB_WORKERS);
+    sc_status status = sci_client_enter(client);
+    if (status != SC_OK)
+        return status;
+    client->worker_threads = (uint32_t)count;
+    sci_client_leave(client);
+    return SC_OK;
+}
+
+/* The parent's threads are not the child's. */
+SCI_PRIVATE void sci_workers_forked(sc_client *client)
+{
+    sci_workers *workers = client->workers;
+    workers->users -= workers->count;
+    workers->count = 0;
+    sci_list_init(&workers->queue);
+}
+
+/* --- Fetching */
+
+/* Locked on entry and exit: call the function. */
+static void sci_job_fetch_here(sc_job_run *run)
+{
+    const sc_job *job = run->job;
+    sc_client *client = job->client;
+    sc_status status = SC_OK;
+    bool is_wanted = !sci_atomic_load_acquire(&run->is_over);
+    run->fetcher = sci_thread_self();
+    sci_client_unlock(client);
+    sci_error_text_set("", 0);
+    if (is_wanted)
+        status = job->config.start ? job->config.start(run, job->config.user)
+                                   : job->config.fetch(run, job->config.user);
+    if (status != SC_OK && !*sc_error_text())
+        (void)sci_job_say(job, status, "could not be fetched");
+    sci_loop_lock(&client->loop);
+    run->fetcher = 0;
+    if (!is_wanted || !job->config.start || status != SC_OK)
+        sci_job_run_fetched(run, status);
+}
+
+static void sci_job_fetch_post(sci_post *post)
+{
+    sc_job_run *run = SCI_CONTAINER(post, sc_job_run, post);
+    sc_client *client = run->job->client;
+    sci_client_retain(client);
+    sci_loop_lock(&client->loop);
+    sci_job_fetch_here(run);
+    sci_client_unlock(client);
+    sci_client_release(client);
+}
+
+#ifndef SMARTCACHE_NO_THREADS
+
+/* It counts as a caller, so that sc_close waits for the function. */
+static void *sci_worker_run(void *argument)
+{
+    sci_workers *workers = (sci_workers *)argument;
+    sc_client *client = workers->client;
+    sci_loop_lock(&client->loop);
+    for (sci_link *link = sci_list_take_first(&workers->queue); link;
+         link = sci_list_take_first(&workers->queue))
+        sci_job_fetch_here(SCI_CONTAINER(link, sc_job_run, link));
+    workers->count--;
+    sci_workers_let_go(client);
+    sci_client_leave(client);
+    return NULL;
+}
+
+/* False: no thread can be had, and none is there. */
+static bool sci_workers_start(sci_workers *workers)
+{
+    sc_client *client = workers->client;
+    size_t most = client->worker_threads ? client->worker_threads : 1;
+    if (workers->count >= most)
+        return true;
+    workers->count++;
+    workers->users++;
+    (void)sci_atomic_add(&client->callers, 1);
+    if (sci_thread_start_detached(sci_worker_run, workers) == SC_OK)
+        return true;
+    workers->count--;
+    workers->users--;
+    (void)sci_atomic_subtract(&client->callers, 1);
+    return workers->count > 0;
+}
+
+SCI_PRIVATE void sci_job_run_fetch(sc_job_run *run)
+{
+    sc_client *client = run->job->client;
+    if (run->job->config.start || client->config.polled) {
+        run->post.run = sci_job_fetch_post;
+        sci_loop_post(&client->loop, &run->post);
+        return;
+    }
+    sci_list_append(&client->workers->queue, &run->link);
+    if (sci_workers_start(client->workers))
+        return;
+    sci_job_run_fail(run, sci_job_say(run->job, SC_ERR_MEMORY, "has no thread to fetch on"));
+}
+
+#else
+
+SCI_PRIVATE void sci_job_run_fetch(sc_job_run *run)
+{
+    run->post.run = sci_job_fetch_post;
+    sci_loop_post(&run->job->client->loop, &run->post);
+}
+
+#endif
 
 #endif /* SMARTCACHE_IMPLEMENTATION */
 

@@ -1147,6 +1147,9 @@ extern "C" {
 /* MARK: - Timers (Public) */
 #include "api/timer.h"
 
+/* MARK: - Jobs (Public) */
+#include "api/job.h"
+
 #ifdef __cplusplus
 }
 #endif
@@ -1369,6 +1372,9 @@ extern "C" {
 
 /* MARK: - Server: scripts of locks (Private) */
 #include "server/script_lock.c"
+
+/* MARK: - Server: scripts of jobs (Private) */
+#include "server/script_job.c"
 
 /* MARK: - Server: commands of publish and subscribe (Private) */
 #include "server/cmd_pubsub.c"
@@ -1630,6 +1636,24 @@ extern "C" {
 
 /* MARK: - Timers by cron expressions (Private) */
 #include "cache/cron_timer.c"
+
+/* MARK: - Jobs (Private) */
+#include "cache/job.c"
+
+/* MARK: - Jobs: when they are due (Private) */
+#include "cache/job_time.c"
+
+/* MARK: - Jobs: a build (Private) */
+#include "cache/job_build.c"
+
+/* MARK: - Jobs: shadow keys (Private) */
+#include "cache/job_chunk.c"
+
+/* MARK: - Jobs: rows (Private) */
+#include "cache/job_rows.c"
+
+/* MARK: - Jobs: workers (Private) */
+#include "cache/job_worker.c"
 
 #endif /* SMARTCACHE_IMPLEMENTATION */
 

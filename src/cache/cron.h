@@ -32,7 +32,13 @@
    hours by the clock alone, so that of "* 2 * * *" nothing is left on the day that has no 2
    o'clock.) */
 
+#include "api/timer.h"
 #include "cache/zone.h"
+
+/* Whoever waits for the wall clock looks at it so often at least. */
+#define SCI_CRON_LOOK_S 60
+/* Set back further than this, the clock was wrong before. */
+#define SCI_CRON_STEP_BACK_S (3 * 3600)
 
 /* No instant. Of an expression that was parsed there always is a next one, within 41 years. */
 #define SCI_CRON_NEVER INT64_MAX
@@ -57,3 +63,7 @@ SCI_PRIVATE sc_status sci_cron_parse(sc_slice text, sci_cron *cron);
    SCI_ZONE_EVER_S / 2. Costs some steps for each change of the clock and each month until then, not
    for each minute. */
 SCI_PRIVATE int64_t sci_cron_next(const sci_cron *cron, const sci_zone *zone, int64_t after_s);
+/* What a program says: cron_timer.c. SC_ERR_ARGUMENT, and those of sci_zone_open; after an error the
+   zone needs no closing. */
+SCI_PRIVATE sc_status sci_cron_configure(const sc_cron_config *config, const sc_memory *memory,
+                                         sci_cron *cron, sci_zone *zone);

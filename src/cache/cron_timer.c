@@ -6,10 +6,6 @@
 #include "cache/alarm.h"
 #include "cache/cron.h"
 
-/* The wall clock is looked at so often at least. */
-#define SCI_CRON_LOOK_S 60
-/* Set back further than this, the clock was wrong before. */
-#define SCI_CRON_STEP_BACK_S (3 * 3600)
 
 /* sc_cron_next takes times so near to 1970, so that milliseconds never overflow. */
 #define SCI_CRON_FARTHEST_MS ((int64_t)1 << 60)
@@ -79,8 +75,7 @@ static const sci_alarm_kind sci_cron_kind = {sizeof(sci_cron_timer), sci_cron_ri
 
 /* --- Configuration */
 
-/* After an error the zone needs no closing. */
-static sc_status sci_cron_configure(const sc_cron_config *config, const sc_memory *memory,
+SCI_PRIVATE sc_status sci_cron_configure(const sc_cron_config *config, const sc_memory *memory,
                                     sci_cron *cron, sci_zone *zone)
 {
     sc_files files;

@@ -213,6 +213,8 @@ struct sc_client {
     bool has_returned; /* a dedicated connection was given back: sweep when leaving */
     sci_link close_hooks;
     sci_link fork_hooks;
+    struct sci_workers *workers; /* owned by its users; NULL: there are no jobs */
+    uint32_t worker_threads;     /* at most; 0: the default */
     struct sci_alarms *alarms;  /* owned by itself, through its hooks; NULL until the first timer */
     sci_subscriber *subscriber; /* owned; NULL until the first subscription */
     sci_link subscriptions;

@@ -11,7 +11,7 @@
 
 typedef struct sci_native_script {
     const char *text;
-    size_t keys;
+    size_t keys; /* at least so many */
     size_t args;
     void (*run)(sci_script_run *run);
 } sci_native_script;
@@ -224,6 +224,9 @@ static const sci_native_script *sci_native_scripts(void)
         {SCI_SCRIPT_SHARE, 4, 8, sci_script_share},
         {SCI_SCRIPT_UNSHARE, 4, 4, sci_script_unshare},
         {SCI_SCRIPT_RENEW_SHARE, 3, 3, sci_script_renew_share},
+        {SCI_SCRIPT_SWAP, 3, 6, sci_script_swap},
+        {SCI_SCRIPT_CLAIM, 3, 5, sci_script_claim},
+        {SCI_SCRIPT_DROP, 3, 2, sci_script_drop},
     };
     return scripts;
 }
@@ -264,7 +267,8 @@ static bool sci_script_key_count(sci_call *call, size_t *keys)
 static void sci_script_run_native(sci_call *call, const sci_native_script *script, size_t keys)
 {
     sci_script_run run;
-    if (keys < script->keys || call->argc - 3 - keys != script->args) {
+    size_t args = call->argc - 3 - keys;
+    if (keys < script->keys || args < script->args) {
         sci_answer_error(call, "ERR this script of smartcache takes %zu keys and %zu arguments",
                          script->keys, script->args);
         return;
@@ -273,6 +277,7 @@ static void sci_script_run_native(sci_call *call, const sci_native_script *scrip
     run.keys = call->argv + 3;
     run.key_count = keys;
     run.args = run.keys + keys;
+    run.arg_count = args;
     sci_bytes_init(&run.answer, &call->server->memory);
     if (call->server->log)
         sci_log_begin(call->server->log);

@@ -18,16 +18,14 @@
 
 #define SCI_FENCE_LIFE_MS 86400000
 
-/* The script's own command on a key, with an argument or two. */
-static bool sci_script_do_on(sci_script_run *run, const char *name, size_t key, sc_slice first,
-                             sc_slice second)
+SCI_PRIVATE bool sci_script_do_on(sci_script_run *run, const char *name, size_t key, sc_slice first,
+                                  sc_slice second)
 {
     const sc_slice words[4] = {sc_text(name), run->keys[key], first, second};
     return sci_script_do(run, words, second.data ? 4 : 3);
 }
 
-/* The string in the answer, or the only one in its array; NULL: none. */
-static sc_slice sci_script_answered(const sci_script_run *run)
+SCI_PRIVATE sc_slice sci_script_answered(const sci_script_run *run)
 {
     sc_slice answer = sci_bytes_slice(&run->answer);
     size_t at = answer.len > 4 && answer.data[0] == '*' ? 4 : 0; /* "*1" and a line's end */
@@ -348,8 +346,7 @@ SCI_PRIVATE void sci_script_renew_lead(sci_script_run *run)
 
 /* Locks with several holders. */
 
-/* The integer that the answer is. */
-static int64_t sci_script_counted(const sci_script_run *run)
+SCI_PRIVATE int64_t sci_script_counted(const sci_script_run *run)
 {
     int64_t number = 0;
     sc_slice answer = sci_bytes_slice(&run->answer);

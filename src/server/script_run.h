@@ -19,6 +19,7 @@ typedef struct sci_script_run {
     const sc_slice *keys;
     size_t key_count;
     const sc_slice *args;
+    size_t arg_count;
     sci_bytes answer;
 } sci_script_run;
 
@@ -37,6 +38,13 @@ SCI_PRIVATE bool sci_script_join(sci_script_run *run, sci_bytes *joined, const s
 
 /* script_lock.c */
 
+/* The script's own command on a key, with an argument or two. */
+SCI_PRIVATE bool sci_script_do_on(sci_script_run *run, const char *name, size_t key, sc_slice first,
+                                  sc_slice second);
+/* The string in the answer, or the only one in its array; NULL: none. */
+SCI_PRIVATE sc_slice sci_script_answered(const sci_script_run *run);
+/* The integer that the answer is. */
+SCI_PRIVATE int64_t sci_script_counted(const sci_script_run *run);
 SCI_PRIVATE void sci_script_lock(sci_script_run *run);
 SCI_PRIVATE void sci_script_unlock(sci_script_run *run);
 SCI_PRIVATE void sci_script_lead(sci_script_run *run);
@@ -45,3 +53,9 @@ SCI_PRIVATE void sci_script_renew_lead(sci_script_run *run);
 SCI_PRIVATE void sci_script_share(sci_script_run *run);
 SCI_PRIVATE void sci_script_unshare(sci_script_run *run);
 SCI_PRIVATE void sci_script_renew_share(sci_script_run *run);
+
+/* script_job.c */
+
+SCI_PRIVATE void sci_script_swap(sci_script_run *run);
+SCI_PRIVATE void sci_script_claim(sci_script_run *run);
+SCI_PRIVATE void sci_script_drop(sci_script_run *run);

@@ -1,6 +1,6 @@
 #pragma once
 /* The library's own Lua scripts, which the embedded server runs natively (cmd_script.c,
-   script_lock.c): change both together. */
+   script_lock.c, script_job.c): change both together. */
 
 /* Short names, since the texts count among the bytes of a program. */
 #define SCI_LUA_NAMES "local c,K,A=redis.call,KEYS,ARGV\n"
@@ -199,4 +199,55 @@
     "local t=c('TIME')\n"                                                                          \
     "c('ZADD',K[2],math.floor(t[1]*1000+t[2]/1000)+A[2]-A[3],A[1])\n"                              \
     "if c('PTTL',K[2])<A[2]+0 then c('PEXPIRE',K[2],A[2]) end\n"                                   \
+    "return 1\n"
+
+/* For jobs (cache/job.h). KEYS: the election's fence and lock, the job's state, then what each
+   script says. ARGV: the lock's value, the term, then what each script says.
+
+   The state is a hash: `build`, the token of the last one; `rows` and `term` of it; `at`, when it was
+   swapped in (ms); of a task `claim`, the token of the last time that was begun, and `seen`, the
+   time by which nothing before is due any more (ms). */
+
+/* Whether this is the last term that was granted, and its lock is held. A fence that has run out is
+   that of no later term, since each sets it anew. */
+#define SCI_LUA_LEADS                                                                              \
+    "local f=c('GET',K[1])\n"                                                                      \
+    "if c('GET',K[2])~=A[1] or f and f~=A[2] then return 0 end\n"
+
+/* KEYS: for each key of the job its shadow, and itself. ARGV: token of the build, rows, TTL in ms
+   ("0": none), "1": no rows delete the keys; for each key the command that counts its shadow, and
+   what that must say. All shadows become the keys, in the place of what was there: 1. 0: another
+   leads. Else the place of a shadow that is not what was built. A repeat after a lost reply changes
+   nothing. */
+#define SCI_SCRIPT_SWAP                                                                            \
+    SCI_LUA_NAMES                                                                                  \
+    "if c('HGET',K[3],'build')==A[3] then return 1 end\n" SCI_LUA_LEADS                            \
+    "for i=4,#K,2 do\n"                                                                            \
+    " if A[4]~='0' and c(A[i+3],K[i])~=tonumber(A[i+4]) then return i end\n"                       \
+    "end\n"                                                                                        \
+    "for i=4,#K,2 do\n"                                                                            \
+    " local k=K[i+1]\n"                                                                            \
+    " if A[4]~='0' then\n"                                                                         \
+    "  c('UNLINK',k)\n"                                                                            \
+    "  c('RENAME',K[i],k)\n"                                                                       \
+    "  if A[5]=='0' then c('PERSIST',k) else c('PEXPIRE',k,A[5]) end\n"                            \
+    " elseif A[6]=='1' then c('UNLINK',k) end\n"                                                   \
+    "end\n"                                                                                        \
+    "local t=c('TIME')\n"                                                                          \
+    "c('HSET',K[3],'build',A[3],'term',A[2],'rows',A[4],'at',math.floor(t[1]*1000+t[2]/1000))\n"   \
+    "return 1\n"
+
+/* ARGV: token, time for which the task is due in ms, time that is `seen` then. 1: it may begin; 2: it
+   has begun for this time already; 0: another leads. */
+#define SCI_SCRIPT_CLAIM                                                                           \
+    SCI_LUA_NAMES                                                                                  \
+    "if c('HGET',K[3],'claim')==A[3] then return 1 end\n" SCI_LUA_LEADS                            \
+    "if (tonumber(c('HGET',K[3],'seen')) or 0)>=tonumber(A[4]) then return 2 end\n"                \
+    "c('HSET',K[3],'claim',A[3],'seen',A[5],'term',A[2])\n"                                        \
+    "return 1\n"
+
+/* KEYS: those of the job. Deletes all but the election's: 1; 0: another leads. */
+#define SCI_SCRIPT_DROP                                                                            \
+    SCI_LUA_NAMES SCI_LUA_LEADS                                                                    \
+    "for i=3,#K do c('UNLINK',K[i]) end\n"                                                         \
     "return 1\n"
