@@ -198,6 +198,7 @@ sc_cache *cache_open(sc_client *client, const char *prefix)
     sc_cache *cache = NULL;
     memset(&config, 0, sizeof config);
     config.prefix = prefix;
+    config.load.wait_ms = -1; /* however long a load takes */
     assert_status(SC_OK, sc_cache_open(client, &config, &cache));
     assert_non_null(cache);
     return cache;
