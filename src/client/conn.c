@@ -75,7 +75,9 @@ static sc_status sci_conn_reserve_slot(sci_conn *conn)
 SCI_PRIVATE void sci_op_finish(sci_op *op, sc_status status, const char *text)
 {
     sci_assert(!op->is_queued);
-    op->status = status;
+    /* What is known of the last copy says nothing of those before. */
+    bool is_unsent = sc_not_executed(status) && status != SC_ERR_CLOSED;
+    op->status = op->resends && is_unsent ? SC_ERR_DISCONNECTED : status;
     if (text && *text) {
         sc_value_release(op->error_text);
         if (sc_value_create(&op->conn->client->memory, sc_text(text), &op->error_text) != SC_OK)

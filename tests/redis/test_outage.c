@@ -144,6 +144,25 @@ static void an_idempotent_call_whose_reply_was_lost_is_sent_again(void **state)
     proxy_stop(relay);
 }
 
+/* The second copy is not sent, and the first one was executed. */
+static void a_call_that_could_not_be_sent_again_is_an_unknown_outcome(void **state)
+{
+    proxy *relay = proxy_start(test.kind, fixture_endpoint(test.server, test.kind));
+    sc_client *client = test_open_url(proxy_url(relay));
+    sc_call_options options;
+    (void)state;
+    memset(&options, 0, sizeof options);
+    options.idempotent = true;
+    until_it_answers(client);
+    proxy_refuse(relay, true);
+    proxy_lose_reply(relay, "INCR");
+    assert_status(SC_ERR_DISCONNECTED,
+                  test_call(client, &options, NULL, "INCR", "n", (const char *)NULL));
+    test_expect_integer(test.client, 1, "GET", "n", (const char *)NULL);
+    assert_status(SC_OK, sc_close(client));
+    proxy_stop(relay);
+}
+
 static void of_calls_in_one_packet_only_the_idempotent_are_sent_again(void **state)
 {
     proxy *relay = proxy_start(test.kind, fixture_endpoint(test.server, test.kind));
@@ -672,6 +691,7 @@ int main(void)
         client_unit_test(a_connection_that_was_killed_is_made_anew),
         client_unit_test(a_reply_that_was_lost_is_an_unknown_outcome_and_nothing_is_repeated),
         client_unit_test(an_idempotent_call_whose_reply_was_lost_is_sent_again),
+        client_unit_test(a_call_that_could_not_be_sent_again_is_an_unknown_outcome),
         client_unit_test(of_calls_in_one_packet_only_the_idempotent_are_sent_again),
         bare_unit_test(a_connection_cut_in_the_middle_of_a_reply_is_a_loss),
         bare_unit_test(a_reply_that_is_no_resp_ends_the_connection),
