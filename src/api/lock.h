@@ -61,7 +61,7 @@ SC_API void sc_lock_close(sc_lock *lock);
 
 /* Take the lock, waiting up to `wait_ms` (0: the handle's; -1: for ever) while another holds it.
      SC_OK             held: until sc_lock_release, or on_lost
-     SC_HELD           another held it all the time
+     SC_HELD           another held it all the time, or each answer came later than the lease lasts
      SC_ERR_DEADLOCK   this handle holds it, and is not `reentrant`
      SC_ERR_ARGUMENT   another thread is acquiring by this handle
      SC_ERR_CANCELLED  sc_lock_release or sc_lock_close by another thread

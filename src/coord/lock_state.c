@@ -379,14 +379,17 @@ static void sci_lock_answered(sc_lock *lock, const sc_item *answer)
 {
     int64_t is_granted = 0;
     int64_t number = -1;
+    int64_t now_ns = sci_loop_now_ns(&lock->client->loop);
     (void)sc_item_integer(sc_item_at(answer, 0), &is_granted);
     (void)sc_item_integer(sc_item_at(answer, 1), &number);
-    if (!is_granted)
-        sci_lock_wait(lock, number);
-    else if (sci_loop_now_ns(&lock->client->loop) < lock->until_ns)
+    if (is_granted && now_ns < lock->until_ns) {
         sci_lock_hold(lock, number);
-    else
+    } else if (is_granted && now_ns < lock->deadline_ns) {
         sci_lock_ask_anew(lock);
+    } else {
+        lock->is_queued = lock->is_queued || is_granted; /* to be given back, when time is up */
+        sci_lock_wait(lock, number);
+    }
 }
 
 static void sci_lock_asked(sci_eval_op *eval)

@@ -85,6 +85,27 @@ static void a_lock_whose_taking_is_not_known_is_given_back(void **state)
     proxy_stop(relay);
 }
 
+/* Each answer comes when the lease that it grants has ended. */
+static void an_acquire_whose_lease_is_shorter_than_the_way_ends_in_time(void **state)
+{
+    proxy *relay = proxy_start(test.kind, fixture_endpoint(test.server, test.kind));
+    sc_client *client = open_at(proxy_url(relay), WAIT_WATCHDOG_MS);
+    sc_lock_config config = lock_config("job");
+    contender mine;
+    (void)state;
+    config.ttl_ms = 20;
+    contender_open(&mine, client, &config);
+    proxy_delay(relay, 50);
+    assert_status(SC_HELD, sc_lock_acquire(mine.lock, 300));
+    assert_status(SC_HELD, sc_lock_try(mine.lock));
+    proxy_delay(relay, 0);
+    WAIT_UNTIL(fixture_number("EXISTS", "job") == 0);
+    contender_close(&mine);
+    assert_int_equal(contender_losses(&mine), 0);
+    assert_status(SC_OK, sc_close(client));
+    proxy_stop(relay);
+}
+
 /* By itself, without another call. */
 static void the_giving_back_is_tried_again_until_it_is_answered(void **state)
 {
@@ -404,6 +425,7 @@ int main(void)
         client_unit_test(a_reply_lost_after_the_lock_was_taken_is_asked_for_again),
         client_unit_test(a_reply_lost_after_the_release_leaves_the_lock_free),
         client_unit_test(a_lock_whose_taking_is_not_known_is_given_back),
+        client_unit_test(an_acquire_whose_lease_is_shorter_than_the_way_ends_in_time),
         client_unit_test(the_giving_back_is_tried_again_until_it_is_answered),
         client_unit_test(scripts_that_the_server_forgets_are_sent_again),
         client_unit_test(a_waiter_whose_subscription_was_cut_asks_when_it_stands_again),
