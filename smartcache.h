@@ -1995,7 +1995,7 @@ SC_API void sc_lock_close(sc_lock *lock);
 
 /* Take the lock, waiting up to `wait_ms` (0: the handle's; -1: for ever) while another holds it.
      SC_OK             held: until sc_lock_release, or on_lost
-     SC_HELD           another held it all the time
+     SC_HELD           another held it all the time, or each answer came later than the lease lasts
      SC_ERR_DEADLOCK   this handle holds it, and is not `reentrant`
      SC_ERR_ARGUMENT   another thread is acquiring by this handle
      SC_ERR_CANCELLED  sc_lock_release or sc_lock_close by another thread
@@ -37309,7 +37309,9 @@ static sc_status sci_conn_reserve_slot(sci_conn *conn)
 SCI_PRIVATE void sci_op_finish(sci_op *op, sc_status status, const char *text)
 {
     sci_assert(!op->is_queued);
-    op->status = status;
+    /* What is known of the last copy says nothing of those before. */
+    bool is_unsent = sc_not_executed(status) && status != SC_ERR_CLOSED;
+    op->status = op->resends && is_unsent ? SC_ERR_DISCONNECTED : status;
     if (text && *text) {
         sc_value_release(op->error_text);
         if (sc_value_create(&op->conn->client->memory, sc_text(text), &op->error_text) != SC_OK)
@@ -44158,14 +44160,17 @@ static void sci_lock_answered(sc_lock *lock, const sc_item *answer)
 {
     int64_t is_granted = 0;
     int64_t number = -1;
+    int64_t now_ns = sci_loop_now_ns(&lock->client->loop);
     (void)sc_item_integer(sc_item_at(answer, 0), &is_granted);
     (void)sc_item_integer(sc_item_at(answer, 1), &number);
-    if (!is_granted)
-        sci_lock_wait(lock, number);
-    else if (sci_loop_now_ns(&lock->client->loop) < lock->until_ns)
+    if (is_granted && now_ns < lock->until_ns) {
         sci_lock_hold(lock, number);
-    else
+    } else if (is_granted && now_ns < lock->deadline_ns) {
         sci_lock_ask_anew(lock);
+    } else {
+        lock->is_queued = lock->is_queued || is_granted; /* to be given back, when time is up */
+        sci_lock_wait(lock, number);
+    }
 }
 
 static void sci_lock_asked(sci_eval_op *eval)

@@ -1,7 +1,7 @@
 /* A program that uses the library: gets and loads, changes, commands whose replies name their call,
    a counter, messages with numbers. */
 
-#include "ledger.h"
+#include "locks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +37,7 @@ typedef struct actor {
     sc_client *client;
     sc_cache *cache;
     sc_load_options load;
+    sim_contenders *contenders;
     int64_t timeout_ms;
     async_call calls[CALLS];
     pending_load pending[CALLS];
@@ -58,7 +59,7 @@ typedef struct actor {
     int64_t gap_ns; /* when the last gap was told; SIM_NEVER: the first is to come */
 } actor;
 
-const char *const sim_key_names[SIM_KEYS] = {"alpha", "{tag}beta", "gamma}"};
+const char *const sim_key_names[SIM_HELD] = {"alpha", "{tag}beta", "gamma}", "lock", "{tag}lock"};
 
 static int key_of(sc_slice name)
 {
@@ -426,6 +427,8 @@ static bool open_all(actor *a)
     sc_status status = sc_open(&config, &a->client);
     if (status == SC_OK)
         status = sc_cache_open(a->client, &options, &a->cache);
+    if (status == SC_OK)
+        a->contenders = sim_contenders_open(self, a->client, a->timeout_ms);
     if (status != SC_OK && status != SC_ERR_MEMORY)
         sim_fail("c%d cannot begin: %s", self->id, sc_error_text());
     return status == SC_OK;
@@ -433,6 +436,10 @@ static bool open_all(actor *a)
 
 static void act(actor *a)
 {
+    if (a->contenders && sim_chance(&a->self->random, sim.locking)) {
+        sim_contenders_act(a->contenders);
+        return;
+    }
     switch (sim_between(&a->self->random, 0, 15)) {
     case 0:
         invalidate(a);
@@ -471,6 +478,9 @@ static void drive(actor *a, int64_t ms)
     int64_t until_ns = sim.now_ns + ms * SIM_NS_PER_MS;
     do {
         int64_t next_ns = finish_loads(a);
+        int64_t due_ns = sim_contenders_due(a->contenders);
+        if (next_ns < 0 || (due_ns >= 0 && due_ns < next_ns))
+            next_ns = due_ns;
         if (next_ns < 0 || next_ns > until_ns)
             next_ns = until_ns;
         int64_t wait_ns = next_ns > sim.now_ns ? next_ns - sim.now_ns : 0;
@@ -521,6 +531,16 @@ static bool check_loads(actor *a)
     return a->load_status == SC_OK || a->load_status == SC_MISS || a->load_status == SC_ERR_LOADER;
 }
 
+static bool check_locks(actor *a)
+{
+    if (!a->contenders)
+        return true;
+    bool is_well = sim_contenders_check(a->contenders);
+    while (sim_contenders_under_way(a->contenders) > 0 && !sim.has_failed)
+        drive(a, 100);
+    return is_well && sim_contenders_check(a->contenders);
+}
+
 static bool check_messages(actor *a)
 {
     if (!a->is_subscribed || a->published == PUBLISHED_MAX)
@@ -530,23 +550,27 @@ static bool check_messages(actor *a)
     return a->heard == a->published - 1;
 }
 
+static size_t count_under_way(const actor *a)
+{
+    return a->under_way + sim_contenders_under_way(a->contenders);
+}
+
 static void come_to_an_end(actor *a)
 {
     int64_t until_ns = sim.now_ns + RECOVERY_MS * SIM_NS_PER_MS;
     fault_memory_fail(&a->self->memory, 0, false);
-    while (a->under_way > 0 && sim.now_ns < until_ns && !sim.has_failed)
+    sim_contenders_retire(a->contenders);
+    while (count_under_way(a) > 0 && sim.now_ns < until_ns && !sim.has_failed)
         drive(a, 100);
-    if (a->under_way > 0)
-        sim_fail("c%d has %zu calls under way %d s after the last fault", a->self->id, a->under_way,
-                 RECOVERY_MS / 1000);
-    bool (*const checks[3])(actor * a) = {check_recovery, check_loads, check_messages};
-    for (int i = 0; i < 3; i++) {
+    if (count_under_way(a) > 0)
+        sim_fail("c%d has %zu calls under way %d s after the last fault", a->self->id,
+                 count_under_way(a), RECOVERY_MS / 1000);
+    static const char *const names[4] = {"commands", "loads", "messages", "locks"};
+    bool (*const checks[4])(actor * a) = {check_recovery, check_loads, check_messages, check_locks};
+    for (int i = 0; i < 4; i++) {
         while (!checks[i](a) && !sim.has_failed) {
             if (sim.now_ns >= until_ns)
-                sim_fail("c%d: %s do not work %d s after the last fault: %s", a->self->id,
-                         i == 0   ? "commands"
-                         : i == 1 ? "loads"
-                                  : "messages",
+                sim_fail("c%d: %s do not work %d s after the last fault: %s", a->self->id, names[i],
                          RECOVERY_MS / 1000, sc_error_text());
             drive(a, 200);
         }
@@ -572,6 +596,7 @@ void sim_client_program(sim_process *self)
     if (!sim.has_failed)
         come_to_an_end(a);
     sc_cache_close(a->cache);
+    sim_contenders_close(a->contenders);
     (void)sc_close(a->client);
     if (!sim.has_failed)
         sim_note("has come to its end");
@@ -583,5 +608,7 @@ void sim_client_free(sim_process *process)
     for (size_t i = 0; a && i < CALLS; i++)
         if (a->pending[i].load)
             free(a->pending[i].text);
+    if (a)
+        sim_contenders_free(a->contenders);
     free(a);
 }

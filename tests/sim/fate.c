@@ -181,7 +181,7 @@ static void on_server(plan *p, sim_fault fault)
         sim_ledger_loss(0, true);
         /* Who waits for a lease that has ended by it looks by itself. */
         sim_trouble(NULL, sim.now_ns + sim.poll_ms * SIM_NS_PER_MS);
-        for (int key = 0; key < SIM_KEYS; key++)
+        for (int key = 0; key < SIM_HELD; key++)
             sim_lease_changed(key);
         sim_note("S%d's wall clock steps", server->id);
         break;

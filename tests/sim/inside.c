@@ -4,7 +4,7 @@
 #define SMARTCACHE_IMPLEMENTATION
 #include "smartcache.h"
 
-#include "ledger.h"
+#include "locks.h"
 
 #include <stdlib.h>
 
@@ -35,6 +35,21 @@ void sim_lease_look(sc_load *handle, sim_lease_view *view)
         lease->until_ns - (lease->life_ms - SCI_LEASE_DRIFT_MS(lease->life_ms)) * SIM_NS_PER_MS;
 }
 
+void sim_lock_look(const sc_lock *lock, sim_lock_view *view)
+{
+    if (lock->is_held && lock->is_renewing && lock->renewed_ns >= lock->until_ns)
+        sim_fail("a lock is renewed %.1f ms after its end",
+                 (double)(lock->renewed_ns - lock->until_ns) / 1e6);
+    memcpy(view->token, lock->token, sizeof lock->token);
+    view->is_held = lock->is_held;
+    view->is_idle = !lock->is_held && !lock->acquirer && !lock->is_asking && !lock->is_leaving &&
+                    !lock->is_renewing && !lock->leaves_again;
+    view->is_waiting = lock->acquirer && lock->phase > SCI_LOCK_ASKING;
+    view->until_ns = lock->until_ns;
+    view->begun_ns = lock->asked_ns;
+    view->latest_ns = sci_max_i64(lock->asked_ns, lock->renewed_ns);
+}
+
 bool sim_is_connected(const sc_client *client)
 {
     return client->shared->state == SCI_CONN_READY;
@@ -50,10 +65,13 @@ static server_actor *server_that_serves(void)
     return NULL;
 }
 
+/* Where the holder's token is. */
 static sc_slice lease_key(int key)
 {
     static sci_names names[SIM_KEYS];
     static sc_memory memory;
+    if (key >= SIM_KEYS)
+        return sc_text(sim_key_names[key]);
     if (!memory.resize) {
         sci_platform_memory(&memory);
         for (int i = 0; i < SIM_KEYS; i++) {
@@ -130,14 +148,28 @@ static bool is_refused(const server_actor *a, sci_call *call)
 static int key_of_lease(const hooked *hook, const sci_call *call)
 {
     size_t place = !strcmp(hook->name, "del") ? 1 : 4; /* of the scripts: KEYS[2] */
-    for (int key = 0; key < SIM_KEYS && place < call->argc; key++)
+    int count = !strcmp(hook->name, "del") ? SIM_KEYS : SIM_HELD;
+    for (int key = 0; key < count && place < call->argc; key++)
         if (sci_slice_equal(call->argv[place], lease_key(key)))
             return key;
     return -1;
 }
 
+/* The fencing token of the lock's last grant. */
+static int64_t fence_of(const server_actor *a, int key)
+{
+    char name[32];
+    int64_t fence = 0;
+    bool has_tag = sim_key_names[key][0] == '{';
+    snprintf(name, sizeof name, has_tag ? "sc:fence:%s" : "sc:fence{%s}", sim_key_names[key]);
+    sci_entry *entry = sci_db_find(&a->server->dbs[0], sc_text(name));
+    if (entry)
+        (void)sci_text_to_i64(sci_entry_string(entry), &fence);
+    return fence;
+}
+
 /* What the commands that take and give leases do to them. */
-static void run_and_follow(const hooked *hook, sci_call *call)
+static void run_and_follow(const server_actor *a, const hooked *hook, sci_call *call)
 {
     char before[SIM_TOKEN_BYTES];
     char after[SIM_TOKEN_BYTES];
@@ -151,9 +183,9 @@ static void run_and_follow(const hooked *hook, sci_call *call)
     if (!strcmp(hook->name, "del"))
         sim_lease_invalidated(key, before);
     sim_lease_changed(key);
-    if (!sim.options.is_traced)
-        return;
     (void)sim_lease_at_server(key, after, &until_ns);
+    if (key >= SIM_KEYS && *after && strcmp(before, after) != 0)
+        sim_lock_granted(key, fence_of(a, key));
     sim_trace("%s: the lease of key %d was %.3s's, is %.3s's", hook->name, key,
               *before ? before : "-", *after ? after : "-");
 }
@@ -179,7 +211,7 @@ static void run_hooked(sci_call *call)
             (void)sci_publish(call->server, SCI_CHANNEL, call->argv[1], call->argv[2]);
     }
     if (a)
-        run_and_follow(hook, call);
+        run_and_follow(a, hook, call);
     else
         hook->original->run(call);
 }
@@ -257,7 +289,7 @@ void sim_server_program(sim_process *self)
     }
     hook_commands(a->server);
     sim_note("serves");
-    for (int key = 0; key < SIM_KEYS; key++)
+    for (int key = 0; key < SIM_HELD; key++)
         sim_lease_changed(key);
     while (is_needed() && !sim.has_failed) {
         sc_status status = sc_server_poll(a->server, SERVER_POLL_MS);

@@ -1,6 +1,6 @@
 /* What is true, and what must hold. */
 
-#include "ledger.h"
+#include "locks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +31,7 @@ static struct {
     int loss_cap;
     char voided[VOIDED][SIM_TOKEN_BYTES];
     int voided_count;
-    int64_t lease_end_ns[SIM_KEYS]; /* when the key's last lease ended, or will */
+    int64_t lease_end_ns[SIM_HELD]; /* when the key's last lease ended, or will */
 } ledger;
 
 void sim_ledger_begin(void)
@@ -42,6 +42,7 @@ void sim_ledger_begin(void)
     ledger.loss_count = 0;
     ledger.voided_count = 0;
     memset(ledger.lease_end_ns, 0, sizeof ledger.lease_end_ns);
+    sim_locks_begin();
 }
 
 static void *grow(void *block, int count, int *cap, size_t size)
@@ -66,6 +67,8 @@ void sim_ledger_loss(int64_t from_ns, bool is_clock)
     added->is_clock = is_clock;
     sim_note("%s since %.6f is lost", is_clock ? "what leases had" : "what was written",
              (double)from_ns / 1e9);
+    if (!is_clock)
+        sim_locks_loss();
 }
 
 bool sim_ledger_is_lost(int64_t begin_ns, int64_t end_ns, bool with_clock)
@@ -107,6 +110,11 @@ void sim_lease_changed(int key)
         ledger.lease_end_ns[key] = until_ns;
     else if (ledger.lease_end_ns[key] > sim.now_ns)
         ledger.lease_end_ns[key] = sim.now_ns;
+}
+
+int64_t sim_lease_end_ns(int key)
+{
+    return ledger.lease_end_ns[key];
 }
 
 /* May it load on its own, as its process sees it? */
@@ -159,6 +167,7 @@ void sim_ledger_step(void)
         holder[load->key] = id;
         check_lease(load, id, &view);
     }
+    sim_locks_step();
 }
 
 /* --- loads */
@@ -336,25 +345,37 @@ static int64_t free_since_ns(const sim_call *call, int key)
     return free_ns;
 }
 
-void sim_wait_check(const sim_call *call, int key)
+int64_t sim_call_grace_ns(const sim_call *call)
 {
     const sim_process *process = call->process;
-    int64_t bound_ns = ROUND_TRIPS * 2 * (sim.latency_ns + sim.latency_ns / 2) +
+    int64_t grace_ns = ROUND_TRIPS * 2 * (sim.latency_ns + sim.latency_ns / 2) +
                        SLACK_MS * SIM_NS_PER_MS + process->stalled_ns - call->stalled_ns +
                        sim.server_stalled_ns - call->server_stalled_ns + process->delayed_ns -
                        call->delayed_ns;
     if (sim.faults >> SIM_DELAY & 1u)
-        bound_ns += 2 * SIM_DELAY_MAX_NS; /* what was on its way */
+        grace_ns += 2 * SIM_DELAY_MAX_NS; /* what was on its way */
+    return grace_ns;
+}
+
+int64_t sim_overcome_ns(const sim_process *process)
+{
+    int64_t troubled_ns =
+        sim.troubled_ns > process->troubled_ns ? sim.troubled_ns : process->troubled_ns;
+    return troubled_ns + OVERCOME_MS * SIM_NS_PER_MS;
+}
+
+void sim_wait_check(const sim_call *call, int key)
+{
+    int64_t bound_ns = sim_call_grace_ns(call);
     if (sim.faults >> SIM_PUBLISH_DROP & 1u)
         bound_ns += sim.poll_ms * SIM_NS_PER_MS;
     int64_t from_ns = free_since_ns(call, key);
-    int64_t troubled_ns =
-        sim.troubled_ns > process->troubled_ns ? sim.troubled_ns : process->troubled_ns;
-    if (from_ns < troubled_ns + OVERCOME_MS * SIM_NS_PER_MS)
-        from_ns = troubled_ns + OVERCOME_MS * SIM_NS_PER_MS;
+    if (from_ns < sim_overcome_ns(call->process))
+        from_ns = sim_overcome_ns(call->process);
     if (sim.now_ns - from_ns > bound_ns)
         sim_fail("c%d waited for key %d for %.1f ms after its last load was over, not %.1f",
-                 process->id, key, (double)(sim.now_ns - from_ns) / 1e6, (double)bound_ns / 1e6);
+                 call->process->id, key, (double)(sim.now_ns - from_ns) / 1e6,
+                 (double)bound_ns / 1e6);
 }
 
 void sim_ledger_check_end(void)

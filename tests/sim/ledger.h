@@ -47,12 +47,14 @@ void sim_ledger_step(void);
 void sim_lease_look(sc_load *handle, sim_lease_view *view);
 /* And whether its commands would be sent at once. */
 bool sim_is_connected(const sc_client *client);
-/* And the server's side: who has the key's lease, and until when by the world's clock. False: there
+/* And the server's side: who has the key's lease, or the lock, and until when by the world's clock. False: there
    is no server at the moment. No holder: "". */
 bool sim_lease_at_server(int key, char token[SIM_TOKEN_BYTES], int64_t *until_ns);
 /* The server has executed a command that may have changed the key's lease. `is_invalidation`: one
    that takes it away from whoever has it, who had `token` ("": nobody). */
 void sim_lease_changed(int key);
+/* When the last lease of the key ended, or will. */
+int64_t sim_lease_end_ns(int key);
 void sim_lease_invalidated(int key, const char *token);
 
 /* What the server was told since then is lost, up to now; `is_clock`: what its clock decides, as the
@@ -88,5 +90,10 @@ typedef struct sim_call {
 void sim_call_begins(sim_call *call, const char *what, int64_t bound_ms);
 /* Once, and in time. */
 void sim_call_ends(sim_call *call, sc_status status);
+/* How much longer than its bound something that the call waits for may take, for all that has kept
+   its process, and the servers, from running since the call began. */
+int64_t sim_call_grace_ns(const sim_call *call);
+/* When the last trouble that the process may have felt is overcome. */
+int64_t sim_overcome_ns(const sim_process *process);
 /* A get-or-load of the key ends: did it wait on although nobody loads any more? */
 void sim_wait_check(const sim_call *call, int key);

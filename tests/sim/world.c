@@ -322,6 +322,7 @@ void sim_sleep(int64_t ns)
 {
     sim_process *self = sim.current;
     int64_t until_ns = sim.now_ns + ns;
+    self->asleep_until_ns = until_ns;
     while (sim.now_ns < until_ns)
         sim_yield_until(until_ns);
     add_stall(self, ns); /* now, so that a call which began meanwhile has it too */
@@ -390,6 +391,10 @@ static void draw_world(const sim_options *options)
     sim.lease_ms = sim_spread(&random, 250, 16000);
     sim.poll_ms = sim_spread(&random, 30, 10000);
     sim.server_count = 1;
+    if (sim_chance(&random, 0.4))
+        sim.locking = (double)sim_spread(&random, 4, 64) / 100;
+    sim.lock_ms = sim_spread(&random, 100, 16000);
+    sim.fair = (unsigned)sim_between(&random, 0, (1 << SIM_LOCKS) - 1);
     sim.faults &= options->faults;
     if (options->clients > 0 && options->clients < sim.client_count)
         sim.client_count = options->clients;

@@ -85,9 +85,10 @@ struct sim_process {
     bool is_waiting;
     int64_t wake_ns;
     int64_t paused_until_ns;
-    int64_t stalled_ns;  /* that it was kept from running, all together */
-    int64_t troubled_ns; /* the last fault of its own is over then */
-    int64_t delayed_ns;  /* that its connections carried something later than usual, all together */
+    int64_t asleep_until_ns; /* in a system call */
+    int64_t stalled_ns;      /* that it was kept from running, all together */
+    int64_t troubled_ns;     /* the last fault of its own is over then */
+    int64_t delayed_ns; /* that its connections carried something later than usual, all together */
     int64_t drift_ppm;
     int64_t clock_offset_ns;
     int64_t wall_offset_ms;
@@ -127,6 +128,9 @@ typedef struct sim_world {
     sc_sync sync;       /* how servers keep their logs */
     int64_t lease_ms;
     int64_t poll_ms;
+    double locking;            /* the part of what programs do that is about locks; often 0 */
+    int64_t lock_ms;           /* lease of locks */
+    unsigned fair;             /* locks that go to who comes first: bits */
     int64_t troubled_ns;       /* the last fault that all may feel is over then */
     int64_t server_stalled_ns; /* that servers were kept from running, all together */
 } sim_world;
@@ -204,7 +208,10 @@ void sim_server_free(sim_process *process);
 void sim_server_refuse(sim_process *process, sim_fault why, int64_t until_ns);
 /* The names of the keys that all programs share. */
 #define SIM_KEYS 3
-extern const char *const sim_key_names[SIM_KEYS];
+/* What has a holder: the keys, as they are loaded, and behind them the locks. */
+#define SIM_LOCKS 2
+#define SIM_HELD (SIM_KEYS + SIM_LOCKS)
+extern const char *const sim_key_names[SIM_HELD];
 
 /* --- What is true (ledger.c) */
 
