@@ -45413,10 +45413,14 @@ static void sci_election_event(sci_listener *listener, sci_listen_event event,
     if (event == SCI_LISTEN_READY && election->config.configure_notifications &&
         !election->is_notifying) {
         sci_notify_ask(election);
-    } else if (event == SCI_LISTEN_MESSAGE && sci_event_deletes(message->payload)) {
-        sci_election_look_soon(election);
-        sci_election_deleted(election);
+        return;
     }
+    if (event != SCI_LISTEN_MESSAGE)
+        return;
+    if (!sci_slice_equal(message->payload, sc_text("expire"))) /* else a renewal */
+        sci_election_look_soon(election);
+    if (sci_event_deletes(message->payload))
+        sci_election_deleted(election);
 }
 
 /* Listening. */
