@@ -21,6 +21,7 @@
        Wrapped functions
        Single flight and keyed locks
        Locks
+       Elections
        Publish and subscribe
        Pipelines
        Transactions
@@ -133,6 +134,13 @@
                                reentrant              no: SC_ERR_DEADLOCK
                                interop                no: semaphores as redis-semaphore has them
                                on_lost                none
+       sc_election_config      name                   host:pid
+                               ttl_ms                 15,000, renewed each third of it
+                               stop_margin_ms         ttl_ms / 10
+                               poll_ms                1,000
+                               interop                no: the key of npm's smart-redis
+                               configure_notifications  no
+                               on_elected, ...        none
        sc_server_config        listen_on              nowhere: clients of this process alone
                                password               none; needed to listen beyond the loopback
                                log_path               none: all is gone with the server
@@ -438,6 +446,62 @@
    Beside it are sc:fence{key}, which stays for a day, and while somebody waits sc:queue{key} and
    sc:alive{key}. Locks need a server that runs scripts: Redis 5 or newer, Valkey, or the embedded
    one.
+
+   MARK: - Elections
+
+   Of the processes that campaign for a key one leads: it does what is to be done once in a fleet.
+   When it stops, dies or cannot be reached, another leads. Who only opens the election observes.
+
+   ```c
+   // cc -O2 -c leader.c
+   #include "smartcache.h"
+
+   // Once by each process of the fleet.
+   sc_status open_totals(sc_client *client, sc_election **election)
+   {
+       sc_election_config config = {0};
+       config.key = sc_text("totals:leader");
+       sc_status status = sc_release_on_signal(client); // at SIGTERM another leads at once
+       if (status == SC_OK)
+           status = sc_election_open(client, &config, election);
+       return status == SC_OK ? sc_election_campaign(*election) : status;
+   }
+
+   // Again and again. `write_totals` passes the term on to where the totals are kept, which refuses
+   // one that is lower than the highest it has seen.
+   void make_totals(sc_election *election, void (*write_totals)(int64_t term))
+   {
+       int64_t term = sc_election_term(election); // 0: another's turn. No I/O
+       if (term)
+           write_totals(term);
+   }
+   ```
+
+   A leadership is a lease, renewed while the leader lives, and its term a fencing token: all that
+   is said of locks holds. sc_is_leader and sc_election_term ask the clock alone, and take no lock.
+   They say no as soon as the lease may end within stop_margin_ms: a leader that cannot renew has
+   that time to stop in, and one that was suspended knows at its first look when it goes on.
+   on_elected and on_resigned tell the same by callback. When on_resigned has returned, and not
+   before, the key is given back; then the process campaigns again by itself, for a new term.
+
+       the leader                        who leads next, and when
+       resigns, closes, gets SIGTERM     one who campaigns, by a message (SIGTERM, exit: with
+                                         sc_release_on_signal)
+       crashes, or is suspended          one who campaigns, when the lease ends: within ttl_ms
+       cannot reach the server           the same; it has stopped stop_margin_ms before
+       has its key deleted               at once where the server tells of deleted keys, else
+                                         within poll_ms; the leader hears it then, or when it renews
+
+   sc_election_leader and on_leader_changed tell everyone who leads, by the name in its config. What
+   is known may be old by poll_ms, should messages be lost.
+
+   While somebody leads, the key has a random string, ":" and the name as its value; sc:fence{key},
+   sc:queue{key} and sc:alive{key} stand beside it as with locks, and sc:leader{key} is the channel
+   where a change is announced. Events of deleted keys (notify-keyspace-events) are listened to: a
+   server that sends them is used, and none is told to unless configure_notifications says so, which
+   adds flags and takes none away. With `interop` the value is the name alone: mastership is shared
+   with npm's smart-redis, whose key is CACHE_MASTER_KEY and its masterCacheKey. Those processes
+   delete the key without a look at whose it is; the term is still higher each time.
 
    MARK: - Publish and subscribe
 
@@ -812,9 +876,11 @@
    MARK: - Fork and signals
 
    A forked child may use the parent's clients, caches and locks: it opens connections of its own,
-   never speaks on the parent's, holds none of the parent's locks and none of its timers, and its
-   copies of calls under way are forgotten. Every descriptor is close-on-exec. No signal handler is
-   installed, and no SIGPIPE is raised.
+   never speaks on the parent's, holds none of the parent's locks and none of its timers, leads in
+   none of its elections, and its copies of calls under way are forgotten. Every descriptor is
+   close-on-exec. No SIGPIPE is raised, and no signal handler is installed unless the program asks
+   for it: sc_release_on_signal gives back what a client holds at SIGINT, SIGTERM and exit, and lets
+   the handler of before act.
 
    MARK: - Memory and limits
 

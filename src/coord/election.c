@@ -510,34 +510,3 @@ SC_API sc_status sc_election_leader(sc_election *election, sc_value **name, int6
     sci_client_leave(election->client);
     return status;
 }
-
-/* For other rooms. */
-
-SCI_PRIVATE bool sci_election_leads(const sc_election *election)
-{
-    return sc_election_term(election) > 0;
-}
-
-SCI_PRIVATE void sci_election_keys(const sc_election *election, sc_slice keys[2])
-{
-    keys[0] = election->keys[0];
-    keys[1] = election->keys[1];
-}
-
-SCI_PRIVATE sc_slice sci_election_value(const sc_election *election)
-{
-    if (election->config.interop)
-        return election->name;
-    return sc_bytes(election->lock->token, election->lock->token_len);
-}
-
-SCI_PRIVATE void sci_election_listen(sc_election *election, sci_election_listener *listener)
-{
-    sci_list_append(&election->listeners, &listener->link);
-}
-
-SCI_PRIVATE void sci_election_doubt(sc_election *election)
-{
-    if (election->state == SCI_ELECTION_LEADING)
-        sci_election_stop(election, SC_RESIGNED_LOST);
-}

@@ -92,22 +92,14 @@ struct sc_election {
     sci_fork_hook fork_hook;
 };
 
-/* --- for other rooms */
+/* --- election.c */
 
-/* It leads for certain, at this moment. */
-SCI_PRIVATE bool sci_election_leads(const sc_election *election);
-/* Its keys, for a script that writes as the leader: fence and lock. The first has the term as its
-   value, the second sci_election_value's bytes, while nobody else was elected. A script that
-   changes what belongs to the leader compares both, and the term above all (tests/model, SWAP_CHECKS_NAME). */
-SCI_PRIVATE void sci_election_keys(const sc_election *election, sc_slice keys[2]);
-/* Valid while it leads. */
-SCI_PRIVATE sc_slice sci_election_value(const sc_election *election);
-/* A script says that term or value are others: look on the server now, and step down if so. */
-SCI_PRIVATE void sci_election_doubt(sc_election *election);
-SCI_PRIVATE void sci_election_listen(sc_election *election, sci_election_listener *listener);
-/* The struct stays; a closed one never leads. */
 SCI_PRIVATE void sci_election_retain(sc_election *election);
 SCI_PRIVATE void sci_election_release(sc_election *election);
+/* Threads that wait look again. */
+SCI_PRIVATE void sci_election_wake(sc_election *election);
+/* What sc_is_leader sees: 0, 0 for no. */
+SCI_PRIVATE void sci_election_show(sc_election *election, int64_t until_ns, int64_t term);
 
 /* --- election_state.c */
 
@@ -124,10 +116,6 @@ SCI_PRIVATE void sci_election_lock_changed(sc_lock *lock);
 SCI_PRIVATE void sci_election_tell(sci_post *post);
 /* Callbacks are owed. */
 SCI_PRIVATE void sci_election_post(sc_election *election);
-/* The view: 0, 0 for nobody. */
-SCI_PRIVATE void sci_election_show(sc_election *election, int64_t until_ns, int64_t term);
-/* Threads that wait look again. */
-SCI_PRIVATE void sci_election_wake(sc_election *election);
 
 /* --- election_watch.c */
 
@@ -141,3 +129,42 @@ SCI_PRIVATE void sci_election_look(sc_election *election);
 /* This one leads: `name` empty for nobody. */
 SCI_PRIVATE void sci_election_know(sc_election *election, sc_slice name, int64_t term);
 SCI_PRIVATE void sci_election_fire_read(sci_timer *timer);
+
+/* --- for other rooms */
+
+/* It leads for certain, at this moment. */
+static inline bool sci_election_leads(const sc_election *election)
+{
+    return sc_election_term(election) > 0;
+}
+
+/* Its keys, for a script that writes as the leader: fence and lock. The first has the term as its
+   value, the second sci_election_value's bytes, while nobody else was elected. A script that
+   changes what belongs to the leader compares both, and the term above all (tests/model,
+   SWAP_CHECKS_NAME). */
+static inline void sci_election_keys(const sc_election *election, sc_slice keys[2])
+{
+    keys[0] = election->keys[0];
+    keys[1] = election->keys[1];
+}
+
+/* Valid while it leads. */
+static inline sc_slice sci_election_value(const sc_election *election)
+{
+    return election->config.interop ? election->name
+                                    : sc_bytes(election->lock->token, election->lock->token_len);
+}
+
+/* Who listens is told until it is taken out of the list. A room that keeps an election beyond its
+   call retains it: the struct stays, and a closed one never leads. */
+static inline void sci_election_listen(sc_election *election, sci_election_listener *listener)
+{
+    sci_list_append(&election->listeners, &listener->link);
+}
+
+/* A script said that term or value are others: step down, and campaign anew. */
+static inline void sci_election_doubt(sc_election *election)
+{
+    if (election->state == SCI_ELECTION_LEADING)
+        sci_election_stop(election, SC_RESIGNED_LOST);
+}

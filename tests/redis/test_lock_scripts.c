@@ -25,6 +25,10 @@ static const char *const limits[3] = {"1", "2", "2147483647"};
 static const char *const shared_tokens[4] = {"token a", "token b", "token c", "writer"};
 
 static bool is_shared; /* the scripts of locks with several holders */
+static bool is_lead;   /* those of elections that share their key */
+static const char *const lead_tokens[4] = {
+    "0123456789abcdef0123456789abcdef:alice", "0123456789abcdef0123456789abcde1:alice",
+    "0123456789abcdef0123456789abcde2:bob", "short"};
 static uint64_t chance_state;
 
 static size_t chance(size_t below)
@@ -92,7 +96,9 @@ static void run(sc_client *client, const char *source, size_t key_count, const c
 /* One step on both sides; `did` says what it was. */
 static void step(char *did, size_t cap, char answers[2][128])
 {
-    const char *lock[8] = {is_shared ? one_of(shared_tokens, 4) : one_of(tokens, 3),
+    const char *lock[8] = {is_shared ? one_of(shared_tokens, 4)
+                           : is_lead ? one_of(lead_tokens, 4)
+                                     : one_of(tokens, 3),
                            "100000",
                            one_of(waiters, 4),
                            one_of(places, 2),
@@ -106,6 +112,8 @@ static void step(char *did, size_t cap, char answers[2][128])
         {"DEL", "lock"},
         {"SET", "lock", "foreign"},
         {"SET", "lock", "foreign", "PX", "100000"},
+        {"SET", "lock", "alice"},
+        {"HDEL", "alive", "leader"},
         {"ZADD", "queue", "1", "dead"},
         {"HSET", "alive", lock[2], "1"},
         {"HSET", "alive", lock[2], "no number"},
@@ -124,16 +132,25 @@ static void step(char *did, size_t cap, char answers[2][128])
     for (size_t i = 0; i < 2; i++) {
         if (what < 9) {
             snprintf(did, cap, "lock %s %s %s %s", lock[0], lock[2], lock[3], lock[4]);
-            run(sides[i], is_shared ? SCI_SCRIPT_SHARE : SCI_SCRIPT_LOCK, 4, lock,
-                is_shared ? 8 : 5, answers[i], 128);
+            run(sides[i],
+                is_shared ? SCI_SCRIPT_SHARE
+                : is_lead ? SCI_SCRIPT_LEAD
+                          : SCI_SCRIPT_LOCK,
+                4, lock, is_shared ? 8 : 5, answers[i], 128);
         } else if (what < 14) {
             snprintf(did, cap, "unlock %s %s %s", unlock[0], unlock[1], unlock[2]);
-            run(sides[i], is_shared ? SCI_SCRIPT_UNSHARE : SCI_SCRIPT_UNLOCK, 4, unlock, 4,
-                answers[i], 128);
+            run(sides[i],
+                is_shared ? SCI_SCRIPT_UNSHARE
+                : is_lead ? SCI_SCRIPT_UNLEAD
+                          : SCI_SCRIPT_UNLOCK,
+                4, unlock, 4, answers[i], 128);
         } else if (what < 15) {
             snprintf(did, cap, "renew %s", renew[0]);
-            run(sides[i], is_shared ? SCI_SCRIPT_RENEW_SHARE : SCI_SCRIPT_RENEW, 3, renew,
-                is_shared ? 3 : 2, answers[i], 128);
+            run(sides[i],
+                is_shared ? SCI_SCRIPT_RENEW_SHARE
+                : is_lead ? SCI_SCRIPT_RENEW_LEAD
+                          : SCI_SCRIPT_RENEW,
+                4, renew, is_shared ? 3 : 2, answers[i], 128);
         } else {
             sc_slice words[6];
             size_t count = 0;
@@ -188,6 +205,7 @@ static void compare(const char *did, size_t number)
         {"ZSCORE", "lock", "token a"},
         {"ZSCORE", "lock", "token b"},
         {"ZSCORE", "lock", "writer"},
+        {"HGET", "alive", "leader"},
         {"HEXISTS", "alive", "w1"},
         {"HEXISTS", "alive", "w2"},
         {"HEXISTS", "alive", "w3"},
@@ -254,11 +272,21 @@ static void those_of_shared_locks_do_too(void **state)
     run_alike();
 }
 
+static void those_of_elections_with_a_shared_key_do_too(void **state)
+{
+    (void)state;
+    is_shared = false;
+    is_lead = true;
+    run_alike();
+    is_lead = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         client_unit_test(native_scripts_do_what_the_lua_ones_do),
         client_unit_test(those_of_shared_locks_do_too),
+        client_unit_test(those_of_elections_with_a_shared_key_do_too),
     };
     test_begin(WIRE_UNIX);
     return test_end(cmocka_run_group_tests_name("scripts of locks", tests, test_group_setup,
