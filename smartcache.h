@@ -31,6 +31,8 @@
        Without a server
        The embedded server
        Threads and the scheduler
+       Timers and cron
+       Refresh
        Fork and signals
        Memory and limits
        Platforms
@@ -141,6 +143,15 @@
                                interop                no: the key of npm's smart-redis
                                configure_notifications  no
                                on_elected, ...        none
+       sc_job_config           retries                3; of a task 0
+                               retry_min_ms           1,000
+                               retry_max_ms           60,000
+                               shadow_ttl_ms          60,000
+                               progress_ms            1,000
+                               ttl_ms                 0: the result stays
+                               fetch_timeout_ms       0: none
+                               clear_when_empty       no: no rows leave what was there
+                               fixed_rate             no: the interval begins when a build ends
        sc_server_config        listen_on              nowhere: clients of this process alone
                                password               none; needed to listen beyond the loopback
                                log_path               none: all is gone with the server
@@ -872,6 +883,83 @@
    again is not due again, unless the hours are all hours (*), so that what is due each five minutes
    goes on.
    Somebody may also set the clock of the machine: see sc_cron.
+
+   MARK: - Refresh
+
+   A job is a function that gives rows, and the keys that are made of them. The process that an
+   election has made the leader calls it in the background, again and again; the others are ready to.
+
+   ```c
+   // cc -O2 -c refresh_prices.c
+   #include "smartcache.h"
+
+   #include <stdio.h>
+
+   // On a thread of the client's. Rows go on as they come; an error leaves what was there.
+   static sc_status prices(sc_job_run *run, void *user)
+   {
+       sc_status status = SC_OK;
+       (void)user;
+       for (int item = 1; item <= 1000 && status == SC_OK; item++) {
+           char text[64];
+           sc_job_row row = {0};
+           int len = snprintf(text, sizeof text, "{\"id\":%d,\"cents\":%d}", item, 100 * item);
+           row.value = sc_bytes(text, (size_t)len);
+           status = sc_job_add(run, &row);
+       }
+       return status;
+   }
+
+   // All three change in the same instant, five minutes after they did so last.
+   sc_status refresh_prices(sc_election *election, sc_job **job)
+   {
+       static const sc_job_key keys[3] = {{{"prices", 6}, SC_JOB_STRING},
+                                          {{"price", 5}, SC_JOB_HASH},
+                                          {{"by price", 8}, SC_JOB_SORTED_SET}};
+       sc_job_config config = {0};
+       config.name = "prices";
+       config.keys = keys;
+       config.key_count = 3;
+       config.fetch = prices;
+       config.id_prop = "id";
+       config.score_prop = "cents";
+       config.interval_ms = 300000;
+       return sc_job_open(election, &config, job);
+   }
+   ```
+
+   A build writes to keys of its own (shadow keys: "sc:new:", a random token, and the key), in
+   pipelined pieces on a connection of its own, so that its memory does not grow with the data and
+   other commands do not wait. Then one script compares the leader's term with that of the
+   election's key, and the size of each shadow with what was sent, and renames all of them: readers
+   see the old result or the new one, never a part, a mixture or nothing, and rows that are not in the
+   data any more are gone. What was there goes by UNLINK. The swap of a leader that was overtaken is
+   refused, and so is that of a build of which the server has lost a part. Shadow keys end by
+   themselves (shadow_ttl_ms) when the process that builds dies.
+
+   What is kept under a key: of SC_JOB_STRING the JSON array of all rows; of SC_JOB_LIST the rows in
+   their order; of SC_JOB_HASH the rows by their ids; of SC_JOB_SET the rows; of SC_JOB_SORTED_SET the
+   rows by their scores. A row without an id, or with that of an earlier one, fails the build with
+   words that name it.
+
+   A job that is registered where it leads is built at once. A process that becomes the leader asks
+   when the fleet built the job last ("sc:job" and its name in braces, a hash), and builds it as soon
+   as it is due, or at once if a key of it is missing. Of one job never two builds run at once in a
+   process; of two leaders only the last one's swap is taken. After a failure (on_end,
+   sc_job_stats_get) it is tried again with full jitter, up to `retries` times, and then at its
+   regular time.
+
+   A job without keys is a task: nothing is stored but when it was done. By cron it is begun once in
+   the fleet for each time that it is due: who leads claims the time by a script before it begins, and
+   a task whose process dies is not begun again for that time. What nobody was there for is due
+   together, once, when somebody leads again.
+
+   The functions run on a thread of the client's for all jobs, or more of them (sc_job_workers), so
+   that a slow one holds up neither the leader's lease nor other callbacks. A program without threads
+   gives `start` instead of `fetch`, and its rows by sc_job_rows as there is room; with `fetch` it is
+   called inside of sc_poll, which renews the lease only while sc_job_add waits. A function that has
+   passed fetch_timeout_ms is not killed: its next row is refused, and no other build of the job
+   begins before it returns.
 
    MARK: - Fork and signals
 

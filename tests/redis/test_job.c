@@ -258,8 +258,7 @@ static void a_failure_is_tried_again(void **state)
     builder_open(&self, leader.election, &config);
     WAIT_UNTIL(told(&self.ends) == 5); /* one, and four more */
     sc_job_stats stats;
-    assert_status(SC_OK, sc_job_stats_get(self.job, &stats));
-    assert_true(stats.due_in_ms > NEVER_MS / 2);
+    WAIT_UNTIL(sc_job_stats_get(self.job, &stats) == SC_OK && stats.due_in_ms > NEVER_MS / 2);
     assert_int_equal(told(&self.fetches), 5);
     builder_close(&self);
 }
@@ -269,14 +268,18 @@ static void a_fetch_that_takes_too_long_is_given_up(void **state)
     builder self;
     sc_job_config config = builder_config(&self);
     (void)state;
-    config.fetch_timeout_ms = 20;
+    config.fetch_timeout_ms = NEVER_MS;
     self.rows = 2000;
     self.holds_at = 1500;
     builder_open(&self, leader.election, &config);
     WAIT_UNTIL(told(&self.held) == 1);
+    sc_job_run *run = self.job->run;
+    sci_loop_lock(&test.client->loop); /* the time has come */
+    sci_timer_arm(&test.client->loop, &run->limit_timer, sci_loop_now_ns(&test.client->loop));
+    sci_client_unlock(test.client);
+    WAIT_UNTIL(sci_run_is_over(run));
     sc_job_stats stats;
-    WAIT_UNTIL(sc_job_stats_get(self.job, &stats) == SC_OK &&
-               sci_atomic_load_acquire(&self.job->run->is_over));
+    assert_status(SC_OK, sc_job_stats_get(self.job, &stats));
     assert_true(stats.is_building); /* the function has not returned: no other begins */
     assert_status(SC_OK, sc_job_trigger(self.job));
     assert_int_equal(told(&self.fetches), 1);
