@@ -51425,6 +51425,8 @@ struct sc_job_run {
     sci_timer progress_timer;
 
     char build[SCI_TOKEN_LEN + 1];
+    bool is_asked; /* by sc_job_trigger */
+    int64_t term;
     sci_bytes leader; /* the value of the election's key, at the beginning */
     char term_text[SCI_I64_TEXT_BYTES];
     char rows_text[SCI_I64_TEXT_BYTES];
@@ -51439,9 +51441,11 @@ struct sc_job_run {
     sci_op clearing;
 };
 
-/* Begin a build, which was due at this time by the wall clock; the job's `run`. Ends by
+/* Begin a build, which was due at this time by the wall clock, or was asked for; the job's `run`. Ends by
    sci_job_ended, perhaps at once. NULL, with words: nothing has begun. */
-SCI_PRIVATE sc_job_run *sci_job_run_begin(sc_job *job, int64_t due_ms);
+SCI_PRIVATE sc_job_run *sci_job_run_begin(sc_job *job, int64_t due_ms, bool is_asked);
+/* The function is about to be called: its time runs. */
+SCI_PRIVATE void sci_job_run_limit(sc_job_run *run);
 /* End it with this and the words of sc_error_text, unless it has ended. */
 SCI_PRIVATE void sci_job_run_fail(sc_job_run *run, sc_status status);
 /* The fetch has returned. */
@@ -51523,6 +51527,8 @@ struct sc_job {
     int64_t seen_ms;      /* cron: what was due until then is done with */
     int64_t base_ns;      /* what the interval counts from */
     int64_t attempt;      /* failures in a row */
+    int64_t ended_term;   /* of the last run */
+    int64_t tick_ms;      /* cron: what a retry is for */
     sci_timer timer;      /* of the next build */
     sci_timer step_timer; /* the election has changed */
     sci_op question;
@@ -51558,7 +51564,8 @@ SCI_PRIVATE void sci_job_time_stop(sc_job *job);
 SCI_PRIVATE void sci_job_time_forked(sc_job *job);
 /* The election is not what it was, perhaps: look, soon. */
 SCI_PRIVATE void sci_job_listen_event(sci_election_listener *listener, bool is_elected);
-/* A build has ended so, and been told of: plan the next one. */
+/* A build has ended so, and been told of: plan the next one, unless what is planned is of a later
+   term. */
 SCI_PRIVATE void sci_job_plan_next(sc_job *job, sc_status status);
 /* Begin what is due, or arm the timer. */
 SCI_PRIVATE void sci_job_mind(sc_job *job);
@@ -51619,8 +51626,7 @@ static void sci_job_tell_end(sci_post *post)
     sci_loop_lock(&client->loop);
     sci_job_tell(job, true);
     job->is_end_due = false;
-    if (job->is_leading)
-        sci_job_plan_next(job, job->stats.status);
+    sci_job_plan_next(job, job->stats.status);
     sci_job_mind(job);
     sci_job_release(job);
     sci_client_unlock(client);
@@ -51670,23 +51676,22 @@ static void sci_job_note(sc_job *job, sc_status status, const char *words)
 /* Tell, then plan the next one. */
 static void sci_job_go_on(sc_job *job)
 {
-    if (job->config.on_end && !job->is_closed) {
+    if (job->config.on_end && !job->is_closed && !job->client->is_closing) {
         job->is_end_due = true;
         job->references++;
         sci_loop_post(&job->client->loop, &job->end_post);
         return;
     }
-    if (job->is_leading)
-        sci_job_plan_next(job, job->stats.status);
+    sci_job_plan_next(job, job->stats.status);
     sci_job_mind(job);
 }
 
 SCI_PRIVATE void sci_job_ended(sc_job *job, const sc_job_run *run)
 {
     sci_job_wake_closer(job);
+    job->ended_term = run->term;
     if (run->status == SC_HELD) { /* another did it */
-        if (job->is_leading)
-            sci_job_plan_next(job, run->status);
+        sci_job_plan_next(job, run->status);
         sci_job_mind(job);
         return;
     }
@@ -51702,6 +51707,7 @@ SCI_PRIVATE void sci_job_not_begun(sc_job *job, sc_status status)
 {
     char words[SC_ERROR_TEXT_BYTES];
     (void)sci_format(words, sizeof words, "%s", sc_error_text());
+    job->ended_term = job->term;
     sci_job_note(job, status, words);
     sci_job_go_on(job);
 }
@@ -52173,6 +52179,8 @@ static void sci_job_plan_retry(sc_job *job)
 SCI_PRIVATE void sci_job_plan_next(sc_job *job, sc_status status)
 {
     int64_t now_ns = sci_loop_now_ns(&job->client->loop);
+    if (!job->is_leading || job->ended_term != job->term)
+        return;
     if (status != SC_OK && status != SC_HELD && job->attempt < job->config.retries) {
         sci_job_plan_retry(job);
         return;
@@ -52222,6 +52230,10 @@ static void sci_job_begin(sc_job *job)
 {
     int64_t wall_ms = sci_job_wall_ms(job);
     int64_t due_ms = job->is_due ? sci_min_i64(job->due_ms, wall_ms) : wall_ms;
+    bool is_asked = job->is_triggered;
+    if (job->has_cron && job->attempt > 0 && !is_asked)
+        due_ms = job->tick_ms;
+    job->tick_ms = due_ms;
     if (job->attempt == 0 && !(job->config.fixed_rate && job->is_due))
         job->base_ns = sci_loop_now_ns(&job->client->loop);
     else if (job->attempt == 0)
@@ -52229,7 +52241,7 @@ static void sci_job_begin(sc_job *job)
     job->seen_ms = wall_ms;
     job->is_due = false;
     job->is_triggered = false;
-    if (!sci_job_run_begin(job, due_ms))
+    if (!sci_job_run_begin(job, due_ms, is_asked))
         sci_job_not_begun(job, SC_ERR_MEMORY);
 }
 
@@ -52679,7 +52691,7 @@ static void sci_run_claim(sc_job_run *run)
 {
     const sc_clock *clock = &run->job->client->loop.clock;
     int64_t seen_ms = sci_max_i64(clock->wall_ms(clock->user), run->due_ms);
-    bool is_timed = run->job->has_cron && run->job->attempt == 0;
+    bool is_timed = run->job->has_cron && run->job->attempt == 0 && !run->is_asked;
     int64_t due_ms = is_timed ? run->due_ms : SCI_JOB_ANY_TIME;
     run->script_args[3] = sc_bytes(run->due_text, sci_i64_to_text(due_ms, run->due_text));
     run->script_args[4] = sc_bytes(run->seen_text, sci_i64_to_text(seen_ms, run->seen_text));
@@ -52719,6 +52731,14 @@ static void sci_run_limit_fire(sci_timer *timer)
     sc_job_run *run = SCI_CONTAINER(timer, sc_job_run, limit_timer);
     sci_job_run_fail(run,
                      sci_job_say(run->job, SC_ERR_TIMEOUT, "took too long (fetch_timeout_ms)"));
+}
+
+SCI_PRIVATE void sci_job_run_limit(sc_job_run *run)
+{
+    sci_loop *loop = &run->job->client->loop;
+    int64_t limit_ms = run->job->config.fetch_timeout_ms;
+    if (limit_ms > 0)
+        sci_timer_arm(loop, &run->limit_timer, sci_loop_now_ns(loop) + limit_ms * SCI_NS_PER_MS);
 }
 
 static void sci_run_arm_progress(sc_job_run *run)
@@ -52783,18 +52803,17 @@ static sc_job_run *sci_run_create(sc_job *job)
     return NULL;
 }
 
-SCI_PRIVATE sc_job_run *sci_job_run_begin(sc_job *job, int64_t due_ms)
+SCI_PRIVATE sc_job_run *sci_job_run_begin(sc_job *job, int64_t due_ms, bool is_asked)
 {
     sci_loop *loop = &job->client->loop;
     sc_job_run *run = sci_run_create(job);
     if (!run)
         return NULL;
-    (void)sci_i64_to_text(sc_election_term(job->election), run->term_text);
+    run->is_asked = is_asked;
+    run->term = job->term;
+    (void)sci_i64_to_text(run->term, run->term_text);
     run->due_ms = due_ms;
     run->begun_ns = sci_loop_now_ns(loop);
-    if (job->config.fetch_timeout_ms > 0)
-        sci_timer_arm(loop, &run->limit_timer,
-                      run->begun_ns + job->config.fetch_timeout_ms * SCI_NS_PER_MS);
     if (job->config.on_progress)
         sci_run_arm_progress(run);
     if (job->target_count)
@@ -52810,6 +52829,7 @@ SCI_PRIVATE sc_job_run *sci_job_run_begin(sc_job *job, int64_t due_ms)
 SCI_PRIVATE void sci_job_run_close(sc_job_run *run)
 {
     run->conn = NULL;
+    run->has_shadows = false; /* they end by themselves */
     sci_run_stop_timers(run);
     sci_job_run_fail(run, sc_fail(SC_ERR_CLOSED, "the client was closed"));
 }
@@ -52996,7 +53016,8 @@ SCI_PRIVATE void sci_run_renew_fire(sci_timer *timer)
 
 /* --- Chunks */
 
-/* The first one is a transaction, so that no part of it stays without an end. */
+/* Each has the shadows end by themselves, should it make them anew: late, after they were deleted.
+   The first one is a transaction, so that no part of it stays without an end. */
 static sc_status sci_chunk_encode(sci_op *op, sci_bytes *out)
 {
     const sci_job_chunk *chunk = SCI_CONTAINER(op, sci_job_chunk, op);
@@ -53006,7 +53027,7 @@ static sc_status sci_chunk_encode(sci_op *op, sci_bytes *out)
     sc_status status = chunk->is_first ? sci_write_command(out, &multi, 1) : SC_OK;
     if (status == SC_OK)
         status = sci_job_rows_write(&run->rows, out);
-    if (status == SC_OK && chunk->is_first)
+    if (status == SC_OK)
         status = sci_run_write_lives(run, out);
     if (status == SC_OK && chunk->is_first)
         status = sci_write_command(out, &exec, 1);
@@ -53127,9 +53148,9 @@ static void sci_chunk_fill(sci_job_chunk *chunk)
     chunk->op.encode = sci_chunk_encode;
     chunk->op.complete = sci_chunk_complete;
     chunk->is_first = !chunk->run->has_shadows;
-    chunk->op.replies = sci_job_rows_commands(rows);
+    chunk->op.replies = sci_job_rows_commands(rows) + (uint32_t)rows->target_count;
     if (chunk->is_first)
-        chunk->op.replies += 2 + (uint32_t)rows->target_count;
+        chunk->op.replies += 2; /* MULTI, EXEC */
     chunk->rows = rows->row - rows->first_row;
     chunk->bytes = 0;
     chunk->bodies = 0;
@@ -53171,6 +53192,8 @@ SCI_PRIVATE void sci_run_send(sc_job_run *run)
 #define SCI_JOB_FILTER_GROWTH_BITS 3
 /* A filter of so many bits for each id answers wrongly for 1 in 20, at its end. */
 #define SCI_JOB_FILTER_BITS_AN_ID 8
+/* What a row's words take beyond themselves, about. */
+#define SCI_JOB_WORD_BYTES 32
 /* A buffer above this is given back after a row. */
 #define SCI_JOB_KEEP_BYTES (16u * 1024u)
 
@@ -53339,6 +53362,11 @@ static sc_status sci_job_take_member(sci_json_reader *reader, sci_json_token *to
     return status;
 }
 
+static bool sci_job_wants_members(const sc_job *job, sc_slice id, sc_slice score)
+{
+    return (job->id_prop.len && !id.len) || (job->score_prop.len && !score.len);
+}
+
 /* Find both members, as far as they are wanted, in the outermost object. The first of a name
    counts. */
 static sc_status sci_job_find_members(sci_job_rows *rows, sc_slice value, sc_slice *id,
@@ -53349,8 +53377,7 @@ static sc_status sci_job_find_members(sci_job_rows *rows, sc_slice value, sc_sli
     const sc_job *job = rows->job;
     sc_status status = SC_OK;
     sci_json_begin(&reader, value);
-    while (status == SC_OK &&
-           ((job->id_prop.len && !id->len) || (job->score_prop.len && !score->len))) {
+    while (status == SC_OK && sci_job_wants_members(job, *id, *score)) {
         bool is_id = false;
         bool is_score = false;
         status = sci_json_next(&reader, &token);
@@ -53476,7 +53503,7 @@ SCI_PRIVATE sc_status sci_job_rows_add(sci_job_rows *rows, const sc_job_row *row
         status = sci_job_add_to(rows, &rows->targets[i], id, score, row->value, is_doubted);
     if (status == SC_OK && is_doubted)
         status = sci_job_add_doubt(rows, id);
-    rows->bytes += rows->target_count * (row->value.len + id.len);
+    rows->bytes += rows->target_count * (row->value.len + id.len + SCI_JOB_WORD_BYTES);
     rows->row++;
     return status;
 }
@@ -53608,6 +53635,8 @@ static void sci_job_fetch_here(sc_job_run *run)
     sc_status status = SC_OK;
     bool is_wanted = !sci_atomic_load_acquire(&run->is_over);
     run->fetcher = sci_thread_self();
+    if (is_wanted)
+        sci_job_run_limit(run);
     sci_client_unlock(client);
     sci_error_text_set("", 0);
     if (is_wanted)

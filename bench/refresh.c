@@ -163,7 +163,8 @@ static double pipe_rows(size_t rows)
 
 static void remove_key(sc_client *client, const char *key)
 {
-    bench_must(sc_command_strings(client, NULL, "DEL", key, (const char *)NULL) == SC_OK, "DEL");
+    bench_must(sc_command_strings(client, NULL, "UNLINK", key, (const char *)NULL) == SC_OK,
+               "UNLINK");
 }
 
 static void bench_throughput(sc_client *client, sc_election *election)
@@ -302,7 +303,7 @@ int main(void)
     memset(&config, 0, sizeof config);
     config.url = url;
     config.memory = &counting;
-    config.timeout_ms = 60000;
+    config.timeout_ms = -1;
     bench_must(sc_open(&config, &client) == SC_OK, "no client");
     sc_election *election = lead(client);
     bench_throughput(client, election);

@@ -61,8 +61,7 @@ static void sci_job_tell_end(sci_post *post)
     sci_loop_lock(&client->loop);
     sci_job_tell(job, true);
     job->is_end_due = false;
-    if (job->is_leading)
-        sci_job_plan_next(job, job->stats.status);
+    sci_job_plan_next(job, job->stats.status);
     sci_job_mind(job);
     sci_job_release(job);
     sci_client_unlock(client);
@@ -112,23 +111,22 @@ static void sci_job_note(sc_job *job, sc_status status, const char *words)
 /* Tell, then plan the next one. */
 static void sci_job_go_on(sc_job *job)
 {
-    if (job->config.on_end && !job->is_closed) {
+    if (job->config.on_end && !job->is_closed && !job->client->is_closing) {
         job->is_end_due = true;
         job->references++;
         sci_loop_post(&job->client->loop, &job->end_post);
         return;
     }
-    if (job->is_leading)
-        sci_job_plan_next(job, job->stats.status);
+    sci_job_plan_next(job, job->stats.status);
     sci_job_mind(job);
 }
 
 SCI_PRIVATE void sci_job_ended(sc_job *job, const sc_job_run *run)
 {
     sci_job_wake_closer(job);
+    job->ended_term = run->term;
     if (run->status == SC_HELD) { /* another did it */
-        if (job->is_leading)
-            sci_job_plan_next(job, run->status);
+        sci_job_plan_next(job, run->status);
         sci_job_mind(job);
         return;
     }
@@ -144,6 +142,7 @@ SCI_PRIVATE void sci_job_not_begun(sc_job *job, sc_status status)
 {
     char words[SC_ERROR_TEXT_BYTES];
     (void)sci_format(words, sizeof words, "%s", sc_error_text());
+    job->ended_term = job->term;
     sci_job_note(job, status, words);
     sci_job_go_on(job);
 }

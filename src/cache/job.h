@@ -158,6 +158,8 @@ struct sc_job_run {
     sci_timer progress_timer;
 
     char build[SCI_TOKEN_LEN + 1];
+    bool is_asked; /* by sc_job_trigger */
+    int64_t term;
     sci_bytes leader; /* the value of the election's key, at the beginning */
     char term_text[SCI_I64_TEXT_BYTES];
     char rows_text[SCI_I64_TEXT_BYTES];
@@ -172,9 +174,11 @@ struct sc_job_run {
     sci_op clearing;
 };
 
-/* Begin a build, which was due at this time by the wall clock; the job's `run`. Ends by
+/* Begin a build, which was due at this time by the wall clock, or was asked for; the job's `run`. Ends by
    sci_job_ended, perhaps at once. NULL, with words: nothing has begun. */
-SCI_PRIVATE sc_job_run *sci_job_run_begin(sc_job *job, int64_t due_ms);
+SCI_PRIVATE sc_job_run *sci_job_run_begin(sc_job *job, int64_t due_ms, bool is_asked);
+/* The function is about to be called: its time runs. */
+SCI_PRIVATE void sci_job_run_limit(sc_job_run *run);
 /* End it with this and the words of sc_error_text, unless it has ended. */
 SCI_PRIVATE void sci_job_run_fail(sc_job_run *run, sc_status status);
 /* The fetch has returned. */
@@ -256,6 +260,8 @@ struct sc_job {
     int64_t seen_ms;      /* cron: what was due until then is done with */
     int64_t base_ns;      /* what the interval counts from */
     int64_t attempt;      /* failures in a row */
+    int64_t ended_term;   /* of the last run */
+    int64_t tick_ms;      /* cron: what a retry is for */
     sci_timer timer;      /* of the next build */
     sci_timer step_timer; /* the election has changed */
     sci_op question;
@@ -291,7 +297,8 @@ SCI_PRIVATE void sci_job_time_stop(sc_job *job);
 SCI_PRIVATE void sci_job_time_forked(sc_job *job);
 /* The election is not what it was, perhaps: look, soon. */
 SCI_PRIVATE void sci_job_listen_event(sci_election_listener *listener, bool is_elected);
-/* A build has ended so, and been told of: plan the next one. */
+/* A build has ended so, and been told of: plan the next one, unless what is planned is of a later
+   term. */
 SCI_PRIVATE void sci_job_plan_next(sc_job *job, sc_status status);
 /* Begin what is due, or arm the timer. */
 SCI_PRIVATE void sci_job_mind(sc_job *job);

@@ -239,7 +239,7 @@ static void sci_run_claim(sc_job_run *run)
 {
     const sc_clock *clock = &run->job->client->loop.clock;
     int64_t seen_ms = sci_max_i64(clock->wall_ms(clock->user), run->due_ms);
-    bool is_timed = run->job->has_cron && run->job->attempt == 0;
+    bool is_timed = run->job->has_cron && run->job->attempt == 0 && !run->is_asked;
     int64_t due_ms = is_timed ? run->due_ms : SCI_JOB_ANY_TIME;
     run->script_args[3] = sc_bytes(run->due_text, sci_i64_to_text(due_ms, run->due_text));
     run->script_args[4] = sc_bytes(run->seen_text, sci_i64_to_text(seen_ms, run->seen_text));
@@ -279,6 +279,14 @@ static void sci_run_limit_fire(sci_timer *timer)
     sc_job_run *run = SCI_CONTAINER(timer, sc_job_run, limit_timer);
     sci_job_run_fail(run,
                      sci_job_say(run->job, SC_ERR_TIMEOUT, "took too long (fetch_timeout_ms)"));
+}
+
+SCI_PRIVATE void sci_job_run_limit(sc_job_run *run)
+{
+    sci_loop *loop = &run->job->client->loop;
+    int64_t limit_ms = run->job->config.fetch_timeout_ms;
+    if (limit_ms > 0)
+        sci_timer_arm(loop, &run->limit_timer, sci_loop_now_ns(loop) + limit_ms * SCI_NS_PER_MS);
 }
 
 static void sci_run_arm_progress(sc_job_run *run)
@@ -343,18 +351,17 @@ static sc_job_run *sci_run_create(sc_job *job)
     return NULL;
 }
 
-SCI_PRIVATE sc_job_run *sci_job_run_begin(sc_job *job, int64_t due_ms)
+SCI_PRIVATE sc_job_run *sci_job_run_begin(sc_job *job, int64_t due_ms, bool is_asked)
 {
     sci_loop *loop = &job->client->loop;
     sc_job_run *run = sci_run_create(job);
     if (!run)
         return NULL;
-    (void)sci_i64_to_text(sc_election_term(job->election), run->term_text);
+    run->is_asked = is_asked;
+    run->term = job->term;
+    (void)sci_i64_to_text(run->term, run->term_text);
     run->due_ms = due_ms;
     run->begun_ns = sci_loop_now_ns(loop);
-    if (job->config.fetch_timeout_ms > 0)
-        sci_timer_arm(loop, &run->limit_timer,
-                      run->begun_ns + job->config.fetch_timeout_ms * SCI_NS_PER_MS);
     if (job->config.on_progress)
         sci_run_arm_progress(run);
     if (job->target_count)
@@ -370,6 +377,7 @@ SCI_PRIVATE sc_job_run *sci_job_run_begin(sc_job *job, int64_t due_ms)
 SCI_PRIVATE void sci_job_run_close(sc_job_run *run)
 {
     run->conn = NULL;
+    run->has_shadows = false; /* they end by themselves */
     sci_run_stop_timers(run);
     sci_job_run_fail(run, sc_fail(SC_ERR_CLOSED, "the client was closed"));
 }

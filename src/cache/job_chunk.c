@@ -78,7 +78,8 @@ SCI_PRIVATE void sci_run_renew_fire(sci_timer *timer)
 
 /* --- Chunks */
 
-/* The first one is a transaction, so that no part of it stays without an end. */
+/* Each has the shadows end by themselves, should it make them anew: late, after they were deleted.
+   The first one is a transaction, so that no part of it stays without an end. */
 static sc_status sci_chunk_encode(sci_op *op, sci_bytes *out)
 {
     const sci_job_chunk *chunk = SCI_CONTAINER(op, sci_job_chunk, op);
@@ -88,7 +89,7 @@ static sc_status sci_chunk_encode(sci_op *op, sci_bytes *out)
     sc_status status = chunk->is_first ? sci_write_command(out, &multi, 1) : SC_OK;
     if (status == SC_OK)
         status = sci_job_rows_write(&run->rows, out);
-    if (status == SC_OK && chunk->is_first)
+    if (status == SC_OK)
         status = sci_run_write_lives(run, out);
     if (status == SC_OK && chunk->is_first)
         status = sci_write_command(out, &exec, 1);
@@ -209,9 +210,9 @@ static void sci_chunk_fill(sci_job_chunk *chunk)
     chunk->op.encode = sci_chunk_encode;
     chunk->op.complete = sci_chunk_complete;
     chunk->is_first = !chunk->run->has_shadows;
-    chunk->op.replies = sci_job_rows_commands(rows);
+    chunk->op.replies = sci_job_rows_commands(rows) + (uint32_t)rows->target_count;
     if (chunk->is_first)
-        chunk->op.replies += 2 + (uint32_t)rows->target_count;
+        chunk->op.replies += 2; /* MULTI, EXEC */
     chunk->rows = rows->row - rows->first_row;
     chunk->bytes = 0;
     chunk->bodies = 0;

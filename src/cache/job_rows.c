@@ -11,6 +11,8 @@
 #define SCI_JOB_FILTER_GROWTH_BITS 3
 /* A filter of so many bits for each id answers wrongly for 1 in 20, at its end. */
 #define SCI_JOB_FILTER_BITS_AN_ID 8
+/* What a row's words take beyond themselves, about. */
+#define SCI_JOB_WORD_BYTES 32
 /* A buffer above this is given back after a row. */
 #define SCI_JOB_KEEP_BYTES (16u * 1024u)
 
@@ -179,6 +181,11 @@ static sc_status sci_job_take_member(sci_json_reader *reader, sci_json_token *to
     return status;
 }
 
+static bool sci_job_wants_members(const sc_job *job, sc_slice id, sc_slice score)
+{
+    return (job->id_prop.len && !id.len) || (job->score_prop.len && !score.len);
+}
+
 /* Find both members, as far as they are wanted, in the outermost object. The first of a name
    counts. */
 static sc_status sci_job_find_members(sci_job_rows *rows, sc_slice value, sc_slice *id,
@@ -189,8 +196,7 @@ static sc_status sci_job_find_members(sci_job_rows *rows, sc_slice value, sc_sli
     const sc_job *job = rows->job;
     sc_status status = SC_OK;
     sci_json_begin(&reader, value);
-    while (status == SC_OK &&
-           ((job->id_prop.len && !id->len) || (job->score_prop.len && !score->len))) {
+    while (status == SC_OK && sci_job_wants_members(job, *id, *score)) {
         bool is_id = false;
         bool is_score = false;
         status = sci_json_next(&reader, &token);
@@ -316,7 +322,7 @@ SCI_PRIVATE sc_status sci_job_rows_add(sci_job_rows *rows, const sc_job_row *row
         status = sci_job_add_to(rows, &rows->targets[i], id, score, row->value, is_doubted);
     if (status == SC_OK && is_doubted)
         status = sci_job_add_doubt(rows, id);
-    rows->bytes += rows->target_count * (row->value.len + id.len);
+    rows->bytes += rows->target_count * (row->value.len + id.len + SCI_JOB_WORD_BYTES);
     rows->row++;
     return status;
 }

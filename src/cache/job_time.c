@@ -57,6 +57,8 @@ static void sci_job_plan_retry(sc_job *job)
 SCI_PRIVATE void sci_job_plan_next(sc_job *job, sc_status status)
 {
     int64_t now_ns = sci_loop_now_ns(&job->client->loop);
+    if (!job->is_leading || job->ended_term != job->term)
+        return;
     if (status != SC_OK && status != SC_HELD && job->attempt < job->config.retries) {
         sci_job_plan_retry(job);
         return;
@@ -106,6 +108,10 @@ static void sci_job_begin(sc_job *job)
 {
     int64_t wall_ms = sci_job_wall_ms(job);
     int64_t due_ms = job->is_due ? sci_min_i64(job->due_ms, wall_ms) : wall_ms;
+    bool is_asked = job->is_triggered;
+    if (job->has_cron && job->attempt > 0 && !is_asked)
+        due_ms = job->tick_ms;
+    job->tick_ms = due_ms;
     if (job->attempt == 0 && !(job->config.fixed_rate && job->is_due))
         job->base_ns = sci_loop_now_ns(&job->client->loop);
     else if (job->attempt == 0)
@@ -113,7 +119,7 @@ static void sci_job_begin(sc_job *job)
     job->seen_ms = wall_ms;
     job->is_due = false;
     job->is_triggered = false;
-    if (!sci_job_run_begin(job, due_ms))
+    if (!sci_job_run_begin(job, due_ms, is_asked))
         sci_job_not_begun(job, SC_ERR_MEMORY);
 }
 

@@ -59,6 +59,8 @@ static void sci_job_fetch_here(sc_job_run *run)
     sc_status status = SC_OK;
     bool is_wanted = !sci_atomic_load_acquire(&run->is_over);
     run->fetcher = sci_thread_self();
+    if (is_wanted)
+        sci_job_run_limit(run);
     sci_client_unlock(client);
     sci_error_text_set("", 0);
     if (is_wanted)
