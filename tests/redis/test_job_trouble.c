@@ -526,6 +526,103 @@ static void a_source_that_must_not_block_gives_rows_as_there_is_room(void **stat
     assert_status(SC_OK, sc_close(client));
 }
 
+/* Has its run for as long as the test wants. */
+static sc_status source_keep(sc_job_run *run, void *user)
+{
+    ((source *)user)->run = run;
+    tell(&((source *)user)->seen.fetches);
+    return SC_OK;
+}
+
+static void a_source_may_outlive_the_client(void **state)
+{
+    candidate mine;
+    source self;
+    char text[96];
+    sc_job_row row;
+    size_t taken;
+    sc_client *client = stranger();
+    (void)state;
+    memset(&self, 0, sizeof self);
+    memset(&row, 0, sizeof row);
+    sc_job_config job = builder_config(&self.seen);
+    candidate_close(&leader);
+    candidate_open_name(&mine, client, "bob");
+    candidate_win(&mine);
+    job.fetch = NULL;
+    job.start = source_keep;
+    job.on_room = source_on_room;
+    builder_open(&self.seen, mine.election, &job);
+    WAIT_UNTIL(told(&self.seen.fetches) == 1);
+    row.value = builder_row(text, sizeof text, 1, 0);
+    assert_status(SC_OK, sc_job_rows(self.run, &row, 1, &taken));
+    assert_status(SC_OK, sc_close(client));
+    assert_status(SC_ERR_CLOSED, sc_job_rows(self.run, &row, 1, &taken));
+    assert_int_equal(taken, 0);
+    builder_close(&self.seen); /* does not wait for what cannot be heard */
+    sc_job_done(self.run, SC_OK);
+    candidate_close(&mine);
+    candidate_open_name(&leader, test.client, "alice");
+}
+
+static void count_call(void *user, sc_timer timer, int64_t due_ms)
+{
+    (void)timer;
+    (void)due_ms;
+    tell((uint32_t *)user);
+}
+
+static void a_slow_fetch_holds_up_nothing_but_those_that_wait_for_its_thread(void **state)
+{
+    static const sc_job_key key = {{"other", 5}, SC_JOB_LIST};
+    builder slow;
+    builder quick;
+    uint32_t calls = 0;
+    sc_job_config config = builder_config(&slow);
+    (void)state;
+    slow.holds_at = 1;
+    builder_open(&slow, leader.election, &config);
+    WAIT_UNTIL(told(&slow.held) == 1);
+    config = builder_config(&quick);
+    config.name = "quick";
+    config.keys = &key;
+    config.key_count = 1;
+    builder_open(&quick, leader.election, &config);
+    assert_status(SC_OK, sc_after(test.client, 0, count_call, &calls, NULL));
+    WAIT_UNTIL(told(&calls) == 1);             /* callbacks go on */
+    assert_int_equal(told(&quick.fetches), 0); /* one thread */
+    builder_close(&quick);                     /* while it waits for one */
+    assert_int_equal(told(&quick.fetches), 0);
+    assert_status(SC_OK, sc_job_workers(test.client, 2));
+    builder_open(&quick, leader.election, &config);
+    builder_await(&quick, 1, SC_OK); /* two */
+    assert_int_equal(told(&slow.returns), 0);
+    builder_close(&quick);
+    builder_set(&slow.holds_at, BUILDER_NEVER);
+    builder_await(&slow, 1, SC_OK);
+    builder_close(&slow);
+}
+
+static void a_job_needs_no_server_elsewhere(void **state)
+{
+    candidate mine;
+    builder self;
+    sc_job_config config = builder_config(&self);
+    sc_client *client = test_open_url("embedded:");
+    (void)state;
+    self.rows = 20000;
+    candidate_open_name(&mine, client, "bob");
+    candidate_win(&mine);
+    builder_open(&self, mine.election, &config);
+    builder_await(&self, 1, SC_OK);
+    builder_again(&self, 12345, SC_OK);
+    test_expect_integer(client, 12345, "HLEN", "hash", (const char *)NULL);
+    test_expect_integer(client, 12345, "LLEN", "list", (const char *)NULL);
+    builder_close(&self);
+    candidate_close(&mine);
+    assert_status(SC_OK, sc_close(client));
+}
+
 /* --- memory */
 
 static void out_of_memory_fails_a_build_and_nothing_else(void **state)
@@ -598,6 +695,9 @@ int main(void)
         bare_unit_test(a_forked_child_builds_nothing),
         bare_unit_test(without_threads_a_fetch_runs_inside_of_poll),
         bare_unit_test(a_source_that_must_not_block_gives_rows_as_there_is_room),
+        job_test(a_source_may_outlive_the_client),
+        job_test(a_slow_fetch_holds_up_nothing_but_those_that_wait_for_its_thread),
+        job_test(a_job_needs_no_server_elsewhere),
         job_test(out_of_memory_fails_a_build_and_nothing_else),
         job_test(out_of_memory_refuses_a_job_cleanly),
     };

@@ -3,9 +3,8 @@
 #define SMARTCACHE_IMPLEMENTATION
 #include "smartcache.h"
 
-#include "support/client_test.h"
+#include "script_test.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #define STEPS 3000
@@ -29,18 +28,6 @@ static bool is_lead;   /* those of elections that share their key */
 static const char *const lead_tokens[4] = {
     "0123456789abcdef0123456789abcdef:alice", "0123456789abcdef0123456789abcde1:alice",
     "0123456789abcdef0123456789abcde2:bob", "short"};
-static uint64_t chance_state;
-
-static size_t chance(size_t below)
-{
-    chance_state = chance_state * 6364136223846793005u + 1442695040888963407u;
-    return (size_t)(chance_state >> 33) % below;
-}
-
-static const char *one_of(const char *const *list, size_t count)
-{
-    return list[chance(count)];
-}
 
 /* The same text; a number after "~" is a time, which passes between two servers. */
 static bool is_alike(const char *one, const char *other)
@@ -75,22 +62,7 @@ static void describe(const sc_item *item, char *out, size_t cap)
 static void run(sc_client *client, const char *source, size_t key_count, const char *const *args,
                 size_t count, char *out, size_t cap)
 {
-    sc_script *script = NULL;
-    sc_reply *reply = NULL;
-    sc_slice keys[4];
-    sc_slice words[8];
-    for (size_t i = 0; i < 4; i++)
-        keys[i] = sc_text(names[i]);
-    for (size_t i = 0; i < count; i++)
-        words[i] = sc_text(args[i]);
-    assert_status(SC_OK, sc_script_create(NULL, source, &script));
-    sc_status status = sc_eval(client, script, keys, key_count, words, count, NULL, &reply);
-    if (status == SC_OK)
-        describe(sc_reply_item(reply), out, cap);
-    else
-        snprintf(out, cap, "%s %.9s", sc_status_name(status), sc_error_text());
-    sc_reply_release(reply);
-    sc_script_free(script);
+    script_run(client, source, names, key_count, args, count, describe, out, cap);
 }
 
 /* One step on both sides; `did` says what it was. */
