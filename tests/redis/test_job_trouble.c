@@ -313,6 +313,45 @@ static void a_connection_that_is_cut_fails_the_build(void **state)
     builder_close(&self);
 }
 
+static void a_server_without_memory_keeps_what_was_there(void **state)
+{
+    builder self;
+    sc_job_config config = builder_config(&self);
+    (void)state;
+    builder_open(&self, leader.election, &config);
+    builder_await(&self, 1, SC_OK);
+    fixture_command(test.server, "CONFIG", "SET", "maxmemory", "1", (const char *)NULL);
+    builder_again(&self, 3000, SC_ERR_REPLY);
+    fixture_command(test.server, "CONFIG", "SET", "maxmemory", "0", (const char *)NULL);
+    if (!strstr(self.stats.words, "OOM"))
+        fail_msg("%s", self.stats.words);
+    builder_expect(3, 0);
+    assert_true(no_shadows());
+    builder_again(&self, 5, SC_OK);
+    builder_expect(5, 2);
+    builder_close(&self);
+}
+
+static void an_election_may_be_closed_before_its_jobs(void **state)
+{
+    builder self;
+    sc_job_stats stats;
+    sc_job_config config = builder_config(&self);
+    (void)state;
+    self.holds_at = 2;
+    builder_open(&self, leader.election, &config);
+    WAIT_UNTIL(told(&self.held) == 1);
+    candidate_close(&leader);
+    WAIT_UNTIL(sci_run_is_over(self.job->run));
+    builder_set(&self.holds_at, BUILDER_NEVER);
+    builder_await(&self, 1, SC_LOST);
+    stats_of(&self, &stats);
+    assert_false(stats.is_leading);
+    assert_status(SC_HELD, sc_job_trigger(self.job));
+    builder_close(&self);
+    candidate_open_name(&leader, test.client, "alice");
+}
+
 /* --- processes */
 
 /* Gives rows, sees to it that they are on the server, and dies without a word. */
@@ -691,6 +730,8 @@ int main(void)
         job_test(readers_never_see_a_part_or_a_mixture_or_nothing),
         job_test(a_server_that_restarts_empty_gets_no_part_of_a_result),
         job_test(a_connection_that_is_cut_fails_the_build),
+        job_test(a_server_without_memory_keeps_what_was_there),
+        job_test(an_election_may_be_closed_before_its_jobs),
         job_test(what_a_crashed_build_leaves_ends_by_itself),
         bare_unit_test(a_forked_child_builds_nothing),
         bare_unit_test(without_threads_a_fetch_runs_inside_of_poll),
