@@ -40,7 +40,7 @@ void sim_lock_look(const sc_lock *lock, sim_lock_view *view)
     if (lock->is_held && lock->is_renewing && lock->renewed_ns >= lock->until_ns)
         sim_fail("a lock is renewed %.1f ms after its end",
                  (double)(lock->renewed_ns - lock->until_ns) / 1e6);
-    memcpy(view->token, lock->token, sizeof lock->token);
+    memcpy(view->token, lock->token, sci_min_size(lock->token_len, sizeof view->token - 1));
     view->is_held = lock->is_held;
     view->is_idle = !lock->is_held && !lock->acquirer && !lock->is_asking && !lock->is_leaving &&
                     !lock->is_renewing && !lock->leaves_again;
