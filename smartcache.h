@@ -9257,6 +9257,12 @@ SCI_PRIVATE void sci_signals_remove(sci_signal_hook *hook);
 #include <signal.h>
 #include <stdlib.h>
 
+/* The system's sa_handler is a macro that has its own name in it. */
+#if defined(__clang__)
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wdisabled-macro-expansion"
+#endif
+
 /* All owners together wait so long at most. */
 #define SCI_SIGNAL_MOMENTS 40
 #define SCI_SIGNALS 2
@@ -9504,6 +9510,10 @@ SCI_PRIVATE void sci_signals_remove(sci_signal_hook *hook)
         (void)sci_signal_restore(i);
     sci_signals_unlock();
 }
+
+#if defined(__clang__)
+#pragma clang diagnostic pop
+#endif
 
 #endif
 
@@ -44845,7 +44855,7 @@ SC_API sc_status sc_election_campaign(sc_election *election)
     sc_status status = sci_election_enter(election);
     if (status != SC_OK)
         return status;
-    if (!election->event_listener.channel) /* a forked child */
+    if (!sci_timer_is_armed(&election->read_timer)) /* a forked child */
         sci_election_watch(election);
     election->wants = true;
     sci_election_go_on(election);
@@ -45469,15 +45479,6 @@ static void sci_election_look_soon(sc_election *election)
     sci_election_step_soon(election);
 }
 
-SCI_PRIVATE void sci_election_fire_read(sci_timer *timer)
-{
-    sc_election *election = SCI_CONTAINER(timer, sc_election, read_timer);
-    sci_loop *loop = &election->client->loop;
-    sci_timer_arm(loop, timer,
-                  sci_loop_now_ns(loop) + election->config.poll_ms * SCI_NS_PER_MS);
-    sci_election_look_soon(election);
-}
-
 /* Notifications: https://redis.io/docs/latest/develop/pubsub/keyspace-notifications/ */
 
 /* K: by key; g, x, e: deleted, expired, evicted; A is all of them. `flags` gets what is on and what
@@ -45584,16 +45585,33 @@ static void sci_election_heard(sci_listener *listener, sci_listen_event event,
         sci_election_look_soon(election);
 }
 
+static void sci_election_hear(sc_election *election, sci_listener *listener, sc_slice channel)
+{
+    if (!listener->channel)
+        (void)sci_listener_add(election->client, listener, channel, false);
+}
+
+/* Also to listen where there was no memory for it before. */
+SCI_PRIVATE void sci_election_fire_read(sci_timer *timer)
+{
+    sc_election *election = SCI_CONTAINER(timer, sc_election, read_timer);
+    sci_loop *loop = &election->client->loop;
+    if (election->is_closed)
+        return;
+    sci_timer_arm(loop, timer, sci_loop_now_ns(loop) + election->config.poll_ms * SCI_NS_PER_MS);
+    sci_election_look_soon(election);
+    sci_election_retain(election); /* sending lets go of the lock */
+    sci_election_hear(election, &election->channel_listener, election->channel);
+    if (!election->is_closed)
+        sci_election_hear(election, &election->event_listener, election->event_channel);
+    sci_election_release(election);
+}
+
 SCI_PRIVATE void sci_election_watch(sc_election *election)
 {
-    sc_client *client = election->client;
-    sci_election_retain(election); /* sending lets go of the lock */
     election->channel_listener.event = sci_election_heard;
     election->event_listener.event = sci_election_event;
-    (void)sci_listener_add(client, &election->channel_listener, election->channel, false);
-    (void)sci_listener_add(client, &election->event_listener, election->event_channel, false);
     sci_election_fire_read(&election->read_timer);
-    sci_election_release(election);
 }
 
 SCI_PRIVATE void sci_election_unwatch(sc_election *election)

@@ -313,7 +313,7 @@ SC_API sc_status sc_election_campaign(sc_election *election)
     sc_status status = sci_election_enter(election);
     if (status != SC_OK)
         return status;
-    if (!election->event_listener.channel) /* a forked child */
+    if (!sci_timer_is_armed(&election->read_timer)) /* a forked child */
         sci_election_watch(election);
     election->wants = true;
     sci_election_go_on(election);

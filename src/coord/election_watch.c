@@ -139,15 +139,6 @@ static void sci_election_look_soon(sc_election *election)
     sci_election_step_soon(election);
 }
 
-SCI_PRIVATE void sci_election_fire_read(sci_timer *timer)
-{
-    sc_election *election = SCI_CONTAINER(timer, sc_election, read_timer);
-    sci_loop *loop = &election->client->loop;
-    sci_timer_arm(loop, timer,
-                  sci_loop_now_ns(loop) + election->config.poll_ms * SCI_NS_PER_MS);
-    sci_election_look_soon(election);
-}
-
 /* Notifications: https://redis.io/docs/latest/develop/pubsub/keyspace-notifications/ */
 
 /* K: by key; g, x, e: deleted, expired, evicted; A is all of them. `flags` gets what is on and what
@@ -254,16 +245,33 @@ static void sci_election_heard(sci_listener *listener, sci_listen_event event,
         sci_election_look_soon(election);
 }
 
+static void sci_election_hear(sc_election *election, sci_listener *listener, sc_slice channel)
+{
+    if (!listener->channel)
+        (void)sci_listener_add(election->client, listener, channel, false);
+}
+
+/* Also to listen where there was no memory for it before. */
+SCI_PRIVATE void sci_election_fire_read(sci_timer *timer)
+{
+    sc_election *election = SCI_CONTAINER(timer, sc_election, read_timer);
+    sci_loop *loop = &election->client->loop;
+    if (election->is_closed)
+        return;
+    sci_timer_arm(loop, timer, sci_loop_now_ns(loop) + election->config.poll_ms * SCI_NS_PER_MS);
+    sci_election_look_soon(election);
+    sci_election_retain(election); /* sending lets go of the lock */
+    sci_election_hear(election, &election->channel_listener, election->channel);
+    if (!election->is_closed)
+        sci_election_hear(election, &election->event_listener, election->event_channel);
+    sci_election_release(election);
+}
+
 SCI_PRIVATE void sci_election_watch(sc_election *election)
 {
-    sc_client *client = election->client;
-    sci_election_retain(election); /* sending lets go of the lock */
     election->channel_listener.event = sci_election_heard;
     election->event_listener.event = sci_election_event;
-    (void)sci_listener_add(client, &election->channel_listener, election->channel, false);
-    (void)sci_listener_add(client, &election->event_listener, election->event_channel, false);
     sci_election_fire_read(&election->read_timer);
-    sci_election_release(election);
 }
 
 SCI_PRIVATE void sci_election_unwatch(sc_election *election)

@@ -17,6 +17,12 @@
 #include <signal.h>
 #include <stdlib.h>
 
+/* The system's sa_handler is a macro that has its own name in it. */
+#if defined(__clang__)
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wdisabled-macro-expansion"
+#endif
+
 /* All owners together wait so long at most. */
 #define SCI_SIGNAL_MOMENTS 40
 #define SCI_SIGNALS 2
@@ -264,5 +270,9 @@ SCI_PRIVATE void sci_signals_remove(sci_signal_hook *hook)
         (void)sci_signal_restore(i);
     sci_signals_unlock();
 }
+
+#if defined(__clang__)
+#pragma clang diagnostic pop
+#endif
 
 #endif

@@ -107,7 +107,7 @@ static void a_key_that_the_other_took_over_is_left_alone(void **state)
     node_start(&program, "tests/interop/master.js", NULL);
     candidate_open(&mine, test.client, &config);
     candidate_win(&mine);
-    WAIT_UNTIL(mine.election->event_listener.is_confirmed);
+    WAIT_UNTIL(candidate_listens(&mine));
     assert_string_equal(start(&program, NEVER_MS), NO_MASTER);
     /* one transaction hands it over */
     fixture_command(test.server, "MULTI", (const char *)NULL);
@@ -145,7 +145,7 @@ static void two_of_one_name_are_not_both_the_leader(void **state)
     WAIT_UNTIL(candidate_waits(&theirs));
     candidate_close(&mine);
     assert_status(SC_OK, sc_election_await(theirs.election, -1));
-    assert_true(sc_election_term(theirs.election) > mine.term);
+    assert_true(sc_election_term(theirs.election) > candidate_term(&mine));
     candidate_close(&theirs);
     assert_status(SC_OK, sc_close(other));
 }

@@ -43,9 +43,9 @@ static void who_cannot_renew_stops_before_the_lease_ends(void **state)
     WAIT_UNTIL(sc_poll(client, 0) == SC_OK && mine.resignations == 1);
     assert_int_equal(mine.reason, SC_RESIGNED_UNRENEWED);
     fixture_continue(test.server);
-    int64_t term = mine.term;
+    int64_t term = candidate_term(&mine);
     WAIT_UNTIL(sc_poll(client, 1) == SC_OK && mine.elections == 2);
-    assert_true(mine.term > term);
+    assert_true(candidate_term(&mine) > term);
     assert_true(sc_is_leader(mine.election));
     candidate_close(&mine);
     assert_status(SC_OK, sc_close(client));
@@ -134,7 +134,7 @@ static void a_deleted_key_is_taken_at_once_where_the_server_tells(void **state)
     WAIT_UNTIL(told(&theirs.resignations) == 1); /* so does who led */
     assert_int_equal(theirs.reason, SC_RESIGNED_LOST);
     assert_status(SC_OK, sc_election_await(mine.election, -1));
-    assert_true(sc_election_term(mine.election) > theirs.term);
+    assert_true(sc_election_term(mine.election) > candidate_term(&theirs));
     candidate_close(&mine);
     candidate_close(&theirs);
     assert_status(SC_OK, sc_close(other));
@@ -150,7 +150,7 @@ static void the_servers_configuration_is_not_looked_at_unless_asked(void **state
     fixture_command(test.server, "CONFIG", "RESETSTAT", (const char *)NULL);
     candidate_open_name(&mine, test.client, "alice");
     candidate_win(&mine);
-    WAIT_UNTIL(mine.election->event_listener.is_confirmed);
+    WAIT_UNTIL(candidate_listens(&mine));
     candidate_close(&mine);
     const char *stats = fixture_command(test.server, "INFO", "commandstats", (const char *)NULL);
     assert_non_null(strstr(stats, "config|resetstat"));

@@ -107,12 +107,12 @@ static void a_server_that_restarts_empty_costs_the_leadership_and_terms_still_ri
     options.ttl_ms = 900;
     candidate_open(&mine, client, &options);
     candidate_win(&mine);
-    int64_t term = mine.term;
+    int64_t term = candidate_term(&mine);
     fixture_kill(test.server);
     assert_true(fixture_restart(test.server));
     WAIT_UNTIL(told(&mine.resignations) == 1);
     WAIT_UNTIL(told(&mine.elections) == 2);
-    assert_true(mine.term > term);
+    assert_true(candidate_term(&mine) > term);
     candidate_close(&mine);
     assert_status(SC_OK, sc_close(client));
 }
@@ -125,14 +125,14 @@ static void a_server_that_stands_still_costs_the_leadership_and_it_comes_back(vo
     options.ttl_ms = 300;
     candidate_open(&mine, test.client, &options);
     candidate_win(&mine);
-    int64_t term = mine.term;
+    int64_t term = candidate_term(&mine);
     fixture_pause(test.server);
     WAIT_UNTIL(told(&mine.resignations) == 1);
     assert_int_equal(mine.reason, SC_RESIGNED_UNRENEWED);
     assert_false(sc_is_leader(mine.election));
     fixture_continue(test.server);
     WAIT_UNTIL(told(&mine.elections) == 2);
-    assert_true(mine.term > term);
+    assert_true(candidate_term(&mine) > term);
     candidate_close(&mine);
 }
 
@@ -147,7 +147,7 @@ static void an_observer_that_was_cut_off_looks_when_it_listens_again(void **stat
     config.backoff_max_ms = 20;
     sc_client *other = test_open(&config);
     candidate_open_name(&theirs, other, "bob");
-    WAIT_UNTIL(theirs.election->channel_listener.is_confirmed);
+    WAIT_UNTIL(candidate_listens(&theirs));
     candidate_open_name(&mine, test.client, "alice");
     proxy_refuse(relay, true);
     proxy_cut(relay);

@@ -244,9 +244,20 @@ static void has_children(void)
         pause();
 }
 
+/* The thread sanitizer knows no threads in a child of a process that has some. */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define WITHOUT_CHILDREN
+#endif
+#endif
+
 static void a_child_of_the_holder_gives_nothing_back(void **state)
 {
     (void)state;
+#if defined(WITHOUT_CHILDREN)
+    (void)has_children;
+    return;
+#endif
     pid_t child = start(has_children);
     await_ready();
     expect_all_held();
