@@ -9332,14 +9332,22 @@ static bool sci_signals_next(uint32_t round, sci_signal_hook *found)
     return has_found;
 }
 
+static uint32_t sci_signals_new_round(void)
+{
+    sci_signals_lock();
+    uint32_t round = ++sci_signals.round;
+    sci_signals_unlock();
+    return round;
+}
+
 static void sci_signals_give_up(void)
 {
     sci_signal_hook hook;
     int moments = SCI_SIGNAL_MOMENTS;
-    uint32_t round = ++sci_signals.round;
+    uint32_t round = sci_signals_new_round();
     while (sci_signals_next(round, &hook))
         hook.give_up(hook.owner);
-    round = ++sci_signals.round;
+    round = sci_signals_new_round();
     while (sci_signals_next(round, &hook))
         hook.await(hook.owner, &moments);
 }
@@ -36937,6 +36945,7 @@ typedef struct sci_close_hook {
        NULL. The client may go on afterwards (sc_release_on_signal). */
     void (*leaving)(struct sci_close_hook *hook);
     void (*closing)(struct sci_close_hook *hook); /* locked */
+    uint32_t round;                               /* private to client.c */
 } sci_close_hook;
 
 /* Who has threads of the parent's waiting: a cache with its flights. */
@@ -36970,6 +36979,7 @@ struct sc_client {
     sci_link conns;    /* all */
     bool has_returned; /* a dedicated connection was given back: sweep when leaving */
     sci_link close_hooks;
+    uint32_t last_round; /* of last words */
     sci_link fork_hooks;
     struct sci_workers *workers; /* owned by its users; NULL: there are no jobs */
     uint32_t worker_threads;     /* at most; 0: the default */
@@ -39790,19 +39800,20 @@ SCI_PRIVATE void sci_client_release(sc_client *client)
     sci_client_free(client);
 }
 
-/* Sending lets go of the lock, and hooks may come and go meanwhile. */
+/* Sending lets go of the lock, and hooks may come and go meanwhile: after each it begins anew, with
+   those that it has not asked yet. */
 SCI_PRIVATE void sci_client_say_last_words(sc_client *client)
 {
-    sci_link done;
-    sci_list_init(&done);
-    for (sci_link *link = sci_list_take_first(&client->close_hooks); link;
-         link = sci_list_take_first(&client->close_hooks)) {
+    uint32_t round = ++client->last_round;
+    for (sci_link *link = client->close_hooks.next; link != &client->close_hooks;) {
         sci_close_hook *hook = SCI_CONTAINER(link, sci_close_hook, link);
-        sci_list_append(&done, link);
-        if (hook->leaving)
-            hook->leaving(hook);
+        link = link->next;
+        if (!hook->leaving || hook->round == round)
+            continue;
+        hook->round = round;
+        hook->leaving(hook);
+        link = client->close_hooks.next;
     }
-    sci_list_move_all(&client->close_hooks, &done);
     if (client->shared) /* else it never opened */
         sci_conn_flush(client->shared);
 }

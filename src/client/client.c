@@ -468,19 +468,20 @@ SCI_PRIVATE void sci_client_release(sc_client *client)
     sci_client_free(client);
 }
 
-/* Sending lets go of the lock, and hooks may come and go meanwhile. */
+/* Sending lets go of the lock, and hooks may come and go meanwhile: after each it begins anew, with
+   those that it has not asked yet. */
 SCI_PRIVATE void sci_client_say_last_words(sc_client *client)
 {
-    sci_link done;
-    sci_list_init(&done);
-    for (sci_link *link = sci_list_take_first(&client->close_hooks); link;
-         link = sci_list_take_first(&client->close_hooks)) {
+    uint32_t round = ++client->last_round;
+    for (sci_link *link = client->close_hooks.next; link != &client->close_hooks;) {
         sci_close_hook *hook = SCI_CONTAINER(link, sci_close_hook, link);
-        sci_list_append(&done, link);
-        if (hook->leaving)
-            hook->leaving(hook);
+        link = link->next;
+        if (!hook->leaving || hook->round == round)
+            continue;
+        hook->round = round;
+        hook->leaving(hook);
+        link = client->close_hooks.next;
     }
-    sci_list_move_all(&client->close_hooks, &done);
     if (client->shared) /* else it never opened */
         sci_conn_flush(client->shared);
 }

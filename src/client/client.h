@@ -179,6 +179,7 @@ typedef struct sci_close_hook {
        NULL. The client may go on afterwards (sc_release_on_signal). */
     void (*leaving)(struct sci_close_hook *hook);
     void (*closing)(struct sci_close_hook *hook); /* locked */
+    uint32_t round;                               /* private to client.c */
 } sci_close_hook;
 
 /* Who has threads of the parent's waiting: a cache with its flights. */
@@ -212,6 +213,7 @@ struct sc_client {
     sci_link conns;    /* all */
     bool has_returned; /* a dedicated connection was given back: sweep when leaving */
     sci_link close_hooks;
+    uint32_t last_round; /* of last words */
     sci_link fork_hooks;
     struct sci_workers *workers; /* owned by its users; NULL: there are no jobs */
     uint32_t worker_threads;     /* at most; 0: the default */

@@ -92,14 +92,22 @@ static bool sci_signals_next(uint32_t round, sci_signal_hook *found)
     return has_found;
 }
 
+static uint32_t sci_signals_new_round(void)
+{
+    sci_signals_lock();
+    uint32_t round = ++sci_signals.round;
+    sci_signals_unlock();
+    return round;
+}
+
 static void sci_signals_give_up(void)
 {
     sci_signal_hook hook;
     int moments = SCI_SIGNAL_MOMENTS;
-    uint32_t round = ++sci_signals.round;
+    uint32_t round = sci_signals_new_round();
     while (sci_signals_next(round, &hook))
         hook.give_up(hook.owner);
-    round = ++sci_signals.round;
+    round = sci_signals_new_round();
     while (sci_signals_next(round, &hook))
         hook.await(hook.owner, &moments);
 }
