@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define PROCESSES 3
-#define SECONDS 7
+#define SECONDS 2 /* of watching each of two leaders */
 
 static const char *url;
 
@@ -110,14 +110,18 @@ int main(int argc, char **argv)
         if (processes[i] == 0)
             be_one_of_them();
     }
-    sleep(SECONDS / 2);
     client = connect_to_server();
-    long first = worker(client);
+    long first = 0;
+    while ((first = worker(client)) == 0)
+        usleep(50000);
+    sleep(SECONDS);
     for (size_t i = 0; i < PROCESSES; i++)
         if (processes[i] == (pid_t)first)
             kill(processes[i], SIGKILL);
     printf("process %ld was killed\n", first);
-    sleep(SECONDS - SECONDS / 2);
+    while (worker(client) == first)
+        usleep(50000);
+    sleep(SECONDS);
 
     sc_reply *reply = NULL;
     must(sc_command_strings(client, &reply, "HVALS", "fleet_cron:times", (const char *)NULL) ==
@@ -129,14 +133,12 @@ int main(int argc, char **argv)
         twice += sc_item_slice(each).len != 1 || sc_item_slice(each).data[0] != '1';
     }
     sc_reply_release(reply);
-    bool has_moved = worker(client) != first;
     for (size_t i = 0; i < PROCESSES; i++) {
         kill(processes[i], SIGKILL);
         waitpid(processes[i], NULL, 0);
     }
     remove_all(client);
     (void)sc_close(client);
-    printf("%zu times, %zu of them done twice; %s\n", times, twice,
-           has_moved ? "another process took over" : "nobody took over");
-    return times > 0 && twice == 0 && has_moved ? 0 : 1;
+    printf("%zu times, %zu of them done twice; another process took over\n", times, twice);
+    return times > 0 && twice == 0 ? 0 : 1;
 }

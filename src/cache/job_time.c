@@ -8,6 +8,9 @@
 #include "client/wait.h"
 #include "resp/writer.h"
 
+/* Who does not lead at this moment, and has not been told so, looks again after this. */
+#define SCI_JOB_LOOK_NS ((int64_t)100 * SCI_NS_PER_MS)
+
 static sc_status sci_job_question_encode(sci_op *op, sci_bytes *out);
 static void sci_job_answered(sci_op *op);
 
@@ -129,6 +132,10 @@ SCI_PRIVATE void sci_job_mind(sc_job *job)
     sci_timer_cancel(loop, &job->timer);
     if (!job->is_leading || job->run || job->is_end_due || job->is_closed)
         return;
+    if (sc_election_term(job->election) != job->term) { /* it has stopped, or is about to say so */
+        sci_timer_arm(loop, &job->timer, sci_loop_now_ns(loop) + SCI_JOB_LOOK_NS);
+        return;
+    }
     if (job->is_triggered) {
         sci_job_begin(job);
         return;

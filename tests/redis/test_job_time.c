@@ -190,6 +190,28 @@ static void the_next_leader_waits_for_the_rest_of_the_interval(void **state)
     await_ends(1, 1);
 }
 
+/* Due in the same moment in which the election ends, before the job has heard of it. */
+static void what_is_due_when_the_election_is_closed_is_not_begun(void **state)
+{
+    sc_job_config config = builder_config(&fleet[0].built);
+    (void)state;
+    config.interval_ms = 10000;
+    win(0);
+    register_job(0, &config);
+    await_ends(0, 1);
+    candidate_close(&fleet[0].leader);
+    sc_job *job = fleet[0].built.job;
+    sci_loop_lock(&fleet[0].client->loop);
+    job->term = job->ended_term; /* as if it had not heard of it */
+    job->is_leading = true;
+    job->is_triggered = true;
+    sci_job_mind(job);
+    assert_null(job->run);
+    job->term = 0;
+    job->is_leading = job->is_triggered = false;
+    sci_client_unlock(fleet[0].client);
+}
+
 /* --- cron */
 
 static void a_cache_by_cron_is_built_at_once_and_then_when_due(void **state)
@@ -349,6 +371,7 @@ int main(void)
         time_test(a_fixed_rate_keeps_its_grid),
         time_test(retries_wait_below_a_bound_that_doubles),
         time_test(the_next_leader_waits_for_the_rest_of_the_interval),
+        time_test(what_is_due_when_the_election_is_closed_is_not_begun),
         time_test(a_cache_by_cron_is_built_at_once_and_then_when_due),
         time_test(a_task_is_done_once_in_the_fleet_for_each_time),
         time_test(a_time_that_has_been_claimed_is_left_to_who_did),
