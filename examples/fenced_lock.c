@@ -29,7 +29,7 @@ static sqlite3 *open_database(void)
         sqlite3_exec(database,
                      "CREATE TABLE IF NOT EXISTS stock"
                      " (item TEXT PRIMARY KEY, amount INTEGER, fence INTEGER);"
-                     "INSERT OR IGNORE INTO stock VALUES ('tea', 10, 0)",
+                     "INSERT OR IGNORE INTO stock VALUES ('tea', 10, 1)",
                      NULL, NULL, NULL) != SQLITE_OK) {
         fprintf(stderr, "%s: %s\n", file, sqlite3_errmsg(database));
         exit(1);
@@ -38,7 +38,8 @@ static sqlite3 *open_database(void)
 }
 
 /* The whole trick: the row keeps the highest token, and a write with a lower one finds no row. Token
-   and write go in one statement. True when it was taken. */
+   and write go in one statement. A token of 0, of who holds nothing, is too low from the start. True
+   when it was taken. */
 static bool sell_one(sqlite3 *database, int64_t fencing_token)
 {
     sqlite3_stmt *update = NULL;
@@ -69,7 +70,7 @@ static void take_lock(sc_client **client, sc_lock **lock)
     sc_lock_config options = {0};
     config.url = url;
     options.key = sc_text("fenced_lock:stock");
-    options.ttl_ms = 500; /* renewed while the process runs */
+    options.ttl_ms = 2000; /* renewed while the process runs */
     sc_status status = sc_open(&config, client);
     if (status == SC_OK)
         status = sc_lock_open(*client, &options, lock);
@@ -86,8 +87,8 @@ static int slow_process(void)
 {
     sc_client *client = NULL;
     sc_lock *lock = NULL;
-    take_lock(&client, &lock);
     sqlite3 *database = open_database();
+    take_lock(&client, &lock);
     int64_t fencing_token = sc_lock_fencing_token(lock);
     raise(SIGSTOP);
     bool is_taken = sell_one(database, fencing_token);
@@ -119,8 +120,8 @@ int main(int argc, char **argv)
         return 1;
     }
     printf("the first holder is stopped in the middle of its work\n");
-    take_lock(&client, &lock); /* when the lease has ended */
     sqlite3 *database = open_database();
+    take_lock(&client, &lock); /* when the lease has ended */
     printf("the second holder writes: %s\n",
            sell_one(database, sc_lock_fencing_token(lock)) ? "taken" : "refused!");
     fflush(stdout);
