@@ -2225,7 +2225,7 @@ typedef void (*sc_on_leader_changed)(void *user, sc_election *election, sc_slice
 
 /* Zeros: the defaults. */
 typedef struct sc_election_config {
-    sc_slice key; /* on the server, as it is: required; copied. While somebody leads its value is a
+    sc_slice key;  /* on the server, as it is: required; copied. While somebody leads its value is a
                      random string, ":" and the leader's name */
     sc_slice name; /* tells this process from others; copied. Default: host:pid, with `interop` the
                       host's name; required where there is no POSIX */
@@ -9468,8 +9468,8 @@ static sc_status sci_signals_start(void)
     sc_status status = SC_OK;
     if (!sci_posix_descriptor_prepare(ends[0], false) ||
         !sci_posix_descriptor_prepare(ends[1], true))
-        status = sc_fail(SC_ERR_IO, "the pipe for signals: %s",
-                         sci_posix_error_text(errno, unlisted));
+        status =
+            sc_fail(SC_ERR_IO, "the pipe for signals: %s", sci_posix_error_text(errno, unlisted));
     if (status == SC_OK && !sci_signals.is_at_exit && atexit(sci_signal_exit) != 0)
         status = sc_fail(SC_ERR_MEMORY, "atexit has no room for a function");
     sci_signals.is_at_exit = sci_signals.is_at_exit || status == SC_OK;
@@ -11776,8 +11776,7 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
    nothing. */
 #define SCI_SCRIPT_SWAP                                                                            \
     SCI_LUA_NAMES                                                                                  \
-    "if c('HGET',K[3],'build')==A[3] then return 1 end\n" SCI_LUA_LEADS                            \
-    "for i=4,#K,2 do\n"                                                                            \
+    "if c('HGET',K[3],'build')==A[3] then return 1 end\n" SCI_LUA_LEADS "for i=4,#K,2 do\n"        \
     " if A[4]~='0' and c(A[i+3],K[i])~=tonumber(A[i+4]) then return i end\n"                       \
     "end\n"                                                                                        \
     "for i=4,#K,2 do\n"                                                                            \
@@ -11803,9 +11802,8 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
 
 /* KEYS: those of the job. Deletes all but the election's: 1; 0: another leads. */
 #define SCI_SCRIPT_DROP                                                                            \
-    SCI_LUA_NAMES SCI_LUA_LEADS                                                                    \
-    "for i=3,#K do c('UNLINK',K[i]) end\n"                                                         \
-    "return 1\n"
+    SCI_LUA_NAMES SCI_LUA_LEADS "for i=3,#K do c('UNLINK',K[i]) end\n"                             \
+                                "return 1\n"
 
 #ifndef SMARTCACHE_NO_SERVER
 
@@ -23605,9 +23603,8 @@ SCI_PRIVATE void sci_script_renew_lead(sci_script_run *run)
     bool is_free;
     if (!sci_script_leads(run, &is_ours, &is_free))
         return;
-    if (!is_ours ||
-        (sci_script_keep(run, SCI_SCRIPT_ALIVE, life) &&
-         sci_script_do_on(run, "PEXPIRE", SCI_SCRIPT_LEASE, life, sc_bytes(NULL, 0))))
+    if (!is_ours || (sci_script_keep(run, SCI_SCRIPT_ALIVE, life) &&
+                     sci_script_do_on(run, "PEXPIRE", SCI_SCRIPT_LEASE, life, sc_bytes(NULL, 0))))
         sci_answer_i64(run->call, is_ours);
 }
 
@@ -43369,8 +43366,8 @@ struct sc_lock {
     /* Of an election, which stands on it: NULL, or called whenever a call ended, a lease began or
        changed, or the lock is given back. Locked, within the change: it may only look and arm. */
     void (*changed)(struct sc_lock *lock);
-    bool is_shared;        /* the scripts take a limit and a shift */
-    bool is_writer;        /* shares with nobody */
+    bool is_shared; /* the scripts take a limit and a shift */
+    bool is_writer; /* shares with nobody */
     sci_lock_names names;
     sc_script scripts[3]; /* lock, unlock, renew */
     sci_close_hook close_hook;
@@ -44436,17 +44433,17 @@ typedef struct sci_election_listener {
 } sci_election_listener;
 
 struct sc_election {
-    sc_client *client; /* retained */
-    sc_lock *lock;     /* owned; NULL when closed */
-    size_t references; /* the handle's, each op's, the post's, other rooms' */
+    sc_client *client;         /* retained */
+    sc_lock *lock;             /* owned; NULL when closed */
+    size_t references;         /* the handle's, each op's, the post's, other rooms' */
     sc_election_config config; /* no zeros; its slices are not used */
     bool is_closed;
     bool wants; /* to lead */
     sci_election_state state;
     sc_resignation reason;
-    int64_t term;    /* of LEADING and STOPPING */
+    int64_t term;      /* of LEADING and STOPPING */
     int64_t told_term; /* on_elected said so, on_resigned is owed; 0: none */
-    sci_wish wish;   /* of the lock's acquire, and of its farewell */
+    sci_wish wish;     /* of the lock's acquire, and of its farewell */
     sci_timer step_timer;
     sci_timer stop_timer;
     sci_timer read_timer;
@@ -44635,13 +44632,11 @@ static sc_status sci_election_configure(sc_election *election, const sc_election
         config->poll_ms = SCI_LOCK_DEFAULT_POLL_MS;
     if (!config->stop_margin_ms)
         config->stop_margin_ms = config->ttl_ms / SCI_ELECTION_DEFAULT_MARGIN_PART;
-    sc_status status =
-        sci_check_ms(of, "ttl_ms", config->ttl_ms, SCI_LOCK_LEAST_TTL_MS, INT32_MAX);
+    sc_status status = sci_check_ms(of, "ttl_ms", config->ttl_ms, SCI_LOCK_LEAST_TTL_MS, INT32_MAX);
     if (status == SC_OK)
         status = sci_check_ms(of, "poll_ms", config->poll_ms, 1, INT32_MAX);
     if (status == SC_OK)
-        status =
-            sci_check_ms(of, "stop_margin_ms", config->stop_margin_ms, -1, config->ttl_ms / 2);
+        status = sci_check_ms(of, "stop_margin_ms", config->stop_margin_ms, -1, config->ttl_ms / 2);
     config->stop_margin_ms = sci_max_i64(config->stop_margin_ms, 0);
     return status;
 }
@@ -44672,8 +44667,8 @@ static sc_status sci_election_name_anew(sc_election *election)
     int64_t process_id = 0;
     if (!election->has_default_name)
         return SC_OK;
-    size_t len = sci_platform_host_name(text, SCI_ELECTION_NAME_BYTES - SCI_I64_TEXT_BYTES - 1,
-                                        &process_id);
+    size_t len =
+        sci_platform_host_name(text, SCI_ELECTION_NAME_BYTES - SCI_I64_TEXT_BYTES - 1, &process_id);
     if (!len)
         return sc_fail(SC_ERR_ARGUMENT,
                        "sc_election_config.name is empty, and the host's name is not known");
@@ -44834,7 +44829,8 @@ SCI_PRIVATE void sci_election_wake(sc_election *election)
 {
     for (sci_link *link = sci_list_take_first(&election->waiters); link;
          link = sci_list_take_first(&election->waiters))
-        sci_waiter_finish(election->client, &SCI_CONTAINER(link, sci_election_waiter, link)->waiter);
+        sci_waiter_finish(election->client,
+                          &SCI_CONTAINER(link, sci_election_waiter, link)->waiter);
 }
 
 /* Until it is woken (true), or the deadline. */
@@ -45407,8 +45403,7 @@ static void sci_election_announced(sci_op *op)
 /* That nobody leads is said when the key is gone. */
 SCI_PRIVATE void sci_election_speak(sc_election *election)
 {
-    if (!election->announces || election->is_announcing ||
-        election->state >= SCI_ELECTION_STOPPING)
+    if (!election->announces || election->is_announcing || election->state >= SCI_ELECTION_STOPPING)
         return;
     election->announces = false;
     election->is_announcing = true;
@@ -45421,8 +45416,8 @@ SCI_PRIVATE void sci_election_speak(sc_election *election)
 SCI_PRIVATE void sci_election_know(sc_election *election, sc_slice name, int64_t term)
 {
     sc_value *leader = NULL;
-    if (sci_slice_equal(sc_value_bytes(election->leader), name) &&
-        election->leader_term == term && (name.len || !election->leader))
+    if (sci_slice_equal(sc_value_bytes(election->leader), name) && election->leader_term == term &&
+        (name.len || !election->leader))
         return;
     if (name.len && sc_value_create(&election->client->memory, name, &leader) != SC_OK)
         return; /* the next look finds it */

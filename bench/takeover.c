@@ -32,7 +32,13 @@ typedef struct shared {
     int32_t is_cut[TAKEOVER_WORKERS];
 } shared;
 
-typedef enum ending { ENDS_BY_EXIT, ENDS_BY_SIGTERM, ENDS_BY_KILL, ENDS_BY_STOP, ENDS_CUT_OFF } ending;
+typedef enum ending {
+    ENDS_BY_EXIT,
+    ENDS_BY_SIGTERM,
+    ENDS_BY_KILL,
+    ENDS_BY_STOP,
+    ENDS_CUT_OFF
+} ending;
 
 static shared *common;
 static size_t own_index; /* of this worker */
@@ -185,8 +191,8 @@ static void measure(const char *name, ending how, size_t rounds)
            rounds, took_ms[rounds / 2], p99_ms, took_ms[rounds - 1],
            took_ms[rounds - 1] / (double)ttl_ms);
     snprintf(text, sizeof text, "takeover_%s_%s", name, is_clean ? "p99" : "max");
-    bench_line(text, "ms", worst_ms, is_clean ? "aim" : "ttl_and_50", bound_ms,
-               worst_ms / bound_ms, false, 1.00);
+    bench_line(text, "ms", worst_ms, is_clean ? "aim" : "ttl_and_50", bound_ms, worst_ms / bound_ms,
+               false, 1.00);
 }
 
 int main(int argc, char **argv)

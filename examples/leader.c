@@ -180,8 +180,9 @@ int main(int argc, char **argv)
     printf("leaders that wrote: %d\n",
            count(database, "SELECT count(DISTINCT who) FROM totals", NULL));
     printf("rows whose term is lower than one before: %d\n",
-           count(database, "SELECT count(*) FROM totals a, totals b"
-                           " WHERE a.id < b.id AND a.term > b.term",
+           count(database,
+                 "SELECT count(*) FROM totals a, totals b"
+                 " WHERE a.id < b.id AND a.term > b.term",
                  NULL));
     sqlite3_close(database);
     sc_election_close(election);

@@ -32,7 +32,7 @@ typedef void (*sc_on_leader_changed)(void *user, sc_election *election, sc_slice
 
 /* Zeros: the defaults. */
 typedef struct sc_election_config {
-    sc_slice key; /* on the server, as it is: required; copied. While somebody leads its value is a
+    sc_slice key;  /* on the server, as it is: required; copied. While somebody leads its value is a
                      random string, ":" and the leader's name */
     sc_slice name; /* tells this process from others; copied. Default: host:pid, with `interop` the
                       host's name; required where there is no POSIX */

@@ -82,13 +82,11 @@ static sc_status sci_election_configure(sc_election *election, const sc_election
         config->poll_ms = SCI_LOCK_DEFAULT_POLL_MS;
     if (!config->stop_margin_ms)
         config->stop_margin_ms = config->ttl_ms / SCI_ELECTION_DEFAULT_MARGIN_PART;
-    sc_status status =
-        sci_check_ms(of, "ttl_ms", config->ttl_ms, SCI_LOCK_LEAST_TTL_MS, INT32_MAX);
+    sc_status status = sci_check_ms(of, "ttl_ms", config->ttl_ms, SCI_LOCK_LEAST_TTL_MS, INT32_MAX);
     if (status == SC_OK)
         status = sci_check_ms(of, "poll_ms", config->poll_ms, 1, INT32_MAX);
     if (status == SC_OK)
-        status =
-            sci_check_ms(of, "stop_margin_ms", config->stop_margin_ms, -1, config->ttl_ms / 2);
+        status = sci_check_ms(of, "stop_margin_ms", config->stop_margin_ms, -1, config->ttl_ms / 2);
     config->stop_margin_ms = sci_max_i64(config->stop_margin_ms, 0);
     return status;
 }
@@ -119,8 +117,8 @@ static sc_status sci_election_name_anew(sc_election *election)
     int64_t process_id = 0;
     if (!election->has_default_name)
         return SC_OK;
-    size_t len = sci_platform_host_name(text, SCI_ELECTION_NAME_BYTES - SCI_I64_TEXT_BYTES - 1,
-                                        &process_id);
+    size_t len =
+        sci_platform_host_name(text, SCI_ELECTION_NAME_BYTES - SCI_I64_TEXT_BYTES - 1, &process_id);
     if (!len)
         return sc_fail(SC_ERR_ARGUMENT,
                        "sc_election_config.name is empty, and the host's name is not known");
@@ -281,7 +279,8 @@ SCI_PRIVATE void sci_election_wake(sc_election *election)
 {
     for (sci_link *link = sci_list_take_first(&election->waiters); link;
          link = sci_list_take_first(&election->waiters))
-        sci_waiter_finish(election->client, &SCI_CONTAINER(link, sci_election_waiter, link)->waiter);
+        sci_waiter_finish(election->client,
+                          &SCI_CONTAINER(link, sci_election_waiter, link)->waiter);
 }
 
 /* Until it is woken (true), or the deadline. */

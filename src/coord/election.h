@@ -44,17 +44,17 @@ typedef struct sci_election_listener {
 } sci_election_listener;
 
 struct sc_election {
-    sc_client *client; /* retained */
-    sc_lock *lock;     /* owned; NULL when closed */
-    size_t references; /* the handle's, each op's, the post's, other rooms' */
+    sc_client *client;         /* retained */
+    sc_lock *lock;             /* owned; NULL when closed */
+    size_t references;         /* the handle's, each op's, the post's, other rooms' */
     sc_election_config config; /* no zeros; its slices are not used */
     bool is_closed;
     bool wants; /* to lead */
     sci_election_state state;
     sc_resignation reason;
-    int64_t term;    /* of LEADING and STOPPING */
+    int64_t term;      /* of LEADING and STOPPING */
     int64_t told_term; /* on_elected said so, on_resigned is owed; 0: none */
-    sci_wish wish;   /* of the lock's acquire, and of its farewell */
+    sci_wish wish;     /* of the lock's acquire, and of its farewell */
     sci_timer step_timer;
     sci_timer stop_timer;
     sci_timer read_timer;

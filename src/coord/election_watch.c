@@ -56,8 +56,7 @@ static void sci_election_announced(sci_op *op)
 /* That nobody leads is said when the key is gone. */
 SCI_PRIVATE void sci_election_speak(sc_election *election)
 {
-    if (!election->announces || election->is_announcing ||
-        election->state >= SCI_ELECTION_STOPPING)
+    if (!election->announces || election->is_announcing || election->state >= SCI_ELECTION_STOPPING)
         return;
     election->announces = false;
     election->is_announcing = true;
@@ -70,8 +69,8 @@ SCI_PRIVATE void sci_election_speak(sc_election *election)
 SCI_PRIVATE void sci_election_know(sc_election *election, sc_slice name, int64_t term)
 {
     sc_value *leader = NULL;
-    if (sci_slice_equal(sc_value_bytes(election->leader), name) &&
-        election->leader_term == term && (name.len || !election->leader))
+    if (sci_slice_equal(sc_value_bytes(election->leader), name) && election->leader_term == term &&
+        (name.len || !election->leader))
         return;
     if (name.len && sc_value_create(&election->client->memory, name, &leader) != SC_OK)
         return; /* the next look finds it */

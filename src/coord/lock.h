@@ -70,8 +70,8 @@ struct sc_lock {
     /* Of an election, which stands on it: NULL, or called whenever a call ended, a lease began or
        changed, or the lock is given back. Locked, within the change: it may only look and arm. */
     void (*changed)(struct sc_lock *lock);
-    bool is_shared;        /* the scripts take a limit and a shift */
-    bool is_writer;        /* shares with nobody */
+    bool is_shared; /* the scripts take a limit and a shift */
+    bool is_writer; /* shares with nobody */
     sci_lock_names names;
     sc_script scripts[3]; /* lock, unlock, renew */
     sci_close_hook close_hook;

@@ -228,8 +228,8 @@ static sc_status sci_signals_start(void)
     sc_status status = SC_OK;
     if (!sci_posix_descriptor_prepare(ends[0], false) ||
         !sci_posix_descriptor_prepare(ends[1], true))
-        status = sc_fail(SC_ERR_IO, "the pipe for signals: %s",
-                         sci_posix_error_text(errno, unlisted));
+        status =
+            sc_fail(SC_ERR_IO, "the pipe for signals: %s", sci_posix_error_text(errno, unlisted));
     if (status == SC_OK && !sci_signals.is_at_exit && atexit(sci_signal_exit) != 0)
         status = sc_fail(SC_ERR_MEMORY, "atexit has no room for a function");
     sci_signals.is_at_exit = sci_signals.is_at_exit || status == SC_OK;

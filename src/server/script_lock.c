@@ -338,9 +338,8 @@ SCI_PRIVATE void sci_script_renew_lead(sci_script_run *run)
     bool is_free;
     if (!sci_script_leads(run, &is_ours, &is_free))
         return;
-    if (!is_ours ||
-        (sci_script_keep(run, SCI_SCRIPT_ALIVE, life) &&
-         sci_script_do_on(run, "PEXPIRE", SCI_SCRIPT_LEASE, life, sc_bytes(NULL, 0))))
+    if (!is_ours || (sci_script_keep(run, SCI_SCRIPT_ALIVE, life) &&
+                     sci_script_do_on(run, "PEXPIRE", SCI_SCRIPT_LEASE, life, sc_bytes(NULL, 0))))
         sci_answer_i64(run->call, is_ours);
 }
 

@@ -221,8 +221,7 @@
    nothing. */
 #define SCI_SCRIPT_SWAP                                                                            \
     SCI_LUA_NAMES                                                                                  \
-    "if c('HGET',K[3],'build')==A[3] then return 1 end\n" SCI_LUA_LEADS                            \
-    "for i=4,#K,2 do\n"                                                                            \
+    "if c('HGET',K[3],'build')==A[3] then return 1 end\n" SCI_LUA_LEADS "for i=4,#K,2 do\n"        \
     " if A[4]~='0' and c(A[i+3],K[i])~=tonumber(A[i+4]) then return i end\n"                       \
     "end\n"                                                                                        \
     "for i=4,#K,2 do\n"                                                                            \
@@ -248,6 +247,5 @@
 
 /* KEYS: those of the job. Deletes all but the election's: 1; 0: another leads. */
 #define SCI_SCRIPT_DROP                                                                            \
-    SCI_LUA_NAMES SCI_LUA_LEADS                                                                    \
-    "for i=3,#K do c('UNLINK',K[i]) end\n"                                                         \
-    "return 1\n"
+    SCI_LUA_NAMES SCI_LUA_LEADS "for i=3,#K do c('UNLINK',K[i]) end\n"                             \
+                                "return 1\n"

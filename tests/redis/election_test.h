@@ -12,7 +12,7 @@ typedef struct candidate {
     uint32_t elections; /* atomic, as the next ones */
     uint32_t resignations;
     uint32_t changes;
-    int64_t term; /* atomic */
+    int64_t term;           /* atomic */
     int64_t resigned_at_ns; /* by the client's clock */
     sc_resignation reason;
     char leader[CANDIDATE_NAME_BYTES];
@@ -141,9 +141,9 @@ static inline bool leader_is(candidate *self, const char *name)
     sc_value *leader = NULL;
     sc_status status = sc_election_leader(self->election, &leader, NULL);
     sc_slice bytes = sc_value_bytes(leader);
-    bool is_it = status == SC_OK ? bytes.len == strlen(name) &&
-                                       memcmp(bytes.data, name, bytes.len) == 0
-                                 : name[0] == '\0';
+    bool is_it = status == SC_OK
+                     ? bytes.len == strlen(name) && memcmp(bytes.data, name, bytes.len) == 0
+                     : name[0] == '\0';
     sc_value_release(leader);
     return is_it;
 }

@@ -25,9 +25,9 @@ static const char *const shared_tokens[4] = {"token a", "token b", "token c", "w
 
 static bool is_shared; /* the scripts of locks with several holders */
 static bool is_lead;   /* those of elections that share their key */
-static const char *const lead_tokens[4] = {
-    "0123456789abcdef0123456789abcdef:alice", "0123456789abcdef0123456789abcde1:alice",
-    "0123456789abcdef0123456789abcde2:bob", "short"};
+static const char *const lead_tokens[4] = {"0123456789abcdef0123456789abcdef:alice",
+                                           "0123456789abcdef0123456789abcde1:alice",
+                                           "0123456789abcdef0123456789abcde2:bob", "short"};
 
 /* The same text; a number after "~" is a time, which passes between two servers. */
 static bool is_alike(const char *one, const char *other)
