@@ -44759,6 +44759,8 @@ static void sci_election_forked(sci_fork_hook *hook)
     memset(&election->stop_timer.node, 0, sizeof election->stop_timer.node);
     memset(&election->read_timer.node, 0, sizeof election->read_timer.node);
     sci_election_unwatch(election);
+    if (!election->lock)
+        return;
     (void)sci_election_name_anew(election);
     election->lock->token_len = SCI_TOKEN_LEN + 1 + election->name.len;
 }
@@ -44976,6 +44978,7 @@ static void sci_election_close_lock(sc_election *election)
     sci_lock_cancel(lock, sci_election_say(election, SC_ERR_CANCELLED, "is closed"));
     lock->releaser = NULL;
     lock->changed = NULL;
+    election->lock = NULL;
     sci_client_unlock(election->client);
     sc_lock_close(lock);
 }
