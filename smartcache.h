@@ -514,6 +514,54 @@
    with npm's smart-redis, whose key is CACHE_MASTER_KEY and its masterCacheKey. Those processes
    delete the key without a look at whose it is; the term is still higher each time.
 
+   MARK: - Quorum locks
+
+   A lock over several independent servers outlives the loss of a minority of them: it is held by who
+   has it on a majority (sc_quorum_open). This is Redlock, by S. Sanfilippo ("Distributed Locks with
+   Redis"), and the same lock as npm's redlock over these servers.
+
+   ```c
+   // cc -O2 -c settle.c
+   #include "smartcache.h"
+
+   // Three servers that share nothing: no disk, no power supply, no replication.
+   sc_status settle(sc_client *const servers[3], sc_status (*book)(int64_t fencing_token))
+   {
+       sc_quorum_config config = {0};
+       sc_quorum *lock = NULL;
+       config.key = sc_text("settlement");
+       config.ttl_ms = 10000;
+       sc_status status = sc_quorum_open(servers, 3, &config, &lock);
+       if (status == SC_OK)
+           status = sc_quorum_acquire(lock, 0);
+       if (status == SC_OK)
+           status = book(sc_quorum_fencing_token(lock));
+       sc_quorum_close(lock); // before the clients
+       return status;
+   }
+   ```
+
+   All servers are asked at once, each for server_ms at most, so that one that stands still costs no
+   more. Who gets no majority gives back what it got, whatever each server answered, and tries again
+   after a random pause (retry_ms), so that contenders who split the votes do not meet for ever. The
+   time for which it is held counts from before the first question, less 1 % and 2 ms for clocks that
+   run apart; a third of ttl_ms later it is renewed on a majority, and on_lost is called before the
+   leases end where that fails.
+
+   M. Kleppmann ("How to do distributed locking", 2016) has shown that no such lock excludes a holder
+   that is suspended, or servers whose clocks jump, and that Redlock gives no number by which what it
+   protects could tell. Here it does, in a second step: who has a majority takes the highest of its
+   counters plus 1 and writes that back to a majority, before it holds the lock. Any two majorities
+   share a server, so that each holding has a higher number than all before.
+
+   A server that comes back empty has forgotten whom it had given the lock to, and could make a second
+   majority. Have servers sync each write (appendfsync always), or set restart_ms to the longest
+   ttl_ms in use: servers that started less than so long ago, by INFO, are not asked.
+
+   Each client is driven on its own: by its thread, or, with sc_config.polled or without threads, by
+   sc_poll on each. The calls that block then poll the clients in turn, a millisecond each, and
+   cannot be made in a callback of one of them.
+
    MARK: - Publish and subscribe
 
    A subscription has a callback, lives on a connection for subscriptions, and is made again after
@@ -2192,6 +2240,100 @@ SC_API sc_status sc_lock_acquire_async(sc_lock *lock, int64_t wait_ms, sc_on_loc
 SC_API sc_status sc_lock_try_async(sc_lock *lock, sc_on_lock on_end, void *user);
 SC_API sc_status sc_lock_release_async(sc_lock *lock, sc_on_lock on_end, void *user);
 SC_API sc_status sc_lock_extend_async(sc_lock *lock, int64_t ttl_ms, sc_on_lock on_end, void *user);
+
+/* MARK: - Quorum locks (Public) */
+/* A lock over several independent servers: held by who has it on a majority of them, so that it
+   outlives the loss of a minority. The algorithm is Redlock (S. Sanfilippo, "Distributed Locks with
+   Redis", redis.io), whose keys and values these are, with what M. Kleppmann found missing in it
+   ("How to do distributed locking", 2016): a fencing token for each holding. */
+
+/* A contender, as sc_lock is one: any thread may use it. */
+typedef struct sc_quorum sc_quorum;
+
+/* The lock was lost: no majority could be renewed in time, or has it any more. Once for each lock
+   lost, begun before its leases can be another's if the program lets it. It may call anything but
+   sc_close and the calls that block. */
+typedef void (*sc_on_quorum_lost)(void *user, sc_quorum *quorum);
+
+/* Zeros: the defaults. */
+typedef struct sc_quorum_config {
+    sc_slice key;      /* on each server, as it is: required; copied */
+    int64_t ttl_ms;    /* life of the leases: 30,000; at least 10 */
+    int64_t wait_ms;   /* how long sc_quorum_acquire tries: 60,000; -1: for ever */
+    int64_t server_ms; /* how long one server is waited for in a round, connecting included: a tenth
+                           of ttl_ms, 1,000 at most. A server that is slower counts as one that is
+                           down */
+    int64_t retry_ms; /* who did not get it tries again after a random time of about so long, and up
+                           to four times that after some rounds: 200 */
+    int64_t
+        restart_ms;  /* a server that started less than so long ago is not asked, since it may have
+                           forgotten whom it had given the lock to: the longest ttl_ms of all who use
+                           the key. It tells by INFO. 0: servers keep their data (appendfsync always)
+                           and are asked at once */
+    bool no_renewal; /* the leases end after ttl_ms; default: renewed each third of it */
+    sc_on_quorum_lost on_lost; /* default: none */
+    void *user;                /* for on_lost */
+} sc_quorum_config;
+
+/* Make a contender; nothing is asked yet. `clients` are of independent servers, not of one server
+   and its replicas: an odd number of 3 or more is of use, 1 to 63 are taken; none twice. Both the
+   array and `config` are copied. The caller closes it before any of the clients. SC_ERR_ARGUMENT
+   names the field; SC_ERR_MEMORY. Does not block. */
+SC_API sc_status sc_quorum_open(sc_client *const *clients, size_t count,
+                                const sc_quorum_config *config, sc_quorum **quorum);
+/* Gives the lock back if it is held, and ends an acquire that is under way. Afterwards on_lost does
+   not run any more. NULL is fine. Blocks until every server has answered the farewell, or been
+   waited for: up to 2 server_ms; in a callback of one of the clients not at all. */
+SC_API void sc_quorum_close(sc_quorum *quorum);
+
+/* Take the lock, trying for up to `wait_ms` (0: the handle's; -1: for ever). All servers are asked
+   at once; who has a majority then raises the lock's counter on a majority above the highest of
+   it, which is the fencing token, and holds the lock. Who fails gives back what it got.
+     SC_OK             held: until sc_quorum_release, or on_lost
+     SC_HELD           no majority could be had, though a majority of the servers answered
+     SC_ERR_DEADLOCK   this handle holds it, or a callback of one of the clients calls
+     SC_ERR_ARGUMENT   another thread is acquiring by this handle
+     SC_ERR_CANCELLED  sc_quorum_release or sc_quorum_close meanwhile
+     any other         of the last server that failed, since a majority did not answer: the words say
+                       how many did
+   On all servers that may have taken the lock, whatever they answered, it is given back.
+   Any thread. Blocks up to wait_ms and one round: 2 server_ms.
+
+   The calls that block, and the asynchronous ones, need each client to be driven: by its thread,
+   which they start as locks do, or, with sc_config.polled or without threads, by sc_poll on each
+   client; the calls that block then do that themselves, in turns of a millisecond. */
+SC_API sc_status sc_quorum_acquire(sc_quorum *quorum, int64_t wait_ms);
+/* The same in one round; SC_HELD. */
+SC_API sc_status sc_quorum_try(sc_quorum *quorum);
+/* Give it back on all servers, without waiting for more than a majority of them. SC_OK: it was
+   ours on a majority; SC_LOST: it had been lost before;
+   SC_ERR_ARGUMENT: not held. After another error, that of the last server that failed, the giving
+   back is tried again until the lease ends. While the handle acquires: that ends with
+   SC_ERR_CANCELLED. Blocks up to server_ms. */
+SC_API sc_status sc_quorum_release(sc_quorum *quorum);
+/* Make the leases last `ttl_ms` (0: the handle's) from now on a majority; so do later renewals.
+   SC_OK; SC_LOST; SC_ERR_ARGUMENT; errors of servers, after which the lock is what it was, or
+   shorter when `ttl_ms` is. Blocks up to 2 server_ms. */
+SC_API sc_status sc_quorum_extend(sc_quorum *quorum, int64_t ttl_ms);
+
+/* How long it is held for certain, in milliseconds, if nothing renews it; 0: not held. Counted from
+   before the first server was asked, less 1 % and 2 ms for clocks that run apart. No I/O. */
+SC_API int64_t sc_quorum_remaining_ms(sc_quorum *quorum);
+/* The number of this holding: above that of every earlier one of this key on these servers. 0: not
+   held. No I/O. */
+SC_API int64_t sc_quorum_fencing_token(sc_quorum *quorum);
+
+/* Called once when it ends, in the thread, or the sc_poll, of one of the clients. The words of
+   anything but SC_OK are in sc_error_text. */
+typedef void (*sc_on_quorum)(void *user, sc_quorum *quorum, sc_status status);
+
+/* The same without blocking, as those of sc_lock. `on_end` may be NULL. */
+SC_API sc_status sc_quorum_acquire_async(sc_quorum *quorum, int64_t wait_ms, sc_on_quorum on_end,
+                                         void *user);
+SC_API sc_status sc_quorum_try_async(sc_quorum *quorum, sc_on_quorum on_end, void *user);
+SC_API sc_status sc_quorum_release_async(sc_quorum *quorum, sc_on_quorum on_end, void *user);
+SC_API sc_status sc_quorum_extend_async(sc_quorum *quorum, int64_t ttl_ms, sc_on_quorum on_end,
+                                        void *user);
 
 /* MARK: - Elections (Public) */
 /* Leader election: one process of a fleet leads, and another takes over when it stops, dies or
@@ -11707,6 +11849,16 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
     "if not h or ours then wake(A[4],A[3]) end\n"                                                  \
     "return ours and 1 or 0\n"
 
+/* For quorum locks. KEYS: fence, lock, queue. ARGV: token, a number. The fencing token is at least
+   that number from now on, if the lock is ours. */
+#define SCI_SCRIPT_FENCE                                                                           \
+    SCI_LUA_NAMES                                                                                  \
+    "if c('GET',K[2])~=A[1] then return 0 end\n"                                                   \
+    "local t=c('TIME')\n"                                                                          \
+    "local ms=math.max(0,math.ceil((A[2]-t[1]*1000000-t[2])/1000))+86400000\n"                     \
+    "if (tonumber(c('GET',K[1])) or 0)<A[2]+0 then c('SET',K[1],A[2],'PX',ms) end\n"               \
+    "return 1\n"
+
 /* ARGV: token, lease in ms. */
 #define SCI_SCRIPT_RENEW_LEAD                                                                      \
     SCI_LUA_NAMES                                                                                  \
@@ -13646,7 +13798,7 @@ typedef struct sci_pause {
     sci_link held;    /* sci_session.resume: their commands were put off */
 } sci_pause;
 
-#define SCI_SERVER_SCRIPTS 14
+#define SCI_SERVER_SCRIPTS 15
 /* An entry that may be evicted next, as it was when it was sampled; private to evict.c. */
 typedef struct sci_evict_candidate {
     int db;
@@ -22844,7 +22996,7 @@ SCI_PRIVATE sci_subcommand_list sci_client_subcommands(void)
 #define SCI_SCRIPT_VALUE 0
 #define SCI_SCRIPT_LEASE 1
 #define SCI_SCRIPT_RESULT 2
-#define SCI_SCRIPT_FENCE 0
+#define SCI_SCRIPT_FENCE_KEY 0
 #define SCI_SCRIPT_QUEUE 2
 #define SCI_SCRIPT_ALIVE 3
 
@@ -22885,6 +23037,7 @@ SCI_PRIVATE void sci_script_lock(sci_script_run *run);
 SCI_PRIVATE void sci_script_unlock(sci_script_run *run);
 SCI_PRIVATE void sci_script_lead(sci_script_run *run);
 SCI_PRIVATE void sci_script_unlead(sci_script_run *run);
+SCI_PRIVATE void sci_script_fence(sci_script_run *run);
 SCI_PRIVATE void sci_script_renew_lead(sci_script_run *run);
 SCI_PRIVATE void sci_script_share(sci_script_run *run);
 SCI_PRIVATE void sci_script_unshare(sci_script_run *run);
@@ -23105,6 +23258,7 @@ static const sci_native_script *sci_native_scripts(void)
         {SCI_SCRIPT_RENEW, 3, 2, sci_script_renew},
         {SCI_SCRIPT_LOCK, 4, 5, sci_script_lock},
         {SCI_SCRIPT_UNLOCK, 4, 4, sci_script_unlock},
+        {SCI_SCRIPT_FENCE, 3, 2, sci_script_fence},
         {SCI_SCRIPT_LEAD, 4, 5, sci_script_lead},
         {SCI_SCRIPT_UNLEAD, 4, 4, sci_script_unlead},
         {SCI_SCRIPT_RENEW_LEAD, 4, 2, sci_script_renew_lead},
@@ -23340,21 +23494,48 @@ static bool sci_script_pass_dead(sci_script_run *run, sci_bytes *first, int64_t 
     }
 }
 
-/* The next fencing token, kept. */
-static bool sci_script_count_fence(sci_script_run *run, int64_t *fence)
+static bool sci_script_keep_fence(sci_script_run *run, int64_t fence)
 {
     char text[SCI_I64_TEXT_BYTES];
     char life[SCI_I64_TEXT_BYTES];
+    int64_t ahead_us = fence - run->call->now_ms * 1000;
+    int64_t life_ms = (sci_max_i64(ahead_us, 0) + 999) / 1000 + SCI_FENCE_LIFE_MS;
+    return sci_script_set(run, SCI_SCRIPT_FENCE_KEY, sc_bytes(text, sci_i64_to_text(fence, text)),
+                          sc_bytes(life, sci_i64_to_text(life_ms, life)));
+}
+
+/* The next fencing token, kept. */
+static bool sci_script_count_fence(sci_script_run *run, int64_t *fence)
+{
     sc_slice last;
     int64_t now_us = run->call->now_ms * 1000;
-    if (!sci_script_get(run, SCI_SCRIPT_FENCE, &last))
+    if (!sci_script_get(run, SCI_SCRIPT_FENCE_KEY, &last))
         return false;
     if (!sci_text_to_i64(last, fence))
         *fence = 0;
     *fence = sci_max_i64(*fence + 1, now_us);
-    int64_t life_ms = (*fence - now_us + 999) / 1000 + SCI_FENCE_LIFE_MS;
-    return sci_script_set(run, SCI_SCRIPT_FENCE, sc_bytes(text, sci_i64_to_text(*fence, text)),
-                          sc_bytes(life, sci_i64_to_text(life_ms, life)));
+    return sci_script_keep_fence(run, *fence);
+}
+
+SCI_PRIVATE void sci_script_fence(sci_script_run *run)
+{
+    sc_slice text;
+    int64_t least = 0;
+    int64_t fence;
+    if (!sci_script_get(run, SCI_SCRIPT_LEASE, &text))
+        return;
+    bool is_ours = text.data && sci_slice_equal(text, run->args[0]);
+    if (!is_ours) {
+        sci_answer_i64(run->call, 0);
+        return;
+    }
+    if (!sci_script_get(run, SCI_SCRIPT_FENCE_KEY, &text))
+        return;
+    if (!sci_text_to_i64(text, &fence))
+        fence = 0;
+    (void)sci_text_to_i64(run->args[1], &least);
+    if (fence >= least || sci_script_keep_fence(run, least))
+        sci_answer_i64(run->call, 1);
 }
 
 static void sci_script_answer_pair(sci_script_run *run, int64_t first, int64_t second)
@@ -23755,7 +23936,7 @@ static bool sci_script_has_term(sci_script_run *run, bool *leads)
     if (!sci_script_get(run, SCI_SCRIPT_LEASE, &holder))
         return false;
     bool is_ours = holder.data && sci_slice_equal(holder, run->args[SCI_JOB_ARG_LEADER]);
-    if (!sci_script_get(run, SCI_SCRIPT_FENCE, &fence))
+    if (!sci_script_get(run, SCI_SCRIPT_FENCE_KEY, &fence))
         return false;
     *leads = is_ours && (!fence.data || sci_slice_equal(fence, run->args[SCI_JOB_ARG_TERM]));
     return true;
@@ -44386,6 +44567,1358 @@ static void sci_lock_ask(sc_lock *lock)
                   lock->is_shared ? 8 : 5, sci_lock_asked);
     sci_wish_expect(lock, lock->acquirer, client->shared);
     sci_lock_submit(lock, &lock->question, lock->acquirer, SCI_NEVER);
+}
+
+/* MARK: - Quorum locks (Private) */
+/* Quorum locks: opening, closing, and the calls. */
+
+/* A quorum lock's contender. It has members, one a server, each with one op at a time: the
+   question, the second step, renewals, the farewell.
+
+     RESTING -> LOCKING   all are asked
+                LOCKING -> FENCING   a majority has granted: its highest counter plus 1 is written back
+                           FENCING -> HELD   on a majority
+                LOCKING, FENCING -> RESTING   none can be had any more: farewell to all
+
+   The second step makes the token strictly increase: any two majorities share a server, so who
+   holds next finds the number of who held before, or a higher one, among its own. Without it the
+   counters of different servers, which count on their own, could give a later holder a lower one.
+
+   Locks: a client's, then the quorum's, never two clients'. Ops end, and timers fire, with a
+   client's lock; what follows from it concerns other clients, so it is done in a callback of that
+   client's loop (post), without any lock: sci_quorum_advance decides under the quorum's mutex, then
+   enters one client after the other to start what its member is to do. */
+
+#define SCI_QUORUM_MOST 63
+#define SCI_QUORUM_DEFAULT_TTL_MS 30000
+#define SCI_QUORUM_DEFAULT_WAIT_MS 60000
+#define SCI_QUORUM_DEFAULT_RETRY_MS 200
+#define SCI_QUORUM_LEAST_TTL_MS 10
+#define SCI_QUORUM_MOST_SERVER_MS 1000
+#define SCI_QUORUM_RETRY_PART 10 /* as of locks: of the life, after a renewal that failed */
+#define SCI_QUORUM_WORDS_BYTES 200
+
+/* A call that has not ended. On the stack of its thread, or in a block of its own. */
+typedef struct sci_quorum_wish {
+    sci_link link; /* asynchronous and ended: in quorum->ended */
+    bool is_async;
+    bool is_done;
+    sc_status status;
+    sc_on_quorum on_end;
+    void *user;
+    char words[SC_ERROR_TEXT_BYTES];
+} sci_quorum_wish;
+
+typedef enum sci_quorum_step {
+    SCI_QUORUM_NOTHING,
+    SCI_QUORUM_LOOK, /* when was the server started? */
+    SCI_QUORUM_LOCK,
+    SCI_QUORUM_FENCE,
+    SCI_QUORUM_RENEW,
+    SCI_QUORUM_LEAVE
+} sci_quorum_step;
+
+/* What a member has said; of a renewal or a farewell, too. */
+typedef enum sci_quorum_vote {
+    SCI_QUORUM_OPEN,
+    SCI_QUORUM_FAILED, /* nothing */
+    SCI_QUORUM_NO,
+    SCI_QUORUM_GRANTED, /* but has not counted yet */
+    SCI_QUORUM_YES,
+    SCI_QUORUM_VOTES
+} sci_quorum_vote;
+
+typedef struct sci_quorum_member {
+    sc_quorum *quorum;
+    sc_client *client; /* retained */
+    sci_quorum_step doing;
+    sci_quorum_step wants;
+    bool leaves;    /* before anything else */
+    uint32_t round; /* of what it does, and of its token */
+    uint32_t renewal;
+    sci_quorum_vote vote; /* of the round */
+    sci_quorum_vote renewed;
+    sci_quorum_vote left;
+    int64_t fence;
+    int64_t ends_ns;         /* a lease of this token has ended by then */
+    int64_t leave_at_ns;     /* the farewell had no answer: again; 0: not */
+    uint64_t known_connects; /* connections made when the server's start was known */
+    int64_t fit_ns;          /* it may be asked from then on */
+    sci_timer timer;
+    sci_post post;
+    bool is_posted;
+    sci_op look;
+    sci_eval_op eval;
+    sc_slice args[5];
+    char token[SCI_TOKEN_LEN + 1];
+    char life_text[SCI_I64_TEXT_BYTES];
+    char fence_text[SCI_I64_TEXT_BYTES];
+} sci_quorum_member;
+
+typedef enum sci_quorum_phase {
+    SCI_QUORUM_RESTING,
+    SCI_QUORUM_LOCKING,
+    SCI_QUORUM_FENCING,
+    SCI_QUORUM_HELD
+} sci_quorum_phase;
+
+struct sc_quorum {
+    sc_memory memory;
+    sc_clock clock;          /* that of the first client */
+    sc_quorum_config config; /* no zeros; its key is not used */
+    sci_bytes names;
+    sc_slice keys[4];                        /* of the scripts */
+    sc_slice wake;                           /* channels' common beginning */
+    sc_script scripts[SCI_QUORUM_LEAVE + 1]; /* by step */
+    sci_fork_guard fork_guard;
+    sci_gate gate;     /* of calls that block */
+    sci_mutex mutex;   /* guards all below, and the members but for their ops */
+    size_t references; /* the handle's, each op's, each post's and each asynchronous call's */
+    bool is_closed;
+    sci_quorum_phase phase;
+    sci_quorum_wish *acquirer;
+    sci_quorum_wish *releaser;
+    sci_quorum_wish *extender;
+    sci_quorum_wish *closer; /* waits until nothing is under way any more */
+    sci_link ended;
+    uint32_t losses; /* on_lost is to be called so often */
+    bool is_lost;    /* it was held last, and lost */
+    bool is_telling; /* callbacks run */
+    uintptr_t teller;
+    uint32_t round;
+    uint32_t failures; /* rounds in a row */
+    char token[SCI_TOKEN_LEN + 1];
+    char next_token[SCI_TOKEN_LEN + 1]; /* "": to be drawn */
+    sc_status drawn;
+    int64_t next_round_ns;
+    int64_t deadline_ns; /* of the acquirer */
+    int64_t fence;
+    int64_t life_ms;
+    int64_t next_life_ms;
+    int64_t until_ns; /* ours for certain until then, once held */
+    bool is_renewing;
+    uint32_t renewal;
+    int64_t renewed_ns;
+    int64_t renew_at_ns;
+    sc_status failure; /* of the last member that failed */
+    char words[SCI_QUORUM_WORDS_BYTES];
+    size_t count;
+    size_t need;
+    sci_quorum_member members[1]; /* `count` */
+};
+
+static inline int64_t sci_quorum_now_ns(const sc_quorum *quorum)
+{
+    return quorum->clock.monotonic_ns(quorum->clock.user);
+}
+
+/* quorum.c */
+
+/* Mutex held. The call in this place, if there is one, ends, with words in sc_error_text. */
+SCI_PRIVATE void sci_quorum_end(sc_quorum *quorum, sci_quorum_wish **wish, sc_status status);
+SCI_PRIVATE sc_status sci_quorum_say(const sc_quorum *quorum, sc_status status, const char *what);
+/* Unlocked. Run the callbacks that are due, unless another thread does. */
+SCI_PRIVATE void sci_quorum_tell(sc_quorum *quorum);
+/* Unlocked. */
+SCI_PRIVATE void sci_quorum_release_reference(sc_quorum *quorum);
+
+/* quorum_state.c; mutex held */
+
+/* Are there leases that are ours for certain? What has run out unnoticed is lost here. */
+SCI_PRIVATE bool sci_quorum_is_held(sc_quorum *quorum, int64_t now_ns);
+/* Farewell to all. */
+SCI_PRIVATE void sci_quorum_leave(sc_quorum *quorum);
+SCI_PRIVATE void sci_quorum_decide(sc_quorum *quorum, int64_t now_ns);
+/* When something is to be decided without anybody's saying anything. */
+SCI_PRIVATE int64_t sci_quorum_due_ns(const sc_quorum *quorum);
+/* The member has done what it did: its answer's numbers, or an error with words in
+   sc_error_text. */
+SCI_PRIVATE void sci_quorum_hear(sci_quorum_member *member, sc_status status, int64_t first,
+                                 int64_t second);
+SCI_PRIVATE void sci_quorum_fail_member(sci_quorum_member *member, sc_status status);
+
+/* quorum_member.c */
+
+SCI_PRIVATE void sci_quorum_member_init(sci_quorum_member *member, sc_quorum *quorum,
+                                        sc_client *client);
+/* Unlocked: decide, and start what follows from it. */
+SCI_PRIVATE void sci_quorum_advance(sc_quorum *quorum);
+/* Unlocked. Callbacks are due: have them run by one of the loops. */
+SCI_PRIVATE void sci_quorum_call(sc_quorum *quorum);
+
+SCI_PRIVATE sc_status sci_quorum_say(const sc_quorum *quorum, sc_status status, const char *what)
+{
+    sc_slice key = quorum->keys[1];
+    return sc_fail(status, "the quorum lock \"%.*s\" %s", (int)sci_min_size(key.len, 100), key.data,
+                   what);
+}
+
+/* Calls' ends. */
+
+SCI_PRIVATE void sci_quorum_end(sc_quorum *quorum, sci_quorum_wish **wish, sc_status status)
+{
+    sci_quorum_wish *ending = *wish;
+    if (!ending)
+        return;
+    *wish = NULL;
+    ending->status = status;
+    if (status != SC_OK)
+        (void)sci_format(ending->words, sizeof ending->words, "%s", sc_error_text());
+    if (ending->is_async)
+        sci_list_append(&quorum->ended, &ending->link);
+    ending->is_done = true; /* a blocking call looks with the mutex held */
+    sci_gate_wake_all(&quorum->gate);
+}
+
+static void sci_quorum_run_wish(sc_quorum *quorum, sci_quorum_wish *wish)
+{
+    sc_memory memory = quorum->memory;
+    if (*wish->words)
+        sci_error_text_set(wish->words, strlen(wish->words));
+    if (wish->on_end)
+        wish->on_end(wish->user, quorum, wish->status);
+    sci_free(&memory, wish, sizeof *wish);
+    sci_quorum_release_reference(quorum);
+}
+
+SCI_PRIVATE void sci_quorum_tell(sc_quorum *quorum)
+{
+    sci_mutex_lock(&quorum->mutex);
+    if (quorum->is_telling) {
+        sci_mutex_unlock(&quorum->mutex);
+        return;
+    }
+    quorum->is_telling = true;
+    quorum->teller = sci_thread_self();
+    for (;;) {
+        bool is_lost = quorum->losses > 0 && !quorum->is_closed;
+        sci_link *link = is_lost ? NULL : sci_list_take_first(&quorum->ended);
+        if (is_lost)
+            quorum->losses--;
+        else if (!link)
+            break;
+        sci_mutex_unlock(&quorum->mutex);
+        if (is_lost)
+            quorum->config.on_lost(quorum->config.user, quorum);
+        else
+            sci_quorum_run_wish(quorum, SCI_CONTAINER(link, sci_quorum_wish, link));
+        sci_mutex_lock(&quorum->mutex);
+    }
+    quorum->is_telling = false;
+    quorum->teller = 0;
+    sci_gate_wake_all(&quorum->gate);
+    sci_mutex_unlock(&quorum->mutex);
+}
+
+/* Opening and closing. */
+
+static size_t sci_quorum_bytes(size_t count)
+{
+    return sizeof(sc_quorum) + (count - 1) * sizeof(sci_quorum_member);
+}
+
+static void sci_quorum_free(sc_quorum *quorum)
+{
+    sc_memory memory = quorum->memory;
+    for (size_t i = 0; i < quorum->count; i++) {
+        sc_client *client = quorum->members[i].client;
+        sci_loop_lock(&client->loop);
+        sci_timer_cancel(&client->loop, &quorum->members[i].timer);
+        sci_client_unlock(client);
+        if (i > 0)
+            sci_client_release(client);
+    }
+    sc_client *first = quorum->members[0].client;
+    sci_bytes_free(&quorum->names);
+    sci_gate_free(&quorum->gate);
+    sci_mutex_free(&quorum->mutex);
+    sci_fork_guard_free(&quorum->fork_guard);
+    sci_free(&memory, quorum, sci_quorum_bytes(quorum->count));
+    sci_client_release(first);
+}
+
+SCI_PRIVATE void sci_quorum_release_reference(sc_quorum *quorum)
+{
+    sci_mutex_lock(&quorum->mutex);
+    bool is_last = --quorum->references == 0;
+    sci_mutex_unlock(&quorum->mutex);
+    if (is_last)
+        sci_quorum_free(quorum);
+}
+
+static sc_status sci_quorum_configure(sc_quorum *quorum, const sc_quorum_config *given)
+{
+    static const char of[] = "sc_quorum_config";
+    sc_quorum_config *config = &quorum->config;
+    *config = *given;
+    config->key = sc_bytes(NULL, 0);
+    if (!config->ttl_ms)
+        config->ttl_ms = SCI_QUORUM_DEFAULT_TTL_MS;
+    if (!config->wait_ms)
+        config->wait_ms = SCI_QUORUM_DEFAULT_WAIT_MS;
+    if (!config->retry_ms)
+        config->retry_ms = SCI_QUORUM_DEFAULT_RETRY_MS;
+    if (!config->server_ms)
+        config->server_ms = config->ttl_ms > 10 * SCI_QUORUM_MOST_SERVER_MS
+                                ? SCI_QUORUM_MOST_SERVER_MS
+                                : config->ttl_ms / 10 + 1;
+    sc_status status =
+        sci_check_ms(of, "ttl_ms", config->ttl_ms, SCI_QUORUM_LEAST_TTL_MS, INT32_MAX);
+    if (status == SC_OK)
+        status = sci_check_ms(of, "wait_ms", config->wait_ms, -1, INT32_MAX);
+    if (status == SC_OK)
+        status = sci_check_ms(of, "server_ms", config->server_ms, 1, INT32_MAX);
+    if (status == SC_OK)
+        status = sci_check_ms(of, "retry_ms", config->retry_ms, 1, INT32_MAX);
+    return status == SC_OK ? sci_check_ms(of, "restart_ms", config->restart_ms, 0, INT32_MAX)
+                           : status;
+}
+
+static sc_status sci_quorum_name(sc_quorum *quorum, sc_slice key)
+{
+    static const char *const kinds[] = {"sc:fence", "sc:queue", "sc:alive", "sc:wake"};
+    sc_slice made[1 + SCI_COUNT(kinds)];
+    sc_status status = sci_names_build(&quorum->names, key, kinds, SCI_COUNT(kinds), made);
+    if (status != SC_OK)
+        return status;
+    quorum->keys[0] = made[1];
+    quorum->keys[1] = made[0];
+    quorum->keys[2] = made[2];
+    quorum->keys[3] = made[3];
+    quorum->wake = made[4];
+    return SC_OK;
+}
+
+static sc_status sci_quorum_check(sc_client *const *clients, size_t count,
+                                  const sc_quorum_config *config)
+{
+    if (!clients || !config || !config->key.len)
+        return sc_fail(SC_ERR_ARGUMENT, "%s",
+                       clients && config ? "sc_quorum_config.key is empty"
+                                         : "sc_quorum_open needs clients and a config");
+    if (count < 1 || count > SCI_QUORUM_MOST)
+        return sc_fail(SC_ERR_ARGUMENT, "a quorum lock is over 1 to %d servers, not %zu",
+                       SCI_QUORUM_MOST, count);
+    for (size_t i = 0; i < count; i++) {
+        if (!clients[i])
+            return sc_fail(SC_ERR_ARGUMENT, "client %zu of the quorum lock is NULL", i);
+        for (size_t j = 0; j < i; j++)
+            if (clients[i] == clients[j])
+                return sc_fail(SC_ERR_ARGUMENT, "clients %zu and %zu of the quorum lock are one", j,
+                               i);
+    }
+    return SC_OK;
+}
+
+static sc_quorum *sci_quorum_create(sc_client *const *clients, size_t count)
+{
+    sc_quorum *quorum = (sc_quorum *)sci_alloc_zeroed(&clients[0]->memory, sci_quorum_bytes(count));
+    if (!quorum)
+        return NULL;
+    quorum->memory = clients[0]->memory;
+    quorum->clock = clients[0]->loop.clock;
+    quorum->references = 1;
+    quorum->count = count;
+    quorum->need = count / 2 + 1;
+    for (size_t i = 0; i < count; i++) {
+        sci_client_retain(clients[i]);
+        sci_quorum_member_init(&quorum->members[i], quorum, clients[i]);
+    }
+    sci_bytes_init(&quorum->names, &quorum->memory);
+    sci_list_init(&quorum->ended);
+    sci_mutex_init(&quorum->mutex);
+    sci_gate_init(&quorum->gate);
+    sci_fork_guard_init(&quorum->fork_guard);
+    sci_script_init(&quorum->scripts[SCI_QUORUM_LOCK], SCI_SCRIPT_LOCK);
+    sci_script_init(&quorum->scripts[SCI_QUORUM_FENCE], SCI_SCRIPT_FENCE);
+    sci_script_init(&quorum->scripts[SCI_QUORUM_RENEW], SCI_SCRIPT_RENEW);
+    sci_script_init(&quorum->scripts[SCI_QUORUM_LEAVE], SCI_SCRIPT_UNLOCK);
+    return quorum;
+}
+
+SC_API sc_status sc_quorum_open(sc_client *const *clients, size_t count,
+                                const sc_quorum_config *config, sc_quorum **quorum)
+{
+    *quorum = NULL;
+    sc_status status = sci_quorum_check(clients, count, config);
+    sc_quorum *created = status == SC_OK ? sci_quorum_create(clients, count) : NULL;
+    if (!created)
+        return status == SC_OK ? SC_ERR_MEMORY : status;
+    status = sci_quorum_configure(created, config);
+    if (status == SC_OK)
+        status = sci_quorum_name(created, config->key);
+    if (status == SC_OK)
+        *quorum = created;
+    else
+        sci_quorum_free(created);
+    return status;
+}
+
+/* The child holds nothing, and calls under way are the parent's. Its clients begin anew, too. */
+static void sci_quorum_after_fork(sc_quorum *quorum)
+{
+    sci_fork_guard_reset(&quorum->fork_guard);
+    sci_mutex_init(&quorum->mutex);
+    sci_gate_init(&quorum->gate);
+    sci_list_init(&quorum->ended);
+    quorum->references = 1;
+    quorum->acquirer = quorum->releaser = quorum->extender = quorum->closer = NULL;
+    quorum->phase = SCI_QUORUM_RESTING;
+    quorum->losses = 0;
+    quorum->is_lost = quorum->is_telling = false;
+    *quorum->next_token = '\0';
+    quorum->round++;
+    for (size_t i = 0; i < quorum->count; i++)
+        sci_quorum_member_init(&quorum->members[i], quorum, quorum->members[i].client);
+}
+
+/* SC_ERR_DEADLOCK: a callback of one of the clients, which is to run what the call waits for. */
+static sc_status sci_quorum_check_thread(const sc_quorum *quorum)
+{
+    for (size_t i = 0; i < quorum->count; i++) {
+        sc_client *client = quorum->members[i].client;
+        if (sci_client_enter(client) != SC_OK)
+            continue;
+        bool is_callback = client->loop.dispatcher == sci_thread_self();
+        sci_client_leave(client);
+        if (is_callback)
+            return sci_quorum_say(quorum, SC_ERR_DEADLOCK,
+                                  "cannot be waited for in a callback of its clients");
+    }
+    return SC_OK;
+}
+
+/* The calls. */
+
+/* What is asked of a quorum lock, mutex held. SC_PENDING: `wish` will be ended. */
+typedef sc_status (*sci_quorum_start)(sc_quorum *quorum, sci_quorum_wish *wish, int64_t ms);
+
+/* Drive the clients that have no thread of their own, a short turn each. False: all have one. */
+static bool sci_quorum_drive(const sc_quorum *quorum)
+{
+    bool has_driven = false;
+    for (size_t i = 0; i < quorum->count; i++) {
+        sc_client *client = quorum->members[i].client;
+        if (sci_client_enter(client) != SC_OK)
+            continue;
+        bool has_thread = client->has_thread;
+        sci_client_leave(client);
+        if (has_thread)
+            continue;
+        has_driven = true;
+        (void)sc_poll(client, 1);
+    }
+    return has_driven;
+}
+
+static sc_status sci_quorum_await(sc_quorum *quorum, sci_quorum_wish *wish)
+{
+    sci_mutex_lock(&quorum->mutex);
+    while (!wish->is_done) {
+        uint32_t ticket = sci_gate_ticket(&quorum->gate);
+        sci_mutex_unlock(&quorum->mutex);
+        if (!sci_quorum_drive(quorum))
+            sci_gate_wait(&quorum->gate, ticket, -1);
+        sci_mutex_lock(&quorum->mutex);
+    }
+    sci_mutex_unlock(&quorum->mutex);
+    if (*wish->words)
+        sci_error_text_set(wish->words, strlen(wish->words));
+    return wish->status;
+}
+
+static sc_status sci_quorum_enter(sc_quorum *quorum)
+{
+    if (!quorum)
+        return sc_fail(SC_ERR_ARGUMENT, "the quorum lock is NULL");
+    if (sci_fork_guard_is_child(&quorum->fork_guard))
+        sci_quorum_after_fork(quorum);
+    return SC_OK;
+}
+
+static sc_status sci_quorum_wait_for(sc_quorum *quorum, sci_quorum_start start, int64_t ms)
+{
+    sci_quorum_wish wish;
+    sc_status status = sci_quorum_enter(quorum);
+    if (status == SC_OK)
+        status = sci_quorum_check_thread(quorum);
+    if (status != SC_OK)
+        return status;
+    memset(&wish, 0, sizeof wish);
+    sci_mutex_lock(&quorum->mutex);
+    status = start(quorum, &wish, ms);
+    sci_mutex_unlock(&quorum->mutex);
+    sci_quorum_advance(quorum);
+    return status == SC_PENDING ? sci_quorum_await(quorum, &wish) : status;
+}
+
+static sc_status sci_quorum_begin(sc_quorum *quorum, sci_quorum_start start, int64_t ms,
+                                  sc_on_quorum on_end, void *user)
+{
+    sc_status status = sci_quorum_enter(quorum);
+    if (status != SC_OK)
+        return status;
+    sci_quorum_wish *wish =
+        (sci_quorum_wish *)sci_alloc_zeroed(&quorum->memory, sizeof(sci_quorum_wish));
+    if (!wish)
+        return SC_ERR_MEMORY;
+    wish->is_async = true;
+    wish->on_end = on_end;
+    wish->user = user;
+    sci_list_init(&wish->link);
+    sci_mutex_lock(&quorum->mutex);
+    status = start(quorum, wish, ms);
+    if (status >= 0)
+        quorum->references++;
+    if (status >= 0 && status != SC_PENDING) {
+        sci_quorum_wish *ended = wish;
+        sci_quorum_end(quorum, &ended, status);
+    }
+    sci_mutex_unlock(&quorum->mutex);
+    if (status < 0)
+        sci_free(&quorum->memory, wish, sizeof *wish);
+    else
+        sci_quorum_advance(quorum);
+    return status < 0 ? status : SC_OK;
+}
+
+static sc_status sci_quorum_start_acquire(sc_quorum *quorum, sci_quorum_wish *wish, int64_t wait_ms)
+{
+    int64_t now_ns = sci_quorum_now_ns(quorum);
+    if (quorum->acquirer)
+        return sci_quorum_say(quorum, SC_ERR_ARGUMENT,
+                              "is being acquired by this handle: give each thread its own");
+    if (sci_quorum_is_held(quorum, now_ns))
+        return sci_quorum_say(quorum, SC_ERR_DEADLOCK, "is held by this handle already");
+    quorum->is_lost = false;
+    quorum->acquirer = wish;
+    quorum->failures = 0;
+    quorum->next_round_ns = now_ns;
+    quorum->deadline_ns =
+        wait_ms < 0 || wait_ms > INT32_MAX ? SCI_NEVER : now_ns + wait_ms * SCI_NS_PER_MS;
+    return SC_PENDING;
+}
+
+static sc_status sci_quorum_not_held(const sc_quorum *quorum)
+{
+    return sci_quorum_say(quorum, quorum->is_lost ? SC_LOST : SC_ERR_ARGUMENT,
+                          "is not held by this handle");
+}
+
+static void sci_quorum_cancel(sc_quorum *quorum)
+{
+    if (!quorum->acquirer)
+        return;
+    if (quorum->phase != SCI_QUORUM_RESTING)
+        sci_quorum_leave(quorum);
+    sci_quorum_end(quorum, &quorum->acquirer,
+                   sci_quorum_say(quorum, SC_ERR_CANCELLED, "is not wanted any more"));
+}
+
+static sc_status sci_quorum_start_release(sc_quorum *quorum, sci_quorum_wish *wish,
+                                          int64_t unused_ms)
+{
+    (void)unused_ms;
+    if (quorum->acquirer) {
+        sci_quorum_cancel(quorum);
+        return SC_OK;
+    }
+    if (!sci_quorum_is_held(quorum, sci_quorum_now_ns(quorum)))
+        return sci_quorum_not_held(quorum);
+    sci_quorum_end(quorum, &quorum->extender,
+                   sci_quorum_say(quorum, SC_LOST, "was given back meanwhile"));
+    quorum->releaser = wish;
+    quorum->failure = SC_OK;
+    sci_quorum_leave(quorum);
+    return SC_PENDING;
+}
+
+static sc_status sci_quorum_start_extend(sc_quorum *quorum, sci_quorum_wish *wish, int64_t ttl_ms)
+{
+    if (!ttl_ms)
+        ttl_ms = quorum->config.ttl_ms;
+    sc_status status =
+        sci_check_ms("sc_quorum_extend", "ttl_ms", ttl_ms, SCI_QUORUM_LEAST_TTL_MS, INT32_MAX);
+    if (status != SC_OK)
+        return status;
+    if (!sci_quorum_is_held(quorum, sci_quorum_now_ns(quorum)))
+        return sci_quorum_not_held(quorum);
+    if (quorum->extender)
+        return sci_quorum_say(quorum, SC_ERR_ARGUMENT, "is being extended by another call");
+    quorum->extender = wish;
+    quorum->next_life_ms = ttl_ms;
+    quorum->is_renewing = false; /* what was under way has another life */
+    return SC_PENDING;
+}
+
+static int64_t sci_quorum_wait_ms(const sc_quorum *quorum, int64_t wait_ms)
+{
+    return quorum && !wait_ms ? quorum->config.wait_ms : wait_ms;
+}
+
+/* The clients may be closed right afterwards, and what they have not sent by then is dropped. */
+static void sci_quorum_await_farewells(sc_quorum *quorum)
+{
+    sci_quorum_wish wish;
+    if (sci_quorum_check_thread(quorum) != SC_OK)
+        return;
+    memset(&wish, 0, sizeof wish);
+    sci_mutex_lock(&quorum->mutex);
+    quorum->closer = &wish;
+    sci_quorum_decide(quorum, sci_quorum_now_ns(quorum));
+    sci_mutex_unlock(&quorum->mutex);
+    (void)sci_quorum_await(quorum, &wish);
+}
+
+SC_API void sc_quorum_close(sc_quorum *quorum)
+{
+    if (!quorum)
+        return;
+    if (sci_quorum_enter(quorum) != SC_OK)
+        return;
+    if (sc_quorum_remaining_ms(quorum) > 0 && sc_quorum_release(quorum) == SC_ERR_DEADLOCK)
+        (void)sc_quorum_release_async(quorum, NULL, NULL);
+    sci_mutex_lock(&quorum->mutex);
+    quorum->is_closed = true;
+    sci_quorum_cancel(quorum);
+    while (quorum->is_telling && quorum->teller != sci_thread_self()) {
+        uint32_t ticket = sci_gate_ticket(&quorum->gate);
+        sci_mutex_unlock(&quorum->mutex);
+        sci_gate_wait(&quorum->gate, ticket, -1);
+        sci_mutex_lock(&quorum->mutex);
+    }
+    sci_mutex_unlock(&quorum->mutex);
+    sci_quorum_advance(quorum);
+    sci_quorum_await_farewells(quorum);
+    sci_quorum_release_reference(quorum);
+}
+
+SC_API sc_status sc_quorum_acquire(sc_quorum *quorum, int64_t wait_ms)
+{
+    return sci_quorum_wait_for(quorum, sci_quorum_start_acquire,
+                               sci_quorum_wait_ms(quorum, wait_ms));
+}
+
+SC_API sc_status sc_quorum_try(sc_quorum *quorum)
+{
+    return sci_quorum_wait_for(quorum, sci_quorum_start_acquire, 0);
+}
+
+SC_API sc_status sc_quorum_release(sc_quorum *quorum)
+{
+    return sci_quorum_wait_for(quorum, sci_quorum_start_release, 0);
+}
+
+SC_API sc_status sc_quorum_extend(sc_quorum *quorum, int64_t ttl_ms)
+{
+    return sci_quorum_wait_for(quorum, sci_quorum_start_extend, ttl_ms);
+}
+
+SC_API sc_status sc_quorum_acquire_async(sc_quorum *quorum, int64_t wait_ms, sc_on_quorum on_end,
+                                         void *user)
+{
+    return sci_quorum_begin(quorum, sci_quorum_start_acquire, sci_quorum_wait_ms(quorum, wait_ms),
+                            on_end, user);
+}
+
+SC_API sc_status sc_quorum_try_async(sc_quorum *quorum, sc_on_quorum on_end, void *user)
+{
+    return sci_quorum_begin(quorum, sci_quorum_start_acquire, 0, on_end, user);
+}
+
+SC_API sc_status sc_quorum_release_async(sc_quorum *quorum, sc_on_quorum on_end, void *user)
+{
+    return sci_quorum_begin(quorum, sci_quorum_start_release, 0, on_end, user);
+}
+
+SC_API sc_status sc_quorum_extend_async(sc_quorum *quorum, int64_t ttl_ms, sc_on_quorum on_end,
+                                        void *user)
+{
+    return sci_quorum_begin(quorum, sci_quorum_start_extend, ttl_ms, on_end, user);
+}
+
+/* The state without a word to anybody. */
+static int64_t sci_quorum_look_at(sc_quorum *quorum, bool wants_fence)
+{
+    if (sci_quorum_enter(quorum) != SC_OK)
+        return 0;
+    sci_mutex_lock(&quorum->mutex);
+    int64_t left_ns =
+        quorum->phase == SCI_QUORUM_HELD ? quorum->until_ns - sci_quorum_now_ns(quorum) : 0;
+    int64_t fence = left_ns > 0 ? quorum->fence : 0;
+    sci_mutex_unlock(&quorum->mutex);
+    return wants_fence ? fence : sci_max_i64(left_ns, 0) / SCI_NS_PER_MS;
+}
+
+SC_API int64_t sc_quorum_remaining_ms(sc_quorum *quorum)
+{
+    return sci_quorum_look_at(quorum, false);
+}
+
+SC_API int64_t sc_quorum_fencing_token(sc_quorum *quorum)
+{
+    return sci_quorum_look_at(quorum, true);
+}
+
+/* MARK: - Quorum locks: what is decided (Private) */
+/* What a quorum lock's contender decides. The mutex is held throughout. */
+
+static int64_t sci_quorum_sure_ns(int64_t life_ms)
+{
+    return (life_ms - SCI_LEASE_DRIFT_MS(life_ms)) * SCI_NS_PER_MS;
+}
+
+typedef struct sci_quorum_tally {
+    size_t of[SCI_QUORUM_VOTES];
+} sci_quorum_tally;
+
+typedef enum sci_quorum_matter {
+    SCI_QUORUM_ROUND,
+    SCI_QUORUM_RENEWAL,
+    SCI_QUORUM_FAREWELL
+} sci_quorum_matter;
+
+static sci_quorum_tally sci_quorum_count(const sc_quorum *quorum, sci_quorum_matter matter)
+{
+    sci_quorum_tally tally;
+    memset(&tally, 0, sizeof tally);
+    for (size_t i = 0; i < quorum->count; i++) {
+        const sci_quorum_member *member = &quorum->members[i];
+        tally.of[matter == SCI_QUORUM_ROUND     ? member->vote
+                 : matter == SCI_QUORUM_RENEWAL ? member->renewed
+                                                : member->left]++;
+    }
+    return tally;
+}
+
+/* The servers' own failure, and how many did better. */
+static sc_status sci_quorum_unanswered(const sc_quorum *quorum, size_t answered)
+{
+    sc_status status = quorum->failure < 0 ? quorum->failure : SC_ERR_TIMEOUT;
+    return sc_fail(status,
+                   "the quorum lock \"%.*s\": %zu of %zu servers answered, %zu are needed: %s",
+                   (int)sci_min_size(quorum->keys[1].len, 100), quorum->keys[1].data, answered,
+                   quorum->count, quorum->need, quorum->words);
+}
+
+SCI_PRIVATE void sci_quorum_fail_member(sci_quorum_member *member, sc_status status)
+{
+    sc_quorum *quorum = member->quorum;
+    quorum->failure = status;
+    (void)sci_format(quorum->words, sizeof quorum->words, "%s", sc_error_text());
+}
+
+/* Rounds. */
+
+SCI_PRIVATE void sci_quorum_leave(sc_quorum *quorum)
+{
+    for (size_t i = 0; i < quorum->count; i++) {
+        sci_quorum_member *member = &quorum->members[i];
+        bool is_asked = member->round == quorum->round;
+        member->wants = SCI_QUORUM_NOTHING;
+        member->leaves = member->leaves || is_asked;
+        member->left = is_asked ? SCI_QUORUM_OPEN : SCI_QUORUM_NO;
+    }
+    quorum->is_renewing = false;
+    quorum->phase = SCI_QUORUM_RESTING;
+}
+
+static void sci_quorum_begin_round(sc_quorum *quorum, int64_t now_ns)
+{
+    if (!*quorum->next_token) {
+        sci_quorum_end(quorum, &quorum->acquirer, quorum->drawn);
+        return;
+    }
+    memcpy(quorum->token, quorum->next_token, sizeof quorum->token);
+    *quorum->next_token = '\0';
+    quorum->round++;
+    quorum->phase = SCI_QUORUM_LOCKING;
+    quorum->life_ms = quorum->next_life_ms = quorum->config.ttl_ms;
+    quorum->until_ns = now_ns + sci_quorum_sure_ns(quorum->life_ms);
+    quorum->failure = SC_OK;
+    for (size_t i = 0; i < quorum->count; i++) {
+        sci_quorum_member *member = &quorum->members[i];
+        member->vote = SCI_QUORUM_OPEN;
+        member->wants = SCI_QUORUM_LOCK;
+        member->leave_at_ns = 0;
+    }
+}
+
+/* From a half to one and a half of the pause, at random: the token is. */
+static int64_t sci_quorum_pause_ns(const sc_quorum *quorum)
+{
+    uint32_t draw = 0;
+    int64_t pause_ns = quorum->config.retry_ms * SCI_NS_PER_MS;
+    for (size_t i = 0; i < 4; i++)
+        draw = draw * 16 + (uint32_t)(quorum->token[i] <= '9' ? quorum->token[i] - '0'
+                                                              : quorum->token[i] - 'a' + 10);
+    pause_ns *= quorum->failures > 4 ? 4 : quorum->failures > 2 ? 2 : 1;
+    return pause_ns / 2 + pause_ns / 65536 * (int64_t)draw;
+}
+
+static void sci_quorum_fail_round(sc_quorum *quorum, int64_t now_ns)
+{
+    sci_quorum_tally votes = sci_quorum_count(quorum, SCI_QUORUM_ROUND);
+    size_t answered = quorum->count - votes.of[SCI_QUORUM_OPEN] - votes.of[SCI_QUORUM_FAILED];
+    sci_quorum_leave(quorum);
+    quorum->failures++;
+    quorum->next_round_ns = sci_min_i64(now_ns + sci_quorum_pause_ns(quorum), quorum->deadline_ns);
+    if (now_ns < quorum->deadline_ns)
+        return;
+    if (answered < quorum->need)
+        sci_quorum_end(quorum, &quorum->acquirer, sci_quorum_unanswered(quorum, answered));
+    else
+        sci_quorum_end(quorum, &quorum->acquirer,
+                       sci_quorum_say(quorum, SC_HELD, "is another's (wait_ms)"));
+}
+
+/* A majority has granted. */
+static void sci_quorum_fence(sc_quorum *quorum)
+{
+    quorum->phase = SCI_QUORUM_FENCING;
+    quorum->fence = 0;
+    for (size_t i = 0; i < quorum->count; i++)
+        if (quorum->members[i].vote == SCI_QUORUM_GRANTED)
+            quorum->fence = sci_max_i64(quorum->fence, quorum->members[i].fence);
+    quorum->fence++;
+    for (size_t i = 0; i < quorum->count; i++)
+        if (quorum->members[i].vote == SCI_QUORUM_GRANTED)
+            quorum->members[i].wants = SCI_QUORUM_FENCE;
+}
+
+static void sci_quorum_judge_round(sc_quorum *quorum, int64_t now_ns)
+{
+    sci_quorum_tally votes = sci_quorum_count(quorum, SCI_QUORUM_ROUND);
+    size_t granted = votes.of[SCI_QUORUM_GRANTED] + votes.of[SCI_QUORUM_YES];
+    bool is_over = now_ns >= quorum->until_ns || votes.of[SCI_QUORUM_OPEN] == 0;
+    bool is_told =
+        now_ns < quorum->deadline_ns || granted + votes.of[SCI_QUORUM_NO] >= quorum->need;
+    if (now_ns >= quorum->until_ns || granted + votes.of[SCI_QUORUM_OPEN] < quorum->need) {
+        if (is_over || is_told) /* else the end of all waiting says how many answered */
+            sci_quorum_fail_round(quorum, now_ns);
+    } else if (quorum->phase == SCI_QUORUM_LOCKING && granted >= quorum->need) {
+        sci_quorum_fence(quorum);
+    } else if (votes.of[SCI_QUORUM_YES] >= quorum->need) {
+        quorum->phase = SCI_QUORUM_HELD;
+        quorum->renew_at_ns = quorum->until_ns - quorum->life_ms * SCI_NS_PER_MS * 2 / 3;
+        sci_quorum_end(quorum, &quorum->acquirer, SC_OK);
+    }
+}
+
+/* Holding. */
+
+static void sci_quorum_lose(sc_quorum *quorum, const char *why)
+{
+    quorum->is_lost = true;
+    if (quorum->config.on_lost && !quorum->is_closed)
+        quorum->losses++;
+    sci_quorum_end(quorum, &quorum->extender, sci_quorum_say(quorum, SC_LOST, why));
+    sci_quorum_leave(quorum);
+}
+
+SCI_PRIVATE bool sci_quorum_is_held(sc_quorum *quorum, int64_t now_ns)
+{
+    if (quorum->phase == SCI_QUORUM_HELD && now_ns >= quorum->until_ns)
+        sci_quorum_lose(quorum, "was lost: its leases ended (ttl_ms)");
+    return quorum->phase == SCI_QUORUM_HELD;
+}
+
+/* Not beyond the end: it may be another's by then. */
+static void sci_quorum_renew(sc_quorum *quorum, int64_t now_ns)
+{
+    quorum->is_renewing = true;
+    quorum->renewal++;
+    quorum->life_ms = quorum->next_life_ms;
+    quorum->renewed_ns = now_ns;
+    quorum->until_ns = sci_min_i64(quorum->until_ns, now_ns + sci_quorum_sure_ns(quorum->life_ms));
+    for (size_t i = 0; i < quorum->count; i++) {
+        sci_quorum_member *member = &quorum->members[i];
+        bool is_asked = member->round == quorum->round;
+        member->renewed = is_asked ? SCI_QUORUM_OPEN : SCI_QUORUM_NO;
+        member->wants = is_asked ? SCI_QUORUM_RENEW : SCI_QUORUM_NOTHING;
+    }
+}
+
+static void sci_quorum_judge_renewal(sc_quorum *quorum, int64_t now_ns)
+{
+    sci_quorum_tally votes = sci_quorum_count(quorum, SCI_QUORUM_RENEWAL);
+    if (votes.of[SCI_QUORUM_YES] >= quorum->need) {
+        quorum->is_renewing = false;
+        quorum->until_ns = quorum->renewed_ns + sci_quorum_sure_ns(quorum->life_ms);
+        quorum->renew_at_ns = quorum->renewed_ns + quorum->life_ms * SCI_NS_PER_MS / 3;
+        sci_quorum_end(quorum, &quorum->extender, SC_OK);
+    } else if (votes.of[SCI_QUORUM_NO] > quorum->count - quorum->need) {
+        sci_quorum_lose(quorum, "was lost on a majority of the servers");
+    } else if (votes.of[SCI_QUORUM_YES] + votes.of[SCI_QUORUM_OPEN] < quorum->need) {
+        quorum->is_renewing = false;
+        quorum->renew_at_ns = now_ns + quorum->life_ms * SCI_NS_PER_MS / SCI_QUORUM_RETRY_PART;
+        sci_quorum_end(
+            quorum, &quorum->extender,
+            sci_quorum_unanswered(quorum, votes.of[SCI_QUORUM_YES] + votes.of[SCI_QUORUM_NO]));
+    }
+}
+
+static void sci_quorum_judge_holding(sc_quorum *quorum, int64_t now_ns)
+{
+    if (quorum->is_renewing)
+        sci_quorum_judge_renewal(quorum, now_ns);
+    if (!sci_quorum_is_held(quorum, now_ns) || quorum->is_renewing)
+        return;
+    if (quorum->extender || (!quorum->config.no_renewal && now_ns >= quorum->renew_at_ns))
+        sci_quorum_renew(quorum, now_ns);
+}
+
+/* Leaving. */
+
+static void sci_quorum_judge_farewell(sc_quorum *quorum)
+{
+    sci_quorum_tally votes = sci_quorum_count(quorum, SCI_QUORUM_FAREWELL);
+    size_t answered = votes.of[SCI_QUORUM_YES] + votes.of[SCI_QUORUM_NO];
+    if (votes.of[SCI_QUORUM_YES] >= quorum->need)
+        sci_quorum_end(quorum, &quorum->releaser, SC_OK);
+    else if (votes.of[SCI_QUORUM_OPEN] == 0)
+        sci_quorum_end(quorum, &quorum->releaser,
+                       answered >= quorum->need ? sci_quorum_say(quorum, SC_LOST, "was lost before")
+                                                : sci_quorum_unanswered(quorum, answered));
+}
+
+static bool sci_quorum_is_idle(const sc_quorum *quorum)
+{
+    for (size_t i = 0; i < quorum->count; i++) {
+        const sci_quorum_member *member = &quorum->members[i];
+        if (member->doing != SCI_QUORUM_NOTHING || member->wants != SCI_QUORUM_NOTHING ||
+            member->leaves)
+            return false;
+    }
+    return true;
+}
+
+SCI_PRIVATE void sci_quorum_decide(sc_quorum *quorum, int64_t now_ns)
+{
+    if (quorum->phase == SCI_QUORUM_LOCKING || quorum->phase == SCI_QUORUM_FENCING)
+        sci_quorum_judge_round(quorum, now_ns);
+    if (quorum->phase == SCI_QUORUM_HELD)
+        sci_quorum_judge_holding(quorum, now_ns);
+    if (quorum->releaser)
+        sci_quorum_judge_farewell(quorum);
+    if (quorum->phase == SCI_QUORUM_RESTING && quorum->acquirer && !quorum->releaser &&
+        now_ns >= quorum->next_round_ns)
+        sci_quorum_begin_round(quorum, now_ns);
+    if (quorum->closer && sci_quorum_is_idle(quorum))
+        sci_quorum_end(quorum, &quorum->closer, SC_OK);
+    for (size_t i = 0; i < quorum->count; i++) {
+        sci_quorum_member *member = &quorum->members[i];
+        if (!member->leave_at_ns || now_ns < member->leave_at_ns)
+            continue;
+        member->leave_at_ns = 0;
+        member->leaves = true;
+    }
+}
+
+SCI_PRIVATE int64_t sci_quorum_due_ns(const sc_quorum *quorum)
+{
+    int64_t due_ns = SCI_NEVER;
+    if (quorum->is_closed)
+        return due_ns;
+    if (quorum->phase != SCI_QUORUM_RESTING)
+        due_ns = quorum->until_ns;
+    else if (quorum->acquirer && !quorum->releaser)
+        due_ns = quorum->next_round_ns;
+    if (quorum->phase == SCI_QUORUM_HELD && !quorum->is_renewing && !quorum->config.no_renewal)
+        due_ns = sci_min_i64(due_ns, quorum->renew_at_ns);
+    for (size_t i = 0; i < quorum->count; i++)
+        if (quorum->members[i].leave_at_ns)
+            due_ns = sci_min_i64(due_ns, quorum->members[i].leave_at_ns);
+    return due_ns;
+}
+
+/* Members. */
+
+static void sci_quorum_hear_vote(sci_quorum_member *member, sc_status status, int64_t is_granted,
+                                 int64_t fence)
+{
+    const sc_quorum *quorum = member->quorum;
+    if (member->round != quorum->round || quorum->phase == SCI_QUORUM_RESTING)
+        return; /* it leaves */
+    if (member->doing == SCI_QUORUM_FENCE) {
+        member->vote = status != SC_OK ? SCI_QUORUM_FAILED
+                       : is_granted    ? SCI_QUORUM_YES
+                                       : SCI_QUORUM_NO;
+        return;
+    }
+    member->fence = fence;
+    member->vote = status != SC_OK ? SCI_QUORUM_FAILED
+                   : is_granted    ? SCI_QUORUM_GRANTED
+                                   : SCI_QUORUM_NO;
+    if (member->vote == SCI_QUORUM_GRANTED && quorum->phase != SCI_QUORUM_LOCKING &&
+        member->wants == SCI_QUORUM_NOTHING)
+        member->wants = SCI_QUORUM_FENCE; /* it comes late, and is one more */
+}
+
+/* What had no answer is said again, as long as there can be a lease. */
+static void sci_quorum_hear_farewell(sci_quorum_member *member, sc_status status, int64_t was_ours)
+{
+    const sc_quorum *quorum = member->quorum;
+    int64_t now_ns = sci_quorum_now_ns(quorum);
+    if (member->left == SCI_QUORUM_OPEN && member->round == quorum->round)
+        member->left = status != SC_OK ? SCI_QUORUM_FAILED
+                       : was_ours      ? SCI_QUORUM_YES
+                                       : SCI_QUORUM_NO;
+    if (status != SC_OK && now_ns < member->ends_ns && !quorum->is_closed &&
+        member->wants == SCI_QUORUM_NOTHING)
+        member->leave_at_ns = now_ns + quorum->life_ms * SCI_NS_PER_MS / SCI_QUORUM_RETRY_PART;
+}
+
+SCI_PRIVATE void sci_quorum_hear(sci_quorum_member *member, sc_status status, int64_t first,
+                                 int64_t second)
+{
+    sc_quorum *quorum = member->quorum;
+    if (status != SC_OK)
+        sci_quorum_fail_member(member, status);
+    switch (member->doing) {
+    case SCI_QUORUM_LOOK:
+        if (status == SC_OK)
+            member->fit_ns = first;
+        else if (member->wants == SCI_QUORUM_LOCK) {
+            member->wants = SCI_QUORUM_NOTHING;
+            member->vote = SCI_QUORUM_FAILED;
+        }
+        break;
+    case SCI_QUORUM_LOCK:
+    case SCI_QUORUM_FENCE:
+        sci_quorum_hear_vote(member, status, first, second);
+        break;
+    case SCI_QUORUM_RENEW:
+        if (member->renewal == quorum->renewal)
+            member->renewed = status != SC_OK ? SCI_QUORUM_FAILED
+                              : first         ? SCI_QUORUM_YES
+                                              : SCI_QUORUM_NO;
+        break;
+    case SCI_QUORUM_LEAVE:
+        sci_quorum_hear_farewell(member, status, first);
+        break;
+    default:
+        break;
+    }
+    member->doing = SCI_QUORUM_NOTHING;
+}
+
+/* MARK: - Quorum locks: one server each (Private) */
+/* Members of a quorum lock's contender: one server each, one op at a time. */
+
+/* Callbacks of the member's loop: what follows from an op or a timer. */
+
+static void sci_quorum_member_run(sci_post *post)
+{
+    sci_quorum_member *member = SCI_CONTAINER(post, sci_quorum_member, post);
+    sc_quorum *quorum = member->quorum;
+    sci_mutex_lock(&quorum->mutex);
+    member->is_posted = false;
+    sci_mutex_unlock(&quorum->mutex);
+    sci_quorum_advance(quorum);
+    sci_quorum_tell(quorum);
+    sci_quorum_release_reference(quorum);
+}
+
+/* The client and the mutex are locked. */
+static void sci_quorum_member_post(sci_quorum_member *member)
+{
+    if (member->is_posted)
+        return;
+    member->is_posted = true;
+    member->quorum->references++;
+    sci_loop_post(&member->client->loop, &member->post);
+}
+
+static void sci_quorum_member_fire(sci_timer *timer)
+{
+    sci_quorum_member *member = SCI_CONTAINER(timer, sci_quorum_member, timer);
+    sc_quorum *quorum = member->quorum;
+    sci_mutex_lock(&quorum->mutex);
+    if (!quorum->is_closed)
+        sci_quorum_member_post(member);
+    sci_mutex_unlock(&quorum->mutex);
+}
+
+SCI_PRIVATE void sci_quorum_call(sc_quorum *quorum)
+{
+    for (size_t i = 0; i < quorum->count; i++) {
+        sci_quorum_member *member = &quorum->members[i];
+        if (sci_client_enter(member->client) != SC_OK)
+            continue;
+        sci_mutex_lock(&quorum->mutex);
+        sci_quorum_member_post(member);
+        sci_mutex_unlock(&quorum->mutex);
+        sci_client_leave(member->client);
+        return;
+    }
+}
+
+SCI_PRIVATE void sci_quorum_member_init(sci_quorum_member *member, sc_quorum *quorum,
+                                        sc_client *client)
+{
+    memset(member, 0, sizeof *member);
+    member->quorum = quorum;
+    member->client = client;
+    member->timer.fire = sci_quorum_member_fire;
+    member->post.run = sci_quorum_member_run;
+    sci_list_init(&member->post.link);
+}
+
+/* Ends of ops. The client is locked. */
+
+/* The op's reference is the post's from here on: the last one is never given back with a client
+   locked. */
+static void sci_quorum_member_done(sci_quorum_member *member, sc_status status, int64_t first,
+                                   int64_t second)
+{
+    sc_quorum *quorum = member->quorum;
+    sci_mutex_lock(&quorum->mutex);
+    if (status == SC_OK && member->doing == SCI_QUORUM_LOCK && quorum->config.restart_ms > 0 &&
+        member->known_connects != member->client->stats.connects)
+        status = sc_fail(SC_ERR_DISCONNECTED, "the server may have been restarted meanwhile");
+    sci_quorum_hear(member, status, first, second);
+    sci_quorum_member_post(member);
+    quorum->references--;
+    sci_mutex_unlock(&quorum->mutex);
+}
+
+static void sci_quorum_evaluated(sci_eval_op *eval)
+{
+    sci_quorum_member *member = SCI_CONTAINER(eval, sci_quorum_member, eval);
+    int64_t numbers[2] = {0, 0};
+    sc_status status = sci_op_result(&eval->op);
+    const sc_item *answer = status == SC_OK ? sc_reply_item(eval->op.view) : NULL;
+    if (status == SC_OK)
+        status = sc_item_check(answer);
+    if (status == SC_OK && sc_item_kind(answer) == SC_ARRAY) {
+        status = sc_item_integer(sc_item_at(answer, 0), &numbers[0]);
+        (void)sc_item_integer(sc_item_at(answer, 1), &numbers[1]);
+    } else if (status == SC_OK) {
+        status = sc_item_integer(answer, &numbers[0]);
+    }
+    sci_quorum_member_done(member, status, numbers[0], numbers[1]);
+}
+
+/* When was the server started? */
+
+static sc_status sci_quorum_encode_look(sci_op *op, sci_bytes *out)
+{
+    const sc_slice words[2] = {sc_text("INFO"), sc_text("server")};
+    (void)op;
+    return sci_write_command(out, words, 2);
+}
+
+/* The number behind a name in INFO's text. */
+static bool sci_quorum_find_number(sc_slice text, const char *name, int64_t *number)
+{
+    size_t len = strlen(name);
+    for (size_t at = 0; at + len < text.len; at++) {
+        size_t end = at + len;
+        if (memcmp(text.data + at, name, len) != 0)
+            continue;
+        while (end < text.len && text.data[end] >= '0' && text.data[end] <= '9')
+            end++;
+        return sci_text_to_i64(sc_bytes(text.data + at + len, end - at - len), number);
+    }
+    return false;
+}
+
+static void sci_quorum_looked(sci_op *op)
+{
+    sci_quorum_member *member = SCI_CONTAINER(op, sci_quorum_member, look);
+    sc_client *client = member->client;
+    int64_t up_s = 0;
+    int64_t fit_ns = 0;
+    sc_status status = sci_op_result(op);
+    if (status == SC_OK)
+        status = sc_item_check(sc_reply_item(op->view));
+    if (status == SC_OK && !sci_quorum_find_number(sc_item_slice(sc_reply_item(op->view)),
+                                                   "uptime_in_seconds:", &up_s))
+        status = sc_fail(SC_ERR_UNSUPPORTED, "INFO does not tell uptime_in_seconds (restart_ms)");
+    if (status == SC_OK) {
+        int64_t left_ms = member->quorum->config.restart_ms - sci_min_i64(up_s, INT32_MAX) * 1000;
+        fit_ns = sci_quorum_now_ns(member->quorum) + left_ms * SCI_NS_PER_MS;
+        member->known_connects = client->stats.connects;
+    }
+    sci_quorum_member_done(member, status, fit_ns, 0);
+}
+
+/* Beginnings. The client and the mutex are locked. */
+
+static int64_t sci_quorum_member_deadline_ns(const sci_quorum_member *member)
+{
+    return sci_loop_now_ns(&member->client->loop) +
+           member->quorum->config.server_ms * SCI_NS_PER_MS;
+}
+
+static sci_op *sci_quorum_prepare_look(sci_quorum_member *member)
+{
+    memset(&member->look, 0, sizeof member->look);
+    member->look.encode = sci_quorum_encode_look;
+    member->look.complete = sci_quorum_looked;
+    member->look.replies = 1;
+    return &member->look;
+}
+
+static sci_op *sci_quorum_prepare_eval(sci_quorum_member *member, sci_quorum_step step)
+{
+    const sc_quorum *quorum = member->quorum;
+    size_t args = 2;
+    int64_t life_ms = quorum->life_ms;
+    member->args[0] = sc_bytes(member->token, SCI_TOKEN_LEN);
+    member->args[1] = sc_bytes(member->life_text, sci_i64_to_text(life_ms, member->life_text));
+    if (step == SCI_QUORUM_LOCK) {
+        member->args[2] = sc_text("");
+        member->args[3] = sc_text("0");
+        member->args[4] = sc_text("0");
+        args = 5;
+    } else if (step == SCI_QUORUM_FENCE) {
+        member->args[1] =
+            sc_bytes(member->fence_text, sci_i64_to_text(quorum->fence, member->fence_text));
+    } else if (step == SCI_QUORUM_LEAVE) {
+        member->args[1] = sc_text("");
+        member->args[2] = sc_text("0");
+        member->args[3] = quorum->wake;
+        args = 4;
+    }
+    bool has_four = step == SCI_QUORUM_LOCK || step == SCI_QUORUM_LEAVE;
+    sci_eval_init(&member->eval, &quorum->scripts[step], quorum->keys, has_four ? 4 : 3,
+                  member->args, args, sci_quorum_evaluated);
+    /* The token tells a repeat from another's taking; but a server that was restarted in between
+       has forgotten more than the first copy. */
+    member->eval.op.is_idempotent = step != SCI_QUORUM_LOCK || quorum->config.restart_ms == 0;
+    return &member->eval.op;
+}
+
+/* May the question be sent? `*step`: what has to come first. False: not to this server. */
+static bool sci_quorum_member_may_ask(sci_quorum_member *member, sci_quorum_step *step)
+{
+    const sc_quorum *quorum = member->quorum;
+    if (quorum->config.restart_ms == 0)
+        return true;
+    if (!member->known_connects || member->known_connects != member->client->stats.connects) {
+        *step = SCI_QUORUM_LOOK;
+        member->wants = SCI_QUORUM_LOCK;
+        return true;
+    }
+    if (sci_quorum_now_ns(quorum) >= member->fit_ns)
+        return true;
+    member->vote = SCI_QUORUM_FAILED;
+    sci_quorum_fail_member(
+        member, sc_fail(SC_ERR_UNSUPPORTED, "a server was started not long ago (restart_ms)"));
+    return false;
+}
+
+/* What it is to do next, as an op; NULL: nothing. */
+static sci_op *sci_quorum_member_begin(sci_quorum_member *member)
+{
+    sc_quorum *quorum = member->quorum;
+    sci_quorum_step step = member->leaves ? SCI_QUORUM_LEAVE : member->wants;
+    if (member->doing != SCI_QUORUM_NOTHING || step == SCI_QUORUM_NOTHING)
+        return NULL;
+    if (member->leaves)
+        member->leaves = false;
+    else
+        member->wants = SCI_QUORUM_NOTHING;
+    if (step == SCI_QUORUM_LOCK && !sci_quorum_member_may_ask(member, &step))
+        return NULL;
+    if (step == SCI_QUORUM_LOCK) {
+        member->round = quorum->round;
+        memcpy(member->token, quorum->token, sizeof member->token);
+    }
+    if (step == SCI_QUORUM_LOCK || step == SCI_QUORUM_RENEW)
+        member->ends_ns = sci_quorum_now_ns(quorum) + quorum->life_ms * SCI_NS_PER_MS;
+    member->renewal = quorum->renewal;
+    member->doing = step;
+    quorum->references++;
+    sci_op *op = step == SCI_QUORUM_LOOK ? sci_quorum_prepare_look(member)
+                                         : sci_quorum_prepare_eval(member, step);
+    op->deadline_ns = sci_quorum_member_deadline_ns(member);
+    return op;
+}
+
+/* The client is locked: start what it wants, and have its loop look again in time. */
+static void sci_quorum_member_start(sci_quorum_member *member)
+{
+    sc_quorum *quorum = member->quorum;
+    sc_client *client = member->client;
+    sci_mutex_lock(&quorum->mutex);
+    bool was_open = member->vote == SCI_QUORUM_OPEN;
+    sci_op *op = sci_quorum_member_begin(member);
+    bool is_refused = was_open && member->vote == SCI_QUORUM_FAILED;
+    int64_t due_ns = sci_quorum_due_ns(quorum);
+    if (is_refused)
+        sci_quorum_member_post(member);
+    sci_mutex_unlock(&quorum->mutex);
+    if (due_ns == SCI_NEVER)
+        sci_timer_cancel(&client->loop, &member->timer);
+    else
+        sci_timer_arm(&client->loop, &member->timer,
+                      sci_loop_now_ns(&client->loop) + due_ns - sci_quorum_now_ns(quorum));
+    if (op || due_ns != SCI_NEVER)
+        sci_client_want_thread(client);
+    if (op)
+        sci_conn_submit(client->shared, op, sci_loop_now_ns(&client->loop));
+}
+
+/* Its client is closed. */
+static void sci_quorum_member_give_up(sci_quorum_member *member)
+{
+    sc_quorum *quorum = member->quorum;
+    sci_mutex_lock(&quorum->mutex);
+    if (member->wants != SCI_QUORUM_NOTHING || member->leaves) {
+        sci_quorum_fail_member(member, SC_ERR_CLOSED);
+        member->vote = member->renewed = member->left = SCI_QUORUM_FAILED;
+    }
+    member->wants = SCI_QUORUM_NOTHING;
+    member->leaves = false;
+    sci_mutex_unlock(&quorum->mutex);
+}
+
+/* A token for the next round, by the first client's source of random numbers, which that client's
+   lock guards. */
+static void sci_quorum_draw(sc_quorum *quorum)
+{
+    char token[SCI_TOKEN_LEN + 1];
+    sc_client *client = quorum->members[0].client;
+    sci_loop_lock(&client->loop);
+    sci_mutex_lock(&quorum->mutex);
+    if (!*quorum->next_token) {
+        quorum->drawn = sci_token_draw(client, token);
+        if (quorum->drawn == SC_OK)
+            memcpy(quorum->next_token, token, sizeof token);
+    }
+    sci_mutex_unlock(&quorum->mutex);
+    sci_loop_unlock(&client->loop);
+}
+
+SCI_PRIVATE void sci_quorum_advance(sc_quorum *quorum)
+{
+    sci_quorum_draw(quorum);
+    sci_mutex_lock(&quorum->mutex);
+    sci_quorum_decide(quorum, sci_quorum_now_ns(quorum));
+    bool is_due = quorum->losses > 0 || !sci_list_is_empty(&quorum->ended);
+    sci_mutex_unlock(&quorum->mutex);
+    bool has_lost_clients = false;
+    for (size_t i = 0; i < quorum->count; i++) {
+        sci_quorum_member *member = &quorum->members[i];
+        if (sci_client_enter(member->client) == SC_OK) {
+            sci_quorum_member_start(member);
+            sci_client_leave(member->client);
+        } else {
+            sci_quorum_member_give_up(member);
+            has_lost_clients = true;
+        }
+    }
+    if (has_lost_clients) { /* the others may be too few: that is decided once more */
+        sci_mutex_lock(&quorum->mutex);
+        sci_quorum_decide(quorum, sci_quorum_now_ns(quorum));
+        is_due = is_due || quorum->losses > 0 || !sci_list_is_empty(&quorum->ended);
+        sci_mutex_unlock(&quorum->mutex);
+    }
+    if (is_due)
+        sci_quorum_call(quorum);
 }
 
 /* MARK: - Elections (Private) */

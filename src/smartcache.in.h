@@ -514,6 +514,54 @@
    with npm's smart-redis, whose key is CACHE_MASTER_KEY and its masterCacheKey. Those processes
    delete the key without a look at whose it is; the term is still higher each time.
 
+   MARK: - Quorum locks
+
+   A lock over several independent servers outlives the loss of a minority of them: it is held by who
+   has it on a majority (sc_quorum_open). This is Redlock, by S. Sanfilippo ("Distributed Locks with
+   Redis"), and the same lock as npm's redlock over these servers.
+
+   ```c
+   // cc -O2 -c settle.c
+   #include "smartcache.h"
+
+   // Three servers that share nothing: no disk, no power supply, no replication.
+   sc_status settle(sc_client *const servers[3], sc_status (*book)(int64_t fencing_token))
+   {
+       sc_quorum_config config = {0};
+       sc_quorum *lock = NULL;
+       config.key = sc_text("settlement");
+       config.ttl_ms = 10000;
+       sc_status status = sc_quorum_open(servers, 3, &config, &lock);
+       if (status == SC_OK)
+           status = sc_quorum_acquire(lock, 0);
+       if (status == SC_OK)
+           status = book(sc_quorum_fencing_token(lock));
+       sc_quorum_close(lock); // before the clients
+       return status;
+   }
+   ```
+
+   All servers are asked at once, each for server_ms at most, so that one that stands still costs no
+   more. Who gets no majority gives back what it got, whatever each server answered, and tries again
+   after a random pause (retry_ms), so that contenders who split the votes do not meet for ever. The
+   time for which it is held counts from before the first question, less 1 % and 2 ms for clocks that
+   run apart; a third of ttl_ms later it is renewed on a majority, and on_lost is called before the
+   leases end where that fails.
+
+   M. Kleppmann ("How to do distributed locking", 2016) has shown that no such lock excludes a holder
+   that is suspended, or servers whose clocks jump, and that Redlock gives no number by which what it
+   protects could tell. Here it does, in a second step: who has a majority takes the highest of its
+   counters plus 1 and writes that back to a majority, before it holds the lock. Any two majorities
+   share a server, so that each holding has a higher number than all before.
+
+   A server that comes back empty has forgotten whom it had given the lock to, and could make a second
+   majority. Have servers sync each write (appendfsync always), or set restart_ms to the longest
+   ttl_ms in use: servers that started less than so long ago, by INFO, are not asked.
+
+   Each client is driven on its own: by its thread, or, with sc_config.polled or without threads, by
+   sc_poll on each. The calls that block then poll the clients in turn, a millisecond each, and
+   cannot be made in a callback of one of them.
+
    MARK: - Publish and subscribe
 
    A subscription has a callback, lives on a connection for subscriptions, and is made again after
@@ -1286,6 +1334,9 @@ extern "C" {
 /* MARK: - Locks (Public) */
 #include "api/lock.h"
 
+/* MARK: - Quorum locks (Public) */
+#include "api/quorum.h"
+
 /* MARK: - Elections (Public) */
 #include "api/election.h"
 
@@ -1730,6 +1781,15 @@ extern "C" {
 
 /* MARK: - Locks: asking, holding, leaving (Private) */
 #include "coord/lock_state.c"
+
+/* MARK: - Quorum locks (Private) */
+#include "coord/quorum.c"
+
+/* MARK: - Quorum locks: what is decided (Private) */
+#include "coord/quorum_state.c"
+
+/* MARK: - Quorum locks: one server each (Private) */
+#include "coord/quorum_member.c"
 
 /* MARK: - Elections (Private) */
 #include "coord/election.c"

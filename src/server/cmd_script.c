@@ -218,6 +218,7 @@ static const sci_native_script *sci_native_scripts(void)
         {SCI_SCRIPT_RENEW, 3, 2, sci_script_renew},
         {SCI_SCRIPT_LOCK, 4, 5, sci_script_lock},
         {SCI_SCRIPT_UNLOCK, 4, 4, sci_script_unlock},
+        {SCI_SCRIPT_FENCE, 3, 2, sci_script_fence},
         {SCI_SCRIPT_LEAD, 4, 5, sci_script_lead},
         {SCI_SCRIPT_UNLEAD, 4, 4, sci_script_unlead},
         {SCI_SCRIPT_RENEW_LEAD, 4, 2, sci_script_renew_lead},

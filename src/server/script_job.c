@@ -24,7 +24,7 @@ static bool sci_script_has_term(sci_script_run *run, bool *leads)
     if (!sci_script_get(run, SCI_SCRIPT_LEASE, &holder))
         return false;
     bool is_ours = holder.data && sci_slice_equal(holder, run->args[SCI_JOB_ARG_LEADER]);
-    if (!sci_script_get(run, SCI_SCRIPT_FENCE, &fence))
+    if (!sci_script_get(run, SCI_SCRIPT_FENCE_KEY, &fence))
         return false;
     *leads = is_ours && (!fence.data || sci_slice_equal(fence, run->args[SCI_JOB_ARG_TERM]));
     return true;

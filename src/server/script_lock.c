@@ -75,21 +75,48 @@ static bool sci_script_pass_dead(sci_script_run *run, sci_bytes *first, int64_t 
     }
 }
 
-/* The next fencing token, kept. */
-static bool sci_script_count_fence(sci_script_run *run, int64_t *fence)
+static bool sci_script_keep_fence(sci_script_run *run, int64_t fence)
 {
     char text[SCI_I64_TEXT_BYTES];
     char life[SCI_I64_TEXT_BYTES];
+    int64_t ahead_us = fence - run->call->now_ms * 1000;
+    int64_t life_ms = (sci_max_i64(ahead_us, 0) + 999) / 1000 + SCI_FENCE_LIFE_MS;
+    return sci_script_set(run, SCI_SCRIPT_FENCE_KEY, sc_bytes(text, sci_i64_to_text(fence, text)),
+                          sc_bytes(life, sci_i64_to_text(life_ms, life)));
+}
+
+/* The next fencing token, kept. */
+static bool sci_script_count_fence(sci_script_run *run, int64_t *fence)
+{
     sc_slice last;
     int64_t now_us = run->call->now_ms * 1000;
-    if (!sci_script_get(run, SCI_SCRIPT_FENCE, &last))
+    if (!sci_script_get(run, SCI_SCRIPT_FENCE_KEY, &last))
         return false;
     if (!sci_text_to_i64(last, fence))
         *fence = 0;
     *fence = sci_max_i64(*fence + 1, now_us);
-    int64_t life_ms = (*fence - now_us + 999) / 1000 + SCI_FENCE_LIFE_MS;
-    return sci_script_set(run, SCI_SCRIPT_FENCE, sc_bytes(text, sci_i64_to_text(*fence, text)),
-                          sc_bytes(life, sci_i64_to_text(life_ms, life)));
+    return sci_script_keep_fence(run, *fence);
+}
+
+SCI_PRIVATE void sci_script_fence(sci_script_run *run)
+{
+    sc_slice text;
+    int64_t least = 0;
+    int64_t fence;
+    if (!sci_script_get(run, SCI_SCRIPT_LEASE, &text))
+        return;
+    bool is_ours = text.data && sci_slice_equal(text, run->args[0]);
+    if (!is_ours) {
+        sci_answer_i64(run->call, 0);
+        return;
+    }
+    if (!sci_script_get(run, SCI_SCRIPT_FENCE_KEY, &text))
+        return;
+    if (!sci_text_to_i64(text, &fence))
+        fence = 0;
+    (void)sci_text_to_i64(run->args[1], &least);
+    if (fence >= least || sci_script_keep_fence(run, least))
+        sci_answer_i64(run->call, 1);
 }
 
 static void sci_script_answer_pair(sci_script_run *run, int64_t first, int64_t second)

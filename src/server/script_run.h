@@ -8,7 +8,7 @@
 #define SCI_SCRIPT_VALUE 0
 #define SCI_SCRIPT_LEASE 1
 #define SCI_SCRIPT_RESULT 2
-#define SCI_SCRIPT_FENCE 0
+#define SCI_SCRIPT_FENCE_KEY 0
 #define SCI_SCRIPT_QUEUE 2
 #define SCI_SCRIPT_ALIVE 3
 
@@ -49,6 +49,7 @@ SCI_PRIVATE void sci_script_lock(sci_script_run *run);
 SCI_PRIVATE void sci_script_unlock(sci_script_run *run);
 SCI_PRIVATE void sci_script_lead(sci_script_run *run);
 SCI_PRIVATE void sci_script_unlead(sci_script_run *run);
+SCI_PRIVATE void sci_script_fence(sci_script_run *run);
 SCI_PRIVATE void sci_script_renew_lead(sci_script_run *run);
 SCI_PRIVATE void sci_script_share(sci_script_run *run);
 SCI_PRIVATE void sci_script_unshare(sci_script_run *run);

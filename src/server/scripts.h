@@ -152,6 +152,16 @@
     "if not h or ours then wake(A[4],A[3]) end\n"                                                  \
     "return ours and 1 or 0\n"
 
+/* For quorum locks. KEYS: fence, lock, queue. ARGV: token, a number. The fencing token is at least
+   that number from now on, if the lock is ours. */
+#define SCI_SCRIPT_FENCE                                                                           \
+    SCI_LUA_NAMES                                                                                  \
+    "if c('GET',K[2])~=A[1] then return 0 end\n"                                                   \
+    "local t=c('TIME')\n"                                                                          \
+    "local ms=math.max(0,math.ceil((A[2]-t[1]*1000000-t[2])/1000))+86400000\n"                     \
+    "if (tonumber(c('GET',K[1])) or 0)<A[2]+0 then c('SET',K[1],A[2],'PX',ms) end\n"               \
+    "return 1\n"
+
 /* ARGV: token, lease in ms. */
 #define SCI_SCRIPT_RENEW_LEAD                                                                      \
     SCI_LUA_NAMES                                                                                  \

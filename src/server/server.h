@@ -128,7 +128,7 @@ typedef struct sci_pause {
     sci_link held;    /* sci_session.resume: their commands were put off */
 } sci_pause;
 
-#define SCI_SERVER_SCRIPTS 14
+#define SCI_SERVER_SCRIPTS 15
 /* An entry that may be evicted next, as it was when it was sampled; private to evict.c. */
 typedef struct sci_evict_candidate {
     int db;

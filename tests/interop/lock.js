@@ -2,9 +2,10 @@
 /* Locks of npm's redlock and redis-semaphore, commanded by JSON lines. Requests are done one after the
    other. A lock is known by its kind and name until it is released.
 
-       node lock.js PORT|SOCKET
+       node lock.js PORT|SOCKET [PORT,PORT... of more servers]
        -> {"ready":true}
        {"op":"acquire","kind":"redlock","name":"job","ttl":30000,"wait":1000}
+       {"op":"acquire","kind":"quorum","name":"job","ttl":30000,"wait":1000}      redlock over all servers
        {"op":"acquire","kind":"mutex","name":"job","ttl":30000,"wait":1000}       its key is mutex:job
        {"op":"acquire","kind":"semaphore","name":"pool","ttl":30000,"wait":1000,"limit":2}
                                                                                   its key is semaphore:pool
@@ -27,6 +28,10 @@ const { Mutex, Semaphore, TimeoutError } = session.require('redis-semaphore');
 const RETRY_MS = 10;
 
 const client = new Redis({ ...session.serverAddress(), lazyConnect: true });
+const others = (process.argv[3] || '')
+    .split(',')
+    .filter((address) => address)
+    .map((address) => new Redis(session.serverAddress(address)));
 const held = new Map();
 
 function options(request) {
@@ -38,8 +43,8 @@ function options(request) {
     };
 }
 
-async function acquireRedlock(request) {
-    const redlock = new Redlock([client], {
+async function acquireRedlock(request, clients) {
+    const redlock = new Redlock(clients, {
         retryCount: Math.ceil((request.wait || 0) / RETRY_MS),
         retryDelay: RETRY_MS,
         retryJitter: 0,
@@ -59,13 +64,15 @@ async function acquireOther(lock) {
 async function acquire(request) {
     switch (request.kind) {
     case 'redlock':
-        return acquireRedlock(request);
+        return acquireRedlock(request, [client]);
+    case 'quorum':
+        return acquireRedlock(request, [client, ...others]);
     case 'mutex':
         return acquireOther(new Mutex(client, request.name, options(request)));
     case 'semaphore':
         return acquireOther(new Semaphore(client, request.name, request.limit, options(request)));
     default:
-        throw new Error('"kind" must be "redlock", "mutex" or "semaphore"');
+        throw new Error('"kind" must be "redlock", "quorum", "mutex" or "semaphore"');
     }
 }
 
@@ -89,9 +96,10 @@ async function perform(request) {
 }
 
 async function main() {
-    client.on('error', () => {}); /* the request that fails reports it */
+    for (const each of [client, ...others])
+        each.on('error', () => {}); /* the request that fails reports it */
     await client.connect();
-    session.serveInTurn(perform, () => client.disconnect());
+    session.serveInTurn(perform, () => [client, ...others].forEach((each) => each.disconnect()));
 }
 
 main().catch((error) => {

@@ -9,8 +9,7 @@ const readline = require('node:readline');
 const installed = path.resolve(__dirname, '../../build/interop');
 
 /* The server's address from the command line: a port on 127.0.0.1, or the path of a Unix socket. */
-function serverAddress() {
-    const address = process.argv[2];
+function serverAddress(address = process.argv[2]) {
     if (!address) {
         process.stderr.write(`usage: node ${path.basename(process.argv[1])} PORT|SOCKET\n`);
         process.exit(2);

@@ -16,6 +16,7 @@
 static sc_client *sides[2]; /* redis-server, embedded */
 
 static const char *const names[4] = {"fence", "lock", "queue", "alive"};
+static const char *const least_fences[3] = {"5", FENCE, "3000000000000500"};
 static const char *const tokens[3] = {"token a", "token b", "token c"};
 static const char *const waiters[4] = {"w1", "w2", "w3", "w4"};
 static const char *const fairs[2] = {"0", "1"};
@@ -80,6 +81,7 @@ static void step(char *did, size_t cap, char answers[2][128])
                            "to:"};
     const char *unlock[4] = {lock[0], lock[2], lock[4], "to:"};
     const char *renew[3] = {lock[0], "200000", "0"};
+    const char *fence[2] = {lock[0], one_of(least_fences, 3)};
     const char *others[][6] = {
         {"DEL", "lock"},
         {"SET", "lock", "foreign"},
@@ -99,7 +101,7 @@ static void step(char *did, size_t cap, char answers[2][128])
     };
     if (strcmp(lock[0], "writer") == 0)
         lock[5] = "1";
-    size_t what = chance(20);
+    size_t what = chance(21);
     size_t other = chance(COUNT_OF(others));
     for (size_t i = 0; i < 2; i++) {
         if (what < 9) {
@@ -123,6 +125,9 @@ static void step(char *did, size_t cap, char answers[2][128])
                 : is_lead ? SCI_SCRIPT_RENEW_LEAD
                           : SCI_SCRIPT_RENEW,
                 4, renew, is_shared ? 3 : 2, answers[i], 128);
+        } else if (what < 16) {
+            snprintf(did, cap, "fence %s %s", fence[0], fence[1]);
+            run(sides[i], SCI_SCRIPT_FENCE, 3, fence, 2, answers[i], 128);
         } else {
             sc_slice words[6];
             size_t count = 0;
