@@ -111,7 +111,7 @@ redis: $(REDIS) build/smartcache-server
 	@tests/run $(REDIS) $(INTEROP)
 
 # The same tests against the embedded server.
-EMBEDDED = $(patsubst %,$B/redis/test_%,command get_or_load subscribe threads lock lock_crowd lock_life lock_shared \
+EMBEDDED = $(patsubst %,$B/redis/test_%,command election election_life get_or_load subscribe threads lock lock_crowd lock_life lock_shared \
     lock_trouble job job_time job_trouble)
 embedded: $(EMBEDDED) build/smartcache-server
 	@FIXTURE_SERVER=$(CURDIR)/build/smartcache-server tests/run $(EMBEDDED)
