@@ -45181,6 +45181,11 @@ SC_API void sc_quorum_close(sc_quorum *quorum)
     sci_mutex_lock(&quorum->mutex);
     quorum->is_closed = true;
     sci_quorum_cancel(quorum);
+    for (size_t i = 0; i < quorum->count; i++) { /* for the last time */
+        sci_quorum_member *member = &quorum->members[i];
+        member->leaves = member->leaves || member->leave_at_ns;
+        member->leave_at_ns = 0;
+    }
     while (quorum->is_telling && quorum->teller != sci_thread_self()) {
         uint32_t ticket = sci_gate_ticket(&quorum->gate);
         sci_mutex_unlock(&quorum->mutex);
@@ -45340,6 +45345,7 @@ static void sci_quorum_begin_round(sc_quorum *quorum, int64_t now_ns)
         sci_quorum_member *member = &quorum->members[i];
         member->vote = SCI_QUORUM_OPEN;
         member->wants = SCI_QUORUM_LOCK;
+        member->leaves = member->leaves || member->leave_at_ns; /* the token before first */
         member->leave_at_ns = 0;
     }
 }

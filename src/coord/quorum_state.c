@@ -80,6 +80,7 @@ static void sci_quorum_begin_round(sc_quorum *quorum, int64_t now_ns)
         sci_quorum_member *member = &quorum->members[i];
         member->vote = SCI_QUORUM_OPEN;
         member->wants = SCI_QUORUM_LOCK;
+        member->leaves = member->leaves || member->leave_at_ns; /* the token before first */
         member->leave_at_ns = 0;
     }
 }

@@ -264,9 +264,10 @@ static void what_was_got_in_vain_is_given_back(void **state)
     voter_open(&mine, false, &config);
     block(0);
     block(1);
-    assert_status(SC_HELD, sc_quorum_try(mine.quorum));
+    do { /* two that refuse may be quicker than the third is asked */
+        assert_status(SC_HELD, sc_quorum_try(mine.quorum));
+    } while (number_at(2, "EXISTS", "sc:fence{job}") == 0);
     WAIT_UNTIL(number_at(2, "EXISTS", "job") == 0);
-    assert_int_equal(number_at(2, "EXISTS", "sc:fence{job}"), 1); /* it had been taken */
     unblock(0);
     unblock(1);
     voter_close(&mine);
