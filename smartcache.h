@@ -43635,7 +43635,9 @@ SCI_PRIVATE bool sci_lock_is_held(sc_lock *lock);
 SCI_PRIVATE void sci_lock_leave(sc_lock *lock);
 /* The same once more, if it had no answer. */
 SCI_PRIVATE void sci_lock_leave_again(sc_lock *lock);
-/* Renew now, for the extender. */
+/* Held, by the clock. */
+SCI_PRIVATE bool sci_lock_may_renew(const sc_lock *lock);
+/* Renew now, for the extender, while it may be renewed. */
 SCI_PRIVATE void sci_lock_renew(sc_lock *lock);
 /* The client closes: end all. The lock may be gone afterwards. */
 SCI_PRIVATE void sci_lock_stop(sc_lock *lock);
@@ -44307,7 +44309,8 @@ SCI_PRIVATE void sci_lock_cancel(sc_lock *lock, sc_status status)
 {
     if (!lock->acquirer)
         return;
-    lock->is_stale = lock->phase == SCI_LOCK_ASKING;
+    /* held back: perhaps by a question whose acquirer is gone already */
+    lock->is_stale = lock->is_stale || lock->phase == SCI_LOCK_ASKING;
     sci_timer_cancel(&lock->client->loop, &lock->wait_timer);
     sci_wish_end(lock, &lock->acquirer, status);
     if (lock->phase > SCI_LOCK_ASKING && lock->is_queued)
@@ -44375,6 +44378,12 @@ SCI_PRIVATE bool sci_lock_is_held(sc_lock *lock)
     return lock->is_held;
 }
 
+/* After its end, who asks finds out that it is lost. */
+SCI_PRIVATE bool sci_lock_may_renew(const sc_lock *lock)
+{
+    return lock->is_held && sci_loop_now_ns(&lock->client->loop) < lock->until_ns;
+}
+
 static void sci_lock_renewed(sci_eval_op *eval)
 {
     sc_lock *lock = SCI_CONTAINER(eval, sc_lock, renewal);
@@ -44389,8 +44398,9 @@ static void sci_lock_renewed(sci_eval_op *eval)
         sci_lock_lose(lock, "was lost on the server");
     if (!lock->is_held)
         status = sci_lock_say(lock, SC_LOST, "was lost");
-    if (lock->renews_again && lock->is_held) {
-        lock->renews_again = false;
+    bool renews_again = lock->renews_again && sci_lock_may_renew(lock);
+    lock->renews_again = false;
+    if (renews_again) {
         sci_lock_renew(lock);
     } else {
         if (lock->is_held) /* no answer says nothing: ask again soon */
@@ -47101,7 +47111,7 @@ static void sci_election_deleted(sc_election *election)
     sc_lock *lock = election->lock;
     if (election->state == SCI_ELECTION_CONTENDING)
         sci_lock_listen_event(&lock->listener, SCI_LISTEN_MESSAGE, NULL);
-    else if (election->state == SCI_ELECTION_LEADING && lock->is_held)
+    else if (election->state == SCI_ELECTION_LEADING && sci_lock_may_renew(lock))
         sci_lock_renew(lock);
 }
 

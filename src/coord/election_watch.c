@@ -212,7 +212,7 @@ static void sci_election_deleted(sc_election *election)
     sc_lock *lock = election->lock;
     if (election->state == SCI_ELECTION_CONTENDING)
         sci_lock_listen_event(&lock->listener, SCI_LISTEN_MESSAGE, NULL);
-    else if (election->state == SCI_ELECTION_LEADING && lock->is_held)
+    else if (election->state == SCI_ELECTION_LEADING && sci_lock_may_renew(lock))
         sci_lock_renew(lock);
 }
 

@@ -158,7 +158,9 @@ SCI_PRIVATE bool sci_lock_is_held(sc_lock *lock);
 SCI_PRIVATE void sci_lock_leave(sc_lock *lock);
 /* The same once more, if it had no answer. */
 SCI_PRIVATE void sci_lock_leave_again(sc_lock *lock);
-/* Renew now, for the extender. */
+/* Held, by the clock. */
+SCI_PRIVATE bool sci_lock_may_renew(const sc_lock *lock);
+/* Renew now, for the extender, while it may be renewed. */
 SCI_PRIVATE void sci_lock_renew(sc_lock *lock);
 /* The client closes: end all. The lock may be gone afterwards. */
 SCI_PRIVATE void sci_lock_stop(sc_lock *lock);

@@ -173,7 +173,8 @@ SCI_PRIVATE void sci_lock_cancel(sc_lock *lock, sc_status status)
 {
     if (!lock->acquirer)
         return;
-    lock->is_stale = lock->phase == SCI_LOCK_ASKING;
+    /* held back: perhaps by a question whose acquirer is gone already */
+    lock->is_stale = lock->is_stale || lock->phase == SCI_LOCK_ASKING;
     sci_timer_cancel(&lock->client->loop, &lock->wait_timer);
     sci_wish_end(lock, &lock->acquirer, status);
     if (lock->phase > SCI_LOCK_ASKING && lock->is_queued)
@@ -241,6 +242,12 @@ SCI_PRIVATE bool sci_lock_is_held(sc_lock *lock)
     return lock->is_held;
 }
 
+/* After its end, who asks finds out that it is lost. */
+SCI_PRIVATE bool sci_lock_may_renew(const sc_lock *lock)
+{
+    return lock->is_held && sci_loop_now_ns(&lock->client->loop) < lock->until_ns;
+}
+
 static void sci_lock_renewed(sci_eval_op *eval)
 {
     sc_lock *lock = SCI_CONTAINER(eval, sc_lock, renewal);
@@ -255,8 +262,9 @@ static void sci_lock_renewed(sci_eval_op *eval)
         sci_lock_lose(lock, "was lost on the server");
     if (!lock->is_held)
         status = sci_lock_say(lock, SC_LOST, "was lost");
-    if (lock->renews_again && lock->is_held) {
-        lock->renews_again = false;
+    bool renews_again = lock->renews_again && sci_lock_may_renew(lock);
+    lock->renews_again = false;
+    if (renews_again) {
         sci_lock_renew(lock);
     } else {
         if (lock->is_held) /* no answer says nothing: ask again soon */

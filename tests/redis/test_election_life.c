@@ -93,6 +93,30 @@ static void a_leader_renews_and_keeps_its_term(void **state)
     assert_status(SC_OK, sc_close(client));
 }
 
+/* The server may tell of the deleted key before the process has looked at its clock. */
+static void a_lease_that_is_over_is_not_renewed_when_the_key_is_deleted(void **state)
+{
+    sc_client *client = open_with_moved_clock();
+    sc_election_config config = election_config("alice");
+    candidate mine;
+    sc_message deleted;
+    (void)state;
+    memset(&deleted, 0, sizeof deleted);
+    deleted.payload = sc_text("del");
+    candidate_open(&mine, client, &config);
+    candidate_campaign(&mine);
+    assert_status(SC_OK, sc_election_await(mine.election, -1));
+    sc_lock *lock = mine.election->lock;
+    sci_listener *listener = &mine.election->event_listener;
+    move_clock(lock->until_ns);
+    sci_loop_lock(&client->loop);
+    listener->event(listener, SCI_LISTEN_MESSAGE, &deleted);
+    assert_false(lock->is_renewing);
+    sci_client_unlock(client);
+    candidate_close(&mine);
+    assert_status(SC_OK, sc_close(client));
+}
+
 /* --- deleted keys */
 
 static void set_events(const char *flags)
@@ -368,6 +392,7 @@ int main(void)
         bare_unit_test(who_cannot_renew_stops_before_the_lease_ends),
         bare_unit_test(a_leader_that_slept_knows_it_at_its_first_look),
         bare_unit_test(a_leader_renews_and_keeps_its_term),
+        bare_unit_test(a_lease_that_is_over_is_not_renewed_when_the_key_is_deleted),
         client_unit_test(a_deleted_key_is_taken_at_once_where_the_server_tells),
         client_unit_test(the_servers_configuration_is_not_looked_at_unless_asked),
         client_unit_test(flags_are_added_to_those_that_are_on),

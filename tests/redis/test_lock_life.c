@@ -331,6 +331,30 @@ static void everything_goes_without_blocking_too(void **state)
     contender_close_all(&mine, client);
 }
 
+/* The second acquire waits for the question of the first, which nobody wants any more. */
+static void what_is_cancelled_twice_while_it_is_asked_for_is_given_back(void **state)
+{
+    sc_client *client = open_with_moved_clock();
+    contender mine;
+    ending first;
+    ending second;
+    (void)state;
+    memset(&first, 0, sizeof first);
+    memset(&second, 0, sizeof second);
+    contender_open_key(&mine, client, "job");
+    assert_status(SC_OK, sc_lock_acquire_async(mine.lock, -1, ending_take, &first));
+    assert_true(mine.lock->is_asking);
+    assert_status(SC_OK, sc_lock_release_async(mine.lock, NULL, NULL));
+    assert_status(SC_OK, sc_lock_acquire_async(mine.lock, -1, ending_take, &second));
+    assert_status(SC_OK, sc_lock_release_async(mine.lock, NULL, NULL));
+    ending_expect(&first, client, SC_ERR_CANCELLED);
+    ending_expect(&second, client, SC_ERR_CANCELLED);
+    WAIT_UNTIL(sc_poll(client, 1) == SC_OK && !mine.lock->is_asking && !mine.lock->is_leaving);
+    assert_false(mine.lock->is_held);
+    expect_holder("job", NULL);
+    contender_close_all(&mine, client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -347,6 +371,7 @@ int main(void)
         client_unit_test(a_client_that_is_closed_gives_its_locks_back),
         bare_unit_test(a_forked_child_holds_nothing_and_the_parent_all),
         bare_unit_test(everything_goes_without_blocking_too),
+        bare_unit_test(what_is_cancelled_twice_while_it_is_asked_for_is_given_back),
     };
     return run_on_both_wires("the life of locks", tests);
 }
