@@ -1,6 +1,7 @@
 /* A program that uses the library: gets and loads, changes, commands whose replies name their call,
    a counter, messages with numbers. */
 
+#include "leaders.h"
 #include "locks.h"
 
 #include <stdlib.h>
@@ -38,6 +39,7 @@ typedef struct actor {
     sc_cache *cache;
     sc_load_options load;
     sim_contenders *contenders;
+    sim_candidate *candidate;
     int64_t timeout_ms;
     async_call calls[CALLS];
     pending_load pending[CALLS];
@@ -59,7 +61,8 @@ typedef struct actor {
     int64_t gap_ns; /* when the last gap was told; SIM_NEVER: the first is to come */
 } actor;
 
-const char *const sim_key_names[SIM_HELD] = {"alpha", "{tag}beta", "gamma}", "lock", "{tag}lock"};
+const char *const sim_key_names[SIM_HELD] = {"alpha", "{tag}beta", "gamma}",
+                                             "lock",  "{tag}lock", "leader"};
 
 static int key_of(sc_slice name)
 {
@@ -429,6 +432,8 @@ static bool open_all(actor *a)
         status = sc_cache_open(a->client, &options, &a->cache);
     if (status == SC_OK)
         a->contenders = sim_contenders_open(self, a->client, a->timeout_ms);
+    if (status == SC_OK)
+        a->candidate = sim_candidate_open(self, a->client, a->timeout_ms);
     if (status != SC_OK && status != SC_ERR_MEMORY)
         sim_fail("c%d cannot begin: %s", self->id, sc_error_text());
     return status == SC_OK;
@@ -438,6 +443,10 @@ static void act(actor *a)
 {
     if (a->contenders && sim_chance(&a->self->random, sim.locking)) {
         sim_contenders_act(a->contenders);
+        return;
+    }
+    if (a->candidate && sim_chance(&a->self->random, sim.leading)) {
+        sim_candidate_act(a->candidate);
         return;
     }
     switch (sim_between(&a->self->random, 0, 15)) {
@@ -472,15 +481,19 @@ static void act(actor *a)
     }
 }
 
+/* -1 is never. */
+static int64_t earlier(int64_t one_ns, int64_t other_ns)
+{
+    return one_ns < 0 || (other_ns >= 0 && other_ns < one_ns) ? other_ns : one_ns;
+}
+
 /* Let time pass, and the library do its work. */
 static void drive(actor *a, int64_t ms)
 {
     int64_t until_ns = sim.now_ns + ms * SIM_NS_PER_MS;
     do {
-        int64_t next_ns = finish_loads(a);
-        int64_t due_ns = sim_contenders_due(a->contenders);
-        if (next_ns < 0 || (due_ns >= 0 && due_ns < next_ns))
-            next_ns = due_ns;
+        int64_t next_ns = earlier(finish_loads(a), sim_contenders_due(a->contenders));
+        next_ns = earlier(next_ns, sim_candidate_due(a->candidate));
         if (next_ns < 0 || next_ns > until_ns)
             next_ns = until_ns;
         int64_t wait_ns = next_ns > sim.now_ns ? next_ns - sim.now_ns : 0;
@@ -541,6 +554,11 @@ static bool check_locks(actor *a)
     return is_well && sim_contenders_check(a->contenders);
 }
 
+static bool check_elections(actor *a)
+{
+    return sim_candidate_check(a->candidate);
+}
+
 static bool check_messages(actor *a)
 {
     if (!a->is_subscribed || a->published == PUBLISHED_MAX)
@@ -560,14 +578,16 @@ static void come_to_an_end(actor *a)
     int64_t until_ns = sim.now_ns + RECOVERY_MS * SIM_NS_PER_MS;
     fault_memory_fail(&a->self->memory, 0, false);
     sim_contenders_retire(a->contenders);
+    sim_candidate_retire(a->candidate);
     while (count_under_way(a) > 0 && sim.now_ns < until_ns && !sim.has_failed)
         drive(a, 100);
     if (count_under_way(a) > 0)
         sim_fail("c%d has %zu calls under way %d s after the last fault", a->self->id,
                  count_under_way(a), RECOVERY_MS / 1000);
-    static const char *const names[4] = {"commands", "loads", "messages", "locks"};
-    bool (*const checks[4])(actor * a) = {check_recovery, check_loads, check_messages, check_locks};
-    for (int i = 0; i < 4; i++) {
+    static const char *const names[5] = {"commands", "loads", "messages", "elections", "locks"};
+    bool (*const checks[5])(actor * a) = {check_recovery, check_loads, check_messages,
+                                          check_elections, check_locks};
+    for (int i = 0; i < 5; i++) {
         while (!checks[i](a) && !sim.has_failed) {
             if (sim.now_ns >= until_ns)
                 sim_fail("c%d: %s do not work %d s after the last fault: %s", a->self->id, names[i],
@@ -597,7 +617,9 @@ void sim_client_program(sim_process *self)
         come_to_an_end(a);
     sc_cache_close(a->cache);
     sim_contenders_close(a->contenders);
+    sim_candidate_leave(a->candidate);
     (void)sc_close(a->client);
+    sim_candidate_close(a->candidate);
     if (!sim.has_failed)
         sim_note("has come to its end");
 }
@@ -610,5 +632,7 @@ void sim_client_free(sim_process *process)
             free(a->pending[i].text);
     if (a)
         sim_contenders_free(a->contenders);
+    if (a)
+        sim_candidate_free(a->candidate);
     free(a);
 }

@@ -4,7 +4,9 @@
 #define SMARTCACHE_IMPLEMENTATION
 #include "smartcache.h"
 
+#include "leaders.h"
 #include "locks.h"
+#include "refresh.h"
 
 #include <stdlib.h>
 
@@ -35,7 +37,7 @@ void sim_lease_look(sc_load *handle, sim_lease_view *view)
         lease->until_ns - (lease->life_ms - SCI_LEASE_DRIFT_MS(lease->life_ms)) * SIM_NS_PER_MS;
 }
 
-void sim_lock_look(const sc_lock *lock, sim_lock_view *view)
+void sim_lock_look(const sc_lock *lock, sim_hold_view *view)
 {
     if (lock->is_held && lock->is_renewing && lock->renewed_ns >= lock->until_ns)
         sim_fail("a lock is renewed %.1f ms after its end",
@@ -48,6 +50,12 @@ void sim_lock_look(const sc_lock *lock, sim_lock_view *view)
     view->until_ns = lock->until_ns;
     view->begun_ns = lock->asked_ns;
     view->latest_ns = sci_max_i64(lock->asked_ns, lock->renewed_ns);
+}
+
+void sim_leader_look(const sc_election *election, sim_hold_view *view)
+{
+    sim_lock_look(election->lock, view);
+    view->is_held = sc_is_leader(election);
 }
 
 bool sim_is_connected(const sc_client *client)
@@ -155,7 +163,7 @@ static int key_of_lease(const hooked *hook, const sci_call *call)
     return -1;
 }
 
-/* The fencing token of the lock's last grant. */
+/* The number of the last grant. */
 static int64_t fence_of(const server_actor *a, int key)
 {
     char name[32];
@@ -168,15 +176,39 @@ static int64_t fence_of(const server_actor *a, int key)
     return fence;
 }
 
+int64_t sim_term_at_server(void)
+{
+    const server_actor *a = server_that_serves();
+    return a ? fence_of(a, SIM_LEADER) : 0;
+}
+
+/* Who has swapped in what is there. */
+static void look_at_swap(const server_actor *a)
+{
+    char name[40];
+    int64_t term = 0;
+    snprintf(name, sizeof name, "sc:job{%s}", sim_job_name);
+    const sci_entry *entry = sci_db_find(&a->server->dbs[0], sc_text(name));
+    const sci_members *state = entry ? (const sci_members *)entry->value.object : NULL;
+    const sci_member *build = state ? sci_members_find(state, sc_text("build")) : NULL;
+    const sci_member *its_term = state ? sci_members_find(state, sc_text("term")) : NULL;
+    if (its_term)
+        (void)sci_text_to_i64(sci_member_value(its_term), &term);
+    sim_refresh_swapped(build ? sci_member_value(build) : sc_bytes(NULL, 0), term);
+}
+
 /* What the commands that take and give leases do to them. */
 static void run_and_follow(const server_actor *a, const hooked *hook, sci_call *call)
 {
     char before[SIM_TOKEN_BYTES];
     char after[SIM_TOKEN_BYTES];
     int64_t until_ns;
+    int64_t number = 0;
     int key = call->is_in_transaction || !hook->is_about_leases ? -1 : key_of_lease(hook, call);
     if (key >= 0)
         (void)sim_lease_at_server(key, before, &until_ns);
+    if (key >= SIM_KEYS)
+        number = fence_of(a, key);
     hook->original->run(call);
     if (key < 0)
         return;
@@ -184,8 +216,10 @@ static void run_and_follow(const server_actor *a, const hooked *hook, sci_call *
         sim_lease_invalidated(key, before);
     sim_lease_changed(key);
     (void)sim_lease_at_server(key, after, &until_ns);
-    if (key >= SIM_KEYS && *after && strcmp(before, after) != 0)
-        sim_lock_granted(key, fence_of(a, key));
+    if (key >= SIM_KEYS && number != fence_of(a, key))
+        sim_hold_granted(key, fence_of(a, key));
+    if (key == SIM_LEADER && sim.refreshes)
+        look_at_swap(a);
     sim_trace("%s: the lease of key %d was %.3s's, is %.3s's", hook->name, key,
               *before ? before : "-", *after ? after : "-");
 }
@@ -243,6 +277,72 @@ static void check_store(const sc_server *server)
     }
 }
 
+static bool is_list_whole(const sci_deque *list, int64_t generation)
+{
+    sci_deque_at at = sci_deque_seek(list, 0);
+    sc_slice row;
+    char text[64];
+    bool is_whole = true;
+    for (size_t i = 0; is_whole && sci_deque_next(list, &at, &row); i++) {
+        sim_row_make(text, sizeof text, generation, i, list->count);
+        is_whole = sci_slice_equal(row, sc_text(text));
+    }
+    return is_whole;
+}
+
+static bool is_table_whole(const sci_members *table, int64_t generation, size_t count)
+{
+    char text[64];
+    char id[SCI_I64_TEXT_BYTES];
+    bool is_whole = table->count == count;
+    for (size_t i = 0; is_whole && i < count; i++) {
+        sc_slice name = sc_bytes(id, sci_i64_to_text((int64_t)i, id));
+        const sci_member *member = sci_members_find(table, name);
+        sim_row_make(text, sizeof text, generation, i, count);
+        is_whole = member && sci_slice_equal(sci_member_value(member), sc_text(text));
+    }
+    return is_whole;
+}
+
+/* What readers of the job's keys would see. */
+static void check_rows(sc_server *server)
+{
+    sim_rows_view view;
+    const sci_entry *list = sci_db_find(&server->dbs[0], sc_text(sim_job_list));
+    const sci_entry *table = sci_db_find(&server->dbs[0], sc_text(sim_job_table));
+    memset(&view, 0, sizeof view);
+    view.has_list = list != NULL;
+    view.has_table = table != NULL;
+    if (list && table) {
+        const sci_deque *rows = (const sci_deque *)list->value.object;
+        view.generation = strtoll(sci_deque_peek(rows, SCI_DEQUE_FRONT).data, NULL, 10);
+        view.is_whole =
+            is_list_whole(rows, view.generation) &&
+            is_table_whole((const sci_members *)table->value.object, view.generation, rows->count);
+    }
+    sim_refresh_seen(&view);
+}
+
+static void check_shadow(void *user, sci_entry *entry)
+{
+    const server_actor *a = (const server_actor *)user;
+    sc_slice key = sci_entry_key(entry);
+    if (key.len < 7 || memcmp(key.data, "sc:new:", 7) != 0)
+        return;
+    int64_t end_ms = sci_db_expiry_ms(&a->server->dbs[0], entry);
+    int64_t left_ms = end_ms - a->self->clock.wall_ms(a->self->clock.user);
+    sim_refresh_shadow(end_ms < 0 ? -1 : left_ms < 0 ? 0 : left_ms);
+}
+
+static void check_job(server_actor *a)
+{
+    uint64_t cursor = 0;
+    check_rows(a->server);
+    do
+        cursor = sci_db_walk(&a->server->dbs[0], cursor, check_shadow, a);
+    while (cursor);
+}
+
 static bool is_needed(void)
 {
     for (int i = 0; i < sim.process_count; i++)
@@ -289,6 +389,8 @@ void sim_server_program(sim_process *self)
     }
     hook_commands(a->server);
     sim_note("serves");
+    if (sim.refreshes)
+        look_at_swap(a); /* what was lost with the log was swapped in before */
     for (int key = 0; key < SIM_HELD; key++)
         sim_lease_changed(key);
     while (is_needed() && !sim.has_failed) {
@@ -296,6 +398,8 @@ void sim_server_program(sim_process *self)
         if (status != SC_OK)
             sim_fail("S%d: %s", self->id, sc_error_text());
         check_store(a->server);
+        if (sim.refreshes)
+            check_job(a);
     }
     sc_server_close(a->server);
     a->server = NULL;

@@ -1,6 +1,8 @@
 /* What is true, and what must hold. */
 
+#include "leaders.h"
 #include "locks.h"
+#include "refresh.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +44,10 @@ void sim_ledger_begin(void)
     ledger.loss_count = 0;
     ledger.voided_count = 0;
     memset(ledger.lease_end_ns, 0, sizeof ledger.lease_end_ns);
+    sim_holds_begin();
     sim_locks_begin();
+    sim_leaders_begin();
+    sim_refreshes_begin();
 }
 
 static void *grow(void *block, int count, int *cap, size_t size)
@@ -68,7 +73,7 @@ void sim_ledger_loss(int64_t from_ns, bool is_clock)
     sim_note("%s since %.6f is lost", is_clock ? "what leases had" : "what was written",
              (double)from_ns / 1e9);
     if (!is_clock)
-        sim_locks_loss();
+        sim_holds_loss();
 }
 
 bool sim_ledger_is_lost(int64_t begin_ns, int64_t end_ns, bool with_clock)
@@ -168,6 +173,7 @@ void sim_ledger_step(void)
         check_lease(load, id, &view);
     }
     sim_locks_step();
+    sim_leaders_step();
 }
 
 /* --- loads */
@@ -287,15 +293,20 @@ void sim_value_check(const char *who, int key, sc_slice value, int64_t begin_ns)
 
 /* --- calls */
 
+void sim_call_restart(sim_call *call, sim_process *process)
+{
+    call->process = process;
+    call->begin_ns = sim.now_ns;
+    call->local_ns = sim_local_ns(process);
+    call->stalled_ns = process->stalled_ns;
+    call->server_stalled_ns = sim.server_stalled_ns;
+    call->delayed_ns = process->delayed_ns;
+}
+
 void sim_call_begins(sim_call *call, const char *what, int64_t bound_ms)
 {
+    sim_call_restart(call, sim.current);
     call->what = what;
-    call->process = sim.current;
-    call->begin_ns = sim.now_ns;
-    call->local_ns = sim_local_ns(sim.current);
-    call->stalled_ns = sim.current->stalled_ns;
-    call->server_stalled_ns = sim.server_stalled_ns;
-    call->delayed_ns = sim.current->delayed_ns;
     call->bound_ms = bound_ms;
     call->is_under_way = true;
     sim_note("%s", what);

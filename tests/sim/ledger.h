@@ -87,6 +87,8 @@ typedef struct sim_call {
     bool is_under_way;
 } sim_call;
 
+/* From now on. */
+void sim_call_restart(sim_call *call, sim_process *process);
 void sim_call_begins(sim_call *call, const char *what, int64_t bound_ms);
 /* Once, and in time. */
 void sim_call_ends(sim_call *call, sc_status status);

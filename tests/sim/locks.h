@@ -1,29 +1,14 @@
 #pragma once
 /* Contenders for locks: what they do, and what must hold of the locks of all processes. */
 
-#include "ledger.h"
-
-/* A contender as its process sees it. */
-typedef struct sim_lock_view {
-    char token[SIM_TOKEN_BYTES];
-    bool is_held;
-    bool is_idle;      /* nothing is under way, and nothing is to come */
-    bool is_waiting;   /* it has been told that another holds the lock */
-    int64_t until_ns;  /* by its process's clock */
-    int64_t begun_ns;  /* its last question */
-    int64_t latest_ns; /* its last question or renewal */
-} sim_lock_view;
+#include "hold.h"
 
 /* For inside.c. */
-void sim_lock_look(const sc_lock *lock, sim_lock_view *view);
-/* The server has granted a lock: to a new token, with this fencing token. */
-void sim_lock_granted(int lock, int64_t fence);
+void sim_lock_look(const sc_lock *lock, sim_hold_view *view);
 
 void sim_locks_begin(void);
 /* Between any two steps of any process. */
 void sim_locks_step(void);
-/* The server has lost what it was told. */
-void sim_locks_loss(void);
 
 /* A process's contenders; NULL when the run has none. */
 typedef struct sim_contenders sim_contenders;

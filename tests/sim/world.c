@@ -395,6 +395,12 @@ static void draw_world(const sim_options *options)
         sim.locking = (double)sim_spread(&random, 4, 64) / 100;
     sim.lock_ms = sim_spread(&random, 100, 16000);
     sim.fair = (unsigned)sim_between(&random, 0, (1 << SIM_LOCKS) - 1);
+    if (sim_chance(&random, 0.4))
+        sim.leading = (double)sim_spread(&random, 4, 64) / 100;
+    sim.lead_ms = sim_spread(&random, 100, 16000);
+    sim.refreshes = sim.leading > 0 && sim_chance(&random, 0.5);
+    sim.clears = sim_chance(&random, 0.3);
+    sim.shadow_ms = sim_spread(&random, 300, 8000);
     sim.faults &= options->faults;
     if (options->clients > 0 && options->clients < sim.client_count)
         sim.client_count = options->clients;

@@ -131,6 +131,11 @@ typedef struct sim_world {
     double locking;            /* the part of what programs do that is about locks; often 0 */
     int64_t lock_ms;           /* lease of locks */
     unsigned fair;             /* locks that go to who comes first: bits */
+    double leading;            /* the part that is about elections; often 0 */
+    int64_t lead_ms;           /* lease of the leader */
+    bool refreshes;            /* the leader builds something */
+    bool clears;               /* and nothing built is nothing there */
+    int64_t shadow_ms;         /* what a build leaves is gone after this */
     int64_t troubled_ns;       /* the last fault that all may feel is over then */
     int64_t server_stalled_ns; /* that servers were kept from running, all together */
 } sim_world;
@@ -208,9 +213,10 @@ void sim_server_free(sim_process *process);
 void sim_server_refuse(sim_process *process, sim_fault why, int64_t until_ns);
 /* The names of the keys that all programs share. */
 #define SIM_KEYS 3
-/* What has a holder: the keys, as they are loaded, and behind them the locks. */
+/* What has a holder: the keys, as they are loaded, behind them the locks, and an election. */
 #define SIM_LOCKS 2
-#define SIM_HELD (SIM_KEYS + SIM_LOCKS)
+#define SIM_LEADER (SIM_KEYS + SIM_LOCKS) /* the election's */
+#define SIM_HELD (SIM_LEADER + 1)
 extern const char *const sim_key_names[SIM_HELD];
 
 /* --- What is true (ledger.c) */
