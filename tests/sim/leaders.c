@@ -52,12 +52,17 @@ static void look(sim_candidate *c, const sc_election *election)
     sim_hold_see(&c->hold, &view);
 }
 
+static void wait_anew(sim_candidate *c)
+{
+    sim_call_restart(&c->wait, c->process);
+    c->all_stalled_ns = sim_all_stalled_ns();
+}
+
 /* While nobody has the key, one who wants it gets it: at the latest when it looks by itself. */
 static void check_takeover(sim_candidate *c)
 {
     if (!c->wants || c->is_told || sim_lease_end_ns(SIM_LEADER) > sim.now_ns) {
-        sim_call_restart(&c->wait, c->process);
-        c->all_stalled_ns = sim_all_stalled_ns();
+        wait_anew(c);
         return;
     }
     sim_hold_check_wait(&c->hold, &c->wait, c->all_stalled_ns,
@@ -83,6 +88,7 @@ void sim_leaders_step(void)
 static void campaign(sim_candidate *c, sc_election *election)
 {
     sim_note("campaigns");
+    wait_anew(c);
     c->wants = true;
     if (sc_election_campaign(election) != SC_OK)
         sim_fail("c%d does not campaign: %s", c->process->id, sc_error_text());
