@@ -300,20 +300,24 @@ size_t sim_contenders_under_way(const sim_contenders *all)
     return count;
 }
 
-void sim_contenders_retire(sim_contenders *all)
-{
-    if (!all)
-        return;
-    all->is_retired = true;
-    for (int i = 0; i < CONTENDERS; i++)
-        all->each[i].release_ns = sim.now_ns;
-}
-
 /* A dead holder's lease lasts longer when the server's clock was set back. */
 static bool is_stuck(const contender *c)
 {
     return (sim.faults >> SIM_SERVER_CLOCK & 1u) && !c->is_holding &&
            sim_lease_end_ns(c->hold.key) > sim.calm_ns + 2 * sim.lock_ms * SIM_NS_PER_MS;
+}
+
+void sim_contenders_retire(sim_contenders *all)
+{
+    if (!all)
+        return;
+    all->is_retired = true;
+    for (int i = 0; i < CONTENDERS; i++) {
+        contender *c = &all->each[i];
+        c->release_ns = sim.now_ns;
+        if (c->calls[LOCK_ACQUIRE].is_under_way && is_stuck(c))
+            cancel(c); /* it may wait for ever */
+    }
 }
 
 bool sim_contenders_check(sim_contenders *all)
