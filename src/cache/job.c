@@ -104,7 +104,8 @@ static void sci_job_note(sc_job *job, sc_status status, const char *words)
     } else {
         job->stats.failures++;
         job->stats.failed_ms = wall_ms;
-        sci_client_log(job->client, SC_LOG_WARNING, "%s", words);
+        sci_client_log(job->client, SC_LOG_WARNING, "the job \"%.*s\" failed: %s",
+                       (int)sci_min_size(job->name.len, 100), job->name.data, words);
     }
 }
 
