@@ -8698,7 +8698,8 @@ SCI_PRIVATE void sci_address_to_text(const sc_address *address, char text[SCI_AD
 /* MARK: - Name look-up (Private) */
 /* Name look-ups: the meeting of a resolver that finishes when it can and an owner that may lose
    patience at any moment. Two references keep the block alive for both; three bits, each set once,
-   decide whether the owner is notified. */
+   decide whether the owner is notified, and who lets go last: a resolver that comes before the owner
+   leaves its reference to it, so that nothing of the owner's memory is in use once it has left. */
 
 /* A name look-up that its owner may abandon: whoever finishes last frees it. */
 
@@ -8755,6 +8756,7 @@ static inline bool sci_lookup_is_done(const sc_lookup *lookup)
 #define SCI_LOOKUP_FINISHING 1u /* the resolver came: it notifies unless abandoned before */
 #define SCI_LOOKUP_ABANDONED 2u /* the owner left: it waits when a notify had begun before */
 #define SCI_LOOKUP_NOTIFIED 4u  /* the notify has returned */
+#define SCI_LOOKUP_MOMENT_NS 1000000
 
 static void sci_lookup_unref(sc_lookup *lookup)
 {
@@ -8797,14 +8799,17 @@ SC_API void sc_lookup_done(sc_lookup *lookup, sc_status status, const sc_address
     sci_assert(!sci_lookup_is_done(lookup));
     sci_lookup_store(lookup, status, addresses, count);
     sci_atomic_store_release(&lookup->is_done, 1);
-    if (!(sci_atomic_add(&lookup->state, SCI_LOOKUP_FINISHING) & SCI_LOOKUP_ABANDONED)) {
-        if (lookup->notify)
-            lookup->notify(lookup->notify_user);
-        /* Only an owner that abandons in between sleeps at the gate. */
-        if (sci_atomic_add(&lookup->state, SCI_LOOKUP_NOTIFIED) & SCI_LOOKUP_ABANDONED)
-            sci_gate_wake_all(&lookup->notified);
+    if (sci_atomic_add(&lookup->state, SCI_LOOKUP_FINISHING) & SCI_LOOKUP_ABANDONED) {
+        sci_lookup_unref(lookup);
+        return;
     }
-    sci_lookup_unref(lookup);
+    if (lookup->notify)
+        lookup->notify(lookup->notify_user);
+    /* All is the owner's from here on. Only one that abandons in between sleeps at the gate. */
+    if (sci_atomic_add(&lookup->state, SCI_LOOKUP_NOTIFIED) & SCI_LOOKUP_ABANDONED) {
+        sci_gate_wake_all(&lookup->notified);
+        sci_lookup_unref(lookup);
+    }
 }
 
 SCI_PRIVATE sc_status sci_lookup_start(const sc_memory *memory, const sc_resolver *resolver,
@@ -8855,18 +8860,26 @@ static void sci_lookup_release(sc_lookup *lookup)
         sc_lookup_done(lookup, SC_ERR_CANCELLED, NULL, 0);
 }
 
+/* The resolver has its answer, and is about to let go: it has a few instructions left, and the notify. */
+static void sci_lookup_await_resolver(sc_lookup *lookup)
+{
+    while (sci_atomic_load_acquire(&lookup->references) > 1) {
+        uint32_t ticket = sci_gate_ticket(&lookup->notified);
+        if (sci_atomic_load_acquire(&lookup->references) > 1)
+            sci_gate_wait(&lookup->notified, ticket, SCI_LOOKUP_MOMENT_NS);
+    }
+}
+
 SCI_PRIVATE void sci_lookup_abandon(sc_lookup *lookup)
 {
     uint32_t state;
     if (!lookup)
         return;
     state = sci_atomic_add(&lookup->state, SCI_LOOKUP_ABANDONED);
-    while ((state & SCI_LOOKUP_FINISHING) && !(state & SCI_LOOKUP_NOTIFIED)) {
-        uint32_t ticket = sci_gate_ticket(&lookup->notified);
-        state = sci_atomic_load_acquire(&lookup->state);
-        if (!(state & SCI_LOOKUP_NOTIFIED))
-            sci_gate_wait(&lookup->notified, ticket, -1);
-    }
+    if (state & SCI_LOOKUP_NOTIFIED)
+        sci_lookup_unref(lookup);
+    else if (sci_lookup_is_done(lookup))
+        sci_lookup_await_resolver(lookup);
     sci_lookup_release(lookup);
     sci_lookup_unref(lookup);
 }
@@ -8875,7 +8888,8 @@ SCI_PRIVATE void sci_lookup_abandon_in_child(sc_lookup *lookup)
 {
     if (!lookup)
         return;
-    sci_atomic_add(&lookup->state, SCI_LOOKUP_ABANDONED);
+    if (sci_atomic_add(&lookup->state, SCI_LOOKUP_ABANDONED) & SCI_LOOKUP_NOTIFIED)
+        sci_lookup_unref(lookup);
     sci_lookup_release(lookup);
     sci_lookup_unref(lookup);
 }

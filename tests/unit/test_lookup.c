@@ -62,6 +62,25 @@ static void localhost_is_a_loopback_address(void **state)
     assert_int_equal(notified.value, 1);
 }
 
+/* An owner's memory may be gone as soon as it has left. */
+static void a_resolver_that_has_answered_uses_nothing_any_more(void **state)
+{
+    sci_atomic_u32 notified = {0};
+    (void)state;
+    for (int i = 0; i < 500; i++) {
+        sc_lookup *lookup;
+        assert_int_equal(sci_lookup_start(&memory.table, &resolver, "localhost", 6379, count_notify,
+                                          &notified, &lookup),
+                         SC_OK);
+        if (lookup->descriptor >= 0)
+            finish(lookup);
+        while (!sci_lookup_is_done(lookup))
+            continue;
+        sci_lookup_abandon(lookup);
+        assert_int_equal(fault_memory_live_blocks(&memory), 0);
+    }
+}
+
 static void a_name_that_cannot_exist_fails_with_words(void **state)
 {
     sc_lookup *lookup;
@@ -570,6 +589,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(localhost_is_a_loopback_address),
+        TEST(a_resolver_that_has_answered_uses_nothing_any_more),
         TEST(a_name_that_cannot_exist_fails_with_words),
         TEST(an_address_is_listed_once),
         TEST(a_numeric_host_needs_no_resolver),
