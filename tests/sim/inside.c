@@ -17,6 +17,7 @@
 typedef struct server_actor {
     sim_process *self;
     sc_server *server;
+    uint64_t looked_at; /* the job's keys were, after so many commands */
     int64_t refuses_until_ns;
     sim_fault refuses_why;
 } server_actor;
@@ -337,6 +338,9 @@ static void check_shadow(void *user, sci_entry *entry)
 static void check_job(server_actor *a)
 {
     uint64_t cursor = 0;
+    if (a->server->stats.commands == a->looked_at)
+        return;
+    a->looked_at = a->server->stats.commands;
     check_rows(a->server);
     do
         cursor = sci_db_walk(&a->server->dbs[0], cursor, check_shadow, a);
@@ -388,6 +392,7 @@ void sim_server_program(sim_process *self)
         return;
     }
     hook_commands(a->server);
+    a->looked_at = UINT64_MAX;
     sim_note("serves");
     if (sim.refreshes)
         look_at_swap(a); /* what was lost with the log was swapped in before */
