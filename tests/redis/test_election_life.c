@@ -157,6 +157,7 @@ static void a_deleted_key_is_taken_at_once_where_the_server_tells(void **state)
     fixture_command(test.server, "DEL", "head", (const char *)NULL);
     WAIT_UNTIL(told(&theirs.resignations) == 1); /* so does who led */
     assert_int_equal(theirs.reason, SC_RESIGNED_LOST);
+    assert_status(SC_OK, sc_election_resign(theirs.election)); /* it campaigns anew, and may win */
     assert_status(SC_OK, sc_election_await(mine.election, -1));
     assert_true(sc_election_term(mine.election) > candidate_term(&theirs));
     candidate_close(&mine);

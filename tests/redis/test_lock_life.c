@@ -54,7 +54,7 @@ static void without_renewal_a_lease_ends_and_that_is_told_once(void **state)
     config.ttl_ms = 30;
     config.no_renewal = true;
     contender_open(&mine, test.client, &config);
-    assert_status(SC_OK, sc_lock_try(mine.lock));
+    assert_status(SC_OK, sc_lock_acquire(mine.lock, -1));
     WAIT_UNTIL(contender_losses(&mine) == 1);
     assert_int_equal(sc_lock_remaining_ms(mine.lock), 0);
     assert_status(SC_LOST, sc_lock_release(mine.lock));
