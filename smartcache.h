@@ -8756,6 +8756,7 @@ static inline bool sci_lookup_is_done(const sc_lookup *lookup)
 #define SCI_LOOKUP_FINISHING 1u /* the resolver came: it notifies unless abandoned before */
 #define SCI_LOOKUP_ABANDONED 2u /* the owner left: it waits when a notify had begun before */
 #define SCI_LOOKUP_NOTIFIED 4u  /* the notify has returned */
+/* An owner that waits for the resolver looks again so often. */
 #define SCI_LOOKUP_MOMENT_NS 1000000
 
 static void sci_lookup_unref(sc_lookup *lookup)
@@ -8860,7 +8861,8 @@ static void sci_lookup_release(sc_lookup *lookup)
         sc_lookup_done(lookup, SC_ERR_CANCELLED, NULL, 0);
 }
 
-/* The resolver has its answer, and is about to let go: it has a few instructions left, and the notify. */
+/* The resolver has its answer, and is about to let go: it has a few instructions left, and the
+   notify. */
 static void sci_lookup_await_resolver(sc_lookup *lookup)
 {
     while (sci_atomic_load_acquire(&lookup->references) > 1) {
@@ -23716,12 +23718,14 @@ SCI_PRIVATE void sci_script_unlock(sci_script_run *run)
 /* Elections that share their key with another library's. */
 
 #define SCI_LEADER_FIELD "leader"
+/* A token, and ":". */
+#define SCI_LEADER_NAME_AT 33
 
 /* The name behind the token. */
 static sc_slice sci_script_leader_name(const sci_script_run *run)
 {
     sc_slice token = run->args[SCI_LOCK_ARG_TOKEN];
-    size_t at = sci_min_size(token.len, 33);
+    size_t at = sci_min_size(token.len, SCI_LEADER_NAME_AT);
     return sc_bytes(token.data + at, token.len - at);
 }
 
@@ -23956,7 +23960,7 @@ static bool sci_script_has_term(sci_script_run *run, bool *leads)
     return true;
 }
 
-/* A field of the state equals an argument, or `*number` is its value. */
+/* A field of the job's state; NULL: it has none. */
 static bool sci_script_state(sci_script_run *run, const char *field, sc_slice *text)
 {
     if (!sci_script_do_on(run, "HGET", SCI_JOB_STATE, sc_text(field), sc_bytes(NULL, 0)))
@@ -23965,14 +23969,23 @@ static bool sci_script_state(sci_script_run *run, const char *field, sc_slice *t
     return true;
 }
 
-/* Whether this very build has been here before: then a repeat is not to do it again. */
-static bool sci_script_is_repeat(sci_script_run *run, const char *field, bool *is_repeat)
+/* Whether there is something to do. Else it has been answered: 1, since this very build, whose token
+   is in `field`, has been here before; 0, since another leads. */
+static bool sci_script_is_new(sci_script_run *run, const char *field)
 {
     sc_slice build;
+    bool leads;
     if (!sci_script_state(run, field, &build))
         return false;
-    *is_repeat = build.data && sci_slice_equal(build, run->args[SCI_JOB_ARG_BUILD]);
-    return true;
+    if (build.data && sci_slice_equal(build, run->args[SCI_JOB_ARG_BUILD])) {
+        sci_answer_i64(run->call, 1);
+        return false;
+    }
+    if (!sci_script_has_term(run, &leads))
+        return false;
+    if (!leads)
+        sci_answer_i64(run->call, 0);
+    return leads;
 }
 
 /* `*lost`: the place of the first shadow that is not what was built; 0: all are. */
@@ -24032,26 +24045,13 @@ static bool sci_script_note_build(sci_script_run *run)
 
 SCI_PRIVATE void sci_script_swap(sci_script_run *run)
 {
-    bool is_repeat, leads;
     size_t lost = 0;
     if (run->arg_count != SCI_SWAP_ARG_SIZES + run->key_count - SCI_JOB_FIRST_KEY) {
         sci_answer_error(run->call, "ERR a shadow without a key, or without its size");
         return;
     }
     bool has_rows = !sci_slice_equal(run->args[SCI_SWAP_ARG_ROWS], sc_text("0"));
-    if (!sci_script_is_repeat(run, "build", &is_repeat))
-        return;
-    if (is_repeat) {
-        sci_answer_i64(run->call, 1);
-        return;
-    }
-    if (!sci_script_has_term(run, &leads))
-        return;
-    if (!leads) {
-        sci_answer_i64(run->call, 0);
-        return;
-    }
-    if (has_rows && !sci_script_check_shadows(run, &lost))
+    if (!sci_script_is_new(run, "build") || (has_rows && !sci_script_check_shadows(run, &lost)))
         return;
     if (lost)
         sci_answer_i64(run->call, (int64_t)lost);
@@ -24065,23 +24065,10 @@ SCI_PRIVATE void sci_script_claim(sci_script_run *run)
     const sc_slice words[8] = {
         sc_text("HSET"), run->keys[SCI_JOB_STATE], sc_text("claim"), args[SCI_JOB_ARG_BUILD],
         sc_text("seen"), args[SCI_CLAIM_ARG_SEEN], sc_text("term"),  args[SCI_JOB_ARG_TERM]};
-    bool is_repeat, leads;
     sc_slice seen;
     int64_t seen_ms = 0;
     int64_t due_ms = 0;
-    if (!sci_script_is_repeat(run, "claim", &is_repeat))
-        return;
-    if (is_repeat) {
-        sci_answer_i64(run->call, 1);
-        return;
-    }
-    if (!sci_script_has_term(run, &leads))
-        return;
-    if (!leads) {
-        sci_answer_i64(run->call, 0);
-        return;
-    }
-    if (!sci_script_state(run, "seen", &seen))
+    if (!sci_script_is_new(run, "claim") || !sci_script_state(run, "seen", &seen))
         return;
     (void)sci_text_to_i64(seen, &seen_ms);
     (void)sci_text_to_i64(args[SCI_CLAIM_ARG_DUE], &due_ms);
@@ -43546,6 +43533,9 @@ typedef enum sci_lock_phase {
     SCI_LOCK_WAITING
 } sci_lock_phase;
 
+/* The key, and those that belong to it. */
+#define SCI_LOCK_NAMES 5
+
 /* Slices of one block. The channel is `wake` and `id`. */
 typedef struct sci_lock_names {
     sci_bytes block;
@@ -43627,6 +43617,10 @@ struct sc_lock {
 /* sc_fail: "the lock "key" " and what about it. */
 SCI_PRIVATE sc_status sci_lock_say(const sc_lock *lock, sc_status status, const char *what);
 
+/* Put into `block` the keys of the scripts (fence, lock, queue, alive), and what the channels of all
+   contenders begin with. SC_ERR_MEMORY. */
+SCI_PRIVATE sc_status sci_lock_name_keys(sci_bytes *block, sc_slice key, sc_slice keys[4],
+                                         sc_slice *wake);
 SCI_PRIVATE void sci_lock_release_reference(sc_lock *lock);
 /* Open a contender that takes, gives and renews by these scripts. */
 SCI_PRIVATE sc_status sci_lock_make(sc_client *client, const sc_lock_config *config,
@@ -43861,29 +43855,38 @@ static sc_status sci_lock_configure(sc_lock *lock, const sc_lock_config *given)
     return status;
 }
 
-static sc_status sci_lock_name(sc_lock *lock, sc_slice key)
+SCI_PRIVATE sc_status sci_lock_name_keys(sci_bytes *block, sc_slice key, sc_slice keys[4],
+                                         sc_slice *wake)
 {
     static const char *const kinds[] = {"sc:fence", "sc:queue", "sc:alive", "sc:wake"};
-    char no_id[SCI_TOKEN_LEN + 1];
     sc_slice made[1 + SCI_COUNT(kinds)];
+    sc_status status = sci_names_build(block, key, kinds, SCI_COUNT(kinds), made);
+    if (status != SC_OK)
+        return status;
+    keys[0] = made[1];
+    keys[1] = made[0];
+    keys[2] = made[2];
+    keys[3] = made[3];
+    *wake = made[4];
+    return SC_OK;
+}
+
+static sc_status sci_lock_name(sc_lock *lock, sc_slice key)
+{
+    char no_id[SCI_TOKEN_LEN + 1];
     sci_lock_names *names = &lock->names;
     sci_bytes_init(&names->block, &lock->client->memory);
     memset(no_id, '-', sizeof no_id);
     /* the slices stay true since nothing moves */
     sc_status status = sci_bytes_reserve(
-        &names->block, (1 + SCI_COUNT(kinds)) * (key.len + SCI_NAME_BYTES) + SCI_TOKEN_LEN);
+        &names->block, SCI_LOCK_NAMES * (key.len + SCI_NAME_BYTES) + SCI_TOKEN_LEN);
     if (status == SC_OK)
-        status = sci_names_build(&names->block, key, kinds, SCI_COUNT(kinds), made);
+        status = sci_lock_name_keys(&names->block, key, names->keys, &names->wake);
     if (status == SC_OK)
         status = sci_bytes_append(&names->block, sc_bytes(no_id, SCI_TOKEN_LEN));
     if (status != SC_OK)
         return status;
-    names->keys[0] = made[1];
-    names->keys[1] = made[0];
-    names->keys[2] = made[2];
-    names->keys[3] = made[3];
-    names->wake = made[4];
-    names->id = sc_bytes(made[4].data + made[4].len, SCI_TOKEN_LEN);
+    names->id = sc_bytes(names->wake.data + names->wake.len, SCI_TOKEN_LEN);
     return SC_OK;
 }
 
@@ -44898,21 +44901,6 @@ static sc_status sci_quorum_configure(sc_quorum *quorum, const sc_quorum_config 
                            : status;
 }
 
-static sc_status sci_quorum_name(sc_quorum *quorum, sc_slice key)
-{
-    static const char *const kinds[] = {"sc:fence", "sc:queue", "sc:alive", "sc:wake"};
-    sc_slice made[1 + SCI_COUNT(kinds)];
-    sc_status status = sci_names_build(&quorum->names, key, kinds, SCI_COUNT(kinds), made);
-    if (status != SC_OK)
-        return status;
-    quorum->keys[0] = made[1];
-    quorum->keys[1] = made[0];
-    quorum->keys[2] = made[2];
-    quorum->keys[3] = made[3];
-    quorum->wake = made[4];
-    return SC_OK;
-}
-
 static sc_status sci_quorum_check(sc_client *const *clients, size_t count,
                                   const sc_quorum_config *config)
 {
@@ -44970,7 +44958,7 @@ SC_API sc_status sc_quorum_open(sc_client *const *clients, size_t count,
         return status == SC_OK ? SC_ERR_MEMORY : status;
     status = sci_quorum_configure(created, config);
     if (status == SC_OK)
-        status = sci_quorum_name(created, config->key);
+        status = sci_lock_name_keys(&created->names, config->key, created->keys, &created->wake);
     if (status == SC_OK)
         *quorum = created;
     else
@@ -45910,15 +45898,18 @@ static void sci_quorum_member_give_up(sci_quorum_member *member)
    lock guards. */
 static void sci_quorum_draw(sc_quorum *quorum)
 {
-    char token[SCI_TOKEN_LEN + 1];
+    char token[SCI_TOKEN_LEN];
     sc_client *client = quorum->members[0].client;
+    sci_mutex_lock(&quorum->mutex);
+    bool is_there = *quorum->next_token != '\0';
+    sci_mutex_unlock(&quorum->mutex);
+    if (is_there)
+        return;
     sci_loop_lock(&client->loop);
     sci_mutex_lock(&quorum->mutex);
-    if (!*quorum->next_token) {
-        quorum->drawn = sci_token_draw(client, token);
-        if (quorum->drawn == SC_OK)
-            memcpy(quorum->next_token, token, sizeof token);
-    }
+    quorum->drawn = sci_token_draw(client, token);
+    if (quorum->drawn == SC_OK)
+        memcpy(quorum->next_token, token, sizeof token);
     sci_mutex_unlock(&quorum->mutex);
     sci_loop_unlock(&client->loop);
 }
@@ -52783,7 +52774,7 @@ static const sci_alarm_kind sci_cron_kind = {sizeof(sci_cron_timer), sci_cron_ri
 /* --- Configuration */
 
 SCI_PRIVATE sc_status sci_cron_configure(const sc_cron_config *config, const sc_memory *memory,
-                                    sci_cron *cron, sci_zone *zone)
+                                         sci_cron *cron, sci_zone *zone)
 {
     sc_files files;
     sci_zone_source source;
@@ -53031,9 +53022,9 @@ struct sc_job_run {
     sci_op clearing;
 };
 
-/* Begin a build, which was due at this time by the wall clock, or was asked for; the job's `run`. Ends by
-   sci_job_ended, perhaps at once. NULL, with words: nothing has begun. */
-SCI_PRIVATE sc_job_run *sci_job_run_begin(sc_job *job, int64_t due_ms, bool is_asked);
+/* Begin a build, which was due at this time by the wall clock, or was asked for; the job's `run`. Ends
+   by sci_job_ended, perhaps at once. After an error nothing has begun. */
+SCI_PRIVATE sc_status sci_job_run_begin(sc_job *job, int64_t due_ms, bool is_asked);
 /* The function is about to be called: its time runs. */
 SCI_PRIVATE void sci_job_run_limit(sc_job_run *run);
 /* End it with this and the words of sc_error_text, unless it has ended. */
@@ -53835,8 +53826,9 @@ static void sci_job_begin(sc_job *job)
     job->seen_ms = wall_ms;
     job->is_due = false;
     job->is_triggered = false;
-    if (!sci_job_run_begin(job, due_ms, is_asked))
-        sci_job_not_begun(job, SC_ERR_MEMORY);
+    sc_status status = sci_job_run_begin(job, due_ms, is_asked);
+    if (status != SC_OK)
+        sci_job_not_begun(job, status);
 }
 
 SCI_PRIVATE void sci_job_mind(sc_job *job)
@@ -54370,13 +54362,13 @@ static void sci_run_room_call(sci_post *post)
     sci_client_release(client);
 }
 
-/* NULL, with words: no memory, or no random numbers. */
-static sc_job_run *sci_run_create(sc_job *job)
+/* SC_ERR_MEMORY, or that of the source of random numbers. */
+static sc_status sci_run_create(sc_job *job, sc_job_run **created)
 {
     sc_client *client = job->client;
     sc_job_run *run = (sc_job_run *)sci_alloc_zeroed(&client->memory, sizeof *run);
     if (!run)
-        return NULL;
+        return SC_ERR_MEMORY;
     run->job = job;
     job->references++;
     sci_list_init(&run->link);
@@ -54394,19 +54386,24 @@ static sc_job_run *sci_run_create(sc_job *job)
         status = sci_token_draw(client, run->build);
     for (size_t i = 0; i < job->target_count && status == SC_OK; i++)
         status = sci_run_name_shadow(run, &run->rows.targets[i]);
-    run->conn = status == SC_OK && job->target_count ? sci_client_borrow_conn(client) : NULL;
-    if (status == SC_OK && (run->conn || !job->target_count))
-        return run;
-    sci_run_free(run);
-    return NULL;
+    if (status == SC_OK && job->target_count) {
+        run->conn = sci_client_borrow_conn(client);
+        status = run->conn ? SC_OK : SC_ERR_MEMORY;
+    }
+    if (status == SC_OK)
+        *created = run;
+    else
+        sci_run_free(run);
+    return status;
 }
 
-SCI_PRIVATE sc_job_run *sci_job_run_begin(sc_job *job, int64_t due_ms, bool is_asked)
+SCI_PRIVATE sc_status sci_job_run_begin(sc_job *job, int64_t due_ms, bool is_asked)
 {
     sci_loop *loop = &job->client->loop;
-    sc_job_run *run = sci_run_create(job);
-    if (!run)
-        return NULL;
+    sc_job_run *run;
+    sc_status status = sci_run_create(job, &run);
+    if (status != SC_OK)
+        return status;
     run->is_asked = is_asked;
     run->term = job->term;
     (void)sci_i64_to_text(run->term, run->term_text);
@@ -54421,7 +54418,7 @@ SCI_PRIVATE sc_job_run *sci_job_run_begin(sc_job *job, int64_t due_ms, bool is_a
         sci_job_run_fetch(run);
     else
         sci_run_claim(run);
-    return run;
+    return SC_OK;
 }
 
 SCI_PRIVATE void sci_job_run_close(sc_job_run *run)

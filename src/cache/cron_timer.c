@@ -6,7 +6,6 @@
 #include "cache/alarm.h"
 #include "cache/cron.h"
 
-
 /* sc_cron_next takes times so near to 1970, so that milliseconds never overflow. */
 #define SCI_CRON_FARTHEST_MS ((int64_t)1 << 60)
 
@@ -76,7 +75,7 @@ static const sci_alarm_kind sci_cron_kind = {sizeof(sci_cron_timer), sci_cron_ri
 /* --- Configuration */
 
 SCI_PRIVATE sc_status sci_cron_configure(const sc_cron_config *config, const sc_memory *memory,
-                                    sci_cron *cron, sci_zone *zone)
+                                         sci_cron *cron, sci_zone *zone)
 {
     sc_files files;
     sci_zone_source source;

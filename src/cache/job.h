@@ -174,9 +174,9 @@ struct sc_job_run {
     sci_op clearing;
 };
 
-/* Begin a build, which was due at this time by the wall clock, or was asked for; the job's `run`. Ends by
-   sci_job_ended, perhaps at once. NULL, with words: nothing has begun. */
-SCI_PRIVATE sc_job_run *sci_job_run_begin(sc_job *job, int64_t due_ms, bool is_asked);
+/* Begin a build, which was due at this time by the wall clock, or was asked for; the job's `run`. Ends
+   by sci_job_ended, perhaps at once. After an error nothing has begun. */
+SCI_PRIVATE sc_status sci_job_run_begin(sc_job *job, int64_t due_ms, bool is_asked);
 /* The function is about to be called: its time runs. */
 SCI_PRIVATE void sci_job_run_limit(sc_job_run *run);
 /* End it with this and the words of sc_error_text, unless it has ended. */

@@ -320,13 +320,13 @@ static void sci_run_room_call(sci_post *post)
     sci_client_release(client);
 }
 
-/* NULL, with words: no memory, or no random numbers. */
-static sc_job_run *sci_run_create(sc_job *job)
+/* SC_ERR_MEMORY, or that of the source of random numbers. */
+static sc_status sci_run_create(sc_job *job, sc_job_run **created)
 {
     sc_client *client = job->client;
     sc_job_run *run = (sc_job_run *)sci_alloc_zeroed(&client->memory, sizeof *run);
     if (!run)
-        return NULL;
+        return SC_ERR_MEMORY;
     run->job = job;
     job->references++;
     sci_list_init(&run->link);
@@ -344,19 +344,24 @@ static sc_job_run *sci_run_create(sc_job *job)
         status = sci_token_draw(client, run->build);
     for (size_t i = 0; i < job->target_count && status == SC_OK; i++)
         status = sci_run_name_shadow(run, &run->rows.targets[i]);
-    run->conn = status == SC_OK && job->target_count ? sci_client_borrow_conn(client) : NULL;
-    if (status == SC_OK && (run->conn || !job->target_count))
-        return run;
-    sci_run_free(run);
-    return NULL;
+    if (status == SC_OK && job->target_count) {
+        run->conn = sci_client_borrow_conn(client);
+        status = run->conn ? SC_OK : SC_ERR_MEMORY;
+    }
+    if (status == SC_OK)
+        *created = run;
+    else
+        sci_run_free(run);
+    return status;
 }
 
-SCI_PRIVATE sc_job_run *sci_job_run_begin(sc_job *job, int64_t due_ms, bool is_asked)
+SCI_PRIVATE sc_status sci_job_run_begin(sc_job *job, int64_t due_ms, bool is_asked)
 {
     sci_loop *loop = &job->client->loop;
-    sc_job_run *run = sci_run_create(job);
-    if (!run)
-        return NULL;
+    sc_job_run *run;
+    sc_status status = sci_run_create(job, &run);
+    if (status != SC_OK)
+        return status;
     run->is_asked = is_asked;
     run->term = job->term;
     (void)sci_i64_to_text(run->term, run->term_text);
@@ -371,7 +376,7 @@ SCI_PRIVATE sc_job_run *sci_job_run_begin(sc_job *job, int64_t due_ms, bool is_a
         sci_job_run_fetch(run);
     else
         sci_run_claim(run);
-    return run;
+    return SC_OK;
 }
 
 SCI_PRIVATE void sci_job_run_close(sc_job_run *run)

@@ -122,8 +122,9 @@ static void sci_job_begin(sc_job *job)
     job->seen_ms = wall_ms;
     job->is_due = false;
     job->is_triggered = false;
-    if (!sci_job_run_begin(job, due_ms, is_asked))
-        sci_job_not_begun(job, SC_ERR_MEMORY);
+    sc_status status = sci_job_run_begin(job, due_ms, is_asked);
+    if (status != SC_OK)
+        sci_job_not_begun(job, status);
 }
 
 SCI_PRIVATE void sci_job_mind(sc_job *job)

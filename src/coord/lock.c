@@ -208,29 +208,38 @@ static sc_status sci_lock_configure(sc_lock *lock, const sc_lock_config *given)
     return status;
 }
 
-static sc_status sci_lock_name(sc_lock *lock, sc_slice key)
+SCI_PRIVATE sc_status sci_lock_name_keys(sci_bytes *block, sc_slice key, sc_slice keys[4],
+                                         sc_slice *wake)
 {
     static const char *const kinds[] = {"sc:fence", "sc:queue", "sc:alive", "sc:wake"};
-    char no_id[SCI_TOKEN_LEN + 1];
     sc_slice made[1 + SCI_COUNT(kinds)];
+    sc_status status = sci_names_build(block, key, kinds, SCI_COUNT(kinds), made);
+    if (status != SC_OK)
+        return status;
+    keys[0] = made[1];
+    keys[1] = made[0];
+    keys[2] = made[2];
+    keys[3] = made[3];
+    *wake = made[4];
+    return SC_OK;
+}
+
+static sc_status sci_lock_name(sc_lock *lock, sc_slice key)
+{
+    char no_id[SCI_TOKEN_LEN + 1];
     sci_lock_names *names = &lock->names;
     sci_bytes_init(&names->block, &lock->client->memory);
     memset(no_id, '-', sizeof no_id);
     /* the slices stay true since nothing moves */
     sc_status status = sci_bytes_reserve(
-        &names->block, (1 + SCI_COUNT(kinds)) * (key.len + SCI_NAME_BYTES) + SCI_TOKEN_LEN);
+        &names->block, SCI_LOCK_NAMES * (key.len + SCI_NAME_BYTES) + SCI_TOKEN_LEN);
     if (status == SC_OK)
-        status = sci_names_build(&names->block, key, kinds, SCI_COUNT(kinds), made);
+        status = sci_lock_name_keys(&names->block, key, names->keys, &names->wake);
     if (status == SC_OK)
         status = sci_bytes_append(&names->block, sc_bytes(no_id, SCI_TOKEN_LEN));
     if (status != SC_OK)
         return status;
-    names->keys[0] = made[1];
-    names->keys[1] = made[0];
-    names->keys[2] = made[2];
-    names->keys[3] = made[3];
-    names->wake = made[4];
-    names->id = sc_bytes(made[4].data + made[4].len, SCI_TOKEN_LEN);
+    names->id = sc_bytes(names->wake.data + names->wake.len, SCI_TOKEN_LEN);
     return SC_OK;
 }
 

@@ -55,6 +55,9 @@ typedef enum sci_lock_phase {
     SCI_LOCK_WAITING
 } sci_lock_phase;
 
+/* The key, and those that belong to it. */
+#define SCI_LOCK_NAMES 5
+
 /* Slices of one block. The channel is `wake` and `id`. */
 typedef struct sci_lock_names {
     sci_bytes block;
@@ -136,6 +139,10 @@ struct sc_lock {
 /* sc_fail: "the lock "key" " and what about it. */
 SCI_PRIVATE sc_status sci_lock_say(const sc_lock *lock, sc_status status, const char *what);
 
+/* Put into `block` the keys of the scripts (fence, lock, queue, alive), and what the channels of all
+   contenders begin with. SC_ERR_MEMORY. */
+SCI_PRIVATE sc_status sci_lock_name_keys(sci_bytes *block, sc_slice key, sc_slice keys[4],
+                                         sc_slice *wake);
 SCI_PRIVATE void sci_lock_release_reference(sc_lock *lock);
 /* Open a contender that takes, gives and renews by these scripts. */
 SCI_PRIVATE sc_status sci_lock_make(sc_client *client, const sc_lock_config *config,

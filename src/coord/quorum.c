@@ -3,7 +3,7 @@
 #include "coord/quorum.h"
 
 #include "base/error.h"
-#include "coord/names.h"
+#include "coord/lock.h"
 #include "server/scripts.h"
 
 SCI_PRIVATE sc_status sci_quorum_say(const sc_quorum *quorum, sc_status status, const char *what)
@@ -134,21 +134,6 @@ static sc_status sci_quorum_configure(sc_quorum *quorum, const sc_quorum_config 
                            : status;
 }
 
-static sc_status sci_quorum_name(sc_quorum *quorum, sc_slice key)
-{
-    static const char *const kinds[] = {"sc:fence", "sc:queue", "sc:alive", "sc:wake"};
-    sc_slice made[1 + SCI_COUNT(kinds)];
-    sc_status status = sci_names_build(&quorum->names, key, kinds, SCI_COUNT(kinds), made);
-    if (status != SC_OK)
-        return status;
-    quorum->keys[0] = made[1];
-    quorum->keys[1] = made[0];
-    quorum->keys[2] = made[2];
-    quorum->keys[3] = made[3];
-    quorum->wake = made[4];
-    return SC_OK;
-}
-
 static sc_status sci_quorum_check(sc_client *const *clients, size_t count,
                                   const sc_quorum_config *config)
 {
@@ -206,7 +191,7 @@ SC_API sc_status sc_quorum_open(sc_client *const *clients, size_t count,
         return status == SC_OK ? SC_ERR_MEMORY : status;
     status = sci_quorum_configure(created, config);
     if (status == SC_OK)
-        status = sci_quorum_name(created, config->key);
+        status = sci_lock_name_keys(&created->names, config->key, created->keys, &created->wake);
     if (status == SC_OK)
         *quorum = created;
     else

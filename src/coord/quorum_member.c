@@ -279,15 +279,18 @@ static void sci_quorum_member_give_up(sci_quorum_member *member)
    lock guards. */
 static void sci_quorum_draw(sc_quorum *quorum)
 {
-    char token[SCI_TOKEN_LEN + 1];
+    char token[SCI_TOKEN_LEN];
     sc_client *client = quorum->members[0].client;
+    sci_mutex_lock(&quorum->mutex);
+    bool is_there = *quorum->next_token != '\0';
+    sci_mutex_unlock(&quorum->mutex);
+    if (is_there)
+        return;
     sci_loop_lock(&client->loop);
     sci_mutex_lock(&quorum->mutex);
-    if (!*quorum->next_token) {
-        quorum->drawn = sci_token_draw(client, token);
-        if (quorum->drawn == SC_OK)
-            memcpy(quorum->next_token, token, sizeof token);
-    }
+    quorum->drawn = sci_token_draw(client, token);
+    if (quorum->drawn == SC_OK)
+        memcpy(quorum->next_token, token, sizeof token);
     sci_mutex_unlock(&quorum->mutex);
     sci_loop_unlock(&client->loop);
 }

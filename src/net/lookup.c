@@ -12,6 +12,7 @@
 #define SCI_LOOKUP_FINISHING 1u /* the resolver came: it notifies unless abandoned before */
 #define SCI_LOOKUP_ABANDONED 2u /* the owner left: it waits when a notify had begun before */
 #define SCI_LOOKUP_NOTIFIED 4u  /* the notify has returned */
+/* An owner that waits for the resolver looks again so often. */
 #define SCI_LOOKUP_MOMENT_NS 1000000
 
 static void sci_lookup_unref(sc_lookup *lookup)
@@ -116,7 +117,8 @@ static void sci_lookup_release(sc_lookup *lookup)
         sc_lookup_done(lookup, SC_ERR_CANCELLED, NULL, 0);
 }
 
-/* The resolver has its answer, and is about to let go: it has a few instructions left, and the notify. */
+/* The resolver has its answer, and is about to let go: it has a few instructions left, and the
+   notify. */
 static void sci_lookup_await_resolver(sc_lookup *lookup)
 {
     while (sci_atomic_load_acquire(&lookup->references) > 1) {

@@ -30,7 +30,7 @@ static bool sci_script_has_term(sci_script_run *run, bool *leads)
     return true;
 }
 
-/* A field of the state equals an argument, or `*number` is its value. */
+/* A field of the job's state; NULL: it has none. */
 static bool sci_script_state(sci_script_run *run, const char *field, sc_slice *text)
 {
     if (!sci_script_do_on(run, "HGET", SCI_JOB_STATE, sc_text(field), sc_bytes(NULL, 0)))
@@ -39,14 +39,23 @@ static bool sci_script_state(sci_script_run *run, const char *field, sc_slice *t
     return true;
 }
 
-/* Whether this very build has been here before: then a repeat is not to do it again. */
-static bool sci_script_is_repeat(sci_script_run *run, const char *field, bool *is_repeat)
+/* Whether there is something to do. Else it has been answered: 1, since this very build, whose token
+   is in `field`, has been here before; 0, since another leads. */
+static bool sci_script_is_new(sci_script_run *run, const char *field)
 {
     sc_slice build;
+    bool leads;
     if (!sci_script_state(run, field, &build))
         return false;
-    *is_repeat = build.data && sci_slice_equal(build, run->args[SCI_JOB_ARG_BUILD]);
-    return true;
+    if (build.data && sci_slice_equal(build, run->args[SCI_JOB_ARG_BUILD])) {
+        sci_answer_i64(run->call, 1);
+        return false;
+    }
+    if (!sci_script_has_term(run, &leads))
+        return false;
+    if (!leads)
+        sci_answer_i64(run->call, 0);
+    return leads;
 }
 
 /* `*lost`: the place of the first shadow that is not what was built; 0: all are. */
@@ -106,26 +115,13 @@ static bool sci_script_note_build(sci_script_run *run)
 
 SCI_PRIVATE void sci_script_swap(sci_script_run *run)
 {
-    bool is_repeat, leads;
     size_t lost = 0;
     if (run->arg_count != SCI_SWAP_ARG_SIZES + run->key_count - SCI_JOB_FIRST_KEY) {
         sci_answer_error(run->call, "ERR a shadow without a key, or without its size");
         return;
     }
     bool has_rows = !sci_slice_equal(run->args[SCI_SWAP_ARG_ROWS], sc_text("0"));
-    if (!sci_script_is_repeat(run, "build", &is_repeat))
-        return;
-    if (is_repeat) {
-        sci_answer_i64(run->call, 1);
-        return;
-    }
-    if (!sci_script_has_term(run, &leads))
-        return;
-    if (!leads) {
-        sci_answer_i64(run->call, 0);
-        return;
-    }
-    if (has_rows && !sci_script_check_shadows(run, &lost))
+    if (!sci_script_is_new(run, "build") || (has_rows && !sci_script_check_shadows(run, &lost)))
         return;
     if (lost)
         sci_answer_i64(run->call, (int64_t)lost);
@@ -139,23 +135,10 @@ SCI_PRIVATE void sci_script_claim(sci_script_run *run)
     const sc_slice words[8] = {
         sc_text("HSET"), run->keys[SCI_JOB_STATE], sc_text("claim"), args[SCI_JOB_ARG_BUILD],
         sc_text("seen"), args[SCI_CLAIM_ARG_SEEN], sc_text("term"),  args[SCI_JOB_ARG_TERM]};
-    bool is_repeat, leads;
     sc_slice seen;
     int64_t seen_ms = 0;
     int64_t due_ms = 0;
-    if (!sci_script_is_repeat(run, "claim", &is_repeat))
-        return;
-    if (is_repeat) {
-        sci_answer_i64(run->call, 1);
-        return;
-    }
-    if (!sci_script_has_term(run, &leads))
-        return;
-    if (!leads) {
-        sci_answer_i64(run->call, 0);
-        return;
-    }
-    if (!sci_script_state(run, "seen", &seen))
+    if (!sci_script_is_new(run, "claim") || !sci_script_state(run, "seen", &seen))
         return;
     (void)sci_text_to_i64(seen, &seen_ms);
     (void)sci_text_to_i64(args[SCI_CLAIM_ARG_DUE], &due_ms);

@@ -283,12 +283,14 @@ SCI_PRIVATE void sci_script_unlock(sci_script_run *run)
 /* Elections that share their key with another library's. */
 
 #define SCI_LEADER_FIELD "leader"
+/* A token, and ":". */
+#define SCI_LEADER_NAME_AT 33
 
 /* The name behind the token. */
 static sc_slice sci_script_leader_name(const sci_script_run *run)
 {
     sc_slice token = run->args[SCI_LOCK_ARG_TOKEN];
-    size_t at = sci_min_size(token.len, 33);
+    size_t at = sci_min_size(token.len, SCI_LEADER_NAME_AT);
     return sc_bytes(token.data + at, token.len - at);
 }
 
