@@ -136,6 +136,40 @@ static inline bool candidate_waits(const candidate *self)
     return waits && candidate_listens(self);
 }
 
+/* Campaign behind one that leads. */
+static inline void candidate_follow(candidate *self, sc_client *client, const char *name)
+{
+    candidate_open_name(self, client, name);
+    candidate_campaign(self);
+    WAIT_UNTIL(candidate_waits(self));
+}
+
+/* Open, and lead, on a client that nobody else drives. */
+static inline void candidate_lead(candidate *self, sc_client *client,
+                                  const sc_election_config *config)
+{
+    candidate_open(self, client, config);
+    candidate_campaign(self);
+    assert_status(SC_OK, sc_election_await(self->election, -1));
+}
+
+/* The same on a client of its own, which is polled. */
+static inline sc_client *candidate_lead_polled(candidate *self, const char *name)
+{
+    sc_config config = test_config(test_url());
+    sc_election_config election = election_config(name);
+    config.polled = true;
+    sc_client *client = test_open(&config);
+    candidate_lead(self, client, &election);
+    return client;
+}
+
+static inline void candidate_close_all(candidate *self, sc_client *client)
+{
+    candidate_close(self);
+    assert_status(SC_OK, sc_close(client));
+}
+
 static inline bool leader_is(candidate *self, const char *name)
 {
     sc_value *leader = NULL;

@@ -182,3 +182,22 @@ static inline bool no_shadows(void)
     return strcmp(fixture_command(test.server, "KEYS", "sc:new*", (const char *)NULL), "*0\r\n") ==
            0;
 }
+
+static candidate leader; /* of each job_test, on test.client */
+
+static inline int job_setup(void **state)
+{
+    if (test_setup(state) != 0)
+        return 1;
+    candidate_open_name(&leader, test.client, "alice");
+    candidate_win(&leader);
+    return 0;
+}
+
+static inline int job_teardown(void **state)
+{
+    candidate_close(&leader);
+    return test_teardown(state);
+}
+
+#define job_test(function) cmocka_unit_test_setup_teardown(function, job_setup, job_teardown)

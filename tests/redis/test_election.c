@@ -39,10 +39,8 @@ static void who_resigns_is_followed_by_the_message_of_it(void **state)
     candidate theirs;
     (void)state;
     candidate_open_name(&mine, test.client, "alice");
-    candidate_open_name(&theirs, other, "bob");
     candidate_win(&mine);
-    candidate_campaign(&theirs);
-    WAIT_UNTIL(candidate_waits(&theirs));
+    candidate_follow(&theirs, other, "bob");
     assert_status(SC_HELD, sc_election_await(theirs.election, 0));
     assert_error_text_has("\"head\"");
     assert_status(SC_OK, sc_election_resign(mine.election));
@@ -69,10 +67,8 @@ static void the_key_is_kept_until_the_resigned_has_stopped(void **state)
     candidate theirs;
     (void)state;
     candidate_open_name(&mine, test.client, "alice");
-    candidate_open_name(&theirs, other, "bob");
     candidate_win(&mine);
-    candidate_campaign(&theirs);
-    WAIT_UNTIL(candidate_waits(&theirs));
+    candidate_follow(&theirs, other, "bob");
     mine.holds_up = 1;
     sci_loop_lock(&test.client->loop);
     sci_election_doubt(mine.election);
@@ -92,8 +88,7 @@ static void the_key_is_kept_until_the_resigned_has_stopped(void **state)
     WAIT_UNTIL(told(&mine.elections) == 2);
     assert_int_equal(mine.reason, SC_RESIGNED_LOST);
     candidate_close(&mine);
-    candidate_close(&theirs);
-    assert_status(SC_OK, sc_close(other));
+    candidate_close_all(&theirs, other);
 }
 
 static void observers_learn_who_leads_by_messages(void **state)

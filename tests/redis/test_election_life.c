@@ -23,10 +23,8 @@ static void who_cannot_renew_stops_before_the_lease_ends(void **state)
     candidate mine;
     (void)state;
     config.ttl_ms = 300000;
-    candidate_open(&mine, client, &config);
-    candidate_campaign(&mine);
     int64_t asked_ns = moved_ns;
-    assert_status(SC_OK, sc_election_await(mine.election, -1));
+    candidate_lead(&mine, client, &config);
     WAIT_UNTIL(sc_poll(client, 1) == SC_OK && told(&mine.elections) == 1);
     int64_t stop_ns = asked_ns + (300000 - 3002 - 30000) * MS; /* drift, and the margin */
     fixture_pause(test.server);
@@ -47,8 +45,7 @@ static void who_cannot_renew_stops_before_the_lease_ends(void **state)
     WAIT_UNTIL(sc_poll(client, 1) == SC_OK && mine.elections == 2);
     assert_true(candidate_term(&mine) > term);
     assert_true(sc_is_leader(mine.election));
-    candidate_close(&mine);
-    assert_status(SC_OK, sc_close(client));
+    candidate_close_all(&mine, client);
 }
 
 static void a_leader_that_slept_knows_it_at_its_first_look(void **state)
@@ -59,16 +56,13 @@ static void a_leader_that_slept_knows_it_at_its_first_look(void **state)
     (void)state;
     config.ttl_ms = 300000;
     config.stop_margin_ms = -1;
-    candidate_open(&mine, client, &config);
-    candidate_campaign(&mine);
     int64_t asked_ns = moved_ns;
-    assert_status(SC_OK, sc_election_await(mine.election, -1));
+    candidate_lead(&mine, client, &config);
     move_clock(asked_ns + 296998 * MS - 1);
     assert_true(sc_is_leader(mine.election));
     move_clock(asked_ns + 296998 * MS);
     assert_false(sc_is_leader(mine.election));
-    candidate_close(&mine);
-    assert_status(SC_OK, sc_close(client));
+    candidate_close_all(&mine, client);
 }
 
 static void a_leader_renews_and_keeps_its_term(void **state)
@@ -78,9 +72,7 @@ static void a_leader_renews_and_keeps_its_term(void **state)
     candidate mine;
     (void)state;
     config.ttl_ms = 300000;
-    candidate_open(&mine, client, &config);
-    candidate_campaign(&mine);
-    assert_status(SC_OK, sc_election_await(mine.election, -1));
+    candidate_lead(&mine, client, &config);
     int64_t term = sc_election_term(mine.election);
     for (int round = 0; round < 7; round++) { /* more than two lives */
         move_clock(moved_ns + 100000 * MS);
@@ -89,8 +81,7 @@ static void a_leader_renews_and_keeps_its_term(void **state)
         assert_int_equal(sc_election_term(mine.election), term);
     }
     assert_int_equal(mine.resignations, 0);
-    candidate_close(&mine);
-    assert_status(SC_OK, sc_close(client));
+    candidate_close_all(&mine, client);
 }
 
 /* The server may tell of the deleted key before the process has looked at its clock. */
@@ -103,9 +94,7 @@ static void a_lease_that_is_over_is_not_renewed_when_the_key_is_deleted(void **s
     (void)state;
     memset(&deleted, 0, sizeof deleted);
     deleted.payload = sc_text("del");
-    candidate_open(&mine, client, &config);
-    candidate_campaign(&mine);
-    assert_status(SC_OK, sc_election_await(mine.election, -1));
+    candidate_lead(&mine, client, &config);
     sc_lock *lock = mine.election->lock;
     sci_listener *listener = &mine.election->event_listener;
     move_clock(lock->until_ns);
@@ -113,8 +102,7 @@ static void a_lease_that_is_over_is_not_renewed_when_the_key_is_deleted(void **s
     listener->event(listener, SCI_LISTEN_MESSAGE, &deleted);
     assert_false(lock->is_renewing);
     sci_client_unlock(client);
-    candidate_close(&mine);
-    assert_status(SC_OK, sc_close(client));
+    candidate_close_all(&mine, client);
 }
 
 /* --- deleted keys */
@@ -151,9 +139,7 @@ static void a_deleted_key_is_taken_at_once_where_the_server_tells(void **state)
     WAIT_UNTIL(leader_is(&theirs, "someone"));
     fixture_command(test.server, "DEL", "head", (const char *)NULL);
     assert_status(SC_OK, sc_election_await(theirs.election, -1));
-    candidate_open_name(&mine, test.client, "alice");
-    candidate_campaign(&mine);
-    WAIT_UNTIL(candidate_waits(&mine));
+    candidate_follow(&mine, test.client, "alice");
     fixture_command(test.server, "DEL", "head", (const char *)NULL);
     WAIT_UNTIL(told(&theirs.resignations) == 1); /* so does who led */
     assert_int_equal(theirs.reason, SC_RESIGNED_LOST);
@@ -224,14 +210,9 @@ static int child_is_no_leader(processes *shared, size_t index, void *user)
 
 static void a_forked_child_is_no_leader_and_the_parent_is(void **state)
 {
-    sc_config config = test_config(test_url());
     candidate mine;
     (void)state;
-    config.polled = true;
-    sc_client *client = test_open(&config);
-    candidate_open_name(&mine, client, "alice");
-    candidate_campaign(&mine);
-    assert_status(SC_OK, sc_election_await(mine.election, -1));
+    sc_client *client = candidate_lead_polled(&mine, "alice");
     processes *shared = processes_start(1, child_is_no_leader, &mine);
     bool is_good = processes_join(shared);
     processes_free(shared);
@@ -250,10 +231,8 @@ static void a_client_may_be_closed_before_its_elections(void **state)
     candidate theirs;
     (void)state;
     candidate_open_name(&mine, other, "alice");
-    candidate_open_name(&theirs, other, "bob");
     candidate_win(&mine);
-    candidate_campaign(&theirs);
-    WAIT_UNTIL(candidate_waits(&theirs));
+    candidate_follow(&theirs, other, "bob");
     assert_status(SC_OK, sc_close(other));
     WAIT_UNTIL(fixture_number("EXISTS", "head") == 0);
     assert_int_equal(mine.resignations, 1);

@@ -4,23 +4,6 @@
 
 #include "job_test.h"
 
-static candidate leader; /* of each test, on test.client */
-
-static int setup(void **state)
-{
-    if (test_setup(state) != 0)
-        return 1;
-    candidate_open_name(&leader, test.client, "alice");
-    candidate_win(&leader);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    candidate_close(&leader);
-    return test_teardown(state);
-}
-
 /* --- what is built */
 
 static void a_job_is_built_at_once_where_it_leads(void **state)
@@ -457,8 +440,6 @@ static void a_wrong_configuration_names_the_field(void **state)
     assert_status(SC_ERR_ARGUMENT, sc_job_workers(test.client, 0));
     assert_status(SC_ERR_ARGUMENT, sc_job_workers(test.client, 65));
 }
-
-#define job_test(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
 {

@@ -104,6 +104,14 @@ static void await_ends(size_t who, uint32_t ends)
     assert_int_equal(told(&fleet[who].built.ends), ends);
 }
 
+/* The first one leads, and has built it once. */
+static void lead_and_build(const sc_job_config *config)
+{
+    win(0);
+    register_job(0, config);
+    await_ends(0, 1);
+}
+
 /* --- intervals */
 
 static void an_interval_counts_from_the_end(void **state)
@@ -111,9 +119,7 @@ static void an_interval_counts_from_the_end(void **state)
     sc_job_config config = builder_config(&fleet[0].built);
     (void)state;
     config.interval_ms = 10000;
-    win(0);
-    register_job(0, &config);
-    await_ends(0, 1);
+    lead_and_build(&config);
     assert_int_equal(stats_of(0).due_in_ms, 10000);
     move_ms(9999);
     assert_int_equal(stats_of(0).due_in_ms, 1);
@@ -136,9 +142,7 @@ static void a_fixed_rate_keeps_its_grid(void **state)
     (void)state;
     config.interval_ms = 10000;
     config.fixed_rate = true;
-    win(0);
-    register_job(0, &config);
-    await_ends(0, 1);
+    lead_and_build(&config);
     move_ms(13000); /* 3 s late */
     await_ends(0, 2);
     assert_int_equal(stats_of(0).due_in_ms, 7000);
@@ -174,9 +178,7 @@ static void the_next_leader_waits_for_the_rest_of_the_interval(void **state)
     sc_job_config config = builder_config(&fleet[0].built);
     (void)state;
     config.interval_ms = 1000000;
-    win(0);
-    register_job(0, &config);
-    await_ends(0, 1);
+    lead_and_build(&config);
     config = builder_config(&fleet[1].built);
     config.interval_ms = 1000000;
     register_job(1, &config);
@@ -196,9 +198,7 @@ static void what_is_due_when_the_election_is_closed_is_not_begun(void **state)
     sc_job_config config = builder_config(&fleet[0].built);
     (void)state;
     config.interval_ms = 10000;
-    win(0);
-    register_job(0, &config);
-    await_ends(0, 1);
+    lead_and_build(&config);
     candidate_close(&fleet[0].leader);
     sc_job *job = fleet[0].built.job;
     sci_loop_lock(&fleet[0].client->loop);
@@ -220,9 +220,7 @@ static void a_cache_by_cron_is_built_at_once_and_then_when_due(void **state)
     (void)state;
     config.interval_ms = 0;
     config.cron = "* * * * *";
-    win(0);
-    register_job(0, &config);
-    await_ends(0, 1);
+    lead_and_build(&config);
     assert_int_equal(stats_of(0).due_in_ms, 50000);
     move_ms(49999);
     assert_int_equal(told(&fleet[0].built.fetches), 1);
