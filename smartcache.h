@@ -22,6 +22,7 @@
        Single flight and keyed locks
        Locks
        Elections
+       Quorum locks
        Publish and subscribe
        Pipelines
        Transactions
@@ -143,6 +144,13 @@
                                interop                no: the key of npm's smart-redis
                                configure_notifications  no
                                on_elected, ...        none
+       sc_quorum_config        ttl_ms                 30,000, renewed each third of it
+                               wait_ms                60,000
+                               server_ms              ttl_ms / 10, at most 1,000
+                               retry_ms               200, up to four times that
+                               restart_ms             0: servers keep their data
+                               no_renewal             no
+                               on_lost                none
        sc_job_config           retries                3; of a task 0
                                retry_min_ms           1,000
                                retry_max_ms           60,000

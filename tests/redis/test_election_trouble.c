@@ -56,9 +56,7 @@ static void a_killed_leader_is_followed_when_its_lease_ends(void **state)
     processes *shared = processes_start(1, leading_worker, &ttl_ms);
     sc_client *client = stranger();
     assert_true(processes_wait_for(shared, LEADING, 1));
-    candidate_open_name(&theirs, client, "bob");
-    candidate_campaign(&theirs);
-    WAIT_UNTIL(candidate_waits(&theirs));
+    candidate_follow(&theirs, client, "bob");
     int64_t before_ms = wait_now_ms();
     processes_kill(shared, 0);
     assert_status(SC_OK, sc_election_await(theirs.election, -1)); /* no poll bound helps */
@@ -79,9 +77,7 @@ static void a_stopped_leader_that_goes_on_knows_at_once(void **state)
     processes *shared = processes_start(1, leading_worker, &ttl_ms);
     sc_client *client = stranger();
     assert_true(processes_wait_for(shared, LEADING, 1));
-    candidate_open_name(&theirs, client, "bob");
-    candidate_campaign(&theirs);
-    WAIT_UNTIL(candidate_waits(&theirs));
+    candidate_follow(&theirs, client, "bob");
     processes_pause(shared, 0);
     assert_status(SC_OK, sc_election_await(theirs.election, -1));
     processes_add(shared, GO, 1);
@@ -110,8 +106,8 @@ static void a_server_that_restarts_empty_costs_the_leadership_and_terms_still_ri
     int64_t term = candidate_term(&mine);
     fixture_kill(test.server);
     assert_true(fixture_restart(test.server));
-    WAIT_UNTIL(told(&mine.resignations) == 1);
-    WAIT_UNTIL(told(&mine.elections) == 2);
+    WAIT_UNTIL(told(&mine.resignations) >= 1); /* a machine that stands still costs more */
+    WAIT_UNTIL(told(&mine.elections) >= 2);
     assert_true(candidate_term(&mine) > term);
     candidate_close(&mine);
     assert_status(SC_OK, sc_close(client));
@@ -127,11 +123,10 @@ static void a_server_that_stands_still_costs_the_leadership_and_it_comes_back(vo
     candidate_win(&mine);
     int64_t term = candidate_term(&mine);
     fixture_pause(test.server);
-    WAIT_UNTIL(told(&mine.resignations) == 1);
+    WAIT_UNTIL(told(&mine.resignations) >= 1 && !sc_is_leader(mine.election));
     assert_int_equal(mine.reason, SC_RESIGNED_UNRENEWED);
-    assert_false(sc_is_leader(mine.election));
     fixture_continue(test.server);
-    WAIT_UNTIL(told(&mine.elections) == 2);
+    WAIT_UNTIL(told(&mine.elections) >= 2);
     assert_true(candidate_term(&mine) > term);
     candidate_close(&mine);
 }
