@@ -43029,14 +43029,14 @@ SCI_PRIVATE void sci_names_free(sci_names *names)
     sci_bytes_free(&names->block);
 }
 
-/* CRC-16/XMODEM, bit by bit: keys are short and this is off the hot path. */
+/* CRC-16/XMODEM, a byte at a time: what the polynomial x^16 + x^12 + x^5 + 1 does in eight steps. */
 static unsigned sci_crc16(sc_slice bytes)
 {
     unsigned crc = 0;
     for (size_t i = 0; i < bytes.len; i++) {
-        crc ^= (unsigned)(unsigned char)bytes.data[i] << 8;
-        for (int bit = 0; bit < 8; bit++)
-            crc = (crc & 0x8000u) ? ((crc << 1) ^ 0x1021u) & 0xffffu : (crc << 1) & 0xffffu;
+        unsigned top = (crc >> 8) ^ (unsigned char)bytes.data[i];
+        top ^= top >> 4;
+        crc = ((crc << 8) ^ (top << 12) ^ (top << 5) ^ top) & 0xffffu;
     }
     return crc;
 }
@@ -43059,14 +43059,24 @@ SCI_PRIVATE unsigned sci_hash_slot(sc_slice key)
     return sci_crc16(sci_hash_tag(key)) % SCI_HASH_SLOTS;
 }
 
-/* A decimal number that hashes to `slot`: for keys that cannot be put into a tag. There is one in
-   every few ten thousand. */
+/* The smallest decimal number that hashes to `slot`: for keys that cannot be put into a tag. There
+   is one in every few ten thousand, and each call with such a key looks for it; so the sum is made
+   for the tens alone. It is linear: what another last digit changes is the same behind all others. */
 static size_t sci_tag_for_slot(unsigned slot, char text[SCI_I64_TEXT_BYTES])
 {
-    for (int64_t number = 0;; number++) {
-        size_t len = sci_i64_to_text(number, text);
-        if (sci_crc16(sc_bytes(text, len)) % SCI_HASH_SLOTS == slot)
+    static const char digits[] = "0123456789";
+    unsigned changes[10];
+    for (int i = 0; i < 10; i++)
+        changes[i] = sci_crc16(sc_bytes(digits, 1)) ^ sci_crc16(sc_bytes(digits + i, 1));
+    for (int64_t tens = 0;; tens += 10) {
+        size_t len = sci_i64_to_text(tens, text);
+        unsigned crc = sci_crc16(sc_bytes(text, len));
+        for (int i = 0; i < 10; i++) {
+            if ((crc ^ changes[i]) % SCI_HASH_SLOTS != slot)
+                continue;
+            text[len - 1] = digits[i];
             return len;
+        }
     }
 }
 

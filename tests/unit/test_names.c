@@ -107,6 +107,28 @@ static void every_name_shares_the_slot_of_its_key(void **state)
         expect_one_slot(keys_of_every_kind(i));
 }
 
+/* Clients of every version must agree on the names. */
+static void the_number_in_a_tag_is_the_smallest_of_its_slot(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 30; i++) {
+        char key[8];
+        char expected[48];
+        sci_names names;
+        unsigned number = 0;
+        char digits[SCI_I64_TEXT_BYTES];
+        snprintf(key, sizeof key, "%u}", i);
+        while (sci_crc16(sc_bytes(digits, sci_i64_to_text(number, digits))) % SLOTS !=
+               sci_hash_slot(sc_text(key)))
+            number++;
+        snprintf(expected, sizeof expected, "sc:lease#{%u}%s", number, key);
+        sci_names_init(&names, &memory.table);
+        assert_int_equal(sci_names_derive(&names, sc_text(key)), SC_OK);
+        assert_true(sci_slice_equal(names.lease, sc_text(expected)));
+        sci_names_free(&names);
+    }
+}
+
 /* Every key of up to four bytes out of these: braces in all positions. */
 static void every_arrangement_of_braces_shares_the_slot(void **state)
 {
@@ -213,6 +235,7 @@ int main(void)
         names_test(slots_are_those_of_the_cluster),
         names_test(only_the_first_tag_counts_and_an_empty_one_is_none),
         names_test(every_name_shares_the_slot_of_its_key),
+        names_test(the_number_in_a_tag_is_the_smallest_of_its_slot),
         names_test(every_arrangement_of_braces_shares_the_slot),
         names_test(names_of_different_keys_and_kinds_differ),
         names_test(a_copy_of_names_stands_alone),
