@@ -11,6 +11,7 @@ typedef struct plan {
 } plan;
 
 static plan plans[SIM_FAULTS];
+static int64_t first_due_ns; /* of all of them */
 
 /* Faults that are drawn where they happen, not here. */
 static bool is_planned(int fault)
@@ -26,6 +27,14 @@ static void plan_next(plan *p)
         p->due_ns = SIM_NEVER;
 }
 
+static void find_first(void)
+{
+    first_due_ns = SIM_NEVER;
+    for (int fault = 0; fault < SIM_FAULTS; fault++)
+        if (plans[fault].due_ns < first_due_ns)
+            first_due_ns = plans[fault].due_ns;
+}
+
 void sim_fate_begin(void)
 {
     for (int fault = 0; fault < SIM_FAULTS; fault++) {
@@ -36,15 +45,12 @@ void sim_fate_begin(void)
         if (is_planned(fault) && sim_has((sim_fault)fault))
             plan_next(p);
     }
+    find_first();
 }
 
 int64_t sim_fate_due_ns(void)
 {
-    int64_t due_ns = SIM_NEVER;
-    for (int fault = 0; fault < SIM_FAULTS; fault++)
-        if (plans[fault].due_ns < due_ns)
-            due_ns = plans[fault].due_ns;
-    return due_ns;
+    return first_due_ns;
 }
 
 static sim_process **draw_process(plan *p, bool is_server)
@@ -217,4 +223,5 @@ void sim_fate_act(void)
             on_server(p, (sim_fault)fault);
         plan_next(p);
     }
+    find_first();
 }

@@ -104,8 +104,10 @@ bool sim_is_quiet(void)
 /* Does it believe to have it, and is nothing lost that the server was told? */
 static bool believes(const sim_hold *hold)
 {
+    if (!hold->seen.is_held)
+        return false;
     int64_t local_ns = sim_local_ns(hold->process);
-    if (!hold->seen.is_held || local_ns >= hold->seen.until_ns)
+    if (local_ns >= hold->seen.until_ns)
         return false;
     return !sim_ledger_is_lost(sim.now_ns - (local_ns - hold->asked_ns), hold->confirmed_ns, true);
 }
@@ -130,11 +132,13 @@ static void check_leftover(const sim_hold *hold)
 {
     char token[SIM_TOKEN_BYTES];
     int64_t until_ns;
-    int64_t begun_ns = sim.now_ns - (sim_local_ns(hold->process) - hold->seen.begun_ns);
     if (!hold->seen.is_idle || !*hold->seen.token ||
-        sim_local_ns(hold->process) >= hold->seen.until_ns ||
-        (sim.faults & (1u << SIM_DELAY | 1u << SIM_BLACK_HOLE)) ||
-        !sim_lease_at_server(hold->key, token, &until_ns) || strcmp(token, hold->seen.token) != 0 ||
+        (sim.faults & (1u << SIM_DELAY | 1u << SIM_BLACK_HOLE)))
+        return;
+    int64_t local_ns = sim_local_ns(hold->process);
+    int64_t begun_ns = sim.now_ns - (local_ns - hold->seen.begun_ns);
+    if (local_ns >= hold->seen.until_ns || !sim_lease_at_server(hold->key, token, &until_ns) ||
+        strcmp(token, hold->seen.token) != 0 ||
         sim_ledger_is_lost(begun_ns - SIM_NS_PER_S, sim.now_ns, false))
         return;
     sim_fail("c%d leaves %s behind, %.3s", hold->process->id, sim_key_names[hold->key], token);

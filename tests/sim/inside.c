@@ -102,8 +102,9 @@ bool sim_lease_at_server(int key, char token[SIM_TOKEN_BYTES], int64_t *until_ns
     sci_entry *entry = sci_db_find(&a->server->dbs[0], lease_key(key));
     if (!entry || entry->type != SCI_STRING)
         return true;
-    snprintf(token, SIM_TOKEN_BYTES, "%.*s", (int)sci_entry_string(entry).len,
-             sci_entry_string(entry).data);
+    size_t len = sci_min_size(sci_entry_string(entry).len, SIM_TOKEN_BYTES - 1);
+    memcpy(token, sci_entry_string(entry).data, len);
+    token[len] = '\0';
     int64_t left_ms = sci_db_expiry_ms(db, entry) - a->self->clock.wall_ms(a->self->clock.user);
     *until_ns = sim.now_ns + left_ms * SIM_NS_PER_MS;
     return true;
@@ -278,31 +279,63 @@ static void check_store(const sc_server *server)
     }
 }
 
-static bool is_list_whole(const sci_deque *list, int64_t generation)
+/* The rows of a build, as its first one says of it. They are looked at after every command, and so
+   not made as text anew, but for the number of each. */
+typedef struct build_rows {
+    size_t count;
+    char before[SCI_I64_TEXT_BYTES + 1]; /* of each row: what comes before its number */
+    char behind[SCI_I64_TEXT_BYTES + 1];
+    size_t before_len;
+    size_t behind_len;
+} build_rows;
+
+static void rows_begin(build_rows *rows, int64_t generation, size_t count)
+{
+    rows->count = count;
+    rows->before_len = sci_i64_to_text(generation, rows->before);
+    rows->before[rows->before_len++] = ':';
+    rows->behind[0] = '/';
+    rows->behind_len = 1 + sci_i64_to_text((int64_t)count, rows->behind + 1);
+}
+
+/* Is it the row with this number? */
+static bool is_row(const build_rows *rows, sc_slice row, sc_slice number)
+{
+    return row.len == rows->before_len + number.len + rows->behind_len &&
+           !memcmp(row.data, rows->before, rows->before_len) &&
+           !memcmp(row.data + rows->before_len, number.data, number.len) &&
+           !memcmp(row.data + row.len - rows->behind_len, rows->behind, rows->behind_len);
+}
+
+/* In their order. */
+static bool is_list_whole(const sci_deque *list, const build_rows *rows)
 {
     sci_deque_at at = sci_deque_seek(list, 0);
     sc_slice row;
-    char text[64];
-    bool is_whole = true;
-    for (size_t i = 0; is_whole && sci_deque_next(list, &at, &row); i++) {
-        sim_row_make(text, sizeof text, generation, i, list->count);
-        is_whole = sci_slice_equal(row, sc_text(text));
-    }
-    return is_whole;
+    char id[SCI_I64_TEXT_BYTES];
+    for (int64_t i = 0; sci_deque_next(list, &at, &row); i++)
+        if (!is_row(rows, row, sc_bytes(id, sci_i64_to_text(i, id))))
+            return false;
+    return true;
 }
 
-static bool is_table_whole(const sci_members *table, int64_t generation, size_t count)
+/* As many as there are, each under a number of its own. */
+static bool is_table_whole(const sci_members *table, const build_rows *rows)
 {
-    char text[64];
-    char id[SCI_I64_TEXT_BYTES];
-    bool is_whole = table->count == count;
-    for (size_t i = 0; is_whole && i < count; i++) {
-        sc_slice name = sc_bytes(id, sci_i64_to_text((int64_t)i, id));
-        const sci_member *member = sci_members_find(table, name);
-        sim_row_make(text, sizeof text, generation, i, count);
-        is_whole = member && sci_slice_equal(sci_member_value(member), sc_text(text));
+    sci_members_iterator at = {0, 0};
+    uint64_t seen = 0;
+    const sci_member *member;
+    if (table->count != rows->count || rows->count > 64)
+        return false;
+    while ((member = sci_members_next(table, &at)) != NULL) {
+        sc_slice name = sci_member_name(member);
+        int64_t i;
+        if (!sci_text_to_i64(name, &i) || i < 0 || i >= (int64_t)rows->count || (seen >> i & 1u) ||
+            !is_row(rows, sci_member_value(member), name))
+            return false;
+        seen |= UINT64_C(1) << i;
     }
-    return is_whole;
+    return true;
 }
 
 /* What readers of the job's keys would see. */
@@ -316,10 +349,11 @@ static void check_rows(sc_server *server)
     view.has_table = table != NULL;
     if (list && table) {
         const sci_deque *rows = (const sci_deque *)list->value.object;
+        build_rows build;
         view.generation = strtoll(sci_deque_peek(rows, SCI_DEQUE_FRONT).data, NULL, 10);
-        view.is_whole =
-            is_list_whole(rows, view.generation) &&
-            is_table_whole((const sci_members *)table->value.object, view.generation, rows->count);
+        rows_begin(&build, view.generation, rows->count);
+        view.is_whole = is_list_whole(rows, &build) &&
+                        is_table_whole((const sci_members *)table->value.object, &build);
     }
     sim_refresh_seen(&view);
 }

@@ -52,17 +52,17 @@ static void look(sim_candidate *c, const sc_election *election)
     sim_hold_see(&c->hold, &view);
 }
 
-static void wait_anew(sim_candidate *c)
+static void wait_anew(sim_candidate *c, int64_t all_stalled_ns)
 {
     sim_call_restart(&c->wait, c->process);
-    c->all_stalled_ns = sim_all_stalled_ns();
+    c->all_stalled_ns = all_stalled_ns;
 }
 
 /* While nobody has the key, one who wants it gets it: at the latest when it looks by itself. */
-static void check_takeover(sim_candidate *c)
+static void check_takeover(sim_candidate *c, int64_t all_stalled_ns)
 {
     if (!c->wants || c->is_told || sim_lease_end_ns(SIM_LEADER) > sim.now_ns) {
-        wait_anew(c);
+        wait_anew(c, all_stalled_ns);
         return;
     }
     sim_hold_check_wait(&c->hold, &c->wait, c->all_stalled_ns,
@@ -72,14 +72,18 @@ static void check_takeover(sim_candidate *c)
 void sim_leaders_step(void)
 {
     const sim_hold *holders[SIM_HELD] = {NULL};
+    int64_t stalled_ns = leaders.count ? sim_all_stalled_ns() : 0;
     for (int i = 0; i < leaders.count; i++) {
         sim_candidate *c = leaders.all[i];
         if (!c->process->is_alive || !c->election)
             continue;
-        look(c, c->election);
+        /* What there is to see changes by the process's own steps alone, as of locks; but who
+           leads is asked with the clock, and time makes no leader. */
+        if (c->process == sim.last || c->hold.seen.is_held)
+            look(c, c->election);
         sim_hold_check(&c->hold, holders);
         sim_hold_check_told(&c->hold, c->is_told);
-        check_takeover(c);
+        check_takeover(c, stalled_ns);
     }
 }
 
@@ -88,7 +92,7 @@ void sim_leaders_step(void)
 static void campaign(sim_candidate *c, sc_election *election)
 {
     sim_note("campaigns");
-    wait_anew(c);
+    wait_anew(c, sim_all_stalled_ns());
     c->wants = true;
     if (sc_election_campaign(election) != SC_OK)
         sim_fail("c%d does not campaign: %s", c->process->id, sc_error_text());

@@ -253,18 +253,37 @@ static bool is_older(char maker, int id, const sim_change *change)
     return set->status == SC_OK && !set->may_come_again && set->end_ns < change->begin_ns;
 }
 
+/* A number of digits alone; NULL: there is none. */
+static const char *number_read(const char *at, const char *end, int *number)
+{
+    const char *begin = at;
+    *number = 0;
+    for (; at < end && *at >= '0' && *at <= '9' && at - begin < 9; at++)
+        *number = 10 * *number + (*at - '0');
+    return at == begin ? NULL : at;
+}
+
+/* What sim_value_make has made. */
+static bool value_read(sc_slice value, int *key, char *maker, int *id)
+{
+    const char *end = value.data + value.len;
+    const char *at = number_read(value.data, end, key);
+    if (!at || at == end)
+        return false;
+    *maker = *at;
+    at = number_read(at + 1, end, id);
+    return at && at < end && *at == ':' && (*maker == 'L' || *maker == 'S') &&
+           *id < (*maker == 'L' ? ledger.load_count : ledger.change_count);
+}
+
 void sim_value_check(const char *who, int key, sc_slice value, int64_t begin_ns)
 {
-    char text[48];
     int its_key;
     char maker;
     int id;
-    size_t len = value.len < sizeof text - 1 ? value.len : sizeof text - 1;
-    memcpy(text, value.data, len);
-    text[len] = '\0';
-    if (sscanf(text, "%d%c%d:", &its_key, &maker, &id) != 3 || (maker != 'L' && maker != 'S') ||
-        id < 0 || id >= (maker == 'L' ? ledger.load_count : ledger.change_count)) {
-        sim_fail("%s: \"%s\" is no value of ours", who, text);
+    if (!value_read(value, &its_key, &maker, &id)) {
+        sim_fail("%s: \"%.*s\" is no value of ours", who, value.len < 48 ? (int)value.len : 48,
+                 value.len ? value.data : "");
         return;
     }
     if (its_key != key) {

@@ -73,7 +73,10 @@ void sim_locks_step(void)
             contender *c = &locks.all[i]->each[j];
             if (!c->lock)
                 continue;
-            look(c);
+            /* What there is to see changes by the process's own steps alone: it is in its memory,
+               and asks no clock. What holds of it is looked at after every step. */
+            if (c->process == sim.last)
+                look(c);
             sim_hold_check(&c->hold, holders);
             sim_hold_check_told(&c->hold, c->is_holding);
             check_wait(c);

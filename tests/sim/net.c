@@ -589,8 +589,9 @@ static size_t poller_collect(poller *p, sc_event *events, size_t cap, int64_t *n
     *next_ns = SIM_NEVER;
     if (p->count)
         p->turn = (p->turn + 1) % p->count;
-    for (size_t i = 0; i < p->count && count < cap; i++) {
-        const watched *w = &p->watches[(p->turn + i) % p->count];
+    for (size_t i = 0, at = p->turn; i < p->count && count < cap; i++) {
+        const watched *w = &p->watches[at];
+        at = at + 1 < p->count ? at + 1 : 0;
         int64_t thing_ns;
         unsigned ready = thing_ready(w->descriptor, w->interest, &thing_ns);
         if (thing_ns < *next_ns)

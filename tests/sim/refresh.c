@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROWS_MAX 40
+#define ROWS_MAX 40 /* inside.c can tell 64 apart */
 #define INTERVAL_MAX_MS 5000
 #define FETCH_MAX_MS 3000
 #define BUILD_BYTES 40

@@ -270,6 +270,8 @@ void sim_process_bury(sim_process *process)
     if (process->is_done && !sim.has_failed && !fault_memory_is_clean(&process->memory))
         sim_fail("%s%d leaks", process->is_server ? "S" : "c", process->id);
     fault_memory_free(&process->memory);
+    if (sim.last == process)
+        sim.last = NULL;
     free(process);
 }
 
@@ -311,11 +313,12 @@ void sim_yield_until(int64_t wake_ns)
 {
     sim_process *self = sim.current;
     coroutine *mine = (coroutine *)self->coroutine;
-    snprintf(mine->error_text, sizeof mine->error_text, "%s", sc_error_text());
+    strcpy(mine->error_text, sc_error_text());
     self->wake_ns = wake_ns;
     switch_to(mine, &home, home_stack, home_stack_bytes, false);
     self->is_waiting = false;
-    (void)sc_fail(SC_OK, "%s", mine->error_text);
+    if (strcmp(mine->error_text, sc_error_text()) != 0)
+        (void)sc_fail(SC_OK, "%s", mine->error_text);
 }
 
 void sim_sleep(int64_t ns)
@@ -367,6 +370,7 @@ static void run_process(sim_process *process)
         process->paused_until_ns = 0;
     }
     sim.current = process;
+    sim.last = process;
     switch_to(&home, its, its->stack, SIM_STACK_BYTES, false);
     sim.current = NULL;
 }

@@ -120,6 +120,7 @@ typedef struct sim_world {
     sim_process *processes[SIM_PROCESSES];
     int process_count;
     sim_process *current;
+    const sim_process *last; /* that runs, or did last; NULL: it is gone */
     int server_count;
     int client_count;
     int64_t pace_ms;    /* that programs think between two steps, about */
