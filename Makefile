@@ -94,12 +94,12 @@ test:
 	@tests/setup.sh test examples
 	@tests/header_is_current
 	-@$(MAKE) --no-print-directory --keep-going $(PARALLEL) programs $(EXAMPLES) build/smartcache-server
-	@tests/run $(UNIT) $(REDIS) $(PORTS) $(INTEROP) tests/examples_run tests/readme_snippets
+	@tests/run tests/examples_run tests/readme_snippets $(REDIS) $(PORTS) $(INTEROP) $(UNIT)
 
 programs: $(UNIT) $(REDIS) $(PORTS)
 
 check: programs
-	@tests/run $(UNIT) $(REDIS) $(PORTS)
+	@tests/run $(REDIS) $(PORTS) $(UNIT)
 
 unit: $(UNIT)
 	@tests/run $(UNIT)

@@ -18,8 +18,9 @@ typedef struct endpoint {
 /* "TCP" or "Unix socket". */
 const char *wire_name(wire kind);
 
-/* Choose a loopback port that nobody listens on now. It lies below the range from which the system
-   takes the ports of clients: else a client that dials a stopped server can connect to itself. */
+/* Choose a loopback port that nobody listens on now, and that no other test will choose while this
+   process lives. It lies below the range from which the system takes the ports of clients: else a
+   client that dials a stopped server can connect to itself. */
 uint16_t endpoint_free_port(void);
 /* A path in the test's folder that was not given before. */
 void endpoint_fresh_path(char path[108]);
@@ -37,5 +38,5 @@ int endpoint_dial(const endpoint *where);
 int endpoint_dial_begin(const endpoint *where);
 /* Close so that the peer sees a reset (TCP), whatever is still queued. */
 void endpoint_reset(int descriptor);
-/* Open descriptors of this process. */
+/* Open descriptors of this process, but for the one that keeps its ports. */
 size_t endpoint_open_descriptors(void);
