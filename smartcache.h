@@ -37120,6 +37120,7 @@ struct sci_conn {
     sci_op check_op;
     sci_waiter *drain_waiter; /* finished when nothing is left to be sent */
     bool is_paused;           /* a download's consumer is busy: receive nothing meanwhile */
+    bool has_refused_set;     /* SET ... IFEQ: renewals go by a script (script.c) */
 
     /* for SCI_CONN_SUBSCRIBER */
     sci_subscriber *subscriber;
@@ -38654,6 +38655,7 @@ SCI_PRIVATE void sci_conn_abandon(sci_conn *conn)
     conn->state = SCI_CONN_DOWN;
     conn->is_checking = false;
     conn->is_paused = false;
+    conn->has_refused_set = false;
     conn->probe_ns = 0;
     conn->probe_countdown = 0;
 }
@@ -41513,12 +41515,14 @@ struct sc_script {
     char *owned; /* the source, when it was copied */
     sc_slice source;
     char sha1[SCI_SHA1_HEX_LEN + 1];
+    bool is_renewal; /* SET KEYS[2] ARGV[1] IFEQ ARGV[1] PX ARGV[2] does the same */
 };
 
 /* For a script whose source lives as long as the program. */
 SCI_PRIVATE void sci_script_init(sc_script *script, const char *source);
 
-/* EVALSHA, then EVAL where the server does not know it. Keys and args are borrowed until `done`. */
+/* EVALSHA, then EVAL where the server does not know it; a renewal is a SET before that, until a
+   server of this connection has refused one. Keys and args are borrowed until `done`. */
 typedef struct sci_eval_op {
     sci_op op;
     const sc_script *script;
@@ -41527,12 +41531,15 @@ typedef struct sci_eval_op {
     const sc_slice *args;
     size_t arg_count;
     bool is_full;                           /* the text is sent */
+    bool is_set;                            /* a SET was sent */
     void (*done)(struct sci_eval_op *eval); /* locked, as an op's `complete` */
 } sci_eval_op;
 
 SCI_PRIVATE void sci_eval_init(sci_eval_op *eval, const sc_script *script, const sc_slice *keys,
                                size_t key_count, const sc_slice *args, size_t arg_count,
                                void (*done)(sci_eval_op *eval));
+/* The answer of a script that gives a number, or of the SET in its place: 1 or 0. */
+SCI_PRIVATE sc_status sci_eval_integer(const sci_eval_op *eval, int64_t *number);
 
 SC_API sc_status sc_script_create(const sc_memory *memory, const char *source, sc_script **script)
 {
@@ -41598,27 +41605,57 @@ static sc_status sci_eval_write(sci_bytes *out, const sci_eval_op *eval)
     return status;
 }
 
-static sc_status sci_eval_encode(sci_op *op, sci_bytes *out)
+static sc_status sci_eval_write_set(sci_bytes *out, const sci_eval_op *eval)
 {
-    return sci_eval_write(out, SCI_CONTAINER(op, sci_eval_op, op));
+    const sc_slice words[7] = {sc_text("SET"), eval->keys[1], eval->args[0], sc_text("IFEQ"),
+                               eval->args[0],  sc_text("PX"), eval->args[1]};
+    return sci_write_command(out, words, SCI_COUNT(words));
 }
 
-/* A server that was restarted, or never saw the script, gets its text. */
+static sc_status sci_eval_encode(sci_op *op, sci_bytes *out)
+{
+    sci_eval_op *eval = SCI_CONTAINER(op, sci_eval_op, op);
+    eval->is_set = eval->script->is_renewal && !op->conn->has_refused_set;
+    return eval->is_set ? sci_eval_write_set(out, eval) : sci_eval_write(out, eval);
+}
+
+/* Is it to be asked in other words? A server that was restarted, or never saw the script, gets its
+   text; one that knows no IFEQ (before Redis 8.4 and Valkey 8.1), or allows no SET, the script. */
+static bool sci_eval_rewords(sci_eval_op *eval)
+{
+    const sci_op *op = &eval->op;
+    if (op->status != SC_OK || sc_item_kind(sc_reply_item(op->view)) != SC_ERROR)
+        return false;
+    if (eval->is_set) {
+        op->conn->has_refused_set = true;
+        return true;
+    }
+    sc_slice error = sc_item_slice(sc_reply_item(op->view));
+    if (eval->is_full || error.len < 8 || memcmp(error.data, "NOSCRIPT", 8) != 0)
+        return false;
+    eval->is_full = true;
+    return true;
+}
+
 static void sci_eval_complete(sci_op *op)
 {
     sci_eval_op *eval = SCI_CONTAINER(op, sci_eval_op, op);
-    if (op->status == SC_OK && !eval->is_full) {
-        sc_slice error = sc_item_slice(sc_reply_item(op->view));
-        if (sc_item_kind(sc_reply_item(op->view)) == SC_ERROR && error.len >= 8 &&
-            memcmp(error.data, "NOSCRIPT", 8) == 0) {
-            eval->is_full = true;
-            if (op->reply)
-                sci_reply_reset(op->reply);
-            sci_conn_submit(op->conn, op, sci_loop_now_ns(&op->conn->client->loop));
-            return;
-        }
+    if (sci_eval_rewords(eval)) {
+        if (op->reply)
+            sci_reply_reset(op->reply);
+        sci_conn_submit(op->conn, op, sci_loop_now_ns(&op->conn->client->loop));
+    } else {
+        eval->done(eval);
     }
-    eval->done(eval);
+}
+
+SCI_PRIVATE sc_status sci_eval_integer(const sci_eval_op *eval, int64_t *number)
+{
+    const sc_item *item = sc_reply_item(eval->op.view);
+    if (!eval->is_set)
+        return sc_item_integer(item, number);
+    *number = sc_item_kind(item) != SC_NIL;
+    return SC_OK;
 }
 
 SCI_PRIVATE void sci_eval_init(sci_eval_op *eval, const sc_script *script, const sc_slice *keys,
@@ -43197,6 +43234,8 @@ typedef struct sci_lease_scripts {
 } sci_lease_scripts;
 
 SCI_PRIVATE void sci_lease_scripts_init(sci_lease_scripts *scripts);
+/* The renewal of a key that has a token as its value: of leases, locks, elections, quorum locks. */
+SCI_PRIVATE void sci_renewal_init(sc_script *script);
 
 /* What came of asking, in the order of the acquire script's answers. */
 typedef enum sci_lease_answer {
@@ -43281,7 +43320,13 @@ SCI_PRIVATE void sci_lease_scripts_init(sci_lease_scripts *scripts)
 {
     sci_script_init(&scripts->acquire, SCI_SCRIPT_ACQUIRE);
     sci_script_init(&scripts->store, SCI_SCRIPT_STORE);
-    sci_script_init(&scripts->renew, SCI_SCRIPT_RENEW);
+    sci_renewal_init(&scripts->renew);
+}
+
+SCI_PRIVATE void sci_renewal_init(sc_script *script)
+{
+    sci_script_init(script, SCI_SCRIPT_RENEW);
+    script->is_renewal = true;
 }
 
 SCI_PRIVATE sc_status sci_token_draw(sc_client *client, char token[SCI_TOKEN_LEN])
@@ -43419,8 +43464,8 @@ static void sci_lease_renewed(sci_eval_op *eval)
 {
     sci_lease *lease = SCI_CONTAINER(eval, sci_lease, renewal);
     int64_t is_ours = 1; /* no answer says nothing: the next renewal asks again */
-    bool has_answer = sci_lease_result(&eval->op) == SC_OK &&
-                      sc_item_integer(sc_reply_item(eval->op.view), &is_ours) == SC_OK;
+    bool has_answer =
+        sci_lease_result(&eval->op) == SC_OK && sci_eval_integer(eval, &is_ours) == SC_OK;
     lease->is_renewing = false;
     sc_value_release(eval->op.error_text);
     eval->op.error_text = NULL;
@@ -43515,12 +43560,12 @@ SCI_PRIVATE void sci_lease_give_back(sci_lease *lease, const sci_lease_store *st
    channel is confirmed: so no release falls into a gap; and should a message be lost, the
    lease's end and the poll bound wake it.
 
-   Always by scripts. SET ... IFEQ, DELIFEQ and DELEX (Redis 8.4, Valkey 8.1 and 9.0) compare and
-   set as well, but neither count the fencing token nor queue nor wake in the same step: with them
-   an uncontended release would take as many round trips and a contended one more. Where a server
-   runs no scripts (renamed commands, ACL), acquiring fails with SC_ERR_UNSUPPORTED: without them
-   giving back and renewing could not compare and change in one step but by WATCH, which wants a
-   connection for each lock. */
+   A renewal is a SET ... IFEQ where the server has it (Redis 8.4, Valkey 8.1), which the first one
+   of each connection finds out. Taking and giving back are scripts: DELEX (Redis 8.4) and DELIFEQ
+   (Valkey 9.0) compare and delete as well, but neither they nor SET count the fencing token, queue
+   or wake in the same step: with them an uncontended release would take as many round trips and a
+   contended one more. Where a server runs no scripts (renamed commands, ACL), acquiring fails with
+   SC_ERR_UNSUPPORTED. */
 
 #define SCI_LOCK_DEFAULT_TTL_MS 30000
 #define SCI_LOCK_DEFAULT_WAIT_MS 60000
@@ -43640,7 +43685,8 @@ SCI_PRIVATE sc_status sci_lock_say(const sc_lock *lock, sc_status status, const 
 SCI_PRIVATE sc_status sci_lock_name_keys(sci_bytes *block, sc_slice key, sc_slice keys[4],
                                          sc_slice *wake);
 SCI_PRIVATE void sci_lock_release_reference(sc_lock *lock);
-/* Open a contender that takes, gives and renews by these scripts. */
+/* Open a contender that takes, gives and renews by these scripts; `renew` may be NULL for the plain
+   one. */
 SCI_PRIVATE sc_status sci_lock_make(sc_client *client, const sc_lock_config *config,
                                     const char *take, const char *give, const char *renew,
                                     sc_lock **lock);
@@ -43944,7 +43990,10 @@ SCI_PRIVATE sc_status sci_lock_make(sc_client *client, const sc_lock_config *con
         return SC_ERR_MEMORY;
     sci_script_init(&created->scripts[0], take);
     sci_script_init(&created->scripts[1], give);
-    sci_script_init(&created->scripts[2], renew);
+    if (renew)
+        sci_script_init(&created->scripts[2], renew);
+    else
+        sci_renewal_init(&created->scripts[2]);
     sc_status status = sci_lock_configure(created, config);
     if (status == SC_OK)
         status = sci_lock_name(created, config->key);
@@ -43963,8 +44012,7 @@ SCI_PRIVATE sc_status sci_lock_make(sc_client *client, const sc_lock_config *con
 
 SC_API sc_status sc_lock_open(sc_client *client, const sc_lock_config *config, sc_lock **lock)
 {
-    return sci_lock_make(client, config, SCI_SCRIPT_LOCK, SCI_SCRIPT_UNLOCK, SCI_SCRIPT_RENEW,
-                         lock);
+    return sci_lock_make(client, config, SCI_SCRIPT_LOCK, SCI_SCRIPT_UNLOCK, NULL, lock);
 }
 
 /* At most `limit` hold it. */
@@ -44425,7 +44473,7 @@ static void sci_lock_renewed(sci_eval_op *eval)
     int64_t is_ours = 1;
     sc_status status = sci_lock_result(eval);
     if (status == SC_OK)
-        status = sc_item_integer(sc_reply_item(eval->op.view), &is_ours);
+        status = sci_eval_integer(eval, &is_ours);
     lock->is_renewing = false;
     if (lock->is_held && status == SC_OK && is_ours)
         sci_lock_until(lock, lock->renewed_ns);
@@ -44961,7 +45009,7 @@ static sc_quorum *sci_quorum_create(sc_client *const *clients, size_t count)
     sci_fork_guard_init(&quorum->fork_guard);
     sci_script_init(&quorum->scripts[SCI_QUORUM_LOCK], SCI_SCRIPT_LOCK);
     sci_script_init(&quorum->scripts[SCI_QUORUM_FENCE], SCI_SCRIPT_FENCE);
-    sci_script_init(&quorum->scripts[SCI_QUORUM_RENEW], SCI_SCRIPT_RENEW);
+    sci_renewal_init(&quorum->scripts[SCI_QUORUM_RENEW]);
     sci_script_init(&quorum->scripts[SCI_QUORUM_LEAVE], SCI_SCRIPT_UNLOCK);
     return quorum;
 }
@@ -45731,7 +45779,7 @@ static void sci_quorum_evaluated(sci_eval_op *eval)
         status = sc_item_integer(sc_item_at(answer, 0), &numbers[0]);
         (void)sc_item_integer(sc_item_at(answer, 1), &numbers[1]);
     } else if (status == SC_OK) {
-        status = sc_item_integer(answer, &numbers[0]);
+        status = sci_eval_integer(eval, &numbers[0]);
     }
     sci_quorum_member_done(member, status, numbers[0], numbers[1]);
 }
@@ -46226,7 +46274,7 @@ static sc_status sci_election_open_lock(sc_election *election, sc_slice key)
     sc_status status =
         sci_lock_make(election->client, &config, interop ? SCI_SCRIPT_LEAD : SCI_SCRIPT_LOCK,
                       interop ? SCI_SCRIPT_UNLEAD : SCI_SCRIPT_UNLOCK,
-                      interop ? SCI_SCRIPT_RENEW_LEAD : SCI_SCRIPT_RENEW, &election->lock);
+                      interop ? SCI_SCRIPT_RENEW_LEAD : NULL, &election->lock);
     if (status == SC_OK)
         election->lock->changed = sci_election_lock_changed;
     return status;

@@ -167,6 +167,7 @@ struct sci_conn {
     sci_op check_op;
     sci_waiter *drain_waiter; /* finished when nothing is left to be sent */
     bool is_paused;           /* a download's consumer is busy: receive nothing meanwhile */
+    bool has_refused_set;     /* SET ... IFEQ: renewals go by a script (script.c) */
 
     /* for SCI_CONN_SUBSCRIBER */
     sci_subscriber *subscriber;

@@ -80,6 +80,7 @@ SCI_PRIVATE void sci_conn_abandon(sci_conn *conn)
     conn->state = SCI_CONN_DOWN;
     conn->is_checking = false;
     conn->is_paused = false;
+    conn->has_refused_set = false;
     conn->probe_ns = 0;
     conn->probe_countdown = 0;
 }

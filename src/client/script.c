@@ -73,27 +73,57 @@ static sc_status sci_eval_write(sci_bytes *out, const sci_eval_op *eval)
     return status;
 }
 
-static sc_status sci_eval_encode(sci_op *op, sci_bytes *out)
+static sc_status sci_eval_write_set(sci_bytes *out, const sci_eval_op *eval)
 {
-    return sci_eval_write(out, SCI_CONTAINER(op, sci_eval_op, op));
+    const sc_slice words[7] = {sc_text("SET"), eval->keys[1], eval->args[0], sc_text("IFEQ"),
+                               eval->args[0],  sc_text("PX"), eval->args[1]};
+    return sci_write_command(out, words, SCI_COUNT(words));
 }
 
-/* A server that was restarted, or never saw the script, gets its text. */
+static sc_status sci_eval_encode(sci_op *op, sci_bytes *out)
+{
+    sci_eval_op *eval = SCI_CONTAINER(op, sci_eval_op, op);
+    eval->is_set = eval->script->is_renewal && !op->conn->has_refused_set;
+    return eval->is_set ? sci_eval_write_set(out, eval) : sci_eval_write(out, eval);
+}
+
+/* Is it to be asked in other words? A server that was restarted, or never saw the script, gets its
+   text; one that knows no IFEQ (before Redis 8.4 and Valkey 8.1), or allows no SET, the script. */
+static bool sci_eval_rewords(sci_eval_op *eval)
+{
+    const sci_op *op = &eval->op;
+    if (op->status != SC_OK || sc_item_kind(sc_reply_item(op->view)) != SC_ERROR)
+        return false;
+    if (eval->is_set) {
+        op->conn->has_refused_set = true;
+        return true;
+    }
+    sc_slice error = sc_item_slice(sc_reply_item(op->view));
+    if (eval->is_full || error.len < 8 || memcmp(error.data, "NOSCRIPT", 8) != 0)
+        return false;
+    eval->is_full = true;
+    return true;
+}
+
 static void sci_eval_complete(sci_op *op)
 {
     sci_eval_op *eval = SCI_CONTAINER(op, sci_eval_op, op);
-    if (op->status == SC_OK && !eval->is_full) {
-        sc_slice error = sc_item_slice(sc_reply_item(op->view));
-        if (sc_item_kind(sc_reply_item(op->view)) == SC_ERROR && error.len >= 8 &&
-            memcmp(error.data, "NOSCRIPT", 8) == 0) {
-            eval->is_full = true;
-            if (op->reply)
-                sci_reply_reset(op->reply);
-            sci_conn_submit(op->conn, op, sci_loop_now_ns(&op->conn->client->loop));
-            return;
-        }
+    if (sci_eval_rewords(eval)) {
+        if (op->reply)
+            sci_reply_reset(op->reply);
+        sci_conn_submit(op->conn, op, sci_loop_now_ns(&op->conn->client->loop));
+    } else {
+        eval->done(eval);
     }
-    eval->done(eval);
+}
+
+SCI_PRIVATE sc_status sci_eval_integer(const sci_eval_op *eval, int64_t *number)
+{
+    const sc_item *item = sc_reply_item(eval->op.view);
+    if (!eval->is_set)
+        return sc_item_integer(item, number);
+    *number = sc_item_kind(item) != SC_NIL;
+    return SC_OK;
 }
 
 SCI_PRIVATE void sci_eval_init(sci_eval_op *eval, const sc_script *script, const sc_slice *keys,

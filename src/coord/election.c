@@ -104,7 +104,7 @@ static sc_status sci_election_open_lock(sc_election *election, sc_slice key)
     sc_status status =
         sci_lock_make(election->client, &config, interop ? SCI_SCRIPT_LEAD : SCI_SCRIPT_LOCK,
                       interop ? SCI_SCRIPT_UNLEAD : SCI_SCRIPT_UNLOCK,
-                      interop ? SCI_SCRIPT_RENEW_LEAD : SCI_SCRIPT_RENEW, &election->lock);
+                      interop ? SCI_SCRIPT_RENEW_LEAD : NULL, &election->lock);
     if (status == SC_OK)
         election->lock->changed = sci_election_lock_changed;
     return status;

@@ -14,7 +14,13 @@ SCI_PRIVATE void sci_lease_scripts_init(sci_lease_scripts *scripts)
 {
     sci_script_init(&scripts->acquire, SCI_SCRIPT_ACQUIRE);
     sci_script_init(&scripts->store, SCI_SCRIPT_STORE);
-    sci_script_init(&scripts->renew, SCI_SCRIPT_RENEW);
+    sci_renewal_init(&scripts->renew);
+}
+
+SCI_PRIVATE void sci_renewal_init(sc_script *script)
+{
+    sci_script_init(script, SCI_SCRIPT_RENEW);
+    script->is_renewal = true;
 }
 
 SCI_PRIVATE sc_status sci_token_draw(sc_client *client, char token[SCI_TOKEN_LEN])
@@ -152,8 +158,8 @@ static void sci_lease_renewed(sci_eval_op *eval)
 {
     sci_lease *lease = SCI_CONTAINER(eval, sci_lease, renewal);
     int64_t is_ours = 1; /* no answer says nothing: the next renewal asks again */
-    bool has_answer = sci_lease_result(&eval->op) == SC_OK &&
-                      sc_item_integer(sc_reply_item(eval->op.view), &is_ours) == SC_OK;
+    bool has_answer =
+        sci_lease_result(&eval->op) == SC_OK && sci_eval_integer(eval, &is_ours) == SC_OK;
     lease->is_renewing = false;
     sc_value_release(eval->op.error_text);
     eval->op.error_text = NULL;

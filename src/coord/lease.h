@@ -22,6 +22,8 @@ typedef struct sci_lease_scripts {
 } sci_lease_scripts;
 
 SCI_PRIVATE void sci_lease_scripts_init(sci_lease_scripts *scripts);
+/* The renewal of a key that has a token as its value: of leases, locks, elections, quorum locks. */
+SCI_PRIVATE void sci_renewal_init(sc_script *script);
 
 /* What came of asking, in the order of the acquire script's answers. */
 typedef enum sci_lease_answer {

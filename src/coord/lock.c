@@ -279,7 +279,10 @@ SCI_PRIVATE sc_status sci_lock_make(sc_client *client, const sc_lock_config *con
         return SC_ERR_MEMORY;
     sci_script_init(&created->scripts[0], take);
     sci_script_init(&created->scripts[1], give);
-    sci_script_init(&created->scripts[2], renew);
+    if (renew)
+        sci_script_init(&created->scripts[2], renew);
+    else
+        sci_renewal_init(&created->scripts[2]);
     sc_status status = sci_lock_configure(created, config);
     if (status == SC_OK)
         status = sci_lock_name(created, config->key);
@@ -298,8 +301,7 @@ SCI_PRIVATE sc_status sci_lock_make(sc_client *client, const sc_lock_config *con
 
 SC_API sc_status sc_lock_open(sc_client *client, const sc_lock_config *config, sc_lock **lock)
 {
-    return sci_lock_make(client, config, SCI_SCRIPT_LOCK, SCI_SCRIPT_UNLOCK, SCI_SCRIPT_RENEW,
-                         lock);
+    return sci_lock_make(client, config, SCI_SCRIPT_LOCK, SCI_SCRIPT_UNLOCK, NULL, lock);
 }
 
 /* At most `limit` hold it. */

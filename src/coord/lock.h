@@ -13,12 +13,12 @@
    channel is confirmed: so no release falls into a gap; and should a message be lost, the
    lease's end and the poll bound wake it.
 
-   Always by scripts. SET ... IFEQ, DELIFEQ and DELEX (Redis 8.4, Valkey 8.1 and 9.0) compare and
-   set as well, but neither count the fencing token nor queue nor wake in the same step: with them
-   an uncontended release would take as many round trips and a contended one more. Where a server
-   runs no scripts (renamed commands, ACL), acquiring fails with SC_ERR_UNSUPPORTED: without them
-   giving back and renewing could not compare and change in one step but by WATCH, which wants a
-   connection for each lock. */
+   A renewal is a SET ... IFEQ where the server has it (Redis 8.4, Valkey 8.1), which the first one
+   of each connection finds out. Taking and giving back are scripts: DELEX (Redis 8.4) and DELIFEQ
+   (Valkey 9.0) compare and delete as well, but neither they nor SET count the fencing token, queue
+   or wake in the same step: with them an uncontended release would take as many round trips and a
+   contended one more. Where a server runs no scripts (renamed commands, ACL), acquiring fails with
+   SC_ERR_UNSUPPORTED. */
 
 #include "api/lock.h"
 #include "base/number.h"
@@ -144,7 +144,8 @@ SCI_PRIVATE sc_status sci_lock_say(const sc_lock *lock, sc_status status, const 
 SCI_PRIVATE sc_status sci_lock_name_keys(sci_bytes *block, sc_slice key, sc_slice keys[4],
                                          sc_slice *wake);
 SCI_PRIVATE void sci_lock_release_reference(sc_lock *lock);
-/* Open a contender that takes, gives and renews by these scripts. */
+/* Open a contender that takes, gives and renews by these scripts; `renew` may be NULL for the plain
+   one. */
 SCI_PRIVATE sc_status sci_lock_make(sc_client *client, const sc_lock_config *config,
                                     const char *take, const char *give, const char *renew,
                                     sc_lock **lock);

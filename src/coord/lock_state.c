@@ -254,7 +254,7 @@ static void sci_lock_renewed(sci_eval_op *eval)
     int64_t is_ours = 1;
     sc_status status = sci_lock_result(eval);
     if (status == SC_OK)
-        status = sc_item_integer(sc_reply_item(eval->op.view), &is_ours);
+        status = sci_eval_integer(eval, &is_ours);
     lock->is_renewing = false;
     if (lock->is_held && status == SC_OK && is_ours)
         sci_lock_until(lock, lock->renewed_ns);

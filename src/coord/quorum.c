@@ -176,7 +176,7 @@ static sc_quorum *sci_quorum_create(sc_client *const *clients, size_t count)
     sci_fork_guard_init(&quorum->fork_guard);
     sci_script_init(&quorum->scripts[SCI_QUORUM_LOCK], SCI_SCRIPT_LOCK);
     sci_script_init(&quorum->scripts[SCI_QUORUM_FENCE], SCI_SCRIPT_FENCE);
-    sci_script_init(&quorum->scripts[SCI_QUORUM_RENEW], SCI_SCRIPT_RENEW);
+    sci_renewal_init(&quorum->scripts[SCI_QUORUM_RENEW]);
     sci_script_init(&quorum->scripts[SCI_QUORUM_LEAVE], SCI_SCRIPT_UNLOCK);
     return quorum;
 }

@@ -94,7 +94,7 @@ static void sci_quorum_evaluated(sci_eval_op *eval)
         status = sc_item_integer(sc_item_at(answer, 0), &numbers[0]);
         (void)sc_item_integer(sc_item_at(answer, 1), &numbers[1]);
     } else if (status == SC_OK) {
-        status = sc_item_integer(answer, &numbers[0]);
+        status = sci_eval_integer(eval, &numbers[0]);
     }
     sci_quorum_member_done(member, status, numbers[0], numbers[1]);
 }

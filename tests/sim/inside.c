@@ -132,7 +132,7 @@ typedef struct hooked {
 static void run_hooked(sci_call *call);
 static hooked hooks[] = {
     {"evalsha", true, NULL, {0}}, {"eval", true, NULL, {0}},  {"publish", false, NULL, {0}},
-    {"set", false, NULL, {0}},    {"incr", false, NULL, {0}}, {"del", true, NULL, {0}},
+    {"set", true, NULL, {0}},     {"incr", false, NULL, {0}}, {"del", true, NULL, {0}},
 };
 
 static hooked *hook_of(const sci_command *command)
@@ -154,10 +154,17 @@ static bool is_refused(const server_actor *a, sci_call *call)
     return true;
 }
 
+/* In every other seed the servers are of before IFEQ. */
+static bool is_unknown(const hooked *hook, const sci_call *call)
+{
+    return sim.options.seed % 2 == 1 && !strcmp(hook->name, "set") && call->argc > 3 &&
+           sci_slice_equal(call->argv[3], sc_text("IFEQ"));
+}
+
 /* The key whose lease the command is about; -1: none. */
 static int key_of_lease(const hooked *hook, const sci_call *call)
 {
-    size_t place = !strcmp(hook->name, "del") ? 1 : 4; /* of the scripts: KEYS[2] */
+    size_t place = hook->name[0] == 'e' ? 4 : 1; /* of the scripts: KEYS[2] */
     int count = !strcmp(hook->name, "del") ? SIM_KEYS : SIM_HELD;
     for (int key = 0; key < count && place < call->argc; key++)
         if (sci_slice_equal(call->argv[place], lease_key(key)))
@@ -236,6 +243,10 @@ static void run_hooked(sci_call *call)
     if (a && !strcmp(hook->name, "evalsha") && sim_has(SIM_NOSCRIPT) &&
         sim_chance(random, NOSCRIPT_CHANCE)) {
         sci_answer_error(call, "NOSCRIPT No matching script. Please use EVAL.");
+        return;
+    }
+    if (a && is_unknown(hook, call)) {
+        sci_answer_error(call, "ERR syntax error");
         return;
     }
     if (a && !strcmp(hook->name, "publish")) {
