@@ -11798,10 +11798,14 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
     "end\n"
 
 /* Above the last token, and at least the server's time: so the last need not be kept longer than
-   until that time has passed it, but for a clock that is set back: a day more. */
+   until that time has passed it, but for a clock that is set back: a day more. Who has the lock
+   already, and asks again, has the last one. */
 #define SCI_LUA_FENCE                                                                              \
-    " local f=math.max((tonumber(c('GET',K[1])) or 0)+1,us)\n"                                     \
-    " c('SET',K[1],f,'PX',math.ceil((f-us)/1000)+86400000)\n"
+    " local f=tonumber(c('GET',K[1])) or 0\n"                                                      \
+    " if f==0 or not again then\n"                                                                 \
+    "  f=math.max(f+1,us)\n"                                                                       \
+    "  c('SET',K[1],f,'PX',math.ceil((f-us)/1000)+86400000)\n"                                     \
+    " end\n"
 
 /* The end of asking in vain. */
 #define SCI_LUA_QUEUE                                                                              \
@@ -11824,7 +11828,8 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
     "local t=c('TIME')\n"                                                                          \
     "local us=t[1]*1000000+t[2]\n"                                                                 \
     "local h=c('GET',K[2])\n"                                                                      \
-    "local left=h and c('PTTL',K[2])\n" SCI_LUA_PASS "if not left or h==A[1] then\n" SCI_LUA_FENCE \
+    "local again=h==A[1]\n"                                                                        \
+    "local left=h and c('PTTL',K[2])\n" SCI_LUA_PASS "if not left or again then\n" SCI_LUA_FENCE   \
     " c('SET',K[2],A[1],'PX',A[2])\n"                                                              \
     " drop(A[3])\n"                                                                                \
     " return {1,f}\n"                                                                              \
@@ -11854,7 +11859,8 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
     "local name=A[1]:sub(34)\n"                                                                    \
     "local h=c('GET',K[2])\n"                                                                      \
     "local left=h and c('PTTL',K[2])\n"                                                            \
-    "if not h or h==name and c('HGET',K[4],'leader')==A[1] then\n" SCI_LUA_FENCE                   \
+    "local again=h==name and c('HGET',K[4],'leader')==A[1]\n"                                      \
+    "if not h or again then\n" SCI_LUA_FENCE                                                       \
     " c('SET',K[2],name,'PX',A[2])\n"                                                              \
     " c('HSET',K[4],'leader',A[1])\n"                                                              \
     " if c('PTTL',K[4])<A[2]+0 then c('PEXPIRE',K[4],A[2]) end\n"                                  \
@@ -11904,7 +11910,7 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
     "c('ZREMRANGEBYSCORE',K[2],'-inf',ms-A[7])\n"                                                  \
     "local n=c('ZCARD',K[2])\n"                                                                    \
     "local h=c('ZRANGE',K[2],0,0,'WITHSCORES')\n"                                                  \
-    "local left\n"                                                                                 \
+    "local left,again\n"                                                                           \
     "if n>=A[6]+0 or n>0 and string.sub(h[1],1,1)=='w' then left=h[2]+A[7]-ms end\n" SCI_LUA_PASS  \
     "if not left or c('ZSCORE',K[2],A[1]) then\n" SCI_LUA_FENCE                                    \
     " c('ZADD',K[2],ms+A[2]-A[7],A[1])\n"                                                          \
@@ -23528,8 +23534,8 @@ static bool sci_script_keep_fence(sci_script_run *run, int64_t fence)
                           sc_bytes(life, sci_i64_to_text(life_ms, life)));
 }
 
-/* The next fencing token, kept. */
-static bool sci_script_count_fence(sci_script_run *run, int64_t *fence)
+/* The next fencing token, kept; who asks again has the last one. */
+static bool sci_script_count_fence(sci_script_run *run, bool again, int64_t *fence)
 {
     sc_slice last;
     int64_t now_us = run->call->now_ms * 1000;
@@ -23537,6 +23543,8 @@ static bool sci_script_count_fence(sci_script_run *run, int64_t *fence)
         return false;
     if (!sci_text_to_i64(last, fence))
         *fence = 0;
+    if (again && *fence != 0)
+        return true;
     *fence = sci_max_i64(*fence + 1, now_us);
     return sci_script_keep_fence(run, *fence);
 }
@@ -23569,10 +23577,10 @@ static void sci_script_answer_pair(sci_script_run *run, int64_t first, int64_t s
     sci_answer_i64(run->call, second);
 }
 
-static void sci_script_grant(sci_script_run *run)
+static void sci_script_grant(sci_script_run *run, bool again)
 {
     int64_t fence;
-    if (sci_script_count_fence(run, &fence) &&
+    if (sci_script_count_fence(run, again, &fence) &&
         sci_script_set(run, SCI_SCRIPT_LEASE, run->args[SCI_LOCK_ARG_TOKEN],
                        run->args[SCI_LOCK_ARG_LIFE]) &&
         sci_script_leave_queue(run, run->args[SCI_LOCK_ARG_WHO]))
@@ -23662,7 +23670,7 @@ SCI_PRIVATE void sci_script_lock(sci_script_run *run)
         is_free = left_ms < 0;
     }
     if (is_free)
-        sci_script_grant(run);
+        sci_script_grant(run, holder.data != NULL);
     else if (sci_script_queue_up(run))
         sci_script_answer_pair(run, 0, left_ms);
 }
@@ -23755,11 +23763,11 @@ static bool sci_script_leads(sci_script_run *run, bool *is_ours, bool *is_free)
     return true;
 }
 
-static void sci_script_grant_lead(sci_script_run *run)
+static void sci_script_grant_lead(sci_script_run *run, bool again)
 {
     const sc_slice *args = run->args;
     int64_t fence;
-    if (sci_script_count_fence(run, &fence) &&
+    if (sci_script_count_fence(run, again, &fence) &&
         sci_script_set(run, SCI_SCRIPT_LEASE, sci_script_leader_name(run),
                        args[SCI_LOCK_ARG_LIFE]) &&
         sci_script_do_on(run, "HSET", SCI_SCRIPT_ALIVE, sc_text(SCI_LEADER_FIELD),
@@ -23777,7 +23785,7 @@ SCI_PRIVATE void sci_script_lead(sci_script_run *run)
     if (!sci_script_leads(run, &is_ours, &is_free))
         return;
     if (is_free || is_ours) {
-        sci_script_grant_lead(run);
+        sci_script_grant_lead(run, is_ours);
         return;
     }
     left_ms = sci_script_ttl_ms(run, SCI_SCRIPT_LEASE);
@@ -23878,7 +23886,7 @@ static void sci_script_grant_share(sci_script_run *run, int64_t count)
 {
     const sc_slice *args = run->args;
     int64_t fence;
-    if (!sci_script_count_fence(run, &fence) ||
+    if (!sci_script_count_fence(run, false, &fence) ||
         !sci_script_hold_share(run, args[SCI_LOCK_ARG_LIFE],
                                sci_script_arg_i64(run, SCI_SHARE_ARG_SHIFT)) ||
         !sci_script_leave_queue(run, args[SCI_LOCK_ARG_WHO]))

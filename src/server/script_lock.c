@@ -85,8 +85,8 @@ static bool sci_script_keep_fence(sci_script_run *run, int64_t fence)
                           sc_bytes(life, sci_i64_to_text(life_ms, life)));
 }
 
-/* The next fencing token, kept. */
-static bool sci_script_count_fence(sci_script_run *run, int64_t *fence)
+/* The next fencing token, kept; who asks again has the last one. */
+static bool sci_script_count_fence(sci_script_run *run, bool again, int64_t *fence)
 {
     sc_slice last;
     int64_t now_us = run->call->now_ms * 1000;
@@ -94,6 +94,8 @@ static bool sci_script_count_fence(sci_script_run *run, int64_t *fence)
         return false;
     if (!sci_text_to_i64(last, fence))
         *fence = 0;
+    if (again && *fence != 0)
+        return true;
     *fence = sci_max_i64(*fence + 1, now_us);
     return sci_script_keep_fence(run, *fence);
 }
@@ -126,10 +128,10 @@ static void sci_script_answer_pair(sci_script_run *run, int64_t first, int64_t s
     sci_answer_i64(run->call, second);
 }
 
-static void sci_script_grant(sci_script_run *run)
+static void sci_script_grant(sci_script_run *run, bool again)
 {
     int64_t fence;
-    if (sci_script_count_fence(run, &fence) &&
+    if (sci_script_count_fence(run, again, &fence) &&
         sci_script_set(run, SCI_SCRIPT_LEASE, run->args[SCI_LOCK_ARG_TOKEN],
                        run->args[SCI_LOCK_ARG_LIFE]) &&
         sci_script_leave_queue(run, run->args[SCI_LOCK_ARG_WHO]))
@@ -219,7 +221,7 @@ SCI_PRIVATE void sci_script_lock(sci_script_run *run)
         is_free = left_ms < 0;
     }
     if (is_free)
-        sci_script_grant(run);
+        sci_script_grant(run, holder.data != NULL);
     else if (sci_script_queue_up(run))
         sci_script_answer_pair(run, 0, left_ms);
 }
@@ -312,11 +314,11 @@ static bool sci_script_leads(sci_script_run *run, bool *is_ours, bool *is_free)
     return true;
 }
 
-static void sci_script_grant_lead(sci_script_run *run)
+static void sci_script_grant_lead(sci_script_run *run, bool again)
 {
     const sc_slice *args = run->args;
     int64_t fence;
-    if (sci_script_count_fence(run, &fence) &&
+    if (sci_script_count_fence(run, again, &fence) &&
         sci_script_set(run, SCI_SCRIPT_LEASE, sci_script_leader_name(run),
                        args[SCI_LOCK_ARG_LIFE]) &&
         sci_script_do_on(run, "HSET", SCI_SCRIPT_ALIVE, sc_text(SCI_LEADER_FIELD),
@@ -334,7 +336,7 @@ SCI_PRIVATE void sci_script_lead(sci_script_run *run)
     if (!sci_script_leads(run, &is_ours, &is_free))
         return;
     if (is_free || is_ours) {
-        sci_script_grant_lead(run);
+        sci_script_grant_lead(run, is_ours);
         return;
     }
     left_ms = sci_script_ttl_ms(run, SCI_SCRIPT_LEASE);
@@ -435,7 +437,7 @@ static void sci_script_grant_share(sci_script_run *run, int64_t count)
 {
     const sc_slice *args = run->args;
     int64_t fence;
-    if (!sci_script_count_fence(run, &fence) ||
+    if (!sci_script_count_fence(run, false, &fence) ||
         !sci_script_hold_share(run, args[SCI_LOCK_ARG_LIFE],
                                sci_script_arg_i64(run, SCI_SHARE_ARG_SHIFT)) ||
         !sci_script_leave_queue(run, args[SCI_LOCK_ARG_WHO]))

@@ -77,10 +77,14 @@
     "end\n"
 
 /* Above the last token, and at least the server's time: so the last need not be kept longer than
-   until that time has passed it, but for a clock that is set back: a day more. */
+   until that time has passed it, but for a clock that is set back: a day more. Who has the lock
+   already, and asks again, has the last one. */
 #define SCI_LUA_FENCE                                                                              \
-    " local f=math.max((tonumber(c('GET',K[1])) or 0)+1,us)\n"                                     \
-    " c('SET',K[1],f,'PX',math.ceil((f-us)/1000)+86400000)\n"
+    " local f=tonumber(c('GET',K[1])) or 0\n"                                                      \
+    " if f==0 or not again then\n"                                                                 \
+    "  f=math.max(f+1,us)\n"                                                                       \
+    "  c('SET',K[1],f,'PX',math.ceil((f-us)/1000)+86400000)\n"                                     \
+    " end\n"
 
 /* The end of asking in vain. */
 #define SCI_LUA_QUEUE                                                                              \
@@ -103,7 +107,8 @@
     "local t=c('TIME')\n"                                                                          \
     "local us=t[1]*1000000+t[2]\n"                                                                 \
     "local h=c('GET',K[2])\n"                                                                      \
-    "local left=h and c('PTTL',K[2])\n" SCI_LUA_PASS "if not left or h==A[1] then\n" SCI_LUA_FENCE \
+    "local again=h==A[1]\n"                                                                        \
+    "local left=h and c('PTTL',K[2])\n" SCI_LUA_PASS "if not left or again then\n" SCI_LUA_FENCE   \
     " c('SET',K[2],A[1],'PX',A[2])\n"                                                              \
     " drop(A[3])\n"                                                                                \
     " return {1,f}\n"                                                                              \
@@ -133,7 +138,8 @@
     "local name=A[1]:sub(34)\n"                                                                    \
     "local h=c('GET',K[2])\n"                                                                      \
     "local left=h and c('PTTL',K[2])\n"                                                            \
-    "if not h or h==name and c('HGET',K[4],'leader')==A[1] then\n" SCI_LUA_FENCE                   \
+    "local again=h==name and c('HGET',K[4],'leader')==A[1]\n"                                      \
+    "if not h or again then\n" SCI_LUA_FENCE                                                       \
     " c('SET',K[2],name,'PX',A[2])\n"                                                              \
     " c('HSET',K[4],'leader',A[1])\n"                                                              \
     " if c('PTTL',K[4])<A[2]+0 then c('PEXPIRE',K[4],A[2]) end\n"                                  \
@@ -183,7 +189,7 @@
     "c('ZREMRANGEBYSCORE',K[2],'-inf',ms-A[7])\n"                                                  \
     "local n=c('ZCARD',K[2])\n"                                                                    \
     "local h=c('ZRANGE',K[2],0,0,'WITHSCORES')\n"                                                  \
-    "local left\n"                                                                                 \
+    "local left,again\n"                                                                           \
     "if n>=A[6]+0 or n>0 and string.sub(h[1],1,1)=='w' then left=h[2]+A[7]-ms end\n" SCI_LUA_PASS  \
     "if not left or c('ZSCORE',K[2],A[1]) then\n" SCI_LUA_FENCE                                    \
     " c('ZADD',K[2],ms+A[2]-A[7],A[1])\n"                                                          \

@@ -258,12 +258,41 @@ static void those_of_elections_with_a_shared_key_do_too(void **state)
     is_lead = false;
 }
 
+/* A question that was sent again, or a copy of it that comes late: the holder's token stays good. */
+static void a_repeat_has_the_fencing_token_of_the_first(void **state)
+{
+    const char *const scripts[2] = {SCI_SCRIPT_LOCK, SCI_SCRIPT_LEAD};
+    const char *const unlocks[2] = {SCI_SCRIPT_UNLOCK, SCI_SCRIPT_UNLEAD};
+    (void)state;
+    sides[0] = test.client;
+    sides[1] = test_open_url("embedded:");
+    for (size_t which = 0; which < 4; which++) {
+        const char *const lock[5] = {lead_tokens[0], "100000", "w1", "0", "0"};
+        const char *const unlock[4] = {lock[0], lock[2], "0", "to:"};
+        char first[128];
+        char second[128];
+        sc_client *side = sides[which / 2];
+        run(side, scripts[which % 2], 4, lock, 5, first, sizeof first);
+        assert_memory_equal(first, "1 ", 2);
+        run(side, scripts[which % 2], 4, lock, 5, second, sizeof second);
+        assert_string_equal(second, first);
+        run(side, unlocks[which % 2], 4, unlock, 4, second, sizeof second);
+        assert_string_equal(second, "1");
+        run(side, scripts[which % 2], 4, lock, 5, second, sizeof second);
+        assert_memory_equal(second, "1 ", 2);
+        assert_true(atoll(second + 2) > atoll(first + 2));
+        run(side, unlocks[which % 2], 4, unlock, 4, second, sizeof second);
+    }
+    assert_status(SC_OK, sc_close(sides[1]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         client_unit_test(native_scripts_do_what_the_lua_ones_do),
         client_unit_test(those_of_shared_locks_do_too),
         client_unit_test(those_of_elections_with_a_shared_key_do_too),
+        client_unit_test(a_repeat_has_the_fencing_token_of_the_first),
     };
     test_begin(WIRE_UNIX);
     return test_end(cmocka_run_group_tests_name("scripts of locks", tests, test_group_setup,
