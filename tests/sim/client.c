@@ -61,8 +61,8 @@ typedef struct actor {
     int64_t gap_ns; /* when the last gap was told; SIM_NEVER: the first is to come */
 } actor;
 
-const char *const sim_key_names[SIM_HELD] = {"alpha", "{tag}beta", "gamma}",
-                                             "lock",  "{tag}lock", "leader"};
+const char *const sim_key_names[SIM_HELD] = {"alpha",     "{tag}beta", "gamma}",  "lock",
+                                             "{tag}lock", "leader",    "permits", "{tag}readers"};
 
 static int key_of(sc_slice name)
 {

@@ -10,6 +10,7 @@
 static struct {
     int epoch;
     int64_t highest[SIM_HELD]; /* that programs were given */
+    int64_t alone[SIM_HELD];   /* the same, of those who share with nobody */
     int64_t granted[SIM_HELD]; /* by the server */
     int64_t last[SIM_HELD];    /* the same, since it has forgotten anything */
     int64_t given[SIM_HELD][NUMBERS];
@@ -51,13 +52,14 @@ int64_t sim_hold_last_granted(int key)
 
 void sim_hold_asks(sim_hold *hold)
 {
+    hold->number = 0;
     hold->floor = numbers.highest[hold->key];
     hold->epoch = numbers.epoch;
 }
 
 /* A register that checks numbers: none comes twice, and none that is not above all that were out
    when its holder began to ask. */
-void sim_hold_numbered(const sim_hold *hold, int64_t number)
+void sim_hold_numbered(sim_hold *hold, int64_t number)
 {
     int key = hold->key;
     int *count = &numbers.count[key];
@@ -74,6 +76,18 @@ void sim_hold_numbered(const sim_hold *hold, int64_t number)
     numbers.given[key][(*count)++ % NUMBERS] = number;
     if (number > numbers.highest[key])
         numbers.highest[key] = number;
+    if (number > numbers.alone[key] && hold->limit == 1)
+        numbers.alone[key] = number;
+    hold->number = number;
+}
+
+/* While it is held, the register has taken nothing from anybody whom it excludes. */
+static void check_overtaken(const sim_hold *hold)
+{
+    int64_t other = (hold->limit == 1 ? numbers.highest : numbers.alone)[hold->key];
+    if (hold->number && hold->epoch == numbers.epoch && other > hold->number)
+        sim_fail("c%d has %s with the number %lld, and %lld is out", hold->process->id,
+                 sim_key_names[hold->key], (long long)hold->number, (long long)other);
 }
 
 void sim_hold_begins(sim_hold *hold)
@@ -112,12 +126,20 @@ static bool believes(const sim_hold *hold)
     return !sim_ledger_is_lost(sim.now_ns - (local_ns - hold->asked_ns), hold->confirmed_ns, true);
 }
 
+static bool look_at_server(const sim_hold *hold, char token[SIM_TOKEN_BYTES], int64_t *until_ns)
+{
+    if (!SIM_IS_SHARED(hold->key))
+        return sim_lease_at_server(hold->key, token, until_ns);
+    memcpy(token, hold->seen.token, SIM_TOKEN_BYTES);
+    return sim_share_at_server(hold->key, token, until_ns);
+}
+
 /* Who has it, as it sees it, has it at the server too. */
 static void check_server(const sim_hold *hold)
 {
     char token[SIM_TOKEN_BYTES];
     int64_t until_ns;
-    if (!sim_lease_at_server(hold->key, token, &until_ns))
+    if (!look_at_server(hold, token, &until_ns))
         return;
     if (strcmp(token, hold->seen.token) != 0)
         sim_fail("c%d has %s by %.3s; at the server %.3s has it", hold->process->id,
@@ -137,21 +159,31 @@ static void check_leftover(const sim_hold *hold)
         return;
     int64_t local_ns = sim_local_ns(hold->process);
     int64_t begun_ns = sim.now_ns - (local_ns - hold->seen.begun_ns);
-    if (local_ns >= hold->seen.until_ns || !sim_lease_at_server(hold->key, token, &until_ns) ||
+    if (local_ns >= hold->seen.until_ns || !look_at_server(hold, token, &until_ns) ||
         strcmp(token, hold->seen.token) != 0 ||
         sim_ledger_is_lost(begun_ns - SIM_NS_PER_S, sim.now_ns, false))
         return;
     sim_fail("c%d leaves %s behind, %.3s", hold->process->id, sim_key_names[hold->key], token);
 }
 
-void sim_hold_check(sim_hold *hold, const sim_hold *holders[SIM_HELD])
+static void check_crowd(const sim_hold *hold, sim_holders *holders)
 {
-    const sim_hold **holder = &holders[hold->key];
+    const sim_hold **last = &holders->last[hold->key];
+    int *count = &holders->count[hold->key];
+    int *most = &holders->most[hold->key];
+    if (!*count || hold->limit < *most)
+        *most = hold->limit;
+    if (++*count > *most)
+        sim_fail("%s is held by c%d and by c%d: by %d at once, not %d", sim_key_names[hold->key],
+                 (*last)->process->id, hold->process->id, *count, *most);
+    *last = hold;
+}
+
+void sim_hold_check(sim_hold *hold, sim_holders *holders)
+{
     if (believes(hold)) {
-        if (*holder)
-            sim_fail("%s is held by c%d and by c%d", sim_key_names[hold->key],
-                     (*holder)->process->id, hold->process->id);
-        *holder = hold;
+        check_crowd(hold, holders);
+        check_overtaken(hold);
         check_server(hold);
     }
     check_leftover(hold);
@@ -183,12 +215,12 @@ void sim_hold_check_told(sim_hold *hold, bool is_holding)
                  (double)late_ns / 1e6, sim_key_names[hold->key]);
 }
 
-void sim_hold_check_wait(const sim_hold *hold, const sim_call *call, int64_t all_stalled_ns,
-                         int64_t more_ms)
+void sim_hold_check_wait(const sim_hold *hold, int64_t free_ns, const sim_call *call,
+                         int64_t all_stalled_ns, int64_t more_ms)
 {
     if (is_kept(hold->process))
         return;
-    int64_t from_ns = sim_lease_end_ns(hold->key);
+    int64_t from_ns = free_ns;
     bool is_held = from_ns > sim.now_ns;
     if (from_ns < call->begin_ns)
         from_ns = call->begin_ns;

@@ -18,8 +18,10 @@ typedef struct sim_hold_view {
 typedef struct sim_hold {
     const sim_process *process;
     int key;
-    int64_t floor; /* numbers up to this one were out when it began to ask */
-    int epoch;     /* of the numbers, then */
+    int limit;      /* so many may have it at a time, this one included */
+    int64_t number; /* that its program was given; 0: none yet */
+    int64_t floor;  /* numbers up to this one were out when it began to ask */
+    int epoch;      /* of the numbers, then */
     /* as seen between two steps */
     sim_hold_view seen;
     int64_t asked_ns;      /* by the process's clock: what has made the lease last until then */
@@ -40,20 +42,28 @@ int64_t sim_hold_last_granted(int key);
 /* It begins to ask. */
 void sim_hold_asks(sim_hold *hold);
 /* Its program has been given this number. */
-void sim_hold_numbered(const sim_hold *hold, int64_t number);
+void sim_hold_numbered(sim_hold *hold, int64_t number);
 /* Its program knows from now on that it has it. */
 void sim_hold_begins(sim_hold *hold);
 
 void sim_hold_see(sim_hold *hold, const sim_hold_view *view);
-/* Between any two steps: who believes to have it has it at the server, and nobody else believes so
-   (`holders`: by key, so far); who does not use it has left nothing behind. */
-void sim_hold_check(sim_hold *hold, const sim_hold *holders[SIM_HELD]);
+/* Those who believe to have something, so far. */
+typedef struct sim_holders {
+    const sim_hold *last[SIM_HELD];
+    int count[SIM_HELD];
+    int most[SIM_HELD]; /* that there may be: the least of their limits */
+} sim_holders;
+
+/* Between any two steps: who believes to have it has it at the server, and not more believe so than
+   any of them lets; nobody whom it excludes was given a later number; who does not use it has left
+   nothing behind. */
+void sim_hold_check(sim_hold *hold, sim_holders *holders);
 /* `is_holding`: as the program knows. It is told of a loss, and in time. */
 void sim_hold_check_told(sim_hold *hold, bool is_holding);
-/* What is free does not stay so while it is asked for since `call` began, when all programs had been
-   kept for so long; where messages may be lost, `more_ms` longer. */
-void sim_hold_check_wait(const sim_hold *hold, const sim_call *call, int64_t all_stalled_ns,
-                         int64_t more_ms);
+/* What is free since `free_ns` does not stay so while it is asked for since `call` began, when all
+   programs had been kept for so long; where messages may be lost, `more_ms` longer. */
+void sim_hold_check_wait(const sim_hold *hold, int64_t free_ns, const sim_call *call,
+                         int64_t all_stalled_ns, int64_t more_ms);
 int64_t sim_all_stalled_ns(void);
 /* Nothing may go wrong in this run by which messages or connections are lost. */
 bool sim_is_quiet(void);

@@ -13,6 +13,8 @@
 #define SERVER_POLL_MS 1000
 #define NOSCRIPT_CHANCE 0.2
 #define PUBLISH_CHANCE 0.2
+/* Of a question for a permit: the command, the script, 4 keys and their number, 8 arguments. */
+#define QUESTION_WORDS 15
 
 typedef struct server_actor {
     sim_process *self;
@@ -91,6 +93,46 @@ static sc_slice lease_key(int key)
     return names[key].lease;
 }
 
+static const sci_sorted *shares_of(const server_actor *a, int key)
+{
+    const sci_entry *entry = sci_db_find(&a->server->dbs[0], sc_text(sim_key_names[key]));
+    return entry && entry->type == SCI_ZSET ? (const sci_sorted *)entry->value.object : NULL;
+}
+
+/* By the world's clock. */
+static int64_t share_until_ns(const server_actor *a, double score)
+{
+    int64_t left_ms = (int64_t)score - a->self->clock.wall_ms(a->self->clock.user);
+    return sim.now_ns + left_ms * SIM_NS_PER_MS;
+}
+
+bool sim_share_at_server(int key, char token[SIM_TOKEN_BYTES], int64_t *until_ns)
+{
+    const server_actor *a = server_that_serves();
+    const sci_sorted *shares = a ? shares_of(a, key) : NULL;
+    double score;
+    if (shares && sci_sorted_find(shares, sc_text(token), &score))
+        *until_ns = share_until_ns(a, score);
+    else
+        *token = '\0';
+    return a != NULL;
+}
+
+/* When a place is free, by the server's clock; a writer's is when nobody is there. 0: it is. */
+static double shares_full_until(const server_actor *a, int key)
+{
+    const sci_sorted *shares = shares_of(a, key);
+    size_t limit = key == SIM_PERMITS ? (size_t)sim.permits : 1;
+    sci_sorted_walk walk;
+    sc_slice member;
+    double score;
+    if (!shares || sci_sorted_count(shares) < limit)
+        return 0;
+    /* In the order of their ends: the last `limit` of them are in the way. */
+    sci_sorted_walk_begin(&walk, shares, sci_sorted_count(shares) - limit, false);
+    return sci_sorted_walk_next(&walk, &member, &score) ? score : 0;
+}
+
 bool sim_lease_at_server(int key, char token[SIM_TOKEN_BYTES], int64_t *until_ns)
 {
     const server_actor *a = server_that_serves();
@@ -98,6 +140,11 @@ bool sim_lease_at_server(int key, char token[SIM_TOKEN_BYTES], int64_t *until_ns
     *until_ns = 0;
     if (!a)
         return false;
+    if (SIM_IS_SHARED(key)) {
+        *until_ns = share_until_ns(a, shares_full_until(a, key));
+        strcpy(token, *until_ns > sim.now_ns ? "full" : "");
+        return true;
+    }
     const sci_db *db = &a->server->dbs[0];
     sci_entry *entry = sci_db_find(&a->server->dbs[0], lease_key(key));
     if (!entry || entry->type != SCI_STRING)
@@ -206,6 +253,14 @@ static void look_at_swap(const server_actor *a)
     sim_refresh_swapped(build ? sci_member_value(build) : sc_bytes(NULL, 0), term);
 }
 
+/* A permit whose holder's lease has ended is free to who asks next, unless others are before it. */
+static void check_refused(const server_actor *a, const sci_call *call)
+{
+    if (call->argc == QUESTION_WORDS && !(sim.fair >> (SIM_PERMITS - SIM_KEYS) & 1u) &&
+        shares_full_until(a, SIM_PERMITS) <= (double)call->now_ms)
+        sim_fail("a permit is refused, and there is one");
+}
+
 /* What the commands that take and give leases do to them. */
 static void run_and_follow(const server_actor *a, const hooked *hook, sci_call *call)
 {
@@ -227,6 +282,8 @@ static void run_and_follow(const server_actor *a, const hooked *hook, sci_call *
     (void)sim_lease_at_server(key, after, &until_ns);
     if (key >= SIM_KEYS && number != fence_of(a, key))
         sim_hold_granted(key, fence_of(a, key));
+    else if (key == SIM_PERMITS)
+        check_refused(a, call);
     if (key == SIM_LEADER && sim.refreshes)
         look_at_swap(a);
     sim_trace("%s: the lease of key %d was %.3s's, is %.3s's", hook->name, key,

@@ -65,13 +65,14 @@ static void check_takeover(sim_candidate *c, int64_t all_stalled_ns)
         wait_anew(c, all_stalled_ns);
         return;
     }
-    sim_hold_check_wait(&c->hold, &c->wait, c->all_stalled_ns,
+    sim_hold_check_wait(&c->hold, sim_lease_end_ns(SIM_LEADER), &c->wait, c->all_stalled_ns,
                         sim.poll_ms + c->timeout_ms + RETRY_MS);
 }
 
 void sim_leaders_step(void)
 {
-    const sim_hold *holders[SIM_HELD] = {NULL};
+    sim_holders holders;
+    memset(&holders, 0, sizeof holders);
     int64_t stalled_ns = leaders.count ? sim_all_stalled_ns() : 0;
     for (int i = 0; i < leaders.count; i++) {
         sim_candidate *c = leaders.all[i];
@@ -81,7 +82,7 @@ void sim_leaders_step(void)
            leads is asked with the clock, and time makes no leader. */
         if (c->process == sim.last || c->hold.seen.is_held)
             look(c, c->election);
-        sim_hold_check(&c->hold, holders);
+        sim_hold_check(&c->hold, &holders);
         sim_hold_check_told(&c->hold, c->is_told);
         check_takeover(c, stalled_ns);
     }
@@ -298,6 +299,7 @@ sim_candidate *sim_candidate_open(sim_process *process, sc_client *client, int64
     c->timeout_ms = timeout_ms;
     c->hold.process = process;
     c->hold.key = SIM_LEADER;
+    c->hold.limit = 1;
     c->refresh = sim_refresh_open(process, timeout_ms);
     snprintf(c->name, sizeof c->name, "c%d", process->id);
     leaders.all[leaders.count++] = c;

@@ -50,6 +50,9 @@ bool sim_is_connected(const sc_client *client);
 /* And the server's side: who has the key's lease, or the lock, and until when by the world's clock. False: there
    is no server at the moment. No holder: "". */
 bool sim_lease_at_server(int key, char token[SIM_TOKEN_BYTES], int64_t *until_ns);
+/* Of what several may have at a time that says whether it is full, and until when. This says so of
+   one of its holders: `token` becomes "" if it is none of them. */
+bool sim_share_at_server(int key, char token[SIM_TOKEN_BYTES], int64_t *until_ns);
 /* The server has executed a command that may have changed the key's lease. `is_invalidation`: one
    that takes it away from whoever has it, who had `token` ("": nobody). */
 void sim_lease_changed(int key);

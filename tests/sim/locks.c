@@ -36,6 +36,7 @@ struct sim_contenders {
 static struct {
     sim_contenders *all[SIM_PROCESSES];
     int count;
+    int64_t written_ns; /* when somebody wrote last, or wanted to */
 } locks;
 
 void sim_locks_begin(void)
@@ -53,8 +54,13 @@ static void look(contender *c)
     sim_hold_see(&c->hold, &view);
 }
 
+static bool is_writer(const contender *c)
+{
+    return c->hold.key == SIM_READERS && c->hold.limit == 1;
+}
+
 /* A lock that is free does not stay so while it is waited for: the one who is woken takes it, or
-   who waits looks by itself at its poll bound. */
+   who waits looks by itself at its poll bound. To readers it is free while nobody writes. */
 static void check_wait(const contender *c)
 {
     const sim_call *call = &c->calls[LOCK_ACQUIRE];
@@ -62,22 +68,37 @@ static void check_wait(const contender *c)
         return;
     if (c->is_fair && !sim_is_quiet())
         return; /* others are before it, who may have trouble of their own */
-    sim_hold_check_wait(&c->hold, call, c->all_stalled_ns, sim.poll_ms);
+    int64_t free_ns = c->hold.key == SIM_READERS && !is_writer(c) ? locks.written_ns
+                                                                  : sim_lease_end_ns(c->hold.key);
+    sim_hold_check_wait(&c->hold, free_ns, call, c->all_stalled_ns, sim.poll_ms);
+}
+
+static void look_at_all(void)
+{
+    for (int i = 0; i < locks.count; i++)
+        for (int j = 0; j < CONTENDERS && locks.all[i]->process->is_alive; j++) {
+            contender *c = &locks.all[i]->each[j];
+            /* What there is to see changes by the process's own steps alone: it is in its memory,
+               and asks no clock. What holds of it is looked at after every step. */
+            if (c->lock && c->process == sim.last)
+                look(c);
+            if (c->lock && is_writer(c) &&
+                (c->calls[LOCK_ACQUIRE].is_under_way || !c->hold.seen.is_idle))
+                locks.written_ns = sim.now_ns;
+        }
 }
 
 void sim_locks_step(void)
 {
-    const sim_hold *holders[SIM_HELD] = {NULL};
+    sim_holders holders;
+    memset(&holders, 0, sizeof holders);
+    look_at_all();
     for (int i = 0; i < locks.count; i++)
         for (int j = 0; j < CONTENDERS && locks.all[i]->process->is_alive; j++) {
             contender *c = &locks.all[i]->each[j];
             if (!c->lock)
                 continue;
-            /* What there is to see changes by the process's own steps alone: it is in its memory,
-               and asks no clock. What holds of it is looked at after every step. */
-            if (c->process == sim.last)
-                look(c);
-            sim_hold_check(&c->hold, holders);
+            sim_hold_check(&c->hold, &holders);
             sim_hold_check_told(&c->hold, c->is_holding);
             check_wait(c);
         }
@@ -227,6 +248,29 @@ static void shut(contender *c)
     sc_lock_close(lock);
 }
 
+static int draw_lock(sim_random *random)
+{
+    if (sim.permits && sim_chance(random, 0.6))
+        return sim_chance(random, 0.5) ? SIM_PERMITS : SIM_READERS;
+    return SIM_KEYS + (int)sim_between(random, 0, SIM_LOCKS - 1);
+}
+
+static sc_status open_lock(contender *c, const sc_lock_config *config)
+{
+    sc_client *client = c->owner->client;
+    c->hold.limit = 1;
+    if (c->hold.key == SIM_PERMITS) {
+        c->hold.limit = sim.permits;
+        return sc_semaphore_open(client, config, sim.permits, &c->lock);
+    }
+    if (c->hold.key == SIM_READERS) {
+        bool writes = sim_chance(&c->process->random, 0.3);
+        c->hold.limit = writes ? 1 : INT32_MAX;
+        return sc_rwlock_open(client, config, writes, &c->lock);
+    }
+    return sc_lock_open(client, config, &c->lock);
+}
+
 static bool open_contender(contender *c)
 {
     sim_random *random = &c->process->random;
@@ -237,7 +281,7 @@ static bool open_contender(contender *c)
     if (c->lock || has_calls) /* of the one that was closed */
         return c->lock != NULL;
     memset(&config, 0, sizeof config);
-    c->hold.key = SIM_KEYS + (int)sim_between(random, 0, SIM_LOCKS - 1);
+    c->hold.key = draw_lock(random);
     c->is_fair = (sim.fair >> (c->hold.key - SIM_KEYS) & 1u) != 0;
     config.key = sc_text(sim_key_names[c->hold.key]);
     config.ttl_ms = sim.lock_ms;
@@ -247,7 +291,9 @@ static bool open_contender(contender *c)
     config.on_lost = on_lost;
     config.user = c;
     memset(&c->hold.seen, 0, sizeof c->hold.seen);
-    sc_status status = sc_lock_open(c->owner->client, &config, &c->lock);
+    sc_status status = open_lock(c, &config);
+    sim_trace("opens contender %d of %s, at most %d", (int)(c - c->owner->each),
+              sim_key_names[c->hold.key], c->hold.limit);
     if (status != SC_OK && status != SC_ERR_MEMORY)
         sim_fail("c%d opens no lock: %s", c->process->id, sc_error_text());
     return status == SC_OK;

@@ -405,6 +405,11 @@ static void draw_world(const sim_options *options)
     sim.refreshes = sim.leading > 0 && sim_chance(&random, 0.5);
     sim.clears = sim_chance(&random, 0.3);
     sim.shadow_ms = sim_spread(&random, 300, 8000);
+    if (sim.locking > 0 && sim_chance(&random, 0.5))
+        sim.permits = (int)sim_between(&random, 1, 4);
+    sim.fair |= 1u << (SIM_READERS - SIM_KEYS);
+    if (sim_chance(&random, 0.5))
+        sim.fair |= 1u << (SIM_PERMITS - SIM_KEYS);
     sim.faults &= options->faults;
     if (options->clients > 0 && options->clients < sim.client_count)
         sim.client_count = options->clients;

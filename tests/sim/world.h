@@ -132,6 +132,7 @@ typedef struct sim_world {
     double locking;            /* the part of what programs do that is about locks; often 0 */
     int64_t lock_ms;           /* lease of locks */
     unsigned fair;             /* locks that go to who comes first: bits */
+    int permits;               /* of the semaphore; often 0: nothing is shared */
     double leading;            /* the part that is about elections; often 0 */
     int64_t lead_ms;           /* lease of the leader */
     bool refreshes;            /* the leader builds something */
@@ -214,10 +215,14 @@ void sim_server_free(sim_process *process);
 void sim_server_refuse(sim_process *process, sim_fault why, int64_t until_ns);
 /* The names of the keys that all programs share. */
 #define SIM_KEYS 3
-/* What has a holder: the keys, as they are loaded, behind them the locks, and an election. */
+/* What has a holder: the keys, as they are loaded, behind them the locks, and an election. And what
+   several may have at a time: a semaphore, and a lock for readers and writers. */
 #define SIM_LOCKS 2
 #define SIM_LEADER (SIM_KEYS + SIM_LOCKS) /* the election's */
-#define SIM_HELD (SIM_LEADER + 1)
+#define SIM_PERMITS (SIM_LEADER + 1)
+#define SIM_READERS (SIM_LEADER + 2)
+#define SIM_HELD (SIM_LEADER + 3)
+#define SIM_IS_SHARED(key) ((key) >= SIM_PERMITS)
 extern const char *const sim_key_names[SIM_HELD];
 
 /* --- What is true (ledger.c) */
