@@ -11731,8 +11731,9 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
 /* ARGV: token, lease in ms, token of the flight that is waited for (or ""), "1" if the errors of
    other flights are not wanted.
    The value if it is there; else what that flight left; else the lease if it is free; else who has
-   it for how long. Taking it twice with one token is one taking, so a repeat after a lost reply is
-   safe. */
+   it for how long. The last character of a token counts the copies of the question: one that was
+   sent again takes the lease over from those before it, and a copy that comes late does not from
+   those after it. */
 #define SCI_SCRIPT_ACQUIRE                                                                         \
     SCI_LUA_NAMES                                                                                  \
     "local v=c('GET',K[1])\n"                                                                      \
@@ -11742,7 +11743,8 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
     " and not (A[4]=='1' and r:sub(34,34)=='e') then return {2,r} end\n"                           \
     "if c('SET',K[2],A[1],'NX','PX',A[2]) then return {3} end\n"                                   \
     "local h=c('GET',K[2])\n"                                                                      \
-    "if h==A[1] then c('PEXPIRE',K[2],A[2]) return {3} end\n"                                      \
+    "if h<=A[1] and h:sub(1,-2)==A[1]:sub(1,-2) then c('SET',K[2],A[1],'PX',A[2]) return {3} "     \
+    "end\n"                                                                                        \
     "return {4,h,c('PTTL',K[2])}\n"
 
 /* ARGV: token, TTL in ms ("0": store no value, "-1": no expiry), payload, result's flag ("": leave
@@ -11860,8 +11862,7 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
     "local h=c('GET',K[2])\n"                                                                      \
     "local left=h and c('PTTL',K[2])\n"                                                            \
     "local again=h==name and c('HGET',K[4],'leader')==A[1]\n"                                      \
-    "if not h or again then\n" SCI_LUA_FENCE                                                       \
-    " c('SET',K[2],name,'PX',A[2])\n"                                                              \
+    "if not h or again then\n" SCI_LUA_FENCE " c('SET',K[2],name,'PX',A[2])\n"                     \
     " c('HSET',K[4],'leader',A[1])\n"                                                              \
     " if c('PTTL',K[4])<A[2]+0 then c('PEXPIRE',K[4],A[2]) end\n"                                  \
     " drop(A[3])\n"                                                                                \
@@ -23183,6 +23184,14 @@ static void sci_script_answer_held(sci_script_run *run, sc_slice holder)
     sci_answer_i64(call, sci_script_ttl_ms(run, SCI_SCRIPT_LEASE));
 }
 
+/* The same question's, or that of an earlier copy of it. */
+static bool sci_script_is_earlier(sc_slice holder, sc_slice token)
+{
+    size_t last = token.len - 1;
+    return token.len && holder.len == token.len && memcmp(holder.data, token.data, last) == 0 &&
+           holder.data[last] <= token.data[last];
+}
+
 static void sci_script_acquire(sci_script_run *run)
 {
     sci_call *call = run->call;
@@ -23206,12 +23215,11 @@ static void sci_script_acquire(sci_script_run *run)
     }
     if (!sci_script_get(run, SCI_SCRIPT_LEASE, &holder))
         return;
-    if (holder.data && !sci_slice_equal(holder, run->args[0])) {
+    if (holder.data && !sci_script_is_earlier(holder, run->args[0])) {
         sci_script_answer_held(run, holder);
         return;
     }
-    if (holder.data ? sci_script_renew_lease(run, run->args[1])
-                    : sci_script_set(run, SCI_SCRIPT_LEASE, run->args[0], run->args[1])) {
+    if (sci_script_set(run, SCI_SCRIPT_LEASE, run->args[0], run->args[1])) {
         sci_answer_array(call, 1);
         sci_answer_i64(call, 3);
     }
@@ -41546,6 +41554,8 @@ typedef struct sci_eval_op {
 SCI_PRIVATE void sci_eval_init(sci_eval_op *eval, const sc_script *script, const sc_slice *keys,
                                size_t key_count, const sc_slice *args, size_t arg_count,
                                void (*done)(sci_eval_op *eval));
+/* `encode` of its op, should another one do something before. */
+SCI_PRIVATE sc_status sci_eval_encode(sci_op *op, sci_bytes *out);
 /* The answer of a script that gives a number, or of the SET in its place: 1 or 0. */
 SCI_PRIVATE sc_status sci_eval_integer(const sci_eval_op *eval, int64_t *number);
 
@@ -41620,7 +41630,7 @@ static sc_status sci_eval_write_set(sci_bytes *out, const sci_eval_op *eval)
     return sci_write_command(out, words, SCI_COUNT(words));
 }
 
-static sc_status sci_eval_encode(sci_op *op, sci_bytes *out)
+SCI_PRIVATE sc_status sci_eval_encode(sci_op *op, sci_bytes *out)
 {
     sci_eval_op *eval = SCI_CONTAINER(op, sci_eval_op, op);
     eval->is_set = eval->script->is_renewal && !op->conn->has_refused_set;
@@ -43372,7 +43382,7 @@ SCI_PRIVATE void sci_lease_free(sci_lease *lease)
     sc_value_release(lease->renewal.op.error_text);
 }
 
-/* The token tells a repeat from another's taking, so each op may be sent again. */
+/* The token tells a repeat from what another does, so each op may be sent again. */
 static void sci_lease_submit(sci_lease *lease, sci_eval_op *eval, bool is_attended)
 {
     sc_client *client = lease->client;
@@ -43429,6 +43439,15 @@ static void sci_lease_acquired(sci_eval_op *eval)
                  left_ms);
 }
 
+/* A copy that is sent again has a token of its own: else an earlier one that comes late, after an
+   invalidation, would give this load its lease back. */
+static sc_status sci_lease_encode(sci_op *op, sci_bytes *out)
+{
+    sci_lease *lease = SCI_CONTAINER(SCI_CONTAINER(op, sci_eval_op, op), sci_lease, eval);
+    lease->token[SCI_TOKEN_LEN - 1] = (char)('0' + op->resends);
+    return sci_eval_encode(op, out);
+}
+
 SCI_PRIVATE void sci_lease_acquire(sci_lease *lease, const char *awaited, bool wants_errors,
                                    bool is_attended)
 {
@@ -43438,6 +43457,7 @@ SCI_PRIVATE void sci_lease_acquire(sci_lease *lease, const char *awaited, bool w
     lease->args[2] = sc_text(awaited);
     lease->args[3] = sc_text(wants_errors ? "0" : "1");
     sci_lease_begin(lease, &lease->scripts->acquire, 4, sci_lease_acquired);
+    lease->eval.op.encode = sci_lease_encode;
     sci_lease_submit(lease, &lease->eval, is_attended);
 }
 

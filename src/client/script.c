@@ -80,7 +80,7 @@ static sc_status sci_eval_write_set(sci_bytes *out, const sci_eval_op *eval)
     return sci_write_command(out, words, SCI_COUNT(words));
 }
 
-static sc_status sci_eval_encode(sci_op *op, sci_bytes *out)
+SCI_PRIVATE sc_status sci_eval_encode(sci_op *op, sci_bytes *out)
 {
     sci_eval_op *eval = SCI_CONTAINER(op, sci_eval_op, op);
     eval->is_set = eval->script->is_renewal && !op->conn->has_refused_set;

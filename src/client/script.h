@@ -33,5 +33,7 @@ typedef struct sci_eval_op {
 SCI_PRIVATE void sci_eval_init(sci_eval_op *eval, const sc_script *script, const sc_slice *keys,
                                size_t key_count, const sc_slice *args, size_t arg_count,
                                void (*done)(sci_eval_op *eval));
+/* `encode` of its op, should another one do something before. */
+SCI_PRIVATE sc_status sci_eval_encode(sci_op *op, sci_bytes *out);
 /* The answer of a script that gives a number, or of the SET in its place: 1 or 0. */
 SCI_PRIVATE sc_status sci_eval_integer(const sci_eval_op *eval, int64_t *number);

@@ -58,7 +58,7 @@ SCI_PRIVATE void sci_lease_free(sci_lease *lease)
     sc_value_release(lease->renewal.op.error_text);
 }
 
-/* The token tells a repeat from another's taking, so each op may be sent again. */
+/* The token tells a repeat from what another does, so each op may be sent again. */
 static void sci_lease_submit(sci_lease *lease, sci_eval_op *eval, bool is_attended)
 {
     sc_client *client = lease->client;
@@ -115,6 +115,15 @@ static void sci_lease_acquired(sci_eval_op *eval)
                  left_ms);
 }
 
+/* A copy that is sent again has a token of its own: else an earlier one that comes late, after an
+   invalidation, would give this load its lease back. */
+static sc_status sci_lease_encode(sci_op *op, sci_bytes *out)
+{
+    sci_lease *lease = SCI_CONTAINER(SCI_CONTAINER(op, sci_eval_op, op), sci_lease, eval);
+    lease->token[SCI_TOKEN_LEN - 1] = (char)('0' + op->resends);
+    return sci_eval_encode(op, out);
+}
+
 SCI_PRIVATE void sci_lease_acquire(sci_lease *lease, const char *awaited, bool wants_errors,
                                    bool is_attended)
 {
@@ -124,6 +133,7 @@ SCI_PRIVATE void sci_lease_acquire(sci_lease *lease, const char *awaited, bool w
     lease->args[2] = sc_text(awaited);
     lease->args[3] = sc_text(wants_errors ? "0" : "1");
     sci_lease_begin(lease, &lease->scripts->acquire, 4, sci_lease_acquired);
+    lease->eval.op.encode = sci_lease_encode;
     sci_lease_submit(lease, &lease->eval, is_attended);
 }
 

@@ -113,6 +113,14 @@ static void sci_script_answer_held(sci_script_run *run, sc_slice holder)
     sci_answer_i64(call, sci_script_ttl_ms(run, SCI_SCRIPT_LEASE));
 }
 
+/* The same question's, or that of an earlier copy of it. */
+static bool sci_script_is_earlier(sc_slice holder, sc_slice token)
+{
+    size_t last = token.len - 1;
+    return token.len && holder.len == token.len && memcmp(holder.data, token.data, last) == 0 &&
+           holder.data[last] <= token.data[last];
+}
+
 static void sci_script_acquire(sci_script_run *run)
 {
     sci_call *call = run->call;
@@ -136,12 +144,11 @@ static void sci_script_acquire(sci_script_run *run)
     }
     if (!sci_script_get(run, SCI_SCRIPT_LEASE, &holder))
         return;
-    if (holder.data && !sci_slice_equal(holder, run->args[0])) {
+    if (holder.data && !sci_script_is_earlier(holder, run->args[0])) {
         sci_script_answer_held(run, holder);
         return;
     }
-    if (holder.data ? sci_script_renew_lease(run, run->args[1])
-                    : sci_script_set(run, SCI_SCRIPT_LEASE, run->args[0], run->args[1])) {
+    if (sci_script_set(run, SCI_SCRIPT_LEASE, run->args[0], run->args[1])) {
         sci_answer_array(call, 1);
         sci_answer_i64(call, 3);
     }

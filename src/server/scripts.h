@@ -10,8 +10,9 @@
 /* ARGV: token, lease in ms, token of the flight that is waited for (or ""), "1" if the errors of
    other flights are not wanted.
    The value if it is there; else what that flight left; else the lease if it is free; else who has
-   it for how long. Taking it twice with one token is one taking, so a repeat after a lost reply is
-   safe. */
+   it for how long. The last character of a token counts the copies of the question: one that was
+   sent again takes the lease over from those before it, and a copy that comes late does not from
+   those after it. */
 #define SCI_SCRIPT_ACQUIRE                                                                         \
     SCI_LUA_NAMES                                                                                  \
     "local v=c('GET',K[1])\n"                                                                      \
@@ -21,7 +22,8 @@
     " and not (A[4]=='1' and r:sub(34,34)=='e') then return {2,r} end\n"                           \
     "if c('SET',K[2],A[1],'NX','PX',A[2]) then return {3} end\n"                                   \
     "local h=c('GET',K[2])\n"                                                                      \
-    "if h==A[1] then c('PEXPIRE',K[2],A[2]) return {3} end\n"                                      \
+    "if h<=A[1] and h:sub(1,-2)==A[1]:sub(1,-2) then c('SET',K[2],A[1],'PX',A[2]) return {3} "     \
+    "end\n"                                                                                        \
     "return {4,h,c('PTTL',K[2])}\n"
 
 /* ARGV: token, TTL in ms ("0": store no value, "-1": no expiry), payload, result's flag ("": leave
@@ -139,8 +141,7 @@
     "local h=c('GET',K[2])\n"                                                                      \
     "local left=h and c('PTTL',K[2])\n"                                                            \
     "local again=h==name and c('HGET',K[4],'leader')==A[1]\n"                                      \
-    "if not h or again then\n" SCI_LUA_FENCE                                                       \
-    " c('SET',K[2],name,'PX',A[2])\n"                                                              \
+    "if not h or again then\n" SCI_LUA_FENCE " c('SET',K[2],name,'PX',A[2])\n"                     \
     " c('HSET',K[4],'leader',A[1])\n"                                                              \
     " if c('PTTL',K[4])<A[2]+0 then c('PEXPIRE',K[4],A[2]) end\n"                                  \
     " drop(A[3])\n"                                                                                \

@@ -260,6 +260,31 @@ static void a_reply_lost_after_the_lease_was_taken_costs_no_second_load(void **s
     }
 }
 
+/* A question that was sent again after its reply was lost, and whose first copy comes once more when
+   the key was invalidated meanwhile: the load that it began is void nevertheless. */
+static void a_late_copy_of_the_question_does_not_bring_a_void_load_back(void **state)
+{
+    proxy *relay = proxy_start(test.kind, fixture_endpoint(test.server, test.kind));
+    stranger other = stranger_open_at(proxy_url(relay), NULL);
+    sc_cache *cache = cache_open(test.client, NULL);
+    caller loading;
+    source from;
+    (void)state;
+    memset(&from, 0, sizeof from);
+    cache_expect(other.cache, "scripts are known now", &from, NULL, "load 1");
+    proxy_lose_reply(relay, "EVALSHA");
+    caller_load(&loading, other.cache, "key", &from, NULL);
+    assert_int_equal(proxy_lost_replies(relay), 1);
+    assert_status(SC_OK, sc_invalidate(cache, sc_text("key")));
+    assert_true(proxy_repeat_lost(relay));
+    source_release(&from);
+    callers_join(&loading, 1);
+    server_expect("key", NULL);
+    stranger_close(&other);
+    sc_cache_close(cache);
+    proxy_stop(relay);
+}
+
 /* --- invalidation and setting during a load */
 
 typedef enum changer { BY_THE_SAME_CACHE, BY_ANOTHER_PROCESS } changer;
@@ -787,6 +812,7 @@ int main(void)
         client_unit_test(waiters_share_an_unstored_result_when_the_publish_is_lost),
         client_unit_test(messages_of_others_on_the_channel_do_no_harm),
         client_unit_test(a_reply_lost_after_the_lease_was_taken_costs_no_second_load),
+        client_unit_test(a_late_copy_of_the_question_does_not_bring_a_void_load_back),
         client_unit_test(a_load_that_was_invalidated_is_not_stored_and_who_waited_begins_anew),
         client_unit_test(a_load_that_another_process_invalidated_is_not_stored_nor_shared),
         client_unit_test(a_load_that_was_invalidated_while_nobody_waited_is_not_stored),

@@ -54,6 +54,8 @@ struct proxy {
     bool refuses;
     bool loses;
     char lost_word[WORD_BYTES];
+    char *lost_bytes; /* owned: of the piece that had it */
+    size_t lost_len;
     unsigned black_holes;
     int64_t delay_ms;
     size_t taken;
@@ -99,6 +101,14 @@ static void proxy_cut_pair(proxy_pair *pair)
     shutdown(pair->lanes[1].from, SHUT_RDWR);
 }
 
+static void proxy_keep_lost(proxy *relay, const proxy_piece *piece)
+{
+    free(relay->lost_bytes);
+    relay->lost_bytes = (char *)proxy_alloc(piece->len);
+    memcpy(relay->lost_bytes, piece->data, piece->len);
+    relay->lost_len = piece->len;
+}
+
 static void proxy_look_at(proxy *relay, proxy_pair *pair, const proxy_lane *lane,
                           const proxy_piece *piece)
 {
@@ -109,6 +119,7 @@ static void proxy_look_at(proxy *relay, proxy_pair *pair, const proxy_lane *lane
         if (relay->loses && proxy_has_word(piece->data, piece->len, relay->lost_word)) {
             relay->loses = false;
             pair->loses_reply = true;
+            proxy_keep_lost(relay, piece);
         }
     } else if (pair->loses_reply) {
         relay->lost++;
@@ -338,6 +349,7 @@ void proxy_stop(proxy *relay)
     if (relay->where.kind == WIRE_UNIX)
         unlink(relay->where.path);
     pthread_mutex_destroy(&relay->lock);
+    free(relay->lost_bytes);
     free(relay);
 }
 
@@ -405,6 +417,23 @@ void proxy_lose_reply(proxy *relay, const char *word)
     snprintf(relay->lost_word, sizeof relay->lost_word, "%s", word ? word : "");
     relay->loses = true;
     pthread_mutex_unlock(&relay->lock);
+}
+
+bool proxy_repeat_lost(proxy *relay)
+{
+    char answer[64];
+    int descriptor;
+    bool is_answered = false;
+    pthread_mutex_lock(&relay->lock);
+    descriptor = relay->lost_len ? endpoint_dial(&relay->server) : -1;
+    if (descriptor >= 0) {
+        is_answered = send(descriptor, relay->lost_bytes, relay->lost_len, MSG_NOSIGNAL) ==
+                          (ssize_t)relay->lost_len &&
+                      recv(descriptor, answer, sizeof answer, 0) > 0;
+        close(descriptor);
+    }
+    pthread_mutex_unlock(&relay->lock);
+    return is_answered;
 }
 
 static size_t proxy_look(proxy *relay, const size_t *number)

@@ -34,6 +34,9 @@ void proxy_delay(proxy *relay, int64_t ms);
 /* The next connection that carries `word` to the server (NULL: anything) is cut when the server's
    reply comes, without forwarding it: the command was executed and nobody hears of it. Once. */
 void proxy_lose_reply(proxy *relay, const char *word);
+/* What carried that word once more, on a connection of its own, as if it had been on its way for so
+   long; returns when the server has answered. False when nothing was lost. */
+bool proxy_repeat_lost(proxy *relay);
 /* Replies lost that way so far. */
 size_t proxy_lost_replies(proxy *relay);
 /* Connections taken so far, open now, and open with a subscription seen. */
