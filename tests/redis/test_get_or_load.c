@@ -527,8 +527,8 @@ static void a_lease_is_renewed_while_the_loader_runs(void **state)
     source from;
     (void)state;
     memset(&from, 0, sizeof from);
-    options.lease_ms = 100;
-    from.pause_ms = 500;
+    options.lease_ms = 1000;
+    from.pause_ms = 2000;
     callers_start(&here, 1, cache, "key", &from, &options);
     WAIT_UNTIL(source_running(&from) == 1);
     callers_start(there, COUNT_OF(there), other.cache, "key", &from, &options);
