@@ -36997,9 +36997,10 @@ typedef struct sci_subscriber sci_subscriber;
 
 /* A thread that waits for something of the client's. On that thread's stack. */
 typedef struct sci_waiter {
-    sci_link link; /* in client->sleepers, while it sleeps */
+    sci_gate *own_gate; /* of a thread that is woken alone; NULL: `gate`, which it shares */
+    sci_link link;      /* in client->sleepers, while it sleeps */
     sci_atomic_u32 is_done;
-    uint32_t gate;
+    uint32_t gate;    /* of the client's */
     bool is_sleeping; /* at its gate */
     bool is_driving;  /* inside the poller */
     bool is_called;   /* to drive, because nobody did */
@@ -37351,6 +37352,16 @@ SCI_PRIVATE void sci_waiter_init(sci_waiter *waiter, uint32_t gate)
     waiter->gate = SCI_CLIENT_OP_GATES + gate % SCI_CLIENT_WAIT_GATES;
 }
 
+/* Wake it; if it shares its gate, when the lock is let go, together with all who sleep there. Its own
+   gate is raised while it cannot leave: the lock is held, and it is not said to be done yet. */
+static void sci_waiter_raise(sc_client *client, sci_waiter *waiter)
+{
+    if (waiter->own_gate)
+        sci_gate_wake_all(waiter->own_gate);
+    else
+        client->raised |= 1u << waiter->gate;
+}
+
 /* Who was called to drive and does not, since what it waited for is there, calls another. */
 static void sci_waiter_pass_call(sc_client *client, sci_waiter *waiter)
 {
@@ -37366,7 +37377,7 @@ SCI_PRIVATE void sci_waiter_finish(sc_client *client, sci_waiter *waiter)
     if (waiter->is_sleeping) {
         waiter->is_sleeping = false;
         sci_list_remove(&waiter->link);
-        client->raised |= 1u << waiter->gate;
+        sci_waiter_raise(client, waiter);
     }
     sci_waiter_pass_call(client, waiter);
     if (waiter->is_driving)
@@ -37427,7 +37438,7 @@ SCI_PRIVATE void sci_client_call_driver(sc_client *client)
         if (sci_conn_has_receiver(sleeper->conn))
             continue;
         sleeper->is_called = true;
-        client->raised |= 1u << sleeper->gate; /* all there, so that this one is among them */
+        sci_waiter_raise(client, sleeper);
         return;
     }
 }
@@ -37441,7 +37452,7 @@ SCI_PRIVATE void sci_client_stop_driving(sc_client *client)
 /* Sleep at the gate. False: finished, and not locked any more. */
 static bool sci_waiter_sleep(sc_client *client, sci_waiter *waiter, int64_t timeout_ns)
 {
-    sci_gate *gate = &client->gates[waiter->gate];
+    sci_gate *gate = waiter->own_gate ? waiter->own_gate : &client->gates[waiter->gate];
     uint32_t ticket = sci_gate_ticket(gate);
     sci_waiter_pass_call(client, waiter);
     waiter->is_sleeping = true;
@@ -37513,7 +37524,7 @@ SCI_PRIVATE void sci_waiter_expect(sc_client *client, sci_waiter *waiter, sci_co
 {
     waiter->conn = conn;
     if (waiter->is_sleeping && !client->loop.driver)
-        client->raised |= 1u << waiter->gate; /* it may be the one who has to drive now */
+        sci_waiter_raise(client, waiter); /* it may be the one who has to drive now */
 }
 
 SCI_PRIVATE bool sci_op_submit_and_wait(sc_client *client, sci_conn *conn, sci_op *op,
@@ -43814,15 +43825,19 @@ typedef sc_status (*sci_lock_start)(sc_lock *lock, sci_wish *wish, int64_t ms);
 static sc_status sci_lock_call(sc_lock *lock, sci_lock_start start, int64_t ms)
 {
     sci_wish wish;
+    sci_gate gate; /* thousands may wait, of whom a release wakes one */
     sc_client *client = lock ? lock->client : NULL;
     sc_status status = sci_client_enter(client);
     if (status != SC_OK)
         return status;
     memset(&wish, 0, sizeof wish);
-    sci_waiter_init(&wish.waiter, (uint32_t)((uintptr_t)lock >> 8));
+    sci_gate_init(&gate);
+    sci_waiter_init(&wish.waiter, 0);
+    wish.waiter.own_gate = &gate;
     status = start(lock, &wish, ms);
     if (status == SC_PENDING)
         status = sci_wish_await(client, &wish);
+    sci_gate_free(&gate);
     sci_client_leave_call(client);
     return status;
 }

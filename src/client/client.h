@@ -28,9 +28,10 @@ typedef struct sci_subscriber sci_subscriber;
 
 /* A thread that waits for something of the client's. On that thread's stack. */
 typedef struct sci_waiter {
-    sci_link link; /* in client->sleepers, while it sleeps */
+    sci_gate *own_gate; /* of a thread that is woken alone; NULL: `gate`, which it shares */
+    sci_link link;      /* in client->sleepers, while it sleeps */
     sci_atomic_u32 is_done;
-    uint32_t gate;
+    uint32_t gate;    /* of the client's */
     bool is_sleeping; /* at its gate */
     bool is_driving;  /* inside the poller */
     bool is_called;   /* to drive, because nobody did */

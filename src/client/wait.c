@@ -14,6 +14,16 @@ SCI_PRIVATE void sci_waiter_init(sci_waiter *waiter, uint32_t gate)
     waiter->gate = SCI_CLIENT_OP_GATES + gate % SCI_CLIENT_WAIT_GATES;
 }
 
+/* Wake it; if it shares its gate, when the lock is let go, together with all who sleep there. Its own
+   gate is raised while it cannot leave: the lock is held, and it is not said to be done yet. */
+static void sci_waiter_raise(sc_client *client, sci_waiter *waiter)
+{
+    if (waiter->own_gate)
+        sci_gate_wake_all(waiter->own_gate);
+    else
+        client->raised |= 1u << waiter->gate;
+}
+
 /* Who was called to drive and does not, since what it waited for is there, calls another. */
 static void sci_waiter_pass_call(sc_client *client, sci_waiter *waiter)
 {
@@ -29,7 +39,7 @@ SCI_PRIVATE void sci_waiter_finish(sc_client *client, sci_waiter *waiter)
     if (waiter->is_sleeping) {
         waiter->is_sleeping = false;
         sci_list_remove(&waiter->link);
-        client->raised |= 1u << waiter->gate;
+        sci_waiter_raise(client, waiter);
     }
     sci_waiter_pass_call(client, waiter);
     if (waiter->is_driving)
@@ -90,7 +100,7 @@ SCI_PRIVATE void sci_client_call_driver(sc_client *client)
         if (sci_conn_has_receiver(sleeper->conn))
             continue;
         sleeper->is_called = true;
-        client->raised |= 1u << sleeper->gate; /* all there, so that this one is among them */
+        sci_waiter_raise(client, sleeper);
         return;
     }
 }
@@ -104,7 +114,7 @@ SCI_PRIVATE void sci_client_stop_driving(sc_client *client)
 /* Sleep at the gate. False: finished, and not locked any more. */
 static bool sci_waiter_sleep(sc_client *client, sci_waiter *waiter, int64_t timeout_ns)
 {
-    sci_gate *gate = &client->gates[waiter->gate];
+    sci_gate *gate = waiter->own_gate ? waiter->own_gate : &client->gates[waiter->gate];
     uint32_t ticket = sci_gate_ticket(gate);
     sci_waiter_pass_call(client, waiter);
     waiter->is_sleeping = true;
@@ -176,7 +186,7 @@ SCI_PRIVATE void sci_waiter_expect(sc_client *client, sci_waiter *waiter, sci_co
 {
     waiter->conn = conn;
     if (waiter->is_sleeping && !client->loop.driver)
-        client->raised |= 1u << waiter->gate; /* it may be the one who has to drive now */
+        sci_waiter_raise(client, waiter); /* it may be the one who has to drive now */
 }
 
 SCI_PRIVATE bool sci_op_submit_and_wait(sc_client *client, sci_conn *conn, sci_op *op,

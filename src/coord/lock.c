@@ -75,15 +75,19 @@ typedef sc_status (*sci_lock_start)(sc_lock *lock, sci_wish *wish, int64_t ms);
 static sc_status sci_lock_call(sc_lock *lock, sci_lock_start start, int64_t ms)
 {
     sci_wish wish;
+    sci_gate gate; /* thousands may wait, of whom a release wakes one */
     sc_client *client = lock ? lock->client : NULL;
     sc_status status = sci_client_enter(client);
     if (status != SC_OK)
         return status;
     memset(&wish, 0, sizeof wish);
-    sci_waiter_init(&wish.waiter, (uint32_t)((uintptr_t)lock >> 8));
+    sci_gate_init(&gate);
+    sci_waiter_init(&wish.waiter, 0);
+    wish.waiter.own_gate = &gate;
     status = start(lock, &wish, ms);
     if (status == SC_PENDING)
         status = sci_wish_await(client, &wish);
+    sci_gate_free(&gate);
     sci_client_leave_call(client);
     return status;
 }

@@ -7,12 +7,17 @@
 #include "support/processes.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #define CROWD_PROCESSES 4
 #define CROWD_THREADS 6
 #define CROWD_WRITERS 2
 #define CROWD_ROUNDS 25
 #define PERMITS 2
+#define HERD_THREADS 144
+#define HERD_ROUNDS 10
+/* Sleeps a grant of all threads together: some, but not those of a good part of the herd. */
+#define HERD_MOST_SLEEPS 24
 
 typedef enum crowd_kind { EXCLUSIVE, FAIR, SEMAPHORE, READ_WRITE } crowd_kind;
 
@@ -148,6 +153,45 @@ static void a_crowd_of_readers_and_writers_never_meets(void **state)
     meet(READ_WRITE);
 }
 
+static void *herd_thread(void *argument)
+{
+    contender *self = (contender *)argument;
+    self->status = SC_OK;
+    for (int round = 0; round < HERD_ROUNDS && self->status == SC_OK; round++) {
+        self->status = sc_lock_acquire(self->lock, -1);
+        if (self->status == SC_OK)
+            self->status = sc_lock_release(self->lock);
+    }
+    return NULL;
+}
+
+static long sleeps_of_this_process(void)
+{
+    struct rusage usage;
+    assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_nvcsw;
+}
+
+/* Threads that share a client also share what they sleep at, unless each is woken alone. */
+static void of_many_threads_that_wait_a_release_wakes_few(void **state)
+{
+    static contender herd[HERD_THREADS];
+    sc_lock_config config = lock_config("job");
+    (void)state;
+    config.fair = true;
+    for (size_t i = 0; i < HERD_THREADS; i++)
+        contender_open(&herd[i], test.client, &config);
+    long before = sleeps_of_this_process();
+    for (size_t i = 0; i < HERD_THREADS; i++)
+        assert_int_equal(pthread_create(&herd[i].thread, NULL, herd_thread, &herd[i]), 0);
+    for (size_t i = 0; i < HERD_THREADS; i++)
+        contender_join(&herd[i], SC_OK);
+    assert_in_range(sleeps_of_this_process() - before, 1,
+                    HERD_MOST_SLEEPS * HERD_THREADS * HERD_ROUNDS);
+    for (size_t i = 0; i < HERD_THREADS; i++)
+        contender_close(&herd[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +199,7 @@ int main(void)
         bare_unit_test(a_fair_crowd_does_the_same),
         bare_unit_test(a_crowd_shares_the_permits_and_no_release_goes_unheard),
         bare_unit_test(a_crowd_of_readers_and_writers_never_meets),
+        client_unit_test(of_many_threads_that_wait_a_release_wakes_few),
     };
     return run_on_both_wires("crowds on a lock", tests);
 }
