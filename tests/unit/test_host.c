@@ -659,28 +659,39 @@ static void serving_survives_every_lack_of_memory(void **state)
     end();
 }
 
+/* The server's thread was in the middle of a change at the moment of the fork. */
+#define TORN 2
+
+/* What a forked child ends with: 0 when its copy of the data goes on, without sockets. */
+static int run_forked(sc_client *inside)
+{
+    bool is_right = sc_command_strings(inside, NULL, "SET", "k", "child", (char *)NULL) == SC_OK;
+    if (unit.server->is_torn)
+        return TORN;
+    is_right &= sc_server_url(unit.server, 0) == NULL;
+    is_right &= sc_close(inside) == SC_OK;
+    sc_server_close(unit.server);
+    is_right &= exists(unit.at.path);
+    return is_right ? 0 : 1;
+}
+
 static void a_forked_child_leaves_the_parents_clients_alone(void **state)
 {
     int peer, status;
     sc_client *inside;
-    pid_t child;
     (void)state;
     serve();
     peer = dial();
     inside = open_inside(false);
     ask(peer, "SET k parent\r\n", "+OK\r\n");
-    child = fork();
-    if (child == 0) {
-        /* Its copy of the data goes on, without sockets. */
-        bool is_right =
-            sc_command_strings(inside, NULL, "SET", "k", "child", (char *)NULL) == SC_OK;
-        is_right &= sc_server_url(unit.server, 0) == NULL;
-        is_right &= sc_close(inside) == SC_OK;
-        sc_server_close(unit.server);
-        is_right &= exists(unit.at.path);
-        _exit(is_right ? 0 : 1);
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
+    /* A thread that has replied may still be at it; it soon rests, as nobody asks for anything. */
+    int64_t end_ms = wait_now_ms() + WAIT_WATCHDOG_MS;
+    do {
+        pid_t child = fork();
+        if (child == 0)
+            _exit(run_forked(inside));
+        assert_int_equal(waitpid(child, &status, 0), child);
+    } while (WIFEXITED(status) && WEXITSTATUS(status) == TORN && wait_now_ms() < end_ms);
     assert_int_equal(status, 0);
     ask(peer, "GET k\r\n", "$6\r\nparent\r\n");
     assert_int_equal(sc_command_strings(inside, NULL, "PING", (char *)NULL), SC_OK);
