@@ -1900,7 +1900,8 @@ SC_API sc_status sc_open(const sc_config *config, sc_client **client);
 /* Close the client: calls under way end with SC_ERR_CLOSED, callbacks that are due run first, then
    sockets and the thread end. Caches, locks and subscriptions on it stay valid handles that answer
    SC_ERR_CLOSED, and are closed as usual. NULL is fine. Blocks until calls of other threads have
-   left; not from a callback of this client when it has a thread of its own (SC_ERR_DEADLOCK). */
+   left, and, when locks or leaderships were held, until the server knows that they are given back, or
+   40 ms; not from a callback of this client when it has a thread of its own (SC_ERR_DEADLOCK). */
 SC_API sc_status sc_close(sc_client *client);
 
 /* Give the client a thread of its own, which runs callbacks, renews leases and keeps subscriptions.
@@ -9408,8 +9409,8 @@ typedef struct sci_signal_hook {
     /* Under a lock of this room's: keep the owner for one call of either of the others. */
     void (*retain)(void *owner);
     void (*give_up)(void *owner); /* what is held; then let go of the owner */
-    /* Wait up to `*moments` ms until all that was given up is said, and take from them; then let go
-       of the owner. */
+    /* Wait up to `*moments` ms until all that was given up is heard of, and take from them; then let
+       go of the owner. */
     void (*await)(void *owner, int *moments);
 } sci_signal_hook;
 
@@ -11726,7 +11727,7 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
 /* The library's own Lua scripts, which the embedded server runs natively (cmd_script.c,
    script_lock.c, script_job.c): change both together. */
 
-/* Short names, since the texts count among the bytes of a program. */
+/* Short names and no indentation, since the texts count among the bytes of a program. */
 #define SCI_LUA_NAMES "local c,K,A=redis.call,KEYS,ARGV\n"
 
 /* For get-or-load. KEYS: value, lease, result (coord/names). */
@@ -11743,7 +11744,7 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
     "if v then return {1,v} end\n"                                                                 \
     "local r=c('GET',K[3])\n"                                                                      \
     "if r and (r:sub(1,1)=='N' or r:sub(2,33)==A[3])\n"                                            \
-    " and not (A[4]=='1' and r:sub(34,34)=='e') then return {2,r} end\n"                           \
+    "and not (A[4]=='1' and r:sub(34,34)=='e') then return {2,r} end\n"                            \
     "if c('SET',K[2],A[1],'NX','PX',A[2]) then return {3} end\n"                                   \
     "local h=c('GET',K[2])\n"                                                                      \
     "if h<=A[1] and h:sub(1,-2)==A[1]:sub(1,-2) then c('SET',K[2],A[1],'PX',A[2]) return {3} "     \
@@ -11782,45 +11783,44 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
 /* Tell the first in the queue that anybody listens for. */
 #define SCI_LUA_WAKE                                                                               \
     "local function wake(p,keep)\n"                                                                \
-    " while true do\n"                                                                             \
-    "  local f=c('ZRANGE',K[3],0,0)[1]\n"                                                          \
-    "  if not f then return end\n"                                                                 \
-    "  local heard=redis.pcall('PUBLISH',p..f,'')~=0\n"                                            \
-    "  if heard and keep=='1' then return end\n"                                                   \
-    "  drop(f)\n"                                                                                  \
-    "  if heard then return end\n"                                                                 \
-    " end\n"                                                                                       \
+    "repeat\n"                                                                                     \
+    "local f=c('ZRANGE',K[3],0,0)[1]\n"                                                            \
+    "if not f then return end\n"                                                                   \
+    "local heard=redis.pcall('PUBLISH',p..f,'')~=0\n"                                              \
+    "if heard and keep=='1' then return end\n"                                                     \
+    "drop(f)\n"                                                                                    \
+    "until heard\n"                                                                                \
     "end\n"
 
 /* Nothing is in the way but those who came before: the dead among them go. */
 #define SCI_LUA_PASS                                                                               \
     "while not left and A[5]=='1' do\n"                                                            \
-    " local f=c('ZRANGE',K[3],0,0)[1]\n"                                                           \
-    " if not f or f==A[3] then break end\n"                                                        \
-    " local e=tonumber(c('HGET',K[4],f)) or 0\n"                                                   \
-    " if e*1000>us then left=math.ceil(e-us/1000) break end\n"                                     \
-    " drop(f)\n"                                                                                   \
+    "local f=c('ZRANGE',K[3],0,0)[1]\n"                                                            \
+    "if not f or f==A[3] then break end\n"                                                         \
+    "local e=tonumber(c('HGET',K[4],f)) or 0\n"                                                    \
+    "if e*1000>us then left=math.ceil(e-us/1000) break end\n"                                      \
+    "drop(f)\n"                                                                                    \
     "end\n"
 
 /* Above the last token, and at least the server's time: so the last need not be kept longer than
    until that time has passed it, but for a clock that is set back: a day more. Who has the lock
    already, and asks again, has the last one. */
 #define SCI_LUA_FENCE                                                                              \
-    " local f=tonumber(c('GET',K[1])) or 0\n"                                                      \
-    " if f==0 or not again then\n"                                                                 \
-    "  f=math.max(f+1,us)\n"                                                                       \
-    "  c('SET',K[1],f,'PX',math.ceil((f-us)/1000)+86400000)\n"                                     \
-    " end\n"
+    "local f=tonumber(c('GET',K[1])) or 0\n"                                                       \
+    "if f==0 or not again then\n"                                                                  \
+    "f=math.max(f+1,us)\n"                                                                         \
+    "c('SET',K[1],f,'PX',math.ceil((f-us)/1000)+86400000)\n"                                       \
+    "end\n"
 
 /* The end of asking in vain. */
 #define SCI_LUA_QUEUE                                                                              \
     "if A[4]~='0' then\n"                                                                          \
-    " local z=c('ZRANGE',K[3],-1,-1,'WITHSCORES')[2]\n"                                            \
-    " c('ZADD',K[3],'NX',math.max(us,(z or 0)+1),A[3])\n"                                          \
-    " c('HSET',K[4],A[3],math.floor(us/1000)+A[4])\n"                                              \
-    " for i=3,4 do\n"                                                                              \
-    "  if c('PTTL',K[i])<A[4]+0 then c('PEXPIRE',K[i],A[4]) end\n"                                 \
-    " end\n"                                                                                       \
+    "local z=c('ZRANGE',K[3],-1,-1,'WITHSCORES')[2]\n"                                             \
+    "c('ZADD',K[3],'NX',math.max(us,(z or 0)+1),A[3])\n"                                           \
+    "c('HSET',K[4],A[3],math.floor(us/1000)+A[4])\n"                                               \
+    "for i=3,4 do\n"                                                                               \
+    "if c('PTTL',K[i])<A[4]+0 then c('PEXPIRE',K[i],A[4]) end\n"                                   \
+    "end\n"                                                                                        \
     "end\n"                                                                                        \
     "return {0,left}\n"
 
@@ -11835,9 +11835,9 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
     "local h=c('GET',K[2])\n"                                                                      \
     "local again=h==A[1]\n"                                                                        \
     "local left=h and c('PTTL',K[2])\n" SCI_LUA_PASS "if not left or again then\n" SCI_LUA_FENCE   \
-    " c('SET',K[2],A[1],'PX',A[2])\n"                                                              \
-    " drop(A[3])\n"                                                                                \
-    " return {1,f}\n"                                                                              \
+    "c('SET',K[2],A[1],'PX',A[2])\n"                                                               \
+    "drop(A[3])\n"                                                                                 \
+    "return {1,f}\n"                                                                               \
     "end\n" SCI_LUA_QUEUE
 
 /* ARGV: token, who asks, "1": who is woken keeps its place until it has the lock, channels'
@@ -11866,10 +11866,10 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
     "local left=h and c('PTTL',K[2])\n"                                                            \
     "local again=h==name and c('HGET',K[4],'leader')==A[1]\n"                                      \
     "if not h or again then\n" SCI_LUA_FENCE " c('SET',K[2],name,'PX',A[2])\n"                     \
-    " c('HSET',K[4],'leader',A[1])\n"                                                              \
-    " if c('PTTL',K[4])<A[2]+0 then c('PEXPIRE',K[4],A[2]) end\n"                                  \
-    " drop(A[3])\n"                                                                                \
-    " return {1,f}\n"                                                                              \
+    "c('HSET',K[4],'leader',A[1])\n"                                                               \
+    "if c('PTTL',K[4])<A[2]+0 then c('PEXPIRE',K[4],A[2]) end\n"                                   \
+    "drop(A[3])\n"                                                                                 \
+    "return {1,f}\n"                                                                               \
     "end\n" SCI_LUA_QUEUE
 
 /* ARGV: as SCI_SCRIPT_UNLOCK. */
@@ -11917,11 +11917,11 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
     "local left,again\n"                                                                           \
     "if n>=A[6]+0 or n>0 and string.sub(h[1],1,1)=='w' then left=h[2]+A[7]-ms end\n" SCI_LUA_PASS  \
     "if not left or c('ZSCORE',K[2],A[1]) then\n" SCI_LUA_FENCE                                    \
-    " c('ZADD',K[2],ms+A[2]-A[7],A[1])\n"                                                          \
-    " if c('PTTL',K[2])<A[2]+0 then c('PEXPIRE',K[2],A[2]) end\n"                                  \
-    " drop(A[3])\n"                                                                                \
-    " if n+1<A[6]+0 then wake(A[8],A[5]) end\n"                                                    \
-    " return {1,f}\n"                                                                              \
+    "c('ZADD',K[2],ms+A[2]-A[7],A[1])\n"                                                           \
+    "if c('PTTL',K[2])<A[2]+0 then c('PEXPIRE',K[2],A[2]) end\n"                                   \
+    "drop(A[3])\n"                                                                                 \
+    "if n+1<A[6]+0 then wake(A[8],A[5]) end\n"                                                     \
+    "return {1,f}\n"                                                                               \
     "end\n" SCI_LUA_QUEUE
 
 /* ARGV: as SCI_SCRIPT_UNLOCK. Wakes the next in any case: it asks whether there is room for it. */
@@ -11963,15 +11963,15 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
 #define SCI_SCRIPT_SWAP                                                                            \
     SCI_LUA_NAMES                                                                                  \
     "if c('HGET',K[3],'build')==A[3] then return 1 end\n" SCI_LUA_LEADS "for i=4,#K,2 do\n"        \
-    " if A[4]~='0' and c(A[i+3],K[i])~=tonumber(A[i+4]) then return i end\n"                       \
+    "if A[4]~='0' and c(A[i+3],K[i])~=tonumber(A[i+4]) then return i end\n"                        \
     "end\n"                                                                                        \
     "for i=4,#K,2 do\n"                                                                            \
-    " local k=K[i+1]\n"                                                                            \
-    " if A[4]~='0' then\n"                                                                         \
-    "  c('UNLINK',k)\n"                                                                            \
-    "  c('RENAME',K[i],k)\n"                                                                       \
-    "  if A[5]=='0' then c('PERSIST',k) else c('PEXPIRE',k,A[5]) end\n"                            \
-    " elseif A[6]=='1' then c('UNLINK',k) end\n"                                                   \
+    "local k=K[i+1]\n"                                                                             \
+    "if A[4]~='0' then\n"                                                                          \
+    "c('UNLINK',k)\n"                                                                              \
+    "c('RENAME',K[i],k)\n"                                                                         \
+    "if A[5]=='0' then c('PERSIST',k) else c('PEXPIRE',k,A[5]) end\n"                              \
+    "elseif A[6]=='1' then c('UNLINK',k) end\n"                                                    \
     "end\n"                                                                                        \
     "local t=c('TIME')\n"                                                                          \
     "c('HSET',K[3],'build',A[3],'term',A[2],'rows',A[4],'at',math.floor(t[1]*1000+t[2]/1000))\n"   \
@@ -37188,6 +37188,7 @@ struct sc_client {
     bool has_returned; /* a dedicated connection was given back: sweep when leaving */
     sci_link close_hooks;
     uint32_t last_round; /* of last words */
+    bool says_last_words;
     sci_link fork_hooks;
     struct sci_workers *workers; /* owned by its users; NULL: there are no jobs */
     uint32_t worker_threads;     /* at most; 0: the default */
@@ -37227,8 +37228,10 @@ SCI_PRIVATE void sci_client_unlock(sc_client *client);
 /* The reference count of the struct; the last release frees it. */
 SCI_PRIVATE void sci_client_retain(sc_client *client);
 SCI_PRIVATE void sci_client_release(sc_client *client);
-/* Locked: everything that is held is given back. */
-SCI_PRIVATE void sci_client_say_last_words(sc_client *client);
+/* Locked: everything that is held is given back; true: and the server is about to hear of it. */
+SCI_PRIVATE bool sci_client_say_last_words(sc_client *client);
+/* Not locked: until the server has answered everything before, or so long. */
+SCI_PRIVATE sc_status sci_client_ping(sc_client *client, int64_t timeout_ms);
 /* Locked: start the client's thread, unless the program polls. Failing is no error: callers drive.
  */
 SCI_PRIVATE void sci_client_want_thread(sc_client *client);
@@ -37782,8 +37785,9 @@ static sc_status sci_conn_enqueue(sci_conn *conn, sci_op *op)
    nothing. */
 static bool sci_conn_should_send(const sci_conn *conn)
 {
-    return conn->gathered >= conn->slot_count - conn->gathered || !conn->gathers ||
-           sci_bytes_len(&conn->out) >= SCI_CONN_GATHER_BYTES;
+    return !conn->client->says_last_words &&
+           (conn->gathered >= conn->slot_count - conn->gathered || !conn->gathers ||
+            sci_bytes_len(&conn->out) >= SCI_CONN_GATHER_BYTES);
 }
 
 /* What lay in the socket while nobody called is handled first: a server that closed an idle
@@ -39576,6 +39580,8 @@ SCI_PRIVATE void sci_subscriber_free(sci_subscriber *subscriber)
 #define SCI_IDLE_CONNS 4
 /* What sc_open gives its first call beyond the attempt's own deadline. */
 #define SCI_OPEN_MARGIN_MS 50
+/* So long sc_close waits for answers to what gives locks back. */
+#define SCI_LAST_WORDS_MS 40
 /* How often sc_close looks whether the callers have left. */
 #define SCI_CLOSE_LOOK_NS (1 * SCI_NS_PER_MS)
 
@@ -39806,17 +39812,23 @@ static sc_status sci_client_create(const sc_config *config, sc_client **created)
     return sci_client_start_life(client);
 }
 
-/* The first connection, so that a wrong password is known now. */
-static sc_status sci_client_connect(sc_client *client)
+SCI_PRIVATE sc_status sci_client_ping(sc_client *client, int64_t timeout_ms)
 {
     sc_slice word = sc_text("PING");
     sc_call_options options;
     memset(&options, 0, sizeof options);
-    options.timeout_ms = client->config.connect_timeout_ms;
-    if (options.timeout_ms > 0) /* the attempt ends first, and says more */
-        options.timeout_ms += SCI_OPEN_MARGIN_MS;
+    options.timeout_ms = timeout_ms;
     options.idempotent = true;
-    sc_status status = sc_command(client, &word, 1, &options, NULL);
+    return sc_command(client, &word, 1, &options, NULL);
+}
+
+/* The first connection, so that a wrong password is known now. */
+static sc_status sci_client_connect(sc_client *client)
+{
+    int64_t timeout_ms = client->config.connect_timeout_ms;
+    if (timeout_ms > 0) /* the attempt ends first, and says more */
+        timeout_ms += SCI_OPEN_MARGIN_MS;
+    sc_status status = sci_client_ping(client, timeout_ms);
     return status == SC_ERR_NOT_SENT || status == SC_ERR_TIMEOUT ? SC_ERR_CONNECT : status;
 }
 
@@ -40019,11 +40031,14 @@ SCI_PRIVATE void sci_client_release(sc_client *client)
     sci_client_free(client);
 }
 
-/* Sending lets go of the lock, and hooks may come and go meanwhile: after each it begins anew, with
+/* In one go: of what comes in a second one, a server hears nothing if it could not answer the first,
+   since nobody is there any more. Hooks may come and go meanwhile: after each it begins anew, with
    those that it has not asked yet. */
-SCI_PRIVATE void sci_client_say_last_words(sc_client *client)
+SCI_PRIVATE bool sci_client_say_last_words(sc_client *client)
 {
     uint32_t round = ++client->last_round;
+    sci_conn *conn = client->shared; /* NULL: it never opened */
+    client->says_last_words = true;
     for (sci_link *link = client->close_hooks.next; link != &client->close_hooks;) {
         sci_close_hook *hook = SCI_CONTAINER(link, sci_close_hook, link);
         link = link->next;
@@ -40033,8 +40048,11 @@ SCI_PRIVATE void sci_client_say_last_words(sc_client *client)
         hook->leaving(hook);
         link = client->close_hooks.next;
     }
-    if (client->shared) /* else it never opened */
-        sci_conn_flush(client->shared);
+    client->says_last_words = false;
+    bool says_some = conn && conn->state == SCI_CONN_READY && sci_bytes_len(&conn->out) > 0;
+    if (conn)
+        sci_conn_flush(conn);
+    return says_some;
 }
 
 /* Everything under way ends with SC_ERR_CLOSED. */
@@ -40074,7 +40092,12 @@ SC_API sc_status sc_close(sc_client *client)
         sci_client_unlock(client);
         return sc_fail(SC_ERR_DEADLOCK, "sc_close was called from a callback of the same client");
     }
-    sci_client_say_last_words(client);
+    if (sci_client_say_last_words(client)) {
+        sci_client_unlock(client);
+        (void)sci_client_ping(client, SCI_LAST_WORDS_MS);
+        sci_loop_lock(&client->loop);
+        (void)sci_client_say_last_words(client); /* of what was taken meanwhile */
+    }
     sci_client_end_all(client);
     client->thread_stops = true;
     client->raised |= 1u << client->thread_waiter.gate;
@@ -42654,31 +42677,24 @@ static void sci_release_give_up(void *owner)
 {
     sc_client *client = (sc_client *)owner;
     if (sci_client_enter(client) == SC_OK) {
-        sci_client_say_last_words(client);
+        (void)sci_client_say_last_words(client);
         sci_client_leave(client);
     }
     sci_client_release(client);
 }
 
-static bool sci_release_is_said(sc_client *client)
-{
-    bool is_said = true;
-    if (sci_client_enter(client) != SC_OK)
-        return true;
-    if (client->shared->state == SCI_CONN_READY)
-        is_said = sci_conn_is_drained(client->shared);
-    sci_client_leave(client);
-    return is_said;
-}
-
+/* Not only until it is sent: see sci_client_say_last_words. */
 static void sci_release_await(void *owner, int *moments)
 {
     sc_client *client = (sc_client *)owner;
-    sci_gate pause;
-    sci_gate_init(&pause);
-    for (; *moments > 0 && !sci_release_is_said(client); --*moments)
-        sci_gate_wait(&pause, sci_gate_ticket(&pause), SCI_NS_PER_MS);
-    sci_gate_free(&pause);
+    if (*moments > 0 && sci_client_enter(client) == SC_OK) {
+        int64_t begin_ns = sci_loop_now_ns(&client->loop);
+        bool is_awaited = client->shared->state == SCI_CONN_READY && client->shared->slot_count > 0;
+        sci_client_leave(client);
+        if (is_awaited)
+            (void)sci_client_ping(client, *moments);
+        *moments -= (int)((sci_loop_now_ns(&client->loop) - begin_ns) / SCI_NS_PER_MS);
+    }
     sci_client_release(client);
 }
 
@@ -46927,8 +46943,10 @@ static void sci_election_step(sc_election *election)
         sci_election_go_on(election);
         return;
     case SCI_ELECTION_CONTENDING:
-        if (!election->lock->acquirer && !election->lock->is_held)
-            sci_election_contend(election);
+        if (election->lock->acquirer || election->lock->is_held)
+            return;
+        election->state = SCI_ELECTION_IDLE;
+        sci_election_go_on(election);
         return;
     case SCI_ELECTION_STOPPING:
         if (!election->told_term && !election->is_telling)
@@ -54011,10 +54029,15 @@ static void sci_job_depose(sc_job *job)
     job->is_triggered = false;
     job->attempt = 0;
     sci_timer_cancel(&job->client->loop, &job->timer);
-    if (job->run)
-        sci_job_run_fail(job->run, sci_job_say(job, SC_LOST,
-                                               "is another's to build: this process "
-                                               "leads no more"));
+    if (!job->run)
+        return;
+    sc_status status =
+        job->election->reason == SC_RESIGNED_CLOSED
+            ? sci_job_say(job, SC_ERR_CLOSED, "is not built on: the client is being closed")
+            : sci_job_say(job, SC_LOST,
+                          "is another's to build: this process "
+                          "leads no more");
+    sci_job_run_fail(job->run, status);
 }
 
 /* Look who leads. */

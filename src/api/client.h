@@ -57,7 +57,8 @@ SC_API sc_status sc_open(const sc_config *config, sc_client **client);
 /* Close the client: calls under way end with SC_ERR_CLOSED, callbacks that are due run first, then
    sockets and the thread end. Caches, locks and subscriptions on it stay valid handles that answer
    SC_ERR_CLOSED, and are closed as usual. NULL is fine. Blocks until calls of other threads have
-   left; not from a callback of this client when it has a thread of its own (SC_ERR_DEADLOCK). */
+   left, and, when locks or leaderships were held, until the server knows that they are given back, or
+   40 ms; not from a callback of this client when it has a thread of its own (SC_ERR_DEADLOCK). */
 SC_API sc_status sc_close(sc_client *client);
 
 /* Give the client a thread of its own, which runs callbacks, renews leases and keeps subscriptions.

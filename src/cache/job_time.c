@@ -195,10 +195,15 @@ static void sci_job_depose(sc_job *job)
     job->is_triggered = false;
     job->attempt = 0;
     sci_timer_cancel(&job->client->loop, &job->timer);
-    if (job->run)
-        sci_job_run_fail(job->run, sci_job_say(job, SC_LOST,
-                                               "is another's to build: this process "
-                                               "leads no more"));
+    if (!job->run)
+        return;
+    sc_status status =
+        job->election->reason == SC_RESIGNED_CLOSED
+            ? sci_job_say(job, SC_ERR_CLOSED, "is not built on: the client is being closed")
+            : sci_job_say(job, SC_LOST,
+                          "is another's to build: this process "
+                          "leads no more");
+    sci_job_run_fail(job->run, status);
 }
 
 /* Look who leads. */

@@ -25,6 +25,8 @@
 #define SCI_IDLE_CONNS 4
 /* What sc_open gives its first call beyond the attempt's own deadline. */
 #define SCI_OPEN_MARGIN_MS 50
+/* So long sc_close waits for answers to what gives locks back. */
+#define SCI_LAST_WORDS_MS 40
 /* How often sc_close looks whether the callers have left. */
 #define SCI_CLOSE_LOOK_NS (1 * SCI_NS_PER_MS)
 
@@ -255,17 +257,23 @@ static sc_status sci_client_create(const sc_config *config, sc_client **created)
     return sci_client_start_life(client);
 }
 
-/* The first connection, so that a wrong password is known now. */
-static sc_status sci_client_connect(sc_client *client)
+SCI_PRIVATE sc_status sci_client_ping(sc_client *client, int64_t timeout_ms)
 {
     sc_slice word = sc_text("PING");
     sc_call_options options;
     memset(&options, 0, sizeof options);
-    options.timeout_ms = client->config.connect_timeout_ms;
-    if (options.timeout_ms > 0) /* the attempt ends first, and says more */
-        options.timeout_ms += SCI_OPEN_MARGIN_MS;
+    options.timeout_ms = timeout_ms;
     options.idempotent = true;
-    sc_status status = sc_command(client, &word, 1, &options, NULL);
+    return sc_command(client, &word, 1, &options, NULL);
+}
+
+/* The first connection, so that a wrong password is known now. */
+static sc_status sci_client_connect(sc_client *client)
+{
+    int64_t timeout_ms = client->config.connect_timeout_ms;
+    if (timeout_ms > 0) /* the attempt ends first, and says more */
+        timeout_ms += SCI_OPEN_MARGIN_MS;
+    sc_status status = sci_client_ping(client, timeout_ms);
     return status == SC_ERR_NOT_SENT || status == SC_ERR_TIMEOUT ? SC_ERR_CONNECT : status;
 }
 
@@ -468,11 +476,14 @@ SCI_PRIVATE void sci_client_release(sc_client *client)
     sci_client_free(client);
 }
 
-/* Sending lets go of the lock, and hooks may come and go meanwhile: after each it begins anew, with
+/* In one go: of what comes in a second one, a server hears nothing if it could not answer the first,
+   since nobody is there any more. Hooks may come and go meanwhile: after each it begins anew, with
    those that it has not asked yet. */
-SCI_PRIVATE void sci_client_say_last_words(sc_client *client)
+SCI_PRIVATE bool sci_client_say_last_words(sc_client *client)
 {
     uint32_t round = ++client->last_round;
+    sci_conn *conn = client->shared; /* NULL: it never opened */
+    client->says_last_words = true;
     for (sci_link *link = client->close_hooks.next; link != &client->close_hooks;) {
         sci_close_hook *hook = SCI_CONTAINER(link, sci_close_hook, link);
         link = link->next;
@@ -482,8 +493,11 @@ SCI_PRIVATE void sci_client_say_last_words(sc_client *client)
         hook->leaving(hook);
         link = client->close_hooks.next;
     }
-    if (client->shared) /* else it never opened */
-        sci_conn_flush(client->shared);
+    client->says_last_words = false;
+    bool says_some = conn && conn->state == SCI_CONN_READY && sci_bytes_len(&conn->out) > 0;
+    if (conn)
+        sci_conn_flush(conn);
+    return says_some;
 }
 
 /* Everything under way ends with SC_ERR_CLOSED. */
@@ -523,7 +537,12 @@ SC_API sc_status sc_close(sc_client *client)
         sci_client_unlock(client);
         return sc_fail(SC_ERR_DEADLOCK, "sc_close was called from a callback of the same client");
     }
-    sci_client_say_last_words(client);
+    if (sci_client_say_last_words(client)) {
+        sci_client_unlock(client);
+        (void)sci_client_ping(client, SCI_LAST_WORDS_MS);
+        sci_loop_lock(&client->loop);
+        (void)sci_client_say_last_words(client); /* of what was taken meanwhile */
+    }
     sci_client_end_all(client);
     client->thread_stops = true;
     client->raised |= 1u << client->thread_waiter.gate;

@@ -216,6 +216,7 @@ struct sc_client {
     bool has_returned; /* a dedicated connection was given back: sweep when leaving */
     sci_link close_hooks;
     uint32_t last_round; /* of last words */
+    bool says_last_words;
     sci_link fork_hooks;
     struct sci_workers *workers; /* owned by its users; NULL: there are no jobs */
     uint32_t worker_threads;     /* at most; 0: the default */
@@ -255,8 +256,10 @@ SCI_PRIVATE void sci_client_unlock(sc_client *client);
 /* The reference count of the struct; the last release frees it. */
 SCI_PRIVATE void sci_client_retain(sc_client *client);
 SCI_PRIVATE void sci_client_release(sc_client *client);
-/* Locked: everything that is held is given back. */
-SCI_PRIVATE void sci_client_say_last_words(sc_client *client);
+/* Locked: everything that is held is given back; true: and the server is about to hear of it. */
+SCI_PRIVATE bool sci_client_say_last_words(sc_client *client);
+/* Not locked: until the server has answered everything before, or so long. */
+SCI_PRIVATE sc_status sci_client_ping(sc_client *client, int64_t timeout_ms);
 /* Locked: start the client's thread, unless the program polls. Failing is no error: callers drive.
  */
 SCI_PRIVATE void sci_client_want_thread(sc_client *client);

@@ -156,8 +156,9 @@ static sc_status sci_conn_enqueue(sci_conn *conn, sci_op *op)
    nothing. */
 static bool sci_conn_should_send(const sci_conn *conn)
 {
-    return conn->gathered >= conn->slot_count - conn->gathered || !conn->gathers ||
-           sci_bytes_len(&conn->out) >= SCI_CONN_GATHER_BYTES;
+    return !conn->client->says_last_words &&
+           (conn->gathered >= conn->slot_count - conn->gathered || !conn->gathers ||
+            sci_bytes_len(&conn->out) >= SCI_CONN_GATHER_BYTES);
 }
 
 /* What lay in the socket while nobody called is handled first: a server that closed an idle

@@ -24,31 +24,24 @@ static void sci_release_give_up(void *owner)
 {
     sc_client *client = (sc_client *)owner;
     if (sci_client_enter(client) == SC_OK) {
-        sci_client_say_last_words(client);
+        (void)sci_client_say_last_words(client);
         sci_client_leave(client);
     }
     sci_client_release(client);
 }
 
-static bool sci_release_is_said(sc_client *client)
-{
-    bool is_said = true;
-    if (sci_client_enter(client) != SC_OK)
-        return true;
-    if (client->shared->state == SCI_CONN_READY)
-        is_said = sci_conn_is_drained(client->shared);
-    sci_client_leave(client);
-    return is_said;
-}
-
+/* Not only until it is sent: see sci_client_say_last_words. */
 static void sci_release_await(void *owner, int *moments)
 {
     sc_client *client = (sc_client *)owner;
-    sci_gate pause;
-    sci_gate_init(&pause);
-    for (; *moments > 0 && !sci_release_is_said(client); --*moments)
-        sci_gate_wait(&pause, sci_gate_ticket(&pause), SCI_NS_PER_MS);
-    sci_gate_free(&pause);
+    if (*moments > 0 && sci_client_enter(client) == SC_OK) {
+        int64_t begin_ns = sci_loop_now_ns(&client->loop);
+        bool is_awaited = client->shared->state == SCI_CONN_READY && client->shared->slot_count > 0;
+        sci_client_leave(client);
+        if (is_awaited)
+            (void)sci_client_ping(client, *moments);
+        *moments -= (int)((sci_loop_now_ns(&client->loop) - begin_ns) / SCI_NS_PER_MS);
+    }
     sci_client_release(client);
 }
 

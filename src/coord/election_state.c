@@ -200,8 +200,10 @@ static void sci_election_step(sc_election *election)
         sci_election_go_on(election);
         return;
     case SCI_ELECTION_CONTENDING:
-        if (!election->lock->acquirer && !election->lock->is_held)
-            sci_election_contend(election);
+        if (election->lock->acquirer || election->lock->is_held)
+            return;
+        election->state = SCI_ELECTION_IDLE;
+        sci_election_go_on(election);
         return;
     case SCI_ELECTION_STOPPING:
         if (!election->told_term && !election->is_telling)

@@ -13,8 +13,8 @@ typedef struct sci_signal_hook {
     /* Under a lock of this room's: keep the owner for one call of either of the others. */
     void (*retain)(void *owner);
     void (*give_up)(void *owner); /* what is held; then let go of the owner */
-    /* Wait up to `*moments` ms until all that was given up is said, and take from them; then let go
-       of the owner. */
+    /* Wait up to `*moments` ms until all that was given up is heard of, and take from them; then let
+       go of the owner. */
     void (*await)(void *owner, int *moments);
 } sci_signal_hook;
 

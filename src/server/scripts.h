@@ -2,7 +2,7 @@
 /* The library's own Lua scripts, which the embedded server runs natively (cmd_script.c,
    script_lock.c, script_job.c): change both together. */
 
-/* Short names, since the texts count among the bytes of a program. */
+/* Short names and no indentation, since the texts count among the bytes of a program. */
 #define SCI_LUA_NAMES "local c,K,A=redis.call,KEYS,ARGV\n"
 
 /* For get-or-load. KEYS: value, lease, result (coord/names). */
@@ -19,7 +19,7 @@
     "if v then return {1,v} end\n"                                                                 \
     "local r=c('GET',K[3])\n"                                                                      \
     "if r and (r:sub(1,1)=='N' or r:sub(2,33)==A[3])\n"                                            \
-    " and not (A[4]=='1' and r:sub(34,34)=='e') then return {2,r} end\n"                           \
+    "and not (A[4]=='1' and r:sub(34,34)=='e') then return {2,r} end\n"                            \
     "if c('SET',K[2],A[1],'NX','PX',A[2]) then return {3} end\n"                                   \
     "local h=c('GET',K[2])\n"                                                                      \
     "if h<=A[1] and h:sub(1,-2)==A[1]:sub(1,-2) then c('SET',K[2],A[1],'PX',A[2]) return {3} "     \
@@ -58,45 +58,44 @@
 /* Tell the first in the queue that anybody listens for. */
 #define SCI_LUA_WAKE                                                                               \
     "local function wake(p,keep)\n"                                                                \
-    " while true do\n"                                                                             \
-    "  local f=c('ZRANGE',K[3],0,0)[1]\n"                                                          \
-    "  if not f then return end\n"                                                                 \
-    "  local heard=redis.pcall('PUBLISH',p..f,'')~=0\n"                                            \
-    "  if heard and keep=='1' then return end\n"                                                   \
-    "  drop(f)\n"                                                                                  \
-    "  if heard then return end\n"                                                                 \
-    " end\n"                                                                                       \
+    "repeat\n"                                                                                     \
+    "local f=c('ZRANGE',K[3],0,0)[1]\n"                                                            \
+    "if not f then return end\n"                                                                   \
+    "local heard=redis.pcall('PUBLISH',p..f,'')~=0\n"                                              \
+    "if heard and keep=='1' then return end\n"                                                     \
+    "drop(f)\n"                                                                                    \
+    "until heard\n"                                                                                \
     "end\n"
 
 /* Nothing is in the way but those who came before: the dead among them go. */
 #define SCI_LUA_PASS                                                                               \
     "while not left and A[5]=='1' do\n"                                                            \
-    " local f=c('ZRANGE',K[3],0,0)[1]\n"                                                           \
-    " if not f or f==A[3] then break end\n"                                                        \
-    " local e=tonumber(c('HGET',K[4],f)) or 0\n"                                                   \
-    " if e*1000>us then left=math.ceil(e-us/1000) break end\n"                                     \
-    " drop(f)\n"                                                                                   \
+    "local f=c('ZRANGE',K[3],0,0)[1]\n"                                                            \
+    "if not f or f==A[3] then break end\n"                                                         \
+    "local e=tonumber(c('HGET',K[4],f)) or 0\n"                                                    \
+    "if e*1000>us then left=math.ceil(e-us/1000) break end\n"                                      \
+    "drop(f)\n"                                                                                    \
     "end\n"
 
 /* Above the last token, and at least the server's time: so the last need not be kept longer than
    until that time has passed it, but for a clock that is set back: a day more. Who has the lock
    already, and asks again, has the last one. */
 #define SCI_LUA_FENCE                                                                              \
-    " local f=tonumber(c('GET',K[1])) or 0\n"                                                      \
-    " if f==0 or not again then\n"                                                                 \
-    "  f=math.max(f+1,us)\n"                                                                       \
-    "  c('SET',K[1],f,'PX',math.ceil((f-us)/1000)+86400000)\n"                                     \
-    " end\n"
+    "local f=tonumber(c('GET',K[1])) or 0\n"                                                       \
+    "if f==0 or not again then\n"                                                                  \
+    "f=math.max(f+1,us)\n"                                                                         \
+    "c('SET',K[1],f,'PX',math.ceil((f-us)/1000)+86400000)\n"                                       \
+    "end\n"
 
 /* The end of asking in vain. */
 #define SCI_LUA_QUEUE                                                                              \
     "if A[4]~='0' then\n"                                                                          \
-    " local z=c('ZRANGE',K[3],-1,-1,'WITHSCORES')[2]\n"                                            \
-    " c('ZADD',K[3],'NX',math.max(us,(z or 0)+1),A[3])\n"                                          \
-    " c('HSET',K[4],A[3],math.floor(us/1000)+A[4])\n"                                              \
-    " for i=3,4 do\n"                                                                              \
-    "  if c('PTTL',K[i])<A[4]+0 then c('PEXPIRE',K[i],A[4]) end\n"                                 \
-    " end\n"                                                                                       \
+    "local z=c('ZRANGE',K[3],-1,-1,'WITHSCORES')[2]\n"                                             \
+    "c('ZADD',K[3],'NX',math.max(us,(z or 0)+1),A[3])\n"                                           \
+    "c('HSET',K[4],A[3],math.floor(us/1000)+A[4])\n"                                               \
+    "for i=3,4 do\n"                                                                               \
+    "if c('PTTL',K[i])<A[4]+0 then c('PEXPIRE',K[i],A[4]) end\n"                                   \
+    "end\n"                                                                                        \
     "end\n"                                                                                        \
     "return {0,left}\n"
 
@@ -111,9 +110,9 @@
     "local h=c('GET',K[2])\n"                                                                      \
     "local again=h==A[1]\n"                                                                        \
     "local left=h and c('PTTL',K[2])\n" SCI_LUA_PASS "if not left or again then\n" SCI_LUA_FENCE   \
-    " c('SET',K[2],A[1],'PX',A[2])\n"                                                              \
-    " drop(A[3])\n"                                                                                \
-    " return {1,f}\n"                                                                              \
+    "c('SET',K[2],A[1],'PX',A[2])\n"                                                               \
+    "drop(A[3])\n"                                                                                 \
+    "return {1,f}\n"                                                                               \
     "end\n" SCI_LUA_QUEUE
 
 /* ARGV: token, who asks, "1": who is woken keeps its place until it has the lock, channels'
@@ -142,10 +141,10 @@
     "local left=h and c('PTTL',K[2])\n"                                                            \
     "local again=h==name and c('HGET',K[4],'leader')==A[1]\n"                                      \
     "if not h or again then\n" SCI_LUA_FENCE " c('SET',K[2],name,'PX',A[2])\n"                     \
-    " c('HSET',K[4],'leader',A[1])\n"                                                              \
-    " if c('PTTL',K[4])<A[2]+0 then c('PEXPIRE',K[4],A[2]) end\n"                                  \
-    " drop(A[3])\n"                                                                                \
-    " return {1,f}\n"                                                                              \
+    "c('HSET',K[4],'leader',A[1])\n"                                                               \
+    "if c('PTTL',K[4])<A[2]+0 then c('PEXPIRE',K[4],A[2]) end\n"                                   \
+    "drop(A[3])\n"                                                                                 \
+    "return {1,f}\n"                                                                               \
     "end\n" SCI_LUA_QUEUE
 
 /* ARGV: as SCI_SCRIPT_UNLOCK. */
@@ -193,11 +192,11 @@
     "local left,again\n"                                                                           \
     "if n>=A[6]+0 or n>0 and string.sub(h[1],1,1)=='w' then left=h[2]+A[7]-ms end\n" SCI_LUA_PASS  \
     "if not left or c('ZSCORE',K[2],A[1]) then\n" SCI_LUA_FENCE                                    \
-    " c('ZADD',K[2],ms+A[2]-A[7],A[1])\n"                                                          \
-    " if c('PTTL',K[2])<A[2]+0 then c('PEXPIRE',K[2],A[2]) end\n"                                  \
-    " drop(A[3])\n"                                                                                \
-    " if n+1<A[6]+0 then wake(A[8],A[5]) end\n"                                                    \
-    " return {1,f}\n"                                                                              \
+    "c('ZADD',K[2],ms+A[2]-A[7],A[1])\n"                                                           \
+    "if c('PTTL',K[2])<A[2]+0 then c('PEXPIRE',K[2],A[2]) end\n"                                   \
+    "drop(A[3])\n"                                                                                 \
+    "if n+1<A[6]+0 then wake(A[8],A[5]) end\n"                                                     \
+    "return {1,f}\n"                                                                               \
     "end\n" SCI_LUA_QUEUE
 
 /* ARGV: as SCI_SCRIPT_UNLOCK. Wakes the next in any case: it asks whether there is room for it. */
@@ -239,15 +238,15 @@
 #define SCI_SCRIPT_SWAP                                                                            \
     SCI_LUA_NAMES                                                                                  \
     "if c('HGET',K[3],'build')==A[3] then return 1 end\n" SCI_LUA_LEADS "for i=4,#K,2 do\n"        \
-    " if A[4]~='0' and c(A[i+3],K[i])~=tonumber(A[i+4]) then return i end\n"                       \
+    "if A[4]~='0' and c(A[i+3],K[i])~=tonumber(A[i+4]) then return i end\n"                        \
     "end\n"                                                                                        \
     "for i=4,#K,2 do\n"                                                                            \
-    " local k=K[i+1]\n"                                                                            \
-    " if A[4]~='0' then\n"                                                                         \
-    "  c('UNLINK',k)\n"                                                                            \
-    "  c('RENAME',K[i],k)\n"                                                                       \
-    "  if A[5]=='0' then c('PERSIST',k) else c('PEXPIRE',k,A[5]) end\n"                            \
-    " elseif A[6]=='1' then c('UNLINK',k) end\n"                                                   \
+    "local k=K[i+1]\n"                                                                             \
+    "if A[4]~='0' then\n"                                                                          \
+    "c('UNLINK',k)\n"                                                                              \
+    "c('RENAME',K[i],k)\n"                                                                         \
+    "if A[5]=='0' then c('PERSIST',k) else c('PEXPIRE',k,A[5]) end\n"                              \
+    "elseif A[6]=='1' then c('UNLINK',k) end\n"                                                    \
     "end\n"                                                                                        \
     "local t=c('TIME')\n"                                                                          \
     "c('HSET',K[3],'build',A[3],'term',A[2],'rows',A[4],'at',math.floor(t[1]*1000+t[2]/1000))\n"   \

@@ -1,4 +1,4 @@
-/* In what words a lease is renewed, by what the server knows. */
+/* What is said to the server: a renewal, by what the server knows; and last words. */
 #define SMARTCACHE_IMPLEMENTATION
 #include "smartcache.h"
 
@@ -103,11 +103,81 @@ static void where_it_does_not_compare_a_renewal_is_a_script(void **state)
     talk_end(&self);
 }
 
+/* --- last words */
+
+/* The system's transport; counts what is sent. */
+static sc_transport counting;
+static uint32_t sends; /* atomic */
+static sc_status (*transmit)(void *stream, const void *data, size_t len, size_t *sent);
+
+static sc_status count_and_transmit(void *stream, const void *data, size_t len, size_t *sent)
+{
+    __atomic_add_fetch(&sends, 1, __ATOMIC_ACQ_REL);
+    return transmit(stream, data, len, sent);
+}
+
+/* The first farewell, so that a server which cannot answer it any more still has the second one in
+   its hands; and not before both were heard: else it may have read neither. */
+static void closing_says_all_in_one_go_and_waits_until_it_is_heard(void **state)
+{
+    const fake_step steps[] = {
+        fake_expect("EVALSHA"),  fake_reply(GRANTED),  fake_expect("EVALSHA"),
+        fake_reply(GRANTED),     fake_expect("EVAL"),  fake_reply(":1\r\n"),
+        fake_expect("EVAL"),     fake_reply(":1\r\n"), fake_exactly("PING"),
+        fake_reply("+PONG\r\n"),
+    };
+    const fake_script script = {steps, COUNT_OF(steps), false};
+    contender other;
+    talk self;
+    (void)state;
+    assert_true(sc_platform_transport(&counting));
+    transmit = counting.transmit;
+    counting.transmit = count_and_transmit;
+    test.transport = &counting;
+    talk_begin(&self, &script, 1);
+    test.transport = NULL;
+    contender_open_key(&other, self.client, "task");
+    assert_status(SC_OK, sc_lock_try(other.lock));
+    size_t pings = fake_server_commands_of(self.server, "PING");
+    uint32_t before = __atomic_load_n(&sends, __ATOMIC_ACQUIRE);
+    assert_status(SC_OK, sc_close(self.client));
+    assert_int_equal(__atomic_load_n(&sends, __ATOMIC_ACQUIRE) - before, 2);
+    WAIT_UNTIL(fake_server_commands_of(self.server, "EVAL") == 2);
+    WAIT_UNTIL(fake_server_commands_of(self.server, "PING") == pings + 1);
+    self.client = NULL;
+    contender_close(&other);
+    talk_end(&self);
+}
+
+static void closing_waits_for_nothing_when_nothing_is_held(void **state)
+{
+    const fake_step steps[] = {
+        fake_expect("EVALSHA"),
+        fake_reply(GRANTED),
+        fake_expect("EVALSHA"),
+        fake_reply(":1\r\n"),
+        fake_expect("nothing"),
+    };
+    const fake_script script = {steps, COUNT_OF(steps), false};
+    talk self;
+    (void)state;
+    talk_begin(&self, &script, 1);
+    assert_status(SC_OK, sc_lock_release(self.mine.lock));
+    size_t said = fake_server_commands(self.server);
+    assert_status(SC_OK, sc_close(self.client));
+    WAIT_UNTIL(fake_server_open_connections(self.server) == 0);
+    assert_int_equal(fake_server_commands(self.server), said);
+    self.client = NULL;
+    talk_end(&self);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         bare_unit_test(where_the_server_compares_a_renewal_is_a_set),
         bare_unit_test(where_it_does_not_compare_a_renewal_is_a_script),
+        bare_unit_test(closing_says_all_in_one_go_and_waits_until_it_is_heard),
+        bare_unit_test(closing_waits_for_nothing_when_nothing_is_held),
     };
-    return run_on_both_wires("renewals of locks", tests);
+    return run_on_both_wires("what locks say", tests);
 }
