@@ -30639,7 +30639,7 @@ static void sci_cmd_xtrim(sci_call *call)
     if (options.trim.is_approximate) {
         char length[SCI_I64_TEXT_BYTES];
         sc_slice argv[4] = {sc_text("XTRIM"), key, sc_text("MAXLEN"),
-                           sc_bytes(length, sci_u64_to_text(stream->length, length))};
+                            sc_bytes(length, sci_u64_to_text(stream->length, length))};
         sci_log_instead(call, argv, SCI_COUNT(argv));
     }
 }
@@ -32506,8 +32506,7 @@ SCI_PRIVATE void sci_call_init(sci_call *call, sc_server *server, sci_session *s
     call->now_ms = server->now_ms;
     if (session) {
         /* What a transaction does after it has ended its own session is not answered. */
-        bool is_heard =
-            SCI_LIKELY(!session->is_muted && !session->skips_now && !session->is_ended);
+        bool is_heard = SCI_LIKELY(!session->is_muted && !session->skips_now && !session->is_ended);
         call->db = session->db;
         call->out = is_heard ? &session->out : &server->unheard;
     }

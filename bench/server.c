@@ -3,7 +3,6 @@
 
 #include "bench.h"
 
-
 #define ROUNDS 9
 #define MILLION 1000000
 #define FILL_BATCH 1000

@@ -307,7 +307,7 @@ static void sci_cmd_xtrim(sci_call *call)
     if (options.trim.is_approximate) {
         char length[SCI_I64_TEXT_BYTES];
         sc_slice argv[4] = {sc_text("XTRIM"), key, sc_text("MAXLEN"),
-                           sc_bytes(length, sci_u64_to_text(stream->length, length))};
+                            sc_bytes(length, sci_u64_to_text(stream->length, length))};
         sci_log_instead(call, argv, SCI_COUNT(argv));
     }
 }

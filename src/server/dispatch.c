@@ -85,8 +85,7 @@ SCI_PRIVATE void sci_call_init(sci_call *call, sc_server *server, sci_session *s
     call->now_ms = server->now_ms;
     if (session) {
         /* What a transaction does after it has ended its own session is not answered. */
-        bool is_heard =
-            SCI_LIKELY(!session->is_muted && !session->skips_now && !session->is_ended);
+        bool is_heard = SCI_LIKELY(!session->is_muted && !session->skips_now && !session->is_ended);
         call->db = session->db;
         call->out = is_heard ? &session->out : &server->unheard;
     }

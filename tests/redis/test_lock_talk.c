@@ -152,11 +152,8 @@ static void closing_says_all_in_one_go_and_waits_until_it_is_heard(void **state)
 static void closing_waits_for_nothing_when_nothing_is_held(void **state)
 {
     const fake_step steps[] = {
-        fake_expect("EVALSHA"),
-        fake_reply(GRANTED),
-        fake_expect("EVALSHA"),
-        fake_reply(":1\r\n"),
-        fake_expect("nothing"),
+        fake_expect("EVALSHA"), fake_reply(GRANTED),    fake_expect("EVALSHA"),
+        fake_reply(":1\r\n"),   fake_expect("nothing"),
     };
     const fake_script script = {steps, COUNT_OF(steps), false};
     talk self;
