@@ -36,7 +36,7 @@ typedef struct sc_job_row {
    sc_fail, makes the build fail, and what was there stays. On a thread of the client's pool
    (sc_job_workers), without locks; without such threads (`polled`, SMARTCACHE_NO_THREADS) inside of
    sc_poll and blocking calls, which it holds up. It may call anything but sc_job_close, sc_job_drop
-   and sc_close. */
+   and sc_close. A child that it forks must exit without returning from it. */
 typedef sc_status (*sc_job_fetch)(sc_job_run *run, void *user);
 /* The same for programs that must not block: begin to fetch. The rows come by sc_job_rows, the end
    by sc_job_done, each from any thread, one at a time. As callbacks run. An error return is as
@@ -81,7 +81,8 @@ typedef struct sc_job_config {
     int64_t interval_ms; /* from a build's end to the next one's begin; required, or `cron` */
     bool fixed_rate;     /* from begin to begin; what is due while it builds is left out */
     const char *cron;    /* built when this is due instead, as sc_cron_config.expression; a task is
-                            begun once in the fleet for each time that it is due */
+                            begun once in the fleet for each time that it is due, and not again
+                            should that process die as it begins */
     const char *zone;    /* these as in sc_cron_config */
     const char *zone_folder;
     const sc_files *files;
