@@ -59,8 +59,10 @@ async function withRedis() {
     const id = await client.xAdd('x', '*', { field: 'value' });
     assert.strictEqual((await client.xRange('x', '-', '+'))[0].id, id);
 
-    const told = new Promise((resolve) => second.pSubscribe('ne*', (text, channel) => resolve([channel, text])).then(
-        () => client.publish('news', 'hello')));
+    let tell;
+    const told = new Promise((resolve) => { tell = resolve; });
+    await second.pSubscribe('ne*', (text, channel) => tell([channel, text]));
+    await client.publish('news', 'hello'); /* or destroy rejects its reply */
     assert.deepStrictEqual(await told, ['news', 'hello']);
     await second.pUnsubscribe('ne*');
     client.destroy();
