@@ -1061,8 +1061,8 @@
    thread-local variables, so each thread's error text is a block from malloc there. Any other C
    compiler needs C11's atomics, or SMARTCACHE_NO_THREADS.
 
-   With -Wall, gcc (12, at least) takes nine tenths of its time to see whether each branch is indented
-   as it is meant, as it does in long files: -Wno-misleading-indentation for the one that implements.
+   gcc (12, at least) spends most of its time on -Wmisleading-indentation, which is part of -Wall and
+   slow in long files: with -Wno-misleading-indentation, the file that implements compiles much faster.
 
    MARK: - Writing a port
 
@@ -9410,9 +9410,9 @@ typedef struct sci_signal_hook {
     /* Under a lock of this room's: keep the owner for one call of either of the others. */
     void (*retain)(void *owner);
     void (*give_up)(void *owner); /* what is held; then let go of the owner */
-    /* Wait up to `*moments` ms until all that was given up is heard of, and take from them; then let
+    /* Wait up to `*left_ms` until all that was given up is heard of, and take from them; then let
        go of the owner. */
-    void (*await)(void *owner, int *moments);
+    void (*await)(void *owner, int64_t *left_ms);
 } sci_signal_hook;
 
 /* From now on; the first one sets the handlers. SC_ERR_MEMORY, SC_ERR_IO. */
@@ -9435,7 +9435,7 @@ SCI_PRIVATE void sci_signals_remove(sci_signal_hook *hook);
 #endif
 
 /* All owners together wait so long at most. */
-#define SCI_SIGNAL_MOMENTS 40
+#define SCI_SIGNAL_WAIT_MS 40
 #define SCI_SIGNALS 2
 /* The byte that ends the thread. */
 #define SCI_SIGNAL_END 0
@@ -9514,13 +9514,13 @@ static uint32_t sci_signals_new_round(void)
 static void sci_signals_give_up(void)
 {
     sci_signal_hook hook;
-    int moments = SCI_SIGNAL_MOMENTS;
+    int64_t left_ms = SCI_SIGNAL_WAIT_MS;
     uint32_t round = sci_signals_new_round();
     while (sci_signals_next(round, &hook))
         hook.give_up(hook.owner);
     round = sci_signals_new_round();
     while (sci_signals_next(round, &hook))
-        hook.await(hook.owner, &moments);
+        hook.await(hook.owner, &left_ms);
 }
 
 /* The handlers. */
@@ -11866,7 +11866,7 @@ SCI_PRIVATE bool sci_loop_dispatch(sci_loop *loop)
     "local h=c('GET',K[2])\n"                                                                      \
     "local left=h and c('PTTL',K[2])\n"                                                            \
     "local again=h==name and c('HGET',K[4],'leader')==A[1]\n"                                      \
-    "if not h or again then\n" SCI_LUA_FENCE " c('SET',K[2],name,'PX',A[2])\n"                     \
+    "if not h or again then\n" SCI_LUA_FENCE "c('SET',K[2],name,'PX',A[2])\n"                      \
     "c('HSET',K[4],'leader',A[1])\n"                                                               \
     "if c('PTTL',K[4])<A[2]+0 then c('PEXPIRE',K[4],A[2]) end\n"                                   \
     "drop(A[3])\n"                                                                                 \
@@ -42684,16 +42684,16 @@ static void sci_release_give_up(void *owner)
 }
 
 /* Not only until it is sent: see sci_client_say_last_words. */
-static void sci_release_await(void *owner, int *moments)
+static void sci_release_await(void *owner, int64_t *left_ms)
 {
     sc_client *client = (sc_client *)owner;
-    if (*moments > 0 && sci_client_enter(client) == SC_OK) {
+    if (*left_ms > 0 && sci_client_enter(client) == SC_OK) {
         int64_t begin_ns = sci_loop_now_ns(&client->loop);
         bool is_awaited = client->shared->state == SCI_CONN_READY && client->shared->slot_count > 0;
         sci_client_leave(client);
         if (is_awaited)
-            (void)sci_client_ping(client, *moments);
-        *moments -= (int)((sci_loop_now_ns(&client->loop) - begin_ns) / SCI_NS_PER_MS);
+            (void)sci_client_ping(client, *left_ms);
+        *left_ms -= (sci_loop_now_ns(&client->loop) - begin_ns) / SCI_NS_PER_MS;
     }
     sci_client_release(client);
 }
@@ -54034,9 +54034,7 @@ static void sci_job_depose(sc_job *job)
     sc_status status =
         job->election->reason == SC_RESIGNED_CLOSED
             ? sci_job_say(job, SC_ERR_CLOSED, "is not built on: the client is being closed")
-            : sci_job_say(job, SC_LOST,
-                          "is another's to build: this process "
-                          "leads no more");
+            : sci_job_say(job, SC_LOST, "is another's to build: this process leads no more");
     sci_job_run_fail(job->run, status);
 }
 

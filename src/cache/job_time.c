@@ -200,9 +200,7 @@ static void sci_job_depose(sc_job *job)
     sc_status status =
         job->election->reason == SC_RESIGNED_CLOSED
             ? sci_job_say(job, SC_ERR_CLOSED, "is not built on: the client is being closed")
-            : sci_job_say(job, SC_LOST,
-                          "is another's to build: this process "
-                          "leads no more");
+            : sci_job_say(job, SC_LOST, "is another's to build: this process leads no more");
     sci_job_run_fail(job->run, status);
 }
 

@@ -31,16 +31,16 @@ static void sci_release_give_up(void *owner)
 }
 
 /* Not only until it is sent: see sci_client_say_last_words. */
-static void sci_release_await(void *owner, int *moments)
+static void sci_release_await(void *owner, int64_t *left_ms)
 {
     sc_client *client = (sc_client *)owner;
-    if (*moments > 0 && sci_client_enter(client) == SC_OK) {
+    if (*left_ms > 0 && sci_client_enter(client) == SC_OK) {
         int64_t begin_ns = sci_loop_now_ns(&client->loop);
         bool is_awaited = client->shared->state == SCI_CONN_READY && client->shared->slot_count > 0;
         sci_client_leave(client);
         if (is_awaited)
-            (void)sci_client_ping(client, *moments);
-        *moments -= (int)((sci_loop_now_ns(&client->loop) - begin_ns) / SCI_NS_PER_MS);
+            (void)sci_client_ping(client, *left_ms);
+        *left_ms -= (sci_loop_now_ns(&client->loop) - begin_ns) / SCI_NS_PER_MS;
     }
     sci_client_release(client);
 }

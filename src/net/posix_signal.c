@@ -24,7 +24,7 @@
 #endif
 
 /* All owners together wait so long at most. */
-#define SCI_SIGNAL_MOMENTS 40
+#define SCI_SIGNAL_WAIT_MS 40
 #define SCI_SIGNALS 2
 /* The byte that ends the thread. */
 #define SCI_SIGNAL_END 0
@@ -103,13 +103,13 @@ static uint32_t sci_signals_new_round(void)
 static void sci_signals_give_up(void)
 {
     sci_signal_hook hook;
-    int moments = SCI_SIGNAL_MOMENTS;
+    int64_t left_ms = SCI_SIGNAL_WAIT_MS;
     uint32_t round = sci_signals_new_round();
     while (sci_signals_next(round, &hook))
         hook.give_up(hook.owner);
     round = sci_signals_new_round();
     while (sci_signals_next(round, &hook))
-        hook.await(hook.owner, &moments);
+        hook.await(hook.owner, &left_ms);
 }
 
 /* The handlers. */

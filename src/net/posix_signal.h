@@ -13,9 +13,9 @@ typedef struct sci_signal_hook {
     /* Under a lock of this room's: keep the owner for one call of either of the others. */
     void (*retain)(void *owner);
     void (*give_up)(void *owner); /* what is held; then let go of the owner */
-    /* Wait up to `*moments` ms until all that was given up is heard of, and take from them; then let
+    /* Wait up to `*left_ms` until all that was given up is heard of, and take from them; then let
        go of the owner. */
-    void (*await)(void *owner, int *moments);
+    void (*await)(void *owner, int64_t *left_ms);
 } sci_signal_hook;
 
 /* From now on; the first one sets the handlers. SC_ERR_MEMORY, SC_ERR_IO. */

@@ -140,7 +140,7 @@
     "local h=c('GET',K[2])\n"                                                                      \
     "local left=h and c('PTTL',K[2])\n"                                                            \
     "local again=h==name and c('HGET',K[4],'leader')==A[1]\n"                                      \
-    "if not h or again then\n" SCI_LUA_FENCE " c('SET',K[2],name,'PX',A[2])\n"                     \
+    "if not h or again then\n" SCI_LUA_FENCE "c('SET',K[2],name,'PX',A[2])\n"                      \
     "c('HSET',K[4],'leader',A[1])\n"                                                               \
     "if c('PTTL',K[4])<A[2]+0 then c('PEXPIRE',K[4],A[2]) end\n"                                   \
     "drop(A[3])\n"                                                                                 \
